@@ -1,0 +1,29 @@
+"""Finds what the domains declare, so that jobs, serving and the HTTP face need no list of their own."""
+
+from collections.abc import Iterator
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+from features import DOMAINS
+from features.aggregation import Table
+from features.declaration import Risk
+
+
+def tables() -> Iterator[Table]:
+    """The feature tables of every domain, which `jobs batch` computes."""
+    for domain in DOMAINS:
+        yield from getattr(import_module(f"features.{domain}"), "TABLES", ())
+
+
+@cache
+def risks() -> dict[str, Risk]:
+    """The decisions of every domain, by name."""
+    declared = (getattr(import_module(f"features.{domain}"), "RISKS", ()) for domain in DOMAINS)
+    return {risk.name: risk for of_domain in declared for risk in of_domain}
+
+
+@cache
+def empty_values() -> dict[str, dict[str, Any]]:
+    """Feature view → feature → its value where nothing is stored. A view not named here is just missing."""
+    return {table.name: dict(table.empty) for table in tables()}

@@ -1,0 +1,226 @@
+"""The domain `onboarding`: may this applicant drive, and may this driver drive today?"""
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
+
+from errors import BadDate, BadState
+from features.aggregation import Aggregation, AggregationTable, Flag, LastDistinctTable
+from features.columns import Columns, lift
+from features.declaration import Appetite, Input, Outcomes, Policy, Population, Reason, Risk, RiskRequest
+from features.identifiers import keyed_hash, normal_licence, normal_ssn
+
+ADULT_AGE = 18
+
+STATES = frozenset(
+    "AL AK AZ AR CA CO CT DE DC FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ NM NY NC ND OH "
+    "OK OR PA RI SC SD TN TX UT VT VA WA WV WI WY".split()
+)
+#: Where the business has opened. A state joins this set the day it opens; no model learns from it.
+ENABLED_STATES = frozenset("AZ CA CO FL GA IL MA NC NJ NV NY OH OR PA TX VA WA".split())
+
+#: The `driver_id` of an applicant, who is no driver yet: every driver is another one.
+NOBODY = 0
+
+_DATES = {re.compile(r"\d{4}-\d{2}-\d{2}"): "%Y-%m-%d", re.compile(r"\d{2}-\d{2}-\d{4}"): "%m-%d-%Y"}
+
+
+def age(born: date, day: date) -> int:
+    """Whole years. Someone born on 29 February has the birthday on 1 March of a common year."""
+    return day.year - born.year - ((day.month, day.day) < (born.month, born.day))
+
+
+def birth_date(text: str) -> str:
+    """`1990-05-17` or `05-17-1990` as ISO. Raises BadDate."""
+    form = next((form for pattern, form in _DATES.items() if pattern.fullmatch(text.strip())), None)
+    try:
+        born = datetime.strptime(text.strip(), form or "").date()  # noqa: DTZ007 a birthday has no time zone
+    except ValueError:
+        raise BadDate(f"dob is {text[:20]!r}. Write a date as YYYY-MM-DD or MM-DD-YYYY.", "dob") from None
+    if born.year < 1900:
+        raise BadDate(f"dob is {born}, before 1900. Check the year.", "dob")
+    return born.isoformat()
+
+
+def state_code(text: str) -> str:
+    """Two capital letters. Raises BadState on what is no state; an unopened state is a state."""
+    code = text.strip().upper()
+    if code not in STATES:
+        raise BadState(f"state is {text[:20]!r}. Write the two letters of a US state, such as CA.", "state")
+    return code
+
+
+def applicant_flags(state: str, dob: datetime, as_of: datetime) -> dict[str, int]:
+    """`is_gt_18_years_old`: 1 from the 18th birthday on, on the UTC day of `as_of`. `is_valid_state`: 1 where we are
+    open."""
+    adult = age(dob.date(), as_of.date()) >= ADULT_AGE
+    return {"is_gt_18_years_old": int(adult), "is_valid_state": int(state in ENABLED_STATES)}
+
+
+def seen_on_another(driver_id: int, last: int | None, previous: int | None) -> bool:
+    """`last` and `previous` are the last two distinct drivers seen with an identifier before the moment.
+    If `last` is the one who asks, `previous` is by definition somebody else."""
+    return last is not None and (last != driver_id or previous is not None)
+
+
+def transformed_onboarding(inputs: Columns) -> Columns:
+    return lift(applicant_flags, inputs, ["state", "dob", "as_of"])
+
+
+def _lookup(feature: str, table: LastDistinctTable, inputs: Columns) -> Columns:
+    drivers = ["applicant_driver_id", table.last, table.previous]
+    return lift(lambda *ids: {feature: int(seen_on_another(*ids))}, inputs, drivers)
+
+
+def ondemand_ssn_lookup(inputs: Columns) -> Columns:
+    return _lookup("is_previously_seen_ssn", DRIVER_SSN_ENTITIES, inputs)
+
+
+def ondemand_dl_lookup(inputs: Columns) -> Columns:
+    return _lookup("is_previously_seen_dl", DRIVER_DL_ENTITIES, inputs)
+
+
+DAY = timedelta(days=1)
+DRIVER_YESTERDAYS_STATS = AggregationTable(
+    name="driver_yesterdays_stats",
+    source="driver_hourly_stats",
+    key="driver_id",
+    aggregations=(
+        Aggregation("conv_rate", "mean", "conv_rate", DAY),
+        Aggregation("acc_rate", "mean", "acc_rate", DAY),
+        Aggregation("avg_daily_trips", "mean", "avg_daily_trips", DAY),
+    ),
+    flags=(
+        Flag("yesterdays_avg_daily_trips_lt_10", "avg_daily_trips", "<", 10),
+        Flag("yesterdays_acc_rate_lt_01", "acc_rate", "<", 0.01),
+        Flag("yesterdays_conv_rate_gt_80", "conv_rate", ">", 0.80),
+    ),
+)
+DRIVER_SSN_ENTITIES = LastDistinctTable(
+    name="driver_ssn_entities", source="drivers", key="ssn", value="driver_id",
+    last="last_driver_with_ssn", previous="previous_driver_with_ssn",
+)  # fmt: skip
+DRIVER_DL_ENTITIES = LastDistinctTable(
+    name="driver_dl_entities", source="drivers", key="dl", value="driver_id",
+    last="last_driver_with_dl", previous="previous_driver_with_dl",
+)  # fmt: skip
+TABLES = (DRIVER_YESTERDAYS_STATS, DRIVER_SSN_ENTITIES, DRIVER_DL_ENTITIES)
+
+
+class Applicant(RiskRequest):
+    """Somebody who signs up to drive."""
+
+    state: Annotated[str, AfterValidator(state_code)] = Field(
+        description="Two letters of the US state of residence.", examples=["CA"]
+    )
+    ssn: Annotated[str, AfterValidator(normal_ssn)] = Field(
+        description="Social security number, with or without dashes. Hashed with a key on arrival.",
+        examples=["123-45-6789"],
+    )
+    dl: Annotated[str, AfterValidator(normal_licence)] = Field(
+        description="Driving licence number. Hashed with a key on arrival.", examples=["D1234567"]
+    )
+    dob: Annotated[str, AfterValidator(birth_date)] = Field(
+        description="Date of birth, YYYY-MM-DD or MM-DD-YYYY.", examples=["1990-05-17"]
+    )
+
+    def row(self, as_of: datetime, hash_key: bytes) -> dict[str, Any]:
+        """Raises BadDate if the applicant is not born yet at `as_of`."""
+        if date.fromisoformat(self.dob) > as_of.date():
+            raise BadDate(f"dob is {self.dob}, in the future. Check the year.", "dob")
+        return {
+            "ssn": keyed_hash("ssn", self.ssn, hash_key),
+            "dl": keyed_hash("dl", self.dl, hash_key),
+            "state": self.state,
+            "dob": datetime.fromisoformat(self.dob).replace(tzinfo=UTC),
+            "applicant_driver_id": NOBODY,
+        }
+
+
+class Driver(RiskRequest):
+    """A driver whom we know."""
+
+    driver_id: int = Field(gt=0, lt=2**63, description="The driver's number.", examples=[1001])
+
+
+ONBOARDING = Risk(
+    name="onboarding",
+    title="Onboarding risk of an applicant",
+    description="May this applicant drive for us?",
+    request=Applicant,
+    entity_keys=("ssn", "dl"),
+    outcomes=Outcomes("applications", label="is_fraud", matures_after=timedelta(days=14)),
+    appetite=Appetite(approve_below=0.15, decline_from=0.60),
+    inputs=(
+        Input(
+            "is_gt_18_years_old", "int", -1,
+            raises=Reason("under_18", "The applicant is under 18."),
+            lowers=Reason("adult", "The applicant is 18 or older."),
+        ),
+        Input(
+            "is_previously_seen_ssn", "int", +1,
+            raises=Reason("ssn_seen_before", "The social security number was seen on another driver."),
+            lowers=Reason("ssn_not_seen_before", "The social security number is new to us."),
+        ),
+        Input(
+            "is_previously_seen_dl", "int", +1,
+            raises=Reason("dl_seen_before", "The driving licence was seen on another driver."),
+            lowers=Reason("dl_not_seen_before", "The driving licence is new to us."),
+        ),
+    ),
+    policies=(
+        Policy(
+            "is_valid_state", 0, "review",
+            Reason("state_not_enabled", "We have not opened in this state yet; a person looks at the application."),
+        ),
+    ),
+)  # fmt: skip
+
+DAILY = Risk(
+    name="daily",
+    title="Daily risk of a driver",
+    description="May this driver drive today, after yesterday's trips?",
+    request=Driver,
+    entity_keys=("driver_id",),
+    path_field="driver_id",
+    known_by="state",
+    population=Population("drivers", "driver_id"),
+    outcomes=Outcomes("driver_days", label="had_incident", matures_after=timedelta(days=1)),
+    appetite=Appetite(approve_below=0.15, decline_from=0.50),
+    inputs=(
+        Input(
+            "conv_rate", "float", 0,
+            raises=Reason("conv_rate_unusual", "Yesterday's conversion rate is one that risky drivers have."),
+            lowers=Reason("conv_rate_usual", "Yesterday's conversion rate is one that safe drivers have."),
+        ),
+        Input(
+            "acc_rate", "float", -1,
+            raises=Reason("acc_rate_low", "Yesterday's acceptance rate was low."),
+            lowers=Reason("acc_rate_fine", "Yesterday's acceptance rate was good."),
+        ),
+        Input(
+            "avg_daily_trips", "float", -1,
+            raises=Reason("trips_low", "The driver made few trips yesterday."),
+            lowers=Reason("trips_fine", "The driver made a good number of trips yesterday."),
+        ),
+        Input(
+            "yesterdays_avg_daily_trips_lt_10", "int", +1,
+            raises=Reason("trips_lt_10", "Fewer than 10 trips a day, on average, yesterday."),
+            lowers=Reason("trips_not_lt_10", "At least 10 trips a day, on average, yesterday."),
+        ),
+        Input(
+            "yesterdays_acc_rate_lt_01", "int", +1,
+            raises=Reason("acc_rate_lt_01", "Yesterday's acceptance rate was under 1 %, which is implausible."),
+            lowers=Reason("acc_rate_not_lt_01", "Yesterday's acceptance rate was plausible."),
+        ),
+        Input(
+            "yesterdays_conv_rate_gt_80", "int", +1,
+            raises=Reason("conv_rate_gt_80", "Yesterday's conversion rate was over 80 %, which is implausible."),
+            lowers=Reason("conv_rate_not_gt_80", "Yesterday's conversion rate was plausible."),
+        ),
+    ),
+)  # fmt: skip
+
+RISKS = (ONBOARDING, DAILY)

@@ -1,0 +1,173 @@
+"""How Feast stores and serves the domain `onboarding`."""
+
+from datetime import timedelta
+
+from entities import OWNER, dl, driver, ssn
+from feast import Entity, FeatureService, FeatureView, Field, RequestSource
+from feast.on_demand_feature_view import on_demand_feature_view
+from feast.types import Float64, Int64, String, UnixTimestamp
+from features.aggregation import LastDistinctTable
+from features.onboarding import DRIVER_DL_ENTITIES, DRIVER_SSN_ENTITIES, DRIVER_YESTERDAYS_STATS
+
+from views.sources import feature_table, raw_table
+from views.sources import field as described
+
+TAGS = {"domain": "onboarding"}
+#: Long enough to never pass. Feast reads a TTL of 0 as "the last 52 weeks" when it first materializes.
+FOR_EVER = timedelta(days=100 * 365)
+
+
+def field(name: str, dtype: object, description: str, unit: str) -> Field:
+    return described(name, dtype, description, unit=unit, **TAGS)
+
+
+def rates(period: str) -> list[Field]:
+    return [
+        field("conv_rate", Float64, f"Share of ride offers that became rides, {period}.", "share"),
+        field("acc_rate", Float64, f"Share of ride requests that the driver accepted, {period}.", "share"),
+        field("avg_daily_trips", Float64, f"Trips a day, {period}.", "trips"),
+    ]
+
+
+driver_profile = FeatureView(
+    name="driver_profile",
+    entities=[driver],
+    ttl=FOR_EVER,
+    schema=[field("state", String, "US state at sign-up, two letters.", "state code")],
+    source=raw_table("drivers", "onboarding", "Every driver, at the moment of sign-up."),
+    description="What a driver said at sign-up. A driver without it is unknown.",
+    owner=OWNER,
+    tags=TAGS,
+)
+driver_hourly_stats = FeatureView(
+    name="driver_hourly_stats",
+    entities=[driver],
+    ttl=timedelta(days=2),
+    schema=[
+        *rates("in the hour")[:2],
+        field("avg_daily_trips", Int64, "Trips a day, as of the hour.", "trips"),
+    ],
+    source=raw_table("driver_hourly_stats", "onboarding", "Statistics of each hour that a driver worked."),
+    description="A driver's most recent hour.",
+    owner=OWNER,
+    tags=TAGS,
+)
+driver_yesterdays_stats = FeatureView(
+    name=DRIVER_YESTERDAYS_STATS.name,
+    entities=[driver],
+    ttl=DRIVER_YESTERDAYS_STATS.ttl,
+    schema=[
+        *rates("mean of yesterday's hours, UTC"),
+        field("yesterdays_avg_daily_trips_lt_10", Int64, "1 if yesterday's trips are under 10.", "0/1"),
+        field("yesterdays_acc_rate_lt_01", Int64, "1 if yesterday's acceptance rate is under 0.01.", "0/1"),
+        field("yesterdays_conv_rate_gt_80", Int64, "1 if yesterday's conversion rate is over 0.80.", "0/1"),
+    ],
+    source=feature_table(DRIVER_YESTERDAYS_STATS.name, "onboarding", "Yesterday's statistics, dated midnight UTC."),
+    description="A driver's yesterday, and whether it was plausible. All missing after a day off.",
+    owner=OWNER,
+    tags=TAGS,
+)
+
+
+def seen_drivers(table: LastDistinctTable, entity: Entity, what: str) -> FeatureView:
+    return FeatureView(
+        name=table.name,
+        entities=[entity],
+        ttl=FOR_EVER,
+        schema=[
+            field(
+                table.last,
+                Int64,
+                f"The driver most recently seen with the {what} for the first time.",
+                "driver",
+            ),
+            field(table.previous, Int64, f"The one seen with the {what} before that, if any.", "driver"),
+        ],
+        source=feature_table(table.name, "onboarding", f"The last two drivers seen with each {what}."),
+        description=f"Which drivers have used a {what}, dated just after each was seen.",
+        owner=OWNER,
+        tags=TAGS,
+    )
+
+
+driver_ssn_entities = seen_drivers(DRIVER_SSN_ENTITIES, ssn, "social security number")
+driver_dl_entities = seen_drivers(DRIVER_DL_ENTITIES, dl, "driving licence")
+
+applicant = RequestSource(
+    name="applicant",
+    schema=[
+        field("state", String, "US state of residence, two letters.", "state code"),
+        field("dob", UnixTimestamp, "Date of birth, as its midnight UTC.", "date"),
+        field("applicant_driver_id", Int64, "The applicant's number if already a driver, else 0.", "driver"),
+        field("as_of", UnixTimestamp, "The moment of the request.", "UTC"),
+    ],
+    description="What an applicant says.",
+    owner=OWNER,
+    tags=TAGS,
+)
+
+
+@on_demand_feature_view(
+    sources=[applicant],
+    schema=[
+        field("is_gt_18_years_old", Int64, "1 from the 18th birthday on.", "0/1"),
+        field(
+            "is_valid_state",
+            Int64,
+            "1 if the business has opened in the state. Policy, never a model input.",
+            "0/1",
+        ),
+    ],
+    mode="python",
+    description="What the applicant's own words tell.",
+    owner=OWNER,
+    tags=TAGS,
+)
+def transformed_onboarding(inputs: dict[str, list]) -> dict[str, list]:
+    from features.onboarding import transformed_onboarding as transform
+
+    return transform(inputs)
+
+
+@on_demand_feature_view(
+    sources=[driver_ssn_entities, applicant],
+    schema=[field("is_previously_seen_ssn", Int64, "1 if the SSN was seen on another driver before.", "0/1")],
+    mode="python",
+    description="Was the social security number seen on another driver before this moment?",
+    owner=OWNER,
+    tags=TAGS,
+)
+def ondemand_ssn_lookup(inputs: dict[str, list]) -> dict[str, list]:
+    from features.onboarding import ondemand_ssn_lookup as lookup
+
+    return lookup(inputs)
+
+
+@on_demand_feature_view(
+    sources=[driver_dl_entities, applicant],
+    schema=[field("is_previously_seen_dl", Int64, "1 if the licence was seen on another driver before.", "0/1")],
+    mode="python",
+    description="Was the driving licence seen on another driver before this moment?",
+    owner=OWNER,
+    tags=TAGS,
+)
+def ondemand_dl_lookup(inputs: dict[str, list]) -> dict[str, list]:
+    from features.onboarding import ondemand_dl_lookup as lookup
+
+    return lookup(inputs)
+
+
+onboarding = FeatureService(
+    name="onboarding",
+    features=[transformed_onboarding, ondemand_ssn_lookup, ondemand_dl_lookup],
+    description="Features of an applicant.",
+    owner=OWNER,
+    tags=TAGS,
+)
+daily = FeatureService(
+    name="daily",
+    features=[driver_profile, driver_yesterdays_stats],
+    description="Features of a driver today.",
+    owner=OWNER,
+    tags=TAGS,
+)

@@ -1,0 +1,106 @@
+"""Raw events → feature tables. The definitions are those of `features`; here they become SQL on DuckDB.
+
+A run for an interval computes and replaces exactly the days of that interval; run twice, it changes nothing.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from features.aggregation import TICK, AggregationTable, LastDistinctTable, Table
+
+import settings
+from errors import NoData
+from jobs import partitions
+
+
+@dataclass(frozen=True)
+class Report:
+    """`skipped` events have no key or no time; they are counted, never guessed."""
+
+    table: str
+    rows: int
+    skipped: int
+
+
+def run(table: Table, until: datetime, since: datetime | None = None) -> Report:
+    """Compute one table's rows dated since..until (default: from the first event on). Raises NoData."""
+    connection = partitions.connect()
+    source = settings.raw_table(table.source)
+    if not any(source.glob("*.parquet")):
+        raise NoData(f"No raw events at {source}. Run: python generate_data.py")
+    connection.execute(
+        f"CREATE TEMP VIEW event AS SELECT * FROM read_parquet('{source}/*.parquet') "
+        f"WHERE {table.key} IS NOT NULL AND event_timestamp IS NOT NULL "
+        f"AND created <= {_moment(until)} AND event_timestamp < {_moment(until)}"
+    )
+    first, skipped = connection.execute(
+        f"SELECT (SELECT min(event_timestamp) FROM event), count(*) FROM read_parquet('{source}/*.parquet') "
+        f"WHERE {table.key} IS NULL OR event_timestamp IS NULL"
+    ).fetchone() or (None, 0)
+    start = _midnight(since or first or until)
+    query = _aggregations(table, start, until) if isinstance(table, AggregationTable) else _last_distinct(table, start)
+    rows = partitions.replace(
+        connection, query, settings.feature_table(table.name), start.date(), until.astimezone(UTC).date()
+    )
+    return Report(table.name, rows, skipped)
+
+
+def _moment(moment: datetime) -> str:
+    return f"TIMESTAMPTZ '{moment.astimezone(UTC).isoformat()}'"
+
+
+def _midnight(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _interval(length: timedelta) -> str:
+    return f"INTERVAL {length // timedelta(microseconds=1)} MICROSECONDS"
+
+
+def _aggregations(table: AggregationTable, start: datetime, until: datetime) -> str:
+    """At each tick t, fold the events with t − window ≤ time < t; then the first empty tick of each key.
+
+    `created` is when the last event that a row rests on was known, never before the tick itself, so a replay
+    of history gives the same rows and a point-in-time join can ask what was known at the moment.
+    """
+    functions = {"count": "count({0})", "sum": "coalesce(sum({0}), 0)", "mean": "avg({0})"}
+    longest = max(a.window for a in table.aggregations)
+    folds = ", ".join(
+        f"{functions[a.function].format(a.column or '*')} "
+        f"FILTER (WHERE event_timestamp >= tick - {_interval(a.window)}) AS {a.name}"
+        for a in table.aggregations
+    )
+    empty = ", ".join(f"{'NULL' if a.empty is None else a.empty} AS {a.name}" for a in table.aggregations)
+    flags = "".join(f", CAST({f.aggregation} {f.operator} {f.bound} AS BIGINT) AS {f.name}" for f in table.flags)
+    key = table.key
+    return f"""
+        WITH tick AS (
+            SELECT unnest(generate_series({_moment(start - TICK)}, {_moment(until)}, {_interval(TICK)})) AS tick
+        ), full_row AS (
+            SELECT {key}, tick, greatest(tick, max(created)) AS created, {folds}
+            FROM event JOIN tick ON event_timestamp >= tick - {_interval(longest)} AND event_timestamp < tick
+            GROUP BY {key}, tick
+        ), empty_row AS (
+            SELECT {key}, tick + {_interval(TICK)} AS tick, tick + {_interval(TICK)} AS created, {empty} FROM full_row
+            WHERE tick + {_interval(TICK)} <= {_moment(until)}
+        ), every_row AS (
+            SELECT * FROM full_row
+            UNION ALL BY NAME SELECT * FROM empty_row ANTI JOIN full_row USING ({key}, tick)
+        )
+        SELECT * EXCLUDE (tick){flags}, tick AS event_timestamp FROM every_row WHERE tick >= {_moment(start)}
+        ORDER BY {key}"""
+
+
+def _last_distinct(table: LastDistinctTable, start: datetime) -> str:
+    key, value = table.key, table.value
+    return f"""
+        WITH first_sight AS (
+            SELECT {key}, {value}, min(event_timestamp) AS seen, min(created) AS created
+            FROM event WHERE {value} IS NOT NULL GROUP BY {key}, {value}
+        )
+        SELECT {key}, {value} AS {table.last}, lag({value}) OVER by_sight AS {table.previous},
+            seen + INTERVAL 1 MICROSECOND AS event_timestamp,
+            greatest(seen + INTERVAL 1 MICROSECOND, max(created) OVER by_sight) AS created
+        FROM first_sight WINDOW by_sight AS (PARTITION BY {key} ORDER BY seen, {value})
+        QUALIFY row_number() OVER (PARTITION BY {key}, seen ORDER BY {value} DESC) = 1 AND seen >= {_moment(start)}
+        ORDER BY {key}"""

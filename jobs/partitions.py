@@ -1,0 +1,50 @@
+"""Hive-partitioned feature tables, `features/<table>/year=2026/month=01/day=31/part.parquet`: zstd, µs, UTC."""
+
+import os
+import shutil
+import tempfile
+from datetime import date
+from pathlib import Path
+
+import duckdb
+
+PART = "part.parquet"
+
+
+def connect() -> duckdb.DuckDBPyConnection:
+    """An in-memory DuckDB whose moments are UTC."""
+    connection = duckdb.connect()
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
+
+
+def partition_day(partition: Path) -> date:
+    year, month, day = (int(part.split("=")[1]) for part in partition.parts[-3:])
+    return date(year, month, day)
+
+
+def replace(connection: duckdb.DuckDBPyConnection, query: str, table: Path, since: date, until: date) -> int:
+    """Write the rows of `query` (with an `event_timestamp`) as the days since..until of `table`, both included.
+
+    Each day is one file and is swapped in whole: a reader, or a crash in the middle, sees a day's old rows or its
+    new ones. Days outside the interval are not touched. Returns the number of rows.
+    """
+    table.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{table.name}-", dir=table.parent) as scratch:
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE result AS {query}")
+        connection.execute("SET threads = 1")  # one file a partition
+        connection.execute(
+            "COPY (SELECT *, strftime(event_timestamp, '%Y') AS year, strftime(event_timestamp, '%m') AS month, "
+            "strftime(event_timestamp, '%d') AS day FROM result ORDER BY event_timestamp) "
+            f"TO '{scratch}' (FORMAT parquet, COMPRESSION zstd, PARTITION_BY (year, month, day), OVERWRITE true)"
+        )
+        connection.execute("RESET threads")
+        made = {file.parent.relative_to(scratch): file for file in Path(scratch).rglob("*.parquet")}
+        for old in list(table.glob("year=*/month=*/day=*")):
+            if since <= partition_day(old) <= until and old.relative_to(table) not in made:
+                shutil.rmtree(old)
+        for day, file in made.items():
+            (table / day).mkdir(parents=True, exist_ok=True)
+            os.replace(file, table / day / PART)
+    (count,) = connection.execute("SELECT count(*) FROM result").fetchone() or (0,)
+    return int(count)

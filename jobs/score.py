@@ -1,0 +1,55 @@
+"""Batch scoring: everybody of a risk's population, with point-in-time features, on a cadence."""
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+import duckdb
+import pandas as pd
+from features.declaration import Population, Risk
+
+import settings
+from errors import NoData
+from model.scorer import Scorers
+from serving import audit, featurization, scores
+from serving.decision import Decision, decide
+from serving.retrieval import FeatureSource
+
+
+def population(of: Population, as_of: datetime) -> pd.DataFrame:
+    """The distinct keys that a raw table holds at `as_of`, as rows to join features to. Raises NoData."""
+    directory = settings.raw_table(of.table)
+    if not any(directory.glob("*.parquet")):
+        raise NoData(f"No rows at {directory}. Run: python generate_data.py")
+    people = duckdb.execute(
+        f"SELECT DISTINCT {of.key} FROM read_parquet(?) WHERE event_timestamp <= ? AND {of.key} IS NOT NULL ORDER BY 1",
+        [f"{directory}/*.parquet", as_of],
+    ).df()
+    return people.assign(event_timestamp=pd.Timestamp(as_of).as_unit("us"))
+
+
+def score(source: FeatureSource, risk: Risk, as_of: datetime) -> int:
+    """Decide about everybody as of a moment; log every decision and put it on the pages. Returns how many.
+
+    Raises NoData where the risk has no population, and what retrieval and the model raise.
+    """
+    if risk.population is None:
+        raise NoData(
+            f"{risk.name} has no population: it is decided request by request. Declare one in features to score it."
+        )
+    scorer = Scorers(settings.models())[risk.name]
+    people = population(risk.population, as_of)
+    views = source.views(risk)
+    joined = featurization.complete_frame(source.historical(risk, people), views)
+    matrix = featurization.rows(joined, scorer.card)
+    probabilities, contributions = scorer.score(matrix), scorer.contributions(matrix)
+    features = joined[list(views)].astype(object).to_dict("records")
+    decisions: list[tuple[Any, Decision]] = []
+    for i, entity in enumerate(people[risk.population.key].tolist()):
+        plain = featurization.complete(features[i], views)
+        given = decide(str(uuid.uuid4()), risk, scorer.card, plain, float(probabilities[i]), contributions[i], as_of)
+        decisions.append((entity, given))
+    key = risk.population.key
+    audit.append(settings.decisions(), as_of, (audit.record(risk.name, {key: e}, d.as_json()) for e, d in decisions))
+    scores.write(settings.scores_db(), risk.name, decisions)
+    return len(decisions)

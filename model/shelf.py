@@ -1,0 +1,65 @@
+"""Where models stand: `models/<name>/<version>/{model.onnx, card.json, report.html}`, and `models/<name>/current`,
+a file with the version that serves. A version is written once; the pointer is switched last, whole."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from errors import ModelBroken, ModelNotTrained
+from model.card import Card
+
+MODEL, CARD, REPORT, CURRENT = "model.onnx", "card.json", "report.html", "current"
+
+
+def sha256(model: bytes) -> str:
+    return hashlib.sha256(model).hexdigest()
+
+
+def put(shelf: Path, card: Card, model: bytes, report: str) -> Path:
+    """Stand a new version on the shelf and make it the current one. Raises FileExistsError on a known version."""
+    directory = shelf / card.name / card.version
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    if directory.exists():
+        raise FileExistsError(f"{directory} is there already. A version is written once: train again for a new one.")
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=directory.parent) as scratch:
+        made = Path(scratch) / card.version
+        made.mkdir()
+        (made / MODEL).write_bytes(model)
+        (made / CARD).write_text(card.model_dump_json(indent=2))
+        (made / REPORT).write_text(report)
+        shutil.move(made, directory)
+    switch(shelf, card.name, card.version)
+    return directory
+
+
+def switch(shelf: Path, name: str, version: str) -> None:
+    """Make a version the current one."""
+    pointer = shelf / name / CURRENT
+    pointer.with_suffix(".tmp").write_text(version + "\n")
+    os.replace(pointer.with_suffix(".tmp"), pointer)
+
+
+def current(shelf: Path, name: str) -> Path:
+    """Directory of the version that serves. Raises ModelNotTrained."""
+    try:
+        version = (shelf / name / CURRENT).read_text().strip()
+    except FileNotFoundError:
+        raise ModelNotTrained(f"The model {name!r} is not trained yet. Run: python -m jobs train {name}") from None
+    return shelf / name / version
+
+
+def take(directory: Path) -> tuple[Card, bytes]:
+    """A version's card and model. Raises ModelBroken if a file is missing, or the model is not the card's."""
+    again = f"Train again: python -m jobs train {directory.parent.name}"
+    try:
+        card = Card.model_validate_json((directory / CARD).read_text())
+        model = (directory / MODEL).read_bytes()
+    except (FileNotFoundError, ValidationError) as error:
+        raise ModelBroken(f"The model at {directory} cannot be read ({type(error).__name__}). {again}") from error
+    if sha256(model) != card.model_sha256:
+        raise ModelBroken(f"The model at {directory} is not the one that its card describes. {again}")
+    return card, model

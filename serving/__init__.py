@@ -1,0 +1,1 @@
+"""One request: retrieval → featurization → model → decision → audit, each kept apart."""

@@ -1,0 +1,46 @@
+"""The audit log: every decision, one JSON line, in a file a day. Appended to, never changed."""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from errors import AuditUnavailable
+
+
+def append(directory: Path, day: datetime, records: Iterable[Mapping[str, Any]]) -> None:
+    """Append the records to `<directory>/<day>.jsonl`, whole lines or none, beside other threads and processes.
+
+    Raises AuditUnavailable: a decision that cannot be logged must not be given.
+    """
+    lines = "".join(json.dumps(record, separators=(",", ":")) + "\n" for record in records).encode()
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        log = os.open(directory / f"{day:%Y-%m-%d}.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+        try:
+            fcntl.flock(log, fcntl.LOCK_EX)
+            before = os.fstat(log).st_size
+            try:
+                _write_all(log, lines)
+            except OSError:
+                os.ftruncate(log, before)
+                raise
+        finally:
+            os.close(log)
+    except OSError as error:
+        raise AuditUnavailable(
+            f"The decision could not be logged at {directory} ({error.strerror}). Free the disk."
+        ) from error
+
+
+def _write_all(log: int, lines: bytes) -> None:
+    while lines:
+        lines = lines[os.write(log, lines) :]
+
+
+def record(risk: str, entity: Mapping[str, Any], decision: Mapping[str, Any]) -> dict[str, Any]:
+    """A line of the log: the decision as given, of which risk, about whom (identifiers as keyed hashes)."""
+    return {"risk": risk, "entity": dict(entity), **decision}

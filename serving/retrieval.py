@@ -1,0 +1,136 @@
+"""The only part of a request that touches the feature store."""
+
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Protocol
+
+import pandas as pd
+from feast import FeatureStore, FeatureView
+from feast.errors import FeastObjectNotFoundException
+from feast.on_demand_feature_view import OnDemandFeatureView
+from features.declaration import Risk
+
+from errors import FeaturesNotReady, UnknownEntity
+
+Row = Mapping[str, Any]
+
+
+class FeatureSource(Protocol):
+    """What the service needs of a feature store. Tests pass a ten-line fake."""
+
+    def views(self, risk: Risk) -> dict[str, str]: ...
+    def online(self, risk: Risk, row: Row, as_of: datetime) -> dict[str, Any]: ...
+    def historical(self, risk: Risk, frame: pd.DataFrame) -> pd.DataFrame: ...
+    def write(self, view: str, row: Row) -> None: ...
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a feature service is read: stored views, then the on-demand views on top."""
+
+    stored: tuple[FeatureView, ...]
+    on_demand: tuple[OnDemandFeatureView, ...]
+    #: feature → the view that the service takes it from, in the service's order
+    outputs: dict[str, str]
+
+    @property
+    def join_keys(self) -> set[str]:
+        return {key for view in self.stored for key in view.join_keys}
+
+
+class FeastSource:
+    """Online and point-in-time features of a risk's feature service, from a Feast repository."""
+
+    def __init__(self, repository: Path) -> None:
+        self._store = FeatureStore(str(repository))
+        self._plans: dict[tuple[str, str], Plan] = {}
+
+    def views(self, risk: Risk) -> dict[str, str]:
+        return self._plan(risk).outputs
+
+    def online(self, risk: Risk, row: Row, as_of: datetime) -> dict[str, Any]:
+        """The features of one entity at `as_of`, None where nothing is stored.
+
+        A value older than its view's TTL counts as not stored, as in the point-in-time join; Feast's own online
+        read would return it. Raises UnknownEntity, FeaturesNotReady.
+        """
+        plan = self._plan(risk)
+        values = {name: [value] for name, value in {**row, "as_of": as_of}.items()}
+        values |= {name: [value] for name, value in self._stored(plan, row, as_of).items()}
+        for view in plan.on_demand:
+            values |= view.transform_dict(values)
+        features = {name: values[name][0] for name in plan.outputs}
+        if risk.known_by and features[risk.known_by] is None:
+            key = risk.path_field or "the request"
+            raise UnknownEntity(f"{key} {row.get(key)} is not known. Check it, or wait for the next batch.", key)
+        return features
+
+    def historical(self, risk: Risk, frame: pd.DataFrame) -> pd.DataFrame:
+        """Point-in-time features: for each row, what was known at its `event_timestamp` and not a moment later.
+
+        `frame` has `event_timestamp` (UTC) and the columns of the risk's row. The answer has the same rows in the
+        same order, and the service's features as columns. Raises FeaturesNotReady.
+        """
+        plan = self._plan(risk)
+        rows = frame.reset_index(drop=True).assign(
+            as_of=frame["event_timestamp"].to_numpy(), row_number=range(len(frame))
+        )
+        rows["as_of"] = pd.to_datetime(rows["as_of"], utc=True)
+        service = self._store.get_feature_service(risk.name)
+        job = self._store.get_historical_features(rows, service, filter_by_created_timestamp=True)
+        # Objects, not floats: a flag is 0 or None, and 0.0 is another JSON value than the online 0.
+        joined = job.to_arrow().to_pandas(integer_object_nulls=True).sort_values("row_number", ignore_index=True)
+        if not joined["row_number"].equals(rows["row_number"]):
+            raise RuntimeError(
+                f"The join answered {len(joined)} rows for {len(rows)}. Report this: no row may be lost."
+            )
+        return joined[[*frame.columns, *(name for name in plan.outputs if name not in frame)]]
+
+    def write(self, view: str, row: Row) -> None:
+        """Put one row, with its `event_timestamp` and `created`, into the online store."""
+        self._store.write_to_online_store(view, pd.DataFrame([row]))
+
+    def _stored(self, plan: Plan, row: Row, as_of: datetime) -> dict[str, Any]:
+        if not plan.stored:
+            return {}
+        references = [f"{view.name}:{field.name}" for view in plan.stored for field in view.features]
+        keys = {key: row[key] for key in plan.join_keys}
+        try:
+            answer = self._store.get_online_features(references, [keys]).to_dict(include_event_timestamps=True)
+        except sqlite3.OperationalError as error:
+            raise FeaturesNotReady(f"The online store cannot be read ({error}). Run: make pipeline") from error
+        fresh = {}
+        for view in plan.stored:
+            for field in view.features:
+                written = datetime.fromtimestamp(answer[f"{field.name}__ts"][0], UTC)
+                is_stale = bool(view.ttl) and as_of - written > (view.ttl or timedelta())
+                fresh[field.name] = None if is_stale else answer[field.name][0]
+        return fresh
+
+    def _plan(self, risk: Risk) -> Plan:
+        """Read from the registry once for each version of it, so that a `feast apply` is followed."""
+        try:
+            service = self._store.get_feature_service(risk.name, allow_cache=True)
+        except (FeastObjectNotFoundException, FileNotFoundError) as error:
+            raise FeaturesNotReady(f"The feature service {risk.name!r} is not applied. Run: make pipeline") from error
+        key = (risk.name, str(service.last_updated_timestamp))
+        if key not in self._plans:
+            self._plans[key] = self._read_plan(service)
+        return self._plans[key]
+
+    def _read_plan(self, service: Any) -> Plan:
+        stored: dict[str, FeatureView] = {}
+        on_demand: list[OnDemandFeatureView] = []
+        outputs: dict[str, str] = {}
+        known_on_demand = {view.name: view for view in self._store.list_on_demand_feature_views()}
+        for projection in service.feature_view_projections:
+            outputs |= {feature.name: projection.name for feature in projection.features}
+            view = known_on_demand.get(projection.name)
+            if view:
+                on_demand.append(view)
+            names = view.source_feature_view_projections if view else [projection.name]
+            stored |= {name: self._store.get_feature_view(name) for name in names}
+        return Plan(tuple(stored.values()), tuple(on_demand), outputs)

@@ -1,0 +1,59 @@
+"""Every setting of the project, read from the environment in this one place.
+
+RISK_DATA       root of everything that is made; default `data/` beside this file, and a relative path counts from
+                here too, whatever the current directory
+PORT            where the service listens, on 127.0.0.1; default 5000
+RISK_HASH_KEY   secret of the keyed hashes of SSNs and licences; default a key for the demo
+"""
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+FEATURE_REPO = ROOT / "feature_repo"
+
+_DEMO_HASH_KEY = "demo-key: the people in this data do not exist"
+
+
+def data_root() -> Path:
+    """Root of all made data; two roots never touch each other."""
+    return (ROOT / os.environ.get("RISK_DATA", "data")).resolve()
+
+
+def port() -> int:
+    """TCP port of the service, from `PORT`. Raises SystemExit on anything but a port number."""
+    text = os.environ.get("PORT", "5000")
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise SystemExit(f"PORT is {text!r}. Set it to a number from 1 to 65535, or unset it for 5000.")
+    return int(text)
+
+
+def hash_key() -> bytes:
+    """Secret of the keyed hashes. The same key must make, train and serve: another key is other people."""
+    return os.environ.get("RISK_HASH_KEY", _DEMO_HASH_KEY).encode()
+
+
+def hash_key_is_the_demo_one() -> bool:
+    return "RISK_HASH_KEY" not in os.environ
+
+
+def raw_table(table: str) -> Path:
+    """Directory of one raw event table."""
+    return data_root() / "raw" / table
+
+
+def feature_table(table: str) -> Path:
+    """Directory of one feature table, Hive-partitioned by year, month and day."""
+    return data_root() / "features" / table
+
+
+def models() -> Path:
+    return data_root() / "models"
+
+
+def decisions() -> Path:
+    return data_root() / "decisions"
+
+
+def scores_db() -> Path:
+    return data_root() / "scores.db"
