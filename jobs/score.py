@@ -13,7 +13,7 @@ from errors import NoData
 from model.scorer import Scorers
 from serving import audit, featurization, scores
 from serving.decision import Decision, decide
-from serving.retrieval import FeatureSource
+from serving.source import FeatureSource
 
 
 def population(of: Population, as_of: datetime) -> pd.DataFrame:

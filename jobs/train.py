@@ -21,7 +21,7 @@ from jobs.report import report
 from model import shelf
 from model.card import Card, CardInput, Metrics, OutcomeRate, Split, Thresholds
 from serving import featurization
-from serving.retrieval import FeatureSource
+from serving.source import FeatureSource
 
 TRAIN_SHARE = 0.7
 FEWEST_ROWS, FEWEST_OF_A_KIND = 200, 10

@@ -1,7 +1,7 @@
 """A score, the business's policies, and why: pure."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -34,7 +34,8 @@ class Decision:
     as_of: datetime
 
     def as_json(self) -> dict[str, Any]:
-        return {**asdict(self), "as_of": self.as_of.isoformat()}
+        reasons = [vars(reason) for reason in self.reasons]
+        return {**vars(self), "reasons": reasons, "as_of": self.as_of.isoformat()}
 
 
 def outcome_of(score: float, thresholds: Thresholds) -> Outcome:
@@ -53,7 +54,7 @@ def decide(
     contributions: np.ndarray,
     as_of: datetime,
 ) -> Decision:
-    """The model's outcome, made stricter, never milder, by the policies that apply. `contributions`: shape (inputs,)."""
+    """The model's outcome, made stricter, never milder, by the policies. `contributions`: shape (inputs,)."""
     outcome = outcome_of(score, card.thresholds)
     policies = [policy for policy in risk.policies if policy.applies(features)]
     for policy in policies:

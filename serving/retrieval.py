@@ -1,11 +1,11 @@
 """The only part of a request that touches the feature store."""
 
 import sqlite3
-from collections.abc import Mapping
+import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pandas as pd
 from feast import FeatureStore, FeatureView
@@ -14,17 +14,7 @@ from feast.on_demand_feature_view import OnDemandFeatureView
 from features.declaration import Risk
 
 from errors import FeaturesNotReady, UnknownEntity
-
-Row = Mapping[str, Any]
-
-
-class FeatureSource(Protocol):
-    """What the service needs of a feature store. Tests pass a ten-line fake."""
-
-    def views(self, risk: Risk) -> dict[str, str]: ...
-    def online(self, risk: Risk, row: Row, as_of: datetime) -> dict[str, Any]: ...
-    def historical(self, risk: Risk, frame: pd.DataFrame) -> pd.DataFrame: ...
-    def write(self, view: str, row: Row) -> None: ...
+from serving.source import FeatureSource, Row
 
 
 @dataclass(frozen=True)
@@ -41,12 +31,13 @@ class Plan:
         return {key for view in self.stored for key in view.join_keys}
 
 
-class FeastSource:
+class FeastSource(FeatureSource):
     """Online and point-in-time features of a risk's feature service, from a Feast repository."""
 
     def __init__(self, repository: Path) -> None:
         self._store = FeatureStore(str(repository))
         self._plans: dict[tuple[str, str], Plan] = {}
+        self._joining = threading.Lock()  # Feast's DuckDB connection is one for all threads
 
     def views(self, risk: Risk) -> dict[str, str]:
         return self._plan(risk).outputs
@@ -59,7 +50,7 @@ class FeastSource:
         """
         plan = self._plan(risk)
         values = {name: [value] for name, value in {**row, "as_of": as_of}.items()}
-        values |= {name: [value] for name, value in self._stored(plan, row, as_of).items()}
+        values |= {name: [value] for name, value in self._fresh(plan, row, as_of).items()}
         for view in plan.on_demand:
             values |= view.transform_dict(values)
         features = {name: values[name][0] for name in plan.outputs}
@@ -80,20 +71,25 @@ class FeastSource:
         )
         rows["as_of"] = pd.to_datetime(rows["as_of"], utc=True)
         service = self._store.get_feature_service(risk.name)
-        job = self._store.get_historical_features(rows, service, filter_by_created_timestamp=True)
+        with self._joining:
+            table = self._store.get_historical_features(rows, service, filter_by_created_timestamp=True).to_arrow()
         # Objects, not floats: a flag is 0 or None, and 0.0 is another JSON value than the online 0.
-        joined = job.to_arrow().to_pandas(integer_object_nulls=True).sort_values("row_number", ignore_index=True)
+        joined = table.to_pandas(integer_object_nulls=True).sort_values("row_number", ignore_index=True)
         if not joined["row_number"].equals(rows["row_number"]):
             raise RuntimeError(
                 f"The join answered {len(joined)} rows for {len(rows)}. Report this: no row may be lost."
             )
         return joined[[*frame.columns, *(name for name in plan.outputs if name not in frame)]]
 
+    def stored(self, view: str, keys: Row) -> dict[str, Any]:
+        fields = self._store.get_feature_view(view, allow_registry_cache=True).features
+        answer = self._store.get_online_features([f"{view}:{field.name}" for field in fields], [dict(keys)]).to_dict()
+        return {field.name: answer[field.name][0] for field in fields}
+
     def write(self, view: str, row: Row) -> None:
-        """Put one row, with its `event_timestamp` and `created`, into the online store."""
         self._store.write_to_online_store(view, pd.DataFrame([row]))
 
-    def _stored(self, plan: Plan, row: Row, as_of: datetime) -> dict[str, Any]:
+    def _fresh(self, plan: Plan, row: Row, as_of: datetime) -> dict[str, Any]:
         if not plan.stored:
             return {}
         references = [f"{view.name}:{field.name}" for view in plan.stored for field in view.features]

@@ -47,3 +47,10 @@ def latest(path: Path, risk: str, entity: Any) -> tuple[dict[str, Any] | None, l
         ).fetchall()
     newest = json.loads(rows[-1][2]) if rows else None
     return newest, [(datetime.fromisoformat(as_of), score) for as_of, score, _ in rows]
+
+
+def moments(path: Path, risk: str) -> set[datetime]:
+    """The moments for which everybody was scored."""
+    with closing(_connect(path)) as connection:
+        rows = connection.execute("SELECT DISTINCT as_of FROM score WHERE risk = ?", (risk,)).fetchall()
+    return {datetime.fromisoformat(as_of) for (as_of,) in rows}

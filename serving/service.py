@@ -11,7 +11,7 @@ from model.card import Card
 from model.scorer import Scorers
 from serving import audit, featurization
 from serving.decision import Decision, decide
-from serving.retrieval import FeatureSource, Row
+from serving.source import FeatureSource, Row
 
 
 class RiskService:

@@ -1,0 +1,1 @@
+"""The HTTP face: thin. Knows Flask, and nothing of Feast."""

@@ -5,6 +5,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
+from errors import BadParameter
 from features import DOMAINS
 from features.aggregation import Table
 from features.declaration import Risk
@@ -21,6 +22,13 @@ def risks() -> dict[str, Risk]:
     """The decisions of every domain, by name."""
     declared = (getattr(import_module(f"features.{domain}"), "RISKS", ()) for domain in DOMAINS)
     return {risk.name: risk for of_domain in declared for risk in of_domain}
+
+
+def risk_named(name: str) -> Risk:
+    """Raises BadParameter, with the names that there are."""
+    if name not in risks():
+        raise BadParameter(f"There is no risk {name[:40]!r}. Choose one of: {', '.join(risks())}.")
+    return risks()[name]
 
 
 @cache

@@ -1,0 +1,48 @@
+# Two commands do all the set-up: `make demo` and `make test`. RISK_DATA and PORT in the environment are honoured.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: demo pipeline setup test lint ui browser lock clean
+
+demo: pipeline
+	@$(BIN)/python app.py
+
+pipeline: setup
+	@$(BIN)/python -m jobs pipeline
+
+setup: $(READY)
+
+$(READY): requirements.txt pyproject.toml
+	@echo "Setting up .venv with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv --clear .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements.txt)"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --requirement requirements.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $(READY)
+
+test: setup browser
+	@$(BIN)/python -m pytest
+
+lint: setup
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+# The tests open pages in a real Chromium. As root with apt it is installed here; elsewhere they say that it is missing.
+browser:
+	@if ! command -v chromium >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "Installing Chromium for the browser tests"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+	fi
+
+ui: setup
+	@cd feature_repo && ../$(BIN)/feast ui --host 127.0.0.1 --port 8888
+
+# Pins every dependency anew; names no index and no host.
+lock: setup
+	@$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --extra dev --no-annotate --no-header \
+		--no-emit-index-url --no-emit-find-links --output-file requirements.txt pyproject.toml
+
+clean:
+	rm -rf .venv data build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

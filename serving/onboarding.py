@@ -1,0 +1,50 @@
+"""What an approved applicant becomes: a driver, known to the next request and to the next batch."""
+
+import secrets
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pandas as pd
+from features.declaration import Risk
+from features.onboarding import DRIVER_DL_ENTITIES, DRIVER_SSN_ENTITIES
+
+from errors import UnknownEntity
+from serving.source import FeatureSource, Row
+
+
+def enrol(source: FeatureSource, daily: Risk, raw_drivers: Path, row: Row, as_of: datetime) -> int:
+    """Make a driver of an applicant, whose identifiers count as seen from the next microsecond on.
+
+    The raw event is written first: should the process die before the online rows, the next batch brings them.
+    `row` is `Applicant.row`. Returns the driver's number.
+    """
+    driver_id = _free_number(source, daily, as_of)
+    profile = {"driver_id": driver_id, "state": row["state"], "event_timestamp": as_of, "created": as_of}
+    _append(raw_drivers / f"signed-up-{driver_id}.parquet", {**profile, **{k: row[k] for k in ("ssn", "dl", "dob")}})
+    source.write("driver_profile", profile)
+    seen = as_of + timedelta(microseconds=1)
+    for table in (DRIVER_SSN_ENTITIES, DRIVER_DL_ENTITIES):
+        key = {table.key: row[table.key]}
+        before = source.stored(table.name, key)[table.last]
+        source.write(
+            table.name,
+            {**key, table.last: driver_id, table.previous: before, "event_timestamp": seen, "created": seen},
+        )
+    return driver_id
+
+
+def _free_number(source: FeatureSource, daily: Risk, as_of: datetime) -> int:
+    while True:
+        number = 1_000_000 + secrets.randbelow(9_000_000)
+        try:
+            source.online(daily, {"driver_id": number}, as_of)
+        except UnknownEntity:
+            return number
+
+
+def _append(path: Path, row: Row) -> None:
+    frame = pd.DataFrame([row])
+    times = {column: frame[column].dt.as_unit("us") for column in frame.select_dtypes("datetimetz")}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frame.assign(**times).to_parquet(path.with_suffix(".tmp"), index=False, compression="zstd")
+    path.with_suffix(".tmp").replace(path)

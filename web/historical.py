@@ -1,0 +1,88 @@
+"""Point-in-time features of named entities at named times, for a look at what a model was trained on."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import product
+from typing import Any
+
+import pandas as pd
+from features.catalogue import risks
+from features.declaration import Risk
+from flask import Blueprint, Response, jsonify, request
+
+from errors import BadParameter
+from serving import featurization
+from web.risk import Face, from_path
+
+MOST_ROWS = 1000
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+DESCRIPTION = (
+    "Every named entity at every named time, with what was known then and not a moment later. "
+    "Without parameters: three drivers, now and a week ago."
+)
+
+
+def _query(name: str, about: str, **example: str) -> dict[str, Any]:
+    return {"name": name, "in": "query", "description": about, "schema": {"type": "string"}, **example}
+
+
+PARAMETERS = [
+    _query("service", "A risk whose request is one number. Default: daily.", example="daily"),
+    _query("driver_id", "Numbers, separated by commas, under the name of the risk's number.", example="1001,1002,1003"),
+    _query(
+        "event_timestamp", "ISO moments, separated by commas; UTC where no offset stands. Default: now, a week ago."
+    ),
+]
+
+
+def blueprint(face: Face) -> Blueprint:
+    paths = Blueprint("history", __name__)
+
+    @paths.get("/historical-features/")
+    def historical_features() -> Response:
+        now = face.clock()
+        risk = _risk(request.args.get("service", "daily"))
+        key = risk.path_field or ""
+        keys = [getattr(from_path(risk, {key: text}), key) for text in _list(key, "1001,1002,1003")]
+        week_ago = now - timedelta(days=7)
+        times = [_moment(text, now) for text in _list("event_timestamp", f"{now.isoformat()},{week_ago.isoformat()}")]
+        if len(keys) * len(times) > MOST_ROWS:
+            raise BadParameter(
+                f"{len(keys)} entities at {len(times)} times are more than {MOST_ROWS} rows. Ask for fewer."
+            )
+        pairs = list(product(keys, times))
+        frame = pd.DataFrame(pairs, columns=[key, "event_timestamp"])
+        frame["event_timestamp"] = pd.to_datetime(frame["event_timestamp"], utc=True).dt.as_unit("us")
+        views = face.service.source.views(risk)
+        joined = face.service.source.historical(risk, frame)[list(views)].astype(object).to_dict("records")
+        rows = [
+            {"entity": {key: k}, "event_timestamp": t.isoformat(), "features": featurization.complete(row, views)}
+            for (k, t), row in zip(pairs, joined, strict=True)
+        ]
+        return jsonify(service=risk.name, rows=rows)
+
+    return paths
+
+
+def _risk(name: str) -> Risk:
+    askable = {risk.name: risk for risk in risks().values() if risk.path_field}
+    if name not in askable:
+        raise BadParameter(f"service is {name[:40]!r}. Choose one of: {', '.join(askable)}.", "service")
+    return askable[name]
+
+
+def _list(name: str, default: str) -> list[str]:
+    texts = ",".join(request.args.getlist(name)) or default
+    return [text.strip() for text in texts.split(",") if text.strip()]
+
+
+def _moment(text: str, now: datetime) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        wanted = "Write it as 2026-01-31T12:00:00Z"
+        raise BadParameter(f"event_timestamp is {text[:40]!r}. {wanted}.", "event_timestamp") from None
+    if not EARLIEST <= moment <= now:
+        wanted = f"Name a moment from {EARLIEST:%Y} to now"
+        raise BadParameter(f"event_timestamp is {moment.isoformat()}. {wanted}.", "event_timestamp")
+    return moment

@@ -1,0 +1,137 @@
+"""The OpenAPI 3 document: written from the declared risks and the schemas, so that it cannot lag behind them."""
+
+from typing import Any
+
+from features.catalogue import risks
+from features.declaration import Risk, RiskRequest
+from flasgger import Swagger
+from flask import Flask
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from web import historical, schemas
+
+Spec = dict[str, Any]
+
+ERRORS = {
+    400: "The request is wrong: the message names the field and the remedy.",
+    404: "Nobody is known by that number.",
+    503: "Not ready: the message gives the command to run.",
+}
+ANSWERS: dict[str, tuple[type[BaseModel], str]] = {
+    "features": (schemas.FeaturesAnswer, "The features that the decision rests on."),
+    "score": (schemas.ScoreAnswer, "The probability of a bad outcome."),
+    "decision": (schemas.Decision, "The decision with its reasons. It is appended to the audit log."),
+}
+
+
+def install(app: Flask) -> None:
+    config = {
+        "openapi": "3.0.3",
+        "specs": [{"endpoint": "openapi", "route": "/openapi.json", "rule_filter": lambda rule: False}],
+        "specs_route": "/apidocs/",
+        "static_url_path": "/flasgger_static",
+        "headers": [],
+        "title": "Risk service",
+        "hide_top_bar": True,
+        "auth": {},
+    }
+    Document(app, config=config)
+
+
+class Document(Swagger):
+    """flasgger serves the pages; the document is ours whole."""
+
+    def get_apispecs(self, endpoint: str = "openapi") -> Spec:
+        return document()
+
+
+def document() -> Spec:
+    paths: Spec = {}
+    for risk in risks().values():
+        paths |= _risk_paths(risk)
+    paths["/sign-up/"] = {"post": _operation(
+        "pages", "Sign an applicant up", "Decides, and makes a driver of an approved applicant.", schemas.SignUpAnswer,
+        errors=(400, 503), requestBody=_body(risks()["onboarding"].request),
+    )}  # fmt: skip
+    paths["/historical-features/"] = {"get": _operation(
+        "history", "Features of named entities at named times", historical.DESCRIPTION, schemas.HistoricalAnswer,
+        errors=(400, 503), parameters=historical.PARAMETERS,
+    )}  # fmt: skip
+    return {
+        "openapi": "3.0.3",
+        "info": {"title": "Risk service", "version": "1", "description": "Decisions about people, with reasons."},
+        "paths": paths,
+        "components": {"schemas": _schemas()},
+    }
+
+
+def _risk_paths(risk: Risk) -> Spec:
+    method, suffix = ("get", f"{{{risk.path_field}}}/") if risk.path_field else ("post", "")
+    asked = {"parameters": [_path_parameter(risk)]} if risk.path_field else {"requestBody": _body(risk.request)}
+    errors = (400, 404, 503) if risk.known_by else (400, 503)
+    paths = {
+        f"/{risk.slug}-risk-{part}/{suffix}": {
+            method: _operation(risk.name, f"{risk.title}: {part}", about, answer, errors, **asked)
+        }
+        for part, (answer, about) in ANSWERS.items()
+    }
+    if risk.population and risk.path_field:
+        about = "What the last batches said: `python -m jobs score " + risk.name + "`."
+        paths[f"/{risk.slug}-batch-scores/{suffix}"] = {
+            "get": _operation(risk.name, f"{risk.title}: batch scores", about, schemas.BatchScores, errors, **asked)
+        }
+    return paths
+
+
+def _operation(
+    tag: str, title: str, about: str, answer: type[BaseModel], errors: tuple[int, ...], **asked: Any
+) -> Spec:
+    responses = {"200": _json(answer, about)} | {str(status): _json(schemas.Error, ERRORS[status]) for status in errors}
+    return {"tags": [tag], "summary": title, "description": about, "responses": responses, **asked}
+
+
+def _json(model: type[BaseModel], about: str) -> Spec:
+    return {"description": about, "content": {"application/json": {"schema": _reference(model)}}}
+
+
+def _reference(model: type[BaseModel]) -> Spec:
+    return {"$ref": f"#/components/schemas/{model.__name__}"}
+
+
+def _body(request: type[RiskRequest]) -> Spec:
+    return {"required": True, "content": {"application/json": {"schema": _reference(request)}}}
+
+
+def _path_parameter(risk: Risk) -> Spec:
+    schema = _for_openapi_3_0(risk.request.model_json_schema()["properties"][risk.path_field])
+    about, example = schema.pop("description", ""), schema.pop("example", None)
+    return {
+        "name": risk.path_field, "in": "path", "required": True, "description": about, "example": example,
+        "schema": schema,
+    }  # fmt: skip
+
+
+def _schemas() -> Spec:
+    models = {*schemas.ANSWERS, *(risk.request for risk in risks().values())}
+    _, defined = models_json_schema(
+        [(model, "validation") for model in sorted(models, key=lambda m: m.__name__)],
+        ref_template="#/components/schemas/{model}",
+    )
+    schema: Spec = _for_openapi_3_0(defined["$defs"])
+    return schema
+
+
+def _for_openapi_3_0(node: Any) -> Any:
+    """pydantic writes JSON Schema 2020-12; OpenAPI 3.0 has one `example`, and `nullable` where that has a null type."""
+    if isinstance(node, list):
+        return [_for_openapi_3_0(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    changed = {key: _for_openapi_3_0(value) for key, value in node.items() if key not in ("examples", "anyOf")}
+    if isinstance(node.get("examples"), list):
+        changed["example"] = node["examples"][0]
+    if "anyOf" in node:
+        kept = [_for_openapi_3_0(option) for option in node["anyOf"] if option != {"type": "null"}]
+        changed |= {"allOf" if len(kept) == 1 else "anyOf": kept, "nullable": len(kept) < len(node["anyOf"])}
+    return changed

@@ -1,0 +1,43 @@
+"""The pages of the domain `onboarding`: sign-up, and a driver's home."""
+
+from features.catalogue import risks
+from features.onboarding import STATES
+from flask import Blueprint, Response, jsonify, render_template
+
+import settings
+from serving.onboarding import enrol
+from web.risk import Face, batch_scores, from_body, from_path
+
+REFRESH_SECONDS = 5
+
+
+def blueprint(face: Face) -> Blueprint:
+    pages = Blueprint("pages", __name__)
+    onboarding, daily = risks()["onboarding"], risks()["daily"]
+
+    @pages.get("/")
+    def sign_up_page() -> str:
+        return render_template("sign_up.html", states=sorted(STATES))
+
+    @pages.post("/sign-up/")
+    def sign_up() -> Response:
+        applicant, as_of = from_body(onboarding), face.clock()
+        decision = face.service.decision(onboarding, applicant, as_of)
+        home = ""
+        if decision.decision == "approve":
+            row = applicant.row(as_of, settings.hash_key())
+            driver_id = enrol(face.service.source, daily, settings.raw_table("drivers"), row, as_of)
+            home = f"/home/{driver_id}"
+        return jsonify(decision=decision.as_json(), home=home)
+
+    @pages.get("/home/<driver_id>")
+    def home_page(driver_id: str) -> str:
+        driver = from_path(daily, {"driver_id": driver_id})
+        return render_template(
+            "home.html",
+            driver_id=driver_id,
+            data=batch_scores(face, daily, driver),
+            refresh_seconds=REFRESH_SECONDS,
+        )
+
+    return pages

@@ -1,0 +1,95 @@
+"""The three paths of every declared risk: its features, its score, its decision; and what the last batches said."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from features.catalogue import risks
+from features.declaration import Risk, RiskRequest
+from flask import Blueprint, Response, jsonify, request
+from pydantic import ValidationError
+
+from errors import NotJson, WrongType
+from serving import scores
+from serving.service import RiskService
+from web.errors import from_validation
+
+
+@dataclass(frozen=True)
+class Face:
+    """What the pages need: the service, where batch scores stand, and what time it is."""
+
+    service: RiskService
+    scores_db: Path
+    clock: Callable[[], datetime]
+
+
+def blueprint(face: Face) -> Blueprint:
+    paths = Blueprint("risk", __name__)
+    for risk in risks().values():
+        for part, answer in (("features", features), ("score", score), ("decision", decision)):
+            _add(paths, risk, f"risk-{part}", _view(answer, face, risk))
+        if risk.population and risk.path_field:
+            _add(paths, risk, "batch-scores", _view(batch_scores, face, risk))
+    return paths
+
+
+def _add(paths: Blueprint, risk: Risk, part: str, view: Callable[..., Response]) -> None:
+    rule = f"/{risk.slug}-{part}/" + (f"<{risk.path_field}>/" if risk.path_field else "")
+    paths.add_url_rule(rule, f"{risk.name}_{part}", view, methods=["GET" if risk.path_field else "POST"])
+
+
+def _view(answer: Callable[[Face, Risk, RiskRequest], Any], face: Face, risk: Risk) -> Callable[..., Response]:
+    def view(**path: str) -> Response:
+        asked = from_path(risk, path) if risk.path_field else from_body(risk)
+        return jsonify(answer(face, risk, asked))
+
+    return view
+
+
+def from_path(risk: Risk, path: dict[str, str]) -> RiskRequest:
+    """Raises WrongType, BadParameter."""
+    try:
+        return risk.request.model_validate_strings(path)
+    except ValidationError as error:
+        raise from_validation(error) from None
+
+
+def from_body(risk: Risk) -> RiskRequest:
+    """Raises NotJson, WrongType, MissingField, UnknownField, and what the fields themselves refuse."""
+    try:
+        body = json.loads(request.get_data())
+    except (ValueError, RecursionError):
+        raise NotJson('The body is not JSON. Send one object, such as {"state": "CA", …}; see /apidocs/.') from None
+    if not isinstance(body, dict):
+        raise WrongType(f"The body is a JSON {type(body).__name__}. Send one object; see /apidocs/.")
+    try:
+        return risk.request.model_validate(body)
+    except ValidationError as error:
+        raise from_validation(error) from None
+
+
+def features(face: Face, risk: Risk, asked: RiskRequest) -> dict[str, Any]:
+    as_of = face.clock()
+    return {"features": face.service.features(risk, asked, as_of), "as_of": as_of.isoformat()}
+
+
+def score(face: Face, risk: Risk, asked: RiskRequest) -> dict[str, Any]:
+    as_of = face.clock()
+    probability, card = face.service.score(risk, asked, as_of)
+    return {"score": probability, "model": {"name": card.name, "version": card.version}, "as_of": as_of.isoformat()}
+
+
+def decision(face: Face, risk: Risk, asked: RiskRequest) -> dict[str, Any]:
+    return face.service.decision(risk, asked, face.clock()).as_json()
+
+
+def batch_scores(face: Face, risk: Risk, asked: RiskRequest) -> dict[str, Any]:
+    """Raises UnknownEntity on somebody who was never scored and is not known either."""
+    newest, history = scores.latest(face.scores_db, risk.name, getattr(asked, risk.path_field or ""))
+    if newest is None:
+        face.service.features(risk, asked, face.clock())
+    return {"decision": newest, "scores": [{"as_of": as_of.isoformat(), "score": s} for as_of, s in history]}

@@ -1,0 +1,90 @@
+"""What the service answers, described for the docs."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+FEATURES = "Feature name → plain JSON value; null where nothing is stored and nothing can stand for it."
+AS_OF = "The moment for which this is true, UTC."
+
+
+class Reason(BaseModel):
+    code: str = Field(description="Stable name of the reason.", examples=["ssn_seen_before"])
+    text: str = Field(examples=["The social security number was seen on another driver."])
+    contribution: float = Field(
+        description="What it added to the log-odds of the score: positive raises the risk. 0 for a policy.",
+        examples=[4.27],
+    )
+
+
+class Model(BaseModel):
+    name: str = Field(examples=["onboarding"])
+    version: str = Field(examples=["20260131T120000-0a1b2c3d"])
+
+
+class FeaturesAnswer(BaseModel):
+    features: dict[str, Any] = Field(description=FEATURES)
+    as_of: datetime = Field(description=AS_OF)
+
+
+class ScoreAnswer(BaseModel):
+    score: float = Field(description="Probability of a bad outcome, 0 to 1.", ge=0, le=1, examples=[0.03])
+    model: Model
+    as_of: datetime = Field(description=AS_OF)
+
+
+class Decision(BaseModel):
+    decision_id: str = Field(description="The decision's number in the audit log.")
+    decision: Literal["approve", "review", "decline"]
+    score: float = Field(description="Probability of a bad outcome, 0 to 1.", ge=0, le=1, examples=[0.03])
+    reasons: list[Reason] = Field(description="Up to three, the strongest first.")
+    features: dict[str, Any] = Field(description=FEATURES)
+    model: Model
+    as_of: datetime = Field(description=AS_OF)
+
+
+class SignUpAnswer(BaseModel):
+    decision: Decision
+    home: str = Field(
+        default="", description="Where the new driver goes on, if approved; else empty.", examples=["/home/1234567"]
+    )
+
+
+class Score(BaseModel):
+    as_of: datetime
+    score: float
+
+
+class BatchScores(BaseModel):
+    decision: Decision | None = Field(description="The newest batch decision, null before the first batch.")
+    scores: list[Score] = Field(description="Scores of the last batches, oldest first.")
+
+
+class HistoricalRow(BaseModel):
+    entity: dict[str, Any] = Field(description="Who.", examples=[{"driver_id": 1001}])
+    event_timestamp: datetime = Field(description="When.")
+    features: dict[str, Any] = Field(description=FEATURES)
+
+
+class HistoricalAnswer(BaseModel):
+    service: str = Field(description="The feature service.", examples=["daily"])
+    rows: list[HistoricalRow]
+
+
+class ErrorDetail(BaseModel):
+    code: int = Field(examples=[1002])
+    name: str = Field(examples=["missing_field"])
+    message: str = Field(
+        description="What was seen, then what to do.", examples=["ssn is missing. Send it with the others."]
+    )
+    field: str = Field(default="", description="The field at fault, if one is.", examples=["ssn"])
+
+
+class Error(BaseModel):
+    error: ErrorDetail
+
+
+ANSWERS: tuple[type[BaseModel], ...] = (
+    Decision, FeaturesAnswer, ScoreAnswer, SignUpAnswer, BatchScores, HistoricalAnswer, Error,
+)  # fmt: skip
