@@ -1,0 +1,84 @@
+"""One small world for all tests that need the real thing: made once by the pipeline itself, in a root of its own."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+import settings
+
+DRIVERS = 3000
+
+
+def jobs(root: Path, *arguments: str) -> str:
+    """Run `python -m jobs` on a data root; its output. A failure shows what the job said."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "jobs", *arguments],
+        cwd=settings.ROOT,
+        env={**os.environ, "RISK_DATA": str(root)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data root on which the whole pipeline has run."""
+    root = tmp_path_factory.mktemp("world")
+    jobs(root, "pipeline", "--drivers", str(DRIVERS))
+    return root
+
+
+@pytest.fixture
+def in_world(world: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """This process's settings point at the world."""
+    monkeypatch.setenv("RISK_DATA", str(world))
+    return world
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def process(command: list[str], url: str, seconds: float = 60, **options: object) -> Iterator[str]:
+    """A server as a process of its own, from the moment that `url` answers."""
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)  # type: ignore[call-overload]
+    try:
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                urllib.request.urlopen(url, timeout=5).close()
+                break
+            except OSError:
+                died = server.poll() is not None
+                if died or time.monotonic() > deadline:
+                    server.kill()
+                    pytest.fail(f"{' '.join(command)} did not answer at {url}:\n{server.communicate()[0]}")
+                time.sleep(0.2)
+        yield url
+    finally:
+        server.terminate()
+        server.communicate(timeout=30)
+
+
+@pytest.fixture(scope="session")
+def served(world: Path) -> Iterator[str]:
+    """The service as `python app.py` runs it; its address, without a slash at the end."""
+    port = free_port()
+    environment = {**os.environ, "RISK_DATA": str(world), "PORT": str(port)}
+    command = [sys.executable, str(settings.ROOT / "app.py")]
+    with process(command, f"http://127.0.0.1:{port}/", cwd=world, env=environment) as url:
+        yield url.rstrip("/")
