@@ -10,7 +10,7 @@ from flask import Flask
 import settings
 from serving.service import RiskService
 from serving.source import FeatureSource
-from web import errors, historical, openapi, pages, risk
+from web import domains, errors, historical, openapi, risk
 
 LARGEST_REQUEST_BYTES = 64 * 1024
 
@@ -26,7 +26,7 @@ def create_app(store: FeatureSource | None = None, clock: Callable[[], datetime]
     app.json.sort_keys = False  # type: ignore[attr-defined]  # answers keep the order that the docs show
     service = RiskService(store, settings.models(), settings.decisions(), settings.hash_key())
     face = risk.Face(service, settings.scores_db(), clock)
-    for part in (risk, historical, pages):
+    for part in (risk, historical, *domains.pages()):
         app.register_blueprint(part.blueprint(face))
     openapi.install(app)
     errors.install(app)

@@ -25,10 +25,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from features import DOMAINS
-from features.identifiers import keyed_hash
 
 import settings
+from features import DOMAINS
+from features.identifiers import keyed_hash
 
 Tables = dict[str, pd.DataFrame]
 

@@ -67,7 +67,6 @@ def run_pipeline(asked: argparse.Namespace) -> None:
 
 def run_batch(asked: argparse.Namespace) -> None:
     from features.catalogue import tables
-
     from jobs import batch
 
     known = {table.name: table for table in tables()}
@@ -80,9 +79,8 @@ def run_batch(asked: argparse.Namespace) -> None:
 
 
 def run_train(asked: argparse.Namespace) -> None:
-    from features.catalogue import risk_named
-
     import settings
+    from features.catalogue import risk_named
     from jobs.train import train
     from serving.retrieval import FeastSource
 
@@ -93,9 +91,8 @@ def run_train(asked: argparse.Namespace) -> None:
 
 
 def run_score(asked: argparse.Namespace) -> None:
-    from features.catalogue import risk_named
-
     import settings
+    from features.catalogue import risk_named
     from jobs.score import score
     from serving.retrieval import FeastSource
 

@@ -6,10 +6,9 @@ A run for an interval computes and replaces exactly the days of that interval; r
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from features.aggregation import TICK, AggregationTable, LastDistinctTable, Table
-
 import settings
 from errors import NoData
+from features.aggregation import TICK, AggregationTable, LastDistinctTable, Table
 from jobs import partitions
 
 

@@ -9,14 +9,14 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from features.catalogue import risks, tables
-from features.declaration import Risk
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 import generate_data
 import settings
+from features.catalogue import risks, tables
+from features.declaration import Risk
 from jobs import batch
 from jobs.steps import Stamps, Step, Tell, code, fingerprint, listing
 from model import shelf

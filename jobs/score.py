@@ -6,10 +6,10 @@ from typing import Any
 
 import duckdb
 import pandas as pd
-from features.declaration import Population, Risk
 
 import settings
 from errors import NoData
+from features.declaration import Population, Risk
 from model.scorer import Scorers
 from serving import audit, featurization, scores
 from serving.decision import Decision, decide

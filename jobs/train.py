@@ -6,7 +6,6 @@ from importlib.metadata import version as library_version
 
 import numpy as np
 import pandas as pd
-from features.declaration import Risk
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType
 from sklearn.inspection import permutation_importance
@@ -17,6 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 import settings
 from errors import ModelRefused, NoData
+from features.declaration import Risk
 from jobs.report import report
 from model import shelf
 from model.card import Card, CardInput, Metrics, OutcomeRate, Split, Thresholds

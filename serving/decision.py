@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-from features.declaration import Outcome, Reason, Risk
 
+from features.declaration import Outcome, Reason, Risk
 from model.card import Card, Thresholds
 
 MOST_REASONS = 3

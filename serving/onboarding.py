@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
-from features.declaration import Risk
-from features.onboarding import DRIVER_DL_ENTITIES, DRIVER_SSN_ENTITIES
 
 from errors import UnknownEntity
+from features.declaration import Risk
+from features.onboarding import DRIVER_DL_ENTITIES, DRIVER_SSN_ENTITIES
 from serving.source import FeatureSource, Row
 
 

@@ -11,9 +11,9 @@ import pandas as pd
 from feast import FeatureStore, FeatureView
 from feast.errors import FeastObjectNotFoundException
 from feast.on_demand_feature_view import OnDemandFeatureView
-from features.declaration import Risk
 
 from errors import FeaturesNotReady, UnknownEntity
+from features.declaration import Risk
 from serving.source import FeatureSource, Row
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from features.declaration import Risk, RiskRequest
-
 from model.card import Card
 from model.scorer import Scorers
 from serving import audit, featurization

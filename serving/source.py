@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 import pandas as pd
+
 from features.declaration import Risk
 
 Row = Mapping[str, Any]

@@ -18,6 +18,7 @@ described_fields.mend()
 for _words in (
     "On demand feature view is an experimental feature",
     r"fetch_arrow_table\(\) is deprecated",
+    "The `root_path` parameter is deprecated",
 ):
     warnings.filterwarnings("ignore", message=_words)
 

@@ -5,13 +5,15 @@ from itertools import product
 from typing import Any
 
 import pandas as pd
-from features.catalogue import risks
-from features.declaration import Risk
 from flask import Blueprint, Response, jsonify, request
 
 from errors import BadParameter
+from features.catalogue import risks
+from features.declaration import Risk
 from serving import featurization
+from web.operations import Spec, operation
 from web.risk import Face, from_path
+from web.schemas import HistoricalAnswer
 
 MOST_ROWS = 1000
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
@@ -32,6 +34,11 @@ PARAMETERS = [
         "event_timestamp", "ISO moments, separated by commas; UTC where no offset stands. Default: now, a week ago."
     ),
 ]
+
+
+def openapi_paths() -> Spec:
+    about = operation("history", "Features of named entities at named times", DESCRIPTION, HistoricalAnswer, (400, 503))
+    return {"/historical-features/": {"get": about | {"parameters": PARAMETERS}}}
 
 
 def blueprint(face: Face) -> Blueprint:

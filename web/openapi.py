@@ -2,22 +2,16 @@
 
 from typing import Any
 
-from features.catalogue import risks
-from features.declaration import Risk, RiskRequest
 from flasgger import Swagger
 from flask import Flask
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from web import historical, schemas
+from features.catalogue import risks
+from features.declaration import Risk
+from web import domains, historical, schemas
+from web.operations import Spec, body, operation
 
-Spec = dict[str, Any]
-
-ERRORS = {
-    400: "The request is wrong: the message names the field and the remedy.",
-    404: "Nobody is known by that number.",
-    503: "Not ready: the message gives the command to run.",
-}
 ANSWERS: dict[str, tuple[type[BaseModel], str]] = {
     "features": (schemas.FeaturesAnswer, "The features that the decision rests on."),
     "score": (schemas.ScoreAnswer, "The probability of a bad outcome."),
@@ -50,14 +44,8 @@ def document() -> Spec:
     paths: Spec = {}
     for risk in risks().values():
         paths |= _risk_paths(risk)
-    paths["/sign-up/"] = {"post": _operation(
-        "pages", "Sign an applicant up", "Decides, and makes a driver of an approved applicant.", schemas.SignUpAnswer,
-        errors=(400, 503), requestBody=_body(risks()["onboarding"].request),
-    )}  # fmt: skip
-    paths["/historical-features/"] = {"get": _operation(
-        "history", "Features of named entities at named times", historical.DESCRIPTION, schemas.HistoricalAnswer,
-        errors=(400, 503), parameters=historical.PARAMETERS,
-    )}  # fmt: skip
+    for part in (historical, *domains.pages()):
+        paths |= part.openapi_paths()
     return {
         "openapi": "3.0.3",
         "info": {"title": "Risk service", "version": "1", "description": "Decisions about people, with reasons."},
@@ -68,39 +56,20 @@ def document() -> Spec:
 
 def _risk_paths(risk: Risk) -> Spec:
     method, suffix = ("get", f"{{{risk.path_field}}}/") if risk.path_field else ("post", "")
-    asked = {"parameters": [_path_parameter(risk)]} if risk.path_field else {"requestBody": _body(risk.request)}
+    asked = {"parameters": [_path_parameter(risk)]} if risk.path_field else {"requestBody": body(risk.request)}
     errors = (400, 404, 503) if risk.known_by else (400, 503)
     paths = {
         f"/{risk.slug}-risk-{part}/{suffix}": {
-            method: _operation(risk.name, f"{risk.title}: {part}", about, answer, errors, **asked)
+            method: operation(risk.name, f"{risk.title}: {part}", about, answer, errors, **asked)
         }
         for part, (answer, about) in ANSWERS.items()
     }
     if risk.population and risk.path_field:
         about = "What the last batches said: `python -m jobs score " + risk.name + "`."
         paths[f"/{risk.slug}-batch-scores/{suffix}"] = {
-            "get": _operation(risk.name, f"{risk.title}: batch scores", about, schemas.BatchScores, errors, **asked)
+            "get": operation(risk.name, f"{risk.title}: batch scores", about, schemas.BatchScores, errors, **asked)
         }
     return paths
-
-
-def _operation(
-    tag: str, title: str, about: str, answer: type[BaseModel], errors: tuple[int, ...], **asked: Any
-) -> Spec:
-    responses = {"200": _json(answer, about)} | {str(status): _json(schemas.Error, ERRORS[status]) for status in errors}
-    return {"tags": [tag], "summary": title, "description": about, "responses": responses, **asked}
-
-
-def _json(model: type[BaseModel], about: str) -> Spec:
-    return {"description": about, "content": {"application/json": {"schema": _reference(model)}}}
-
-
-def _reference(model: type[BaseModel]) -> Spec:
-    return {"$ref": f"#/components/schemas/{model.__name__}"}
-
-
-def _body(request: type[RiskRequest]) -> Spec:
-    return {"required": True, "content": {"application/json": {"schema": _reference(request)}}}
 
 
 def _path_parameter(risk: Risk) -> Spec:

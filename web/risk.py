@@ -7,12 +7,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from features.catalogue import risks
-from features.declaration import Risk, RiskRequest
 from flask import Blueprint, Response, jsonify, request
 from pydantic import ValidationError
 
 from errors import NotJson, WrongType
+from features.catalogue import risks
+from features.declaration import Risk, RiskRequest
 from serving import scores
 from serving.service import RiskService
 from web.errors import from_validation

@@ -6,6 +6,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 FEATURES = "Feature name → plain JSON value; null where nothing is stored and nothing can stand for it."
+FEATURES_EXAMPLE = {"is_gt_18_years_old": 1, "is_previously_seen_ssn": 1}
+AS_OF_EXAMPLE = "2026-01-31T12:00:00+00:00"
 AS_OF = "The moment for which this is true, UTC."
 
 
@@ -24,24 +26,26 @@ class Model(BaseModel):
 
 
 class FeaturesAnswer(BaseModel):
-    features: dict[str, Any] = Field(description=FEATURES)
-    as_of: datetime = Field(description=AS_OF)
+    features: dict[str, Any] = Field(description=FEATURES, examples=[FEATURES_EXAMPLE])
+    as_of: datetime = Field(description=AS_OF, examples=[AS_OF_EXAMPLE])
 
 
 class ScoreAnswer(BaseModel):
     score: float = Field(description="Probability of a bad outcome, 0 to 1.", ge=0, le=1, examples=[0.03])
     model: Model
-    as_of: datetime = Field(description=AS_OF)
+    as_of: datetime = Field(description=AS_OF, examples=[AS_OF_EXAMPLE])
 
 
 class Decision(BaseModel):
-    decision_id: str = Field(description="The decision's number in the audit log.")
+    decision_id: str = Field(
+        description="The decision's number in the audit log.", examples=["3f1c8a52-9f0e-4a59-8b54-0d6c1a2b3c4d"]
+    )
     decision: Literal["approve", "review", "decline"]
     score: float = Field(description="Probability of a bad outcome, 0 to 1.", ge=0, le=1, examples=[0.03])
     reasons: list[Reason] = Field(description="Up to three, the strongest first.")
-    features: dict[str, Any] = Field(description=FEATURES)
+    features: dict[str, Any] = Field(description=FEATURES, examples=[FEATURES_EXAMPLE])
     model: Model
-    as_of: datetime = Field(description=AS_OF)
+    as_of: datetime = Field(description=AS_OF, examples=[AS_OF_EXAMPLE])
 
 
 class SignUpAnswer(BaseModel):
@@ -64,7 +68,7 @@ class BatchScores(BaseModel):
 class HistoricalRow(BaseModel):
     entity: dict[str, Any] = Field(description="Who.", examples=[{"driver_id": 1001}])
     event_timestamp: datetime = Field(description="When.")
-    features: dict[str, Any] = Field(description=FEATURES)
+    features: dict[str, Any] = Field(description=FEATURES, examples=[FEATURES_EXAMPLE])
 
 
 class HistoricalAnswer(BaseModel):

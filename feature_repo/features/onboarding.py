@@ -142,7 +142,7 @@ class Applicant(RiskRequest):
 class Driver(RiskRequest):
     """A driver whom we know."""
 
-    driver_id: int = Field(gt=0, lt=2**63, description="The driver's number.", examples=[1001])
+    driver_id: int = Field(ge=1, le=2**63 - 1, description="The driver's number.", examples=[1001])
 
 
 ONBOARDING = Risk(

@@ -2,13 +2,13 @@
 
 from datetime import timedelta
 
-from entities import OWNER, dl, driver, ssn
 from feast import Entity, FeatureService, FeatureView, Field, RequestSource
 from feast.on_demand_feature_view import on_demand_feature_view
 from feast.types import Float64, Int64, String, UnixTimestamp
+
+from entities import OWNER, dl, driver, ssn
 from features.aggregation import LastDistinctTable
 from features.onboarding import DRIVER_DL_ENTITIES, DRIVER_SSN_ENTITIES, DRIVER_YESTERDAYS_STATS
-
 from views.sources import feature_table, raw_table
 from views.sources import field as described
 

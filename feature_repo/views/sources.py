@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from entities import OWNER
 from feast import Field, FileSource
 from feast.data_format import ParquetFormat
 
 import settings
 import stores  # noqa: F401  first: it mends and silences Feast
+from entities import OWNER
 
 
 def field(name: str, dtype: Any, description: str, **tags: str) -> Field:

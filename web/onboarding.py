@@ -1,14 +1,23 @@
 """The pages of the domain `onboarding`: sign-up, and a driver's home."""
 
-from features.catalogue import risks
-from features.onboarding import STATES
 from flask import Blueprint, Response, jsonify, render_template
 
 import settings
+from features.catalogue import risks
+from features.onboarding import STATES
 from serving.onboarding import enrol
+from web.operations import Spec, body, operation
 from web.risk import Face, batch_scores, from_body, from_path
+from web.schemas import SignUpAnswer
 
 REFRESH_SECONDS = 5
+
+
+def openapi_paths() -> Spec:
+    about = "Decides, and makes a driver of an approved applicant."
+    applicant = risks()["onboarding"].request
+    sign_up = operation("sign-up", "Sign an applicant up", about, SignUpAnswer, (400, 503), requestBody=body(applicant))
+    return {"/sign-up/": {"post": sign_up}}
 
 
 def blueprint(face: Face) -> Blueprint:

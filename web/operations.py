@@ -1,0 +1,34 @@
+"""The pieces of an OpenAPI document that every path is made of."""
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from features.declaration import RiskRequest
+from web import schemas
+
+Spec = dict[str, Any]
+
+ERRORS = {
+    400: "The request is wrong: the message names the field and the remedy.",
+    404: "Nobody is known by that number.",
+    503: "Not ready: the message gives the command to run.",
+}
+
+
+def operation(tag: str, title: str, about: str, answer: type[BaseModel], errors: tuple[int, ...], **asked: Any) -> Spec:
+    """`asked` is what the caller sends: `parameters` or `requestBody`."""
+    responses = {"200": _json(answer, about)} | {str(status): _json(schemas.Error, ERRORS[status]) for status in errors}
+    return {"tags": [tag], "summary": title, "description": about, "responses": responses, **asked}
+
+
+def body(request: type[RiskRequest]) -> Spec:
+    return {"required": True, "content": {"application/json": {"schema": _reference(request)}}}
+
+
+def _json(model: type[BaseModel], about: str) -> Spec:
+    return {"description": about, "content": {"application/json": {"schema": _reference(model)}}}
+
+
+def _reference(model: type[BaseModel]) -> Spec:
+    return {"$ref": f"#/components/schemas/{model.__name__}"}
