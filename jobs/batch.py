@@ -11,6 +11,13 @@ from errors import NoData
 from features.aggregation import TICK, AggregationTable, LastDistinctTable, Table
 from jobs import partitions
 
+#: The SQL of each fold of `features.aggregation`.
+SQL = {
+    "count": "count({column}) {in_window}",
+    "sum": "coalesce(sum({column}) {in_window}, 0)",
+    "mean": "avg({column}) {in_window}",
+}
+
 
 @dataclass(frozen=True)
 class Report:
@@ -62,11 +69,12 @@ def _aggregations(table: AggregationTable, start: datetime, until: datetime) -> 
     `created` is when the last event that a row rests on was known, never before the tick itself, so a replay
     of history gives the same rows and a point-in-time join can ask what was known at the moment.
     """
-    functions = {"count": "count({0})", "sum": "coalesce(sum({0}), 0)", "mean": "avg({0})"}
     longest = max(a.window for a in table.aggregations)
     folds = ", ".join(
-        f"{functions[a.function].format(a.column or '*')} "
-        f"FILTER (WHERE event_timestamp >= tick - {_interval(a.window)}) AS {a.name}"
+        SQL[a.function].format(
+            column=a.column or "*", in_window=f"FILTER (WHERE event_timestamp >= tick - {_interval(a.window)})"
+        )
+        + f" AS {a.name}"
         for a in table.aggregations
     )
     empty = ", ".join(f"{'NULL' if a.empty is None else a.empty} AS {a.name}" for a in table.aggregations)

@@ -1,0 +1,155 @@
+"""The real thing: a Feast registry, Parquet files and a SQLite online store, as the pipeline left them."""
+
+from datetime import UTC, datetime, timedelta
+
+import pandas as pd
+import pytest
+from feast import FeatureStore
+
+import settings
+from features.catalogue import risks
+from features.onboarding import NOBODY
+from serving import featurization
+from serving.retrieval import FeastSource
+
+pytestmark = pytest.mark.usefixtures("in_world")
+ONBOARDING, DAILY = risks()["onboarding"], risks()["daily"]
+
+
+@pytest.fixture
+def source(in_world) -> FeastSource:
+    return FeastSource(settings.FEATURE_REPO)
+
+
+@pytest.fixture
+def store(in_world) -> FeatureStore:
+    return FeatureStore(str(settings.FEATURE_REPO))
+
+
+def raw(table: str) -> pd.DataFrame:
+    return pd.read_parquet(settings.raw_table(table) / "made.parquet")
+
+
+def applicants(count: int, as_of: datetime) -> pd.DataFrame:
+    """Somebody new with the identifiers of drivers that we have, half of them reused, half mixed anew."""
+    drivers = raw("drivers").tail(count).reset_index(drop=True)
+    mixed = drivers.assign(ssn=drivers["ssn"].where(drivers.index % 2 == 0, "never seen"), applicant_driver_id=NOBODY)
+    mixed["event_timestamp"] = pd.Timestamp(as_of).as_unit("us")
+    return mixed[["applicant_driver_id", "ssn", "dl", "state", "dob", "event_timestamp"]]
+
+
+def test_the_online_features_equal_the_point_in_time_row_at_the_same_moment(source: FeastSource):
+    now = datetime.now(UTC)
+    people = pd.DataFrame({"driver_id": raw("drivers")["driver_id"].sample(60, random_state=1)})
+    for risk, frame in (
+        (DAILY, people.assign(event_timestamp=pd.Timestamp(now).as_unit("us"))),
+        (ONBOARDING, applicants(40, now)),
+    ):
+        views = source.views(risk)
+        for row in source.historical(risk, frame).astype(object).to_dict("records"):
+            asked = {name: row[name] for name in frame.columns if name != "event_timestamp"}
+            then = featurization.complete({name: row[name] for name in views}, views)
+            assert featurization.complete(source.online(risk, asked, now), views) == then
+
+
+def test_the_join_loses_no_row_and_keeps_their_order(source: FeastSource):
+    moment = pd.Timestamp(datetime.now(UTC)).as_unit("us")
+    known = raw("drivers")["driver_id"].tail(3).tolist()
+    keys = [known[2], 5, known[0], known[2], known[2], 6]  # unknown ones, and the same one thrice at one moment
+    joined = source.historical(DAILY, pd.DataFrame({"driver_id": keys, "event_timestamp": moment}))
+    assert joined["driver_id"].tolist() == keys
+    assert joined["state"].isna().tolist() == [False, True, False, False, False, True]
+
+
+def test_an_applicant_is_not_seen_before_by_its_own_sign_up(source: FeastSource):
+    """Each application joins at the very moment of its own sign-up row."""
+    cases = raw("applications").assign(as_of=lambda c: c["event_timestamp"])
+    joined = source.historical(ONBOARDING, cases.drop(columns=["created", "as_of"]))
+    for key, feature in (("ssn", "is_previously_seen_ssn"), ("dl", "is_previously_seen_dl")):
+        first_seen = raw("drivers").groupby(key)["event_timestamp"].min()
+        expected = (cases[key].map(first_seen) < cases["event_timestamp"]).astype(int)
+        assert joined[feature].tolist() == expected.tolist()
+        assert 0 < expected.mean() < 0.5
+
+
+def test_yesterdays_statistics_are_those_of_yesterdays_raw_hours(source: FeastSource):
+    hours = raw("driver_hourly_stats")
+    midnight = pd.Timestamp(datetime.now(UTC)).normalize()
+    yesterday = hours[
+        (hours["event_timestamp"] >= midnight - timedelta(days=1)) & (hours["event_timestamp"] < midnight)
+    ]
+    driver_id, mine = next(iter(yesterday.groupby("driver_id")))
+    features = source.online(DAILY, {"driver_id": int(driver_id)}, datetime.now(UTC))
+    assert features["avg_daily_trips"] == pytest.approx(mine["avg_daily_trips"].mean(), abs=1e-9)
+    assert features["acc_rate"] == pytest.approx(mine["acc_rate"].mean(), abs=1e-9)
+    assert features["yesterdays_avg_daily_trips_lt_10"] == int(mine["avg_daily_trips"].mean() < 10)
+
+
+def test_a_value_is_served_until_its_ttl_has_passed_and_not_a_moment_longer(source: FeastSource, store: FeatureStore):
+    written = datetime.now(UTC).replace(microsecond=0) + timedelta(days=30)
+    row = {"driver_id": 424242, "event_timestamp": written, "created": written}
+    store.write_to_online_store("driver_profile", pd.DataFrame([row | {"state": "CA"}]))
+    stats = {"conv_rate": 0.5, "acc_rate": 0.6, "avg_daily_trips": 40.0}
+    flags = dict.fromkeys(
+        ("yesterdays_avg_daily_trips_lt_10", "yesterdays_acc_rate_lt_01", "yesterdays_conv_rate_gt_80"), 0
+    )
+    store.write_to_online_store("driver_yesterdays_stats", pd.DataFrame([row | stats | flags]))
+    edge = written + timedelta(days=2)
+    at_edge = source.online(DAILY, {"driver_id": 424242}, edge)
+    after = source.online(DAILY, {"driver_id": 424242}, edge + timedelta(microseconds=1))
+    assert (at_edge["acc_rate"], at_edge["yesterdays_acc_rate_lt_01"]) == (0.6, 0)
+    assert (after["acc_rate"], after["yesterdays_acc_rate_lt_01"]) == (None, None)
+    assert after["state"] == "CA"
+
+
+def test_the_point_in_time_join_has_the_same_edge(source: FeastSource):
+    """A driver's last row with values stands at a midnight; two days later to the microsecond it is gone."""
+    stats = pd.read_parquet(settings.feature_table("driver_yesterdays_stats"))
+    last = stats[stats["acc_rate"].notna()].sort_values("event_timestamp").iloc[-1]
+    edge = last["event_timestamp"] + timedelta(days=2)
+    times = pd.Series([edge, edge + timedelta(microseconds=1)]).dt.as_unit("us")
+    joined = source.historical(DAILY, pd.DataFrame({"driver_id": [last["driver_id"]] * 2, "event_timestamp": times}))
+    assert joined["acc_rate"].isna().tolist() == [False, True]
+
+
+def test_what_was_learned_later_does_not_leak_into_an_earlier_row(source: FeastSource):
+    """Of two rows for one moment, the correction counts only from when it was made."""
+    table = settings.feature_table("driver_yesterdays_stats")
+    first = pd.read_parquet(next(iter(sorted(table.rglob("*.parquet"))))).iloc[[0]]
+    moment = first["event_timestamp"].iloc[0]
+    correction = first.assign(acc_rate=0.123, created=moment + timedelta(hours=6))
+    late = table / "correction.parquet"
+    correction.to_parquet(late, index=False)
+    try:
+        times = pd.Series([moment + timedelta(hours=5), moment + timedelta(hours=7)]).dt.as_unit("us")
+        asked = pd.DataFrame({"driver_id": [first["driver_id"].iloc[0]] * 2, "event_timestamp": times})
+        before, after = source.historical(DAILY, asked)["acc_rate"].tolist()
+    finally:
+        late.unlink()
+    assert (before, after) == (first["acc_rate"].iloc[0], 0.123)
+
+
+def test_the_catalogue_describes_everything_in_it(store: FeatureStore):
+    views = [*store.list_feature_views(), *store.list_on_demand_feature_views()]
+    entities = [entity for entity in store.list_entities() if not entity.name.startswith("__")]
+    for thing in [*views, *entities, *store.list_feature_services(), *store.list_data_sources()]:
+        assert thing.description, thing.name
+        assert thing.owner, thing.name
+        assert thing.tags, thing.name
+    for view in views:
+        for field in view.features:
+            assert field.description, (view.name, field.name)
+            assert field.tags["owner"], (view.name, field.name)
+    assert {view.name for view in views} >= {
+        "driver_hourly_stats", "driver_yesterdays_stats", "driver_ssn_entities", "driver_dl_entities",
+        "transformed_onboarding", "ondemand_ssn_lookup", "ondemand_dl_lookup",
+    }  # fmt: skip
+    assert {service.name for service in store.list_feature_services()} >= {"onboarding", "daily"}
+    assert {entity.name for entity in entities} >= {"driver", "ssn", "dl"}
+
+
+def test_no_identifier_is_stored_in_the_clear(in_world):
+    for table in ("drivers", "applications"):
+        frame = raw(table)
+        assert frame["ssn"].str.fullmatch("[0-9a-f]{32}").all()
+        assert frame["dl"].str.fullmatch("[0-9a-f]{32}").all()

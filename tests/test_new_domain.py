@@ -1,0 +1,104 @@
+"""A newcomer follows "Adding a domain" in the README to the letter, and touches nothing else."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import readme
+
+import settings
+
+ALLOWED = {
+    "generate_data.py",
+    "feature_repo/features/refund_abuse.py",
+    "feature_repo/views/refund_abuse.py",
+    "tests/test_refund_abuse.py",
+    "feature_repo/features/__init__.py",
+}
+ASK = """
+import json
+from app import create_app
+client = create_app().test_client()
+for path in ("/refund-abuse-risk-features/7/", "/refund-abuse-risk-score/7/", "/refund-abuse-risk-decision/7/",
+             "/refund-abuse-risk-decision/999999/", "/refund-abuse-risk-decision/nobody/", "/openapi.json"):
+    answer = client.get(path)
+    print(json.dumps({"status": answer.status_code, **answer.json}))
+"""
+
+
+def follow(repository: Path) -> None:
+    """Do what the README says."""
+    for name, block in readme.files().items():
+        file = repository / name
+        if name == "generate_data.py":
+            text = file.read_text()
+            file.write_text(text.replace("\ndef write(", f"\n{block}\n\ndef write(", 1))
+        elif name.endswith("__init__.py"):
+            file.write_text(re.sub(r"^DOMAINS = .*$", block.strip(), file.read_text(), flags=re.MULTILINE))
+        else:
+            file.write_text(block)
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of this project with the README's domain in it."""
+    copy = tmp_path_factory.mktemp("newcomer") / "repository"
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=settings.ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    for name in filter(None, listed.stdout.split("\0")):
+        if (settings.ROOT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(settings.ROOT / name, copy / name)
+    follow(copy)
+    return copy
+
+
+def run(repository: Path, *command: str) -> str:
+    environment = {
+        **{k: v for k, v in os.environ.items() if k != "RISK_DATA"},
+        "PYTHONPATH": f"{repository}:{repository / 'feature_repo'}",
+    }
+    ended = subprocess.run(
+        [sys.executable, *command], cwd=repository, env=environment, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout
+
+
+def test_the_readme_touches_only_the_rooms_of_the_new_domain():
+    assert set(readme.files()) == ALLOWED
+
+
+def test_a_domain_added_by_the_readme_decides_and_stands_in_the_docs(repository: Path):
+    run(repository, "-m", "jobs", "pipeline", "--drivers", "1500")
+    answers = [json.loads(line) for line in run(repository, "-c", ASK).splitlines()]
+    features, score, decision, never_seen, wrong, docs = answers
+    assert set(features["features"]) == {"refunds_7d", "refund_amount_30d"}
+    assert 0 < score["score"] < 1
+    assert decision["model"]["name"] == "refund_abuse"
+    assert decision["decision"] in ("approve", "review", "decline")
+    assert never_seen["features"] == {"refunds_7d": 0, "refund_amount_30d": 0.0}
+    assert (wrong["status"], wrong["error"]["name"]) == (400, "wrong_type")
+    assert "/refund-abuse-risk-decision/{customer_id}/" in docs["paths"]
+
+
+def test_a_domain_added_by_the_readme_keeps_the_house_in_order(repository: Path):
+    tests = ["tests/test_refund_abuse.py", "tests/test_layers.py", "tests/test_domains.py"]
+    assert "passed" in run(repository, "-m", "pytest", *tests)
+    run(repository, "-m", "ruff", "check", ".")
+    run(repository, "-m", "ruff", "format", "--check", ".")
+
+
+def test_a_forgotten_room_is_named(repository: Path, tmp_path: Path):
+    forgetful = tmp_path / "forgetful"
+    shutil.copytree(repository, forgetful, ignore=shutil.ignore_patterns("data"))
+    (forgetful / "feature_repo/views/refund_abuse.py").unlink()
+    with pytest.raises(AssertionError, match=r"views/refund_abuse\.py"):
+        run(forgetful, "-m", "pytest", "tests/test_domains.py")

@@ -1,0 +1,88 @@
+"""The stores behind feature_store.yaml, where they differ from Feast's own."""
+
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+from feast import FeatureStore
+from feast.protos.feast.core.Registry_pb2 import Registry
+
+import settings
+from stores.registry import RiskDataRegistryStore
+
+
+@pytest.fixture
+def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RiskDataRegistryStore:
+    monkeypatch.setenv("RISK_DATA", str(tmp_path / "deep" / "root"))
+    return RiskDataRegistryStore(SimpleNamespace(path="registry.db"), tmp_path)  # type: ignore[arg-type]
+
+
+def test_the_registry_lies_below_the_data_root_and_makes_its_way_there(registry: RiskDataRegistryStore, tmp_path: Path):
+    registry.update_registry_proto(Registry())
+    assert [file.name for file in (tmp_path / "deep" / "root").iterdir()] == ["registry.db"]
+
+
+def test_a_crash_while_the_registry_is_written_leaves_the_old_one(
+    registry: RiskDataRegistryStore, monkeypatch: pytest.MonkeyPatch
+):
+    registry.update_registry_proto(Registry(registry_schema_version="old"))
+
+    def crash(_: int) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr("os.fsync", crash)
+    with pytest.raises(OSError, match="no space"):
+        registry.update_registry_proto(Registry(registry_schema_version="new"))
+    assert registry.get_registry_proto().registry_schema_version == "old"
+
+
+def test_a_relative_root_counts_from_the_project_whatever_the_current_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RISK_DATA", "elsewhere")
+    assert settings.data_root() == settings.ROOT / "elsewhere"
+    monkeypatch.delenv("RISK_DATA")
+    assert settings.data_root() == settings.ROOT / "data"
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "http", "-1", "", "５０００x"])
+def test_a_port_that_is_none_is_refused_with_the_remedy(port: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PORT", port)
+    with pytest.raises(SystemExit, match="from 1 to 65535"):
+        settings.port()
+
+
+def test_threads_read_while_others_write(in_world: Path):
+    """On one shared connection this fails with a commit or a cursor error; each thread has its own."""
+    store = FeatureStore(str(settings.FEATURE_REPO))
+    now = pd.Timestamp.now("UTC")
+    failures: list[Exception] = []
+
+    def write(first: int) -> None:
+        for driver_id in range(first, first + 25):
+            row = {"driver_id": driver_id, "state": "CA", "event_timestamp": now, "created": now}
+            store.write_to_online_store("driver_profile", pd.DataFrame([row]))
+
+    def read(first: int) -> None:
+        for driver_id in range(first, first + 25):
+            store.get_online_features(["driver_profile:state"], [{"driver_id": driver_id}]).to_dict()
+
+    def guarded(work, first: int) -> None:
+        try:
+            work(first)
+        except Exception as error:
+            failures.append(error)
+
+    threads = [
+        threading.Thread(target=guarded, args=(work, 900_000 + 100 * i)) for i in range(4) for work in (write, read)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    written = [{"driver_id": 900_000 + 100 * i + n} for i in range(4) for n in range(25)]
+    assert store.get_online_features(["driver_profile:state"], written).to_dict()["state"] == ["CA"] * 100
