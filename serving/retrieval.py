@@ -25,10 +25,8 @@ class Plan:
     on_demand: tuple[OnDemandFeatureView, ...]
     #: feature → the view that the service takes it from, in the service's order
     outputs: dict[str, str]
-
-    @property
-    def join_keys(self) -> set[str]:
-        return {key for view in self.stored for key in view.join_keys}
+    #: the names that find an entity in the stored views
+    join_keys: frozenset[str]
 
 
 class FeastSource(FeatureSource):
@@ -107,13 +105,16 @@ class FeastSource(FeatureSource):
         return fresh
 
     def _plan(self, risk: Risk) -> Plan:
-        """Read from the registry once for each version of it, so that a `feast apply` is followed."""
-        try:
-            service = self._store.get_feature_service(risk.name, allow_cache=True)
-        except (FeastObjectNotFoundException, FileNotFoundError) as error:
-            raise FeaturesNotReady(f"The feature service {risk.name!r} is not applied. Run: make pipeline") from error
-        key = (risk.name, str(service.last_updated_timestamp))
+        """Read from the registry once for each version of it: reading a service costs more than a request, and a
+        `feast apply` must be followed."""
+        key = (self._store.registry.proto().version_id, risk.name)
         if key not in self._plans:
+            try:
+                service = self._store.get_feature_service(risk.name, allow_cache=True)
+            except (FeastObjectNotFoundException, FileNotFoundError) as error:
+                raise FeaturesNotReady(
+                    f"The feature service {risk.name!r} is not applied. Run: make pipeline"
+                ) from error
             self._plans[key] = self._read_plan(service)
         return self._plans[key]
 
@@ -129,4 +130,5 @@ class FeastSource(FeatureSource):
                 on_demand.append(view)
             names = view.source_feature_view_projections if view else [projection.name]
             stored |= {name: self._store.get_feature_view(name) for name in names}
-        return Plan(tuple(stored.values()), tuple(on_demand), outputs)
+        join_keys = frozenset(key for view in stored.values() for key in view.join_keys)
+        return Plan(tuple(stored.values()), tuple(on_demand), outputs, join_keys)
