@@ -99,7 +99,13 @@ def run_score(asked: argparse.Namespace) -> None:
     risk, source = risk_named(asked.risk), FeastSource(settings.FEATURE_REPO)
     while True:
         as_of = asked.as_of or datetime.now(UTC)
-        print(f"{risk.name} as of {as_of:%Y-%m-%d %H:%M:%S} UTC: {score(source, risk, as_of):,} decisions", flush=True)
+        try:
+            count = score(source, risk, as_of)
+            print(f"{risk.name} as of {as_of:%Y-%m-%d %H:%M:%S} UTC: {count:,} decisions", flush=True)
+        except RiskError as error:
+            if not asked.every:
+                raise
+            print(f"{error.name}: {error.message} The next run comes in its turn.", file=sys.stderr, flush=True)
         if not asked.every:
             return
         # From this run's start, so that a long run does not shift the next; a missed one is made up at once.

@@ -4,24 +4,25 @@ A run for an interval computes and replaces exactly the days of that interval; r
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import settings
 from errors import NoData
 from features.aggregation import TICK, AggregationTable, LastDistinctTable, Table
 from jobs import partitions
 
-#: The SQL of each fold of `features.aggregation`.
+#: The SQL of each fold of `features.aggregation`. Doubles are added in the order of the events' times: in the order in
+#: which threads meet them, the last digit would be another one each day.
 SQL = {
     "count": "count({column}) {in_window}",
-    "sum": "coalesce(sum({column}) {in_window}, 0)",
-    "mean": "avg({column}) {in_window}",
+    "sum": "coalesce(sum({column} {in_order}) {in_window}, 0)",
+    "mean": "sum({column} {in_order}) {in_window} / count({column}) {in_window}",
 }
 
 
 @dataclass(frozen=True)
 class Report:
-    """`skipped` events have no key or no time; they are counted, never guessed."""
+    """`skipped` events have no key, no time, or nobody knows when they came; they are counted, never guessed."""
 
     table: str
     rows: int
@@ -29,25 +30,25 @@ class Report:
 
 
 def run(table: Table, until: datetime, since: datetime | None = None) -> Report:
-    """Compute one table's rows dated since..until (default: from the first event on). Raises NoData."""
+    """Compute one table's rows dated since..until; without `since`, all of them anew. Raises NoData."""
     connection = partitions.connect()
     source = settings.raw_table(table.source)
     if not any(source.glob("*.parquet")):
         raise NoData(f"No raw events at {source}. Run: python generate_data.py")
     connection.execute(
-        f"CREATE TEMP VIEW event AS SELECT * FROM read_parquet('{source}/*.parquet') "
+        f"CREATE TEMP VIEW event AS SELECT * FROM {partitions.files(source)} "
         f"WHERE {table.key} IS NOT NULL AND event_timestamp IS NOT NULL "
         f"AND created <= {_moment(until)} AND event_timestamp < {_moment(until)}"
     )
     first, skipped = connection.execute(
-        f"SELECT (SELECT min(event_timestamp) FROM event), count(*) FROM read_parquet('{source}/*.parquet') "
-        f"WHERE {table.key} IS NULL OR event_timestamp IS NULL"
+        f"SELECT (SELECT min(event_timestamp) FROM event), count(*) FROM {partitions.files(source)} "
+        f"WHERE {table.key} IS NULL OR event_timestamp IS NULL OR created IS NULL"
     ).fetchone() or (None, 0)
     start = _midnight(since or first or until)
     query = _aggregations(table, start, until) if isinstance(table, AggregationTable) else _last_distinct(table, start)
-    rows = partitions.replace(
-        connection, query, settings.feature_table(table.name), start.date(), until.astimezone(UTC).date()
-    )
+    first_day = start.date() if since else date.min
+    directory, last_day = settings.feature_table(table.name), until.astimezone(UTC).date()
+    rows = partitions.replace(connection, query, directory, first_day, last_day)
     return Report(table.name, rows, skipped)
 
 
@@ -72,7 +73,9 @@ def _aggregations(table: AggregationTable, start: datetime, until: datetime) -> 
     longest = max(a.window for a in table.aggregations)
     folds = ", ".join(
         SQL[a.function].format(
-            column=a.column or "*", in_window=f"FILTER (WHERE event_timestamp >= tick - {_interval(a.window)})"
+            column=a.column or "*",
+            in_order=f"ORDER BY event_timestamp, {a.column}",
+            in_window=f"FILTER (WHERE event_timestamp >= tick - {_interval(a.window)})",
         )
         + f" AS {a.name}"
         for a in table.aggregations
@@ -102,12 +105,11 @@ def _last_distinct(table: LastDistinctTable, start: datetime) -> str:
     key, value = table.key, table.value
     return f"""
         WITH first_sight AS (
-            SELECT {key}, {value}, min(event_timestamp) AS seen, min(created) AS created
+            SELECT {key}, {value}, min(event_timestamp) + INTERVAL 1 MICROSECOND AS seen, min(created) AS created
             FROM event WHERE {value} IS NOT NULL GROUP BY {key}, {value}
         )
-        SELECT {key}, {value} AS {table.last}, lag({value}) OVER by_sight AS {table.previous},
-            seen + INTERVAL 1 MICROSECOND AS event_timestamp,
-            greatest(seen + INTERVAL 1 MICROSECOND, max(created) OVER by_sight) AS created
+        SELECT {key}, {value} AS {table.last}, lag({value}) OVER by_sight AS {table.previous}, seen AS event_timestamp,
+            greatest(seen, max(created) OVER by_sight) AS created
         FROM first_sight WINDOW by_sight AS (PARTITION BY {key} ORDER BY seen, {value})
         QUALIFY row_number() OVER (PARTITION BY {key}, seen ORDER BY {value} DESC) = 1 AND seen >= {_moment(start)}
         ORDER BY {key}"""

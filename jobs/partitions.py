@@ -18,6 +18,12 @@ def connect() -> duckdb.DuckDBPyConnection:
     return connection
 
 
+def files(directory: Path) -> str:
+    """The Parquet files of a raw table, as SQL reads them."""
+    escaped = str(directory).replace("'", "''")
+    return f"read_parquet('{escaped}/*.parquet')"
+
+
 def partition_day(partition: Path) -> date:
     year, month, day = (int(part.split("=")[1]) for part in partition.parts[-3:])
     return date(year, month, day)

@@ -1,7 +1,6 @@
 """Between the store and the model: what stands for a value that is not stored, and the row that the model takes.
 The same for one request and for a training set."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,7 +31,7 @@ def complete_frame(frame: pd.DataFrame, views: Mapping[str, str]) -> pd.DataFram
 
 
 def is_missing(value: Any) -> bool:
-    return value is None or value is pd.NaT or (isinstance(value, float) and math.isnan(value))
+    return bool(pd.isna(value))
 
 
 def plain(value: Any) -> Any:

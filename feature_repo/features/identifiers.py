@@ -30,13 +30,18 @@ def normal_ssn(text: str) -> str:
 def normal_licence(text: str) -> str:
     """Upper case, no spaces or dashes. Raises BadLicence on what no state prints on a licence."""
     squeezed = re.sub(r"[\s-]", "", text).upper()
-    if not _LICENCE.fullmatch(squeezed):
+    if not text.isascii() or not _LICENCE.fullmatch(squeezed):
         raise BadLicence(
             "dl is not a licence number: 4 to 20 letters and digits, at least one digit, are expected. "
             "Copy it from the licence; spaces and dashes do not matter.",
             "dl",
         )
     return squeezed
+
+
+def shape(text: str) -> str:
+    """What somebody wrote, for a message, each digit as 9: a number may have been put into the wrong field."""
+    return re.sub(r"\d", "9", text[:20])
 
 
 def keyed_hash(kind: str, number: str, key: bytes) -> str:

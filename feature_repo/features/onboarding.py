@@ -10,7 +10,7 @@ from errors import BadDate, BadState
 from features.aggregation import Aggregation, AggregationTable, Flag, LastDistinctTable
 from features.columns import Columns, lift
 from features.declaration import Appetite, Input, Outcomes, Policy, Population, Reason, Risk, RiskRequest
-from features.identifiers import keyed_hash, normal_licence, normal_ssn
+from features.identifiers import keyed_hash, normal_licence, normal_ssn, shape
 
 ADULT_AGE = 18
 
@@ -35,10 +35,12 @@ def age(born: date, day: date) -> int:
 def birth_date(text: str) -> str:
     """`1990-05-17` or `05-17-1990` as ISO. Raises BadDate."""
     form = next((form for pattern, form in _DATES.items() if pattern.fullmatch(text.strip())), None)
+    if form is None:
+        raise BadDate(f"dob has the form {shape(text)!r}. Write YYYY-MM-DD or MM-DD-YYYY.", "dob")
     try:
-        born = datetime.strptime(text.strip(), form or "").date()  # noqa: DTZ007 a birthday has no time zone
+        born = datetime.strptime(text.strip(), form).date()  # noqa: DTZ007 a birthday has no time zone
     except ValueError:
-        raise BadDate(f"dob is {text[:20]!r}. Write a date as YYYY-MM-DD or MM-DD-YYYY.", "dob") from None
+        raise BadDate(f"dob is {text.strip()}, a day that never was. Check it.", "dob") from None
     if born.year < 1900:
         raise BadDate(f"dob is {born}, before 1900. Check the year.", "dob")
     return born.isoformat()
@@ -47,8 +49,8 @@ def birth_date(text: str) -> str:
 def state_code(text: str) -> str:
     """Two capital letters. Raises BadState on what is no state; an unopened state is a state."""
     code = text.strip().upper()
-    if code not in STATES:
-        raise BadState(f"state is {text[:20]!r}. Write the two letters of a US state, such as CA.", "state")
+    if code not in STATES or not text.isascii():
+        raise BadState(f"state is {shape(text)!r}. Write the two letters of a US state, such as CA.", "state")
     return code
 
 
