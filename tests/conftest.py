@@ -9,10 +9,15 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 import settings
+
+if TYPE_CHECKING:  # what these need takes seconds to import, and a test of a pure function does without
+    from fake import Fake
+    from flask.testing import FlaskClient
 
 DRIVERS = 3000
 
@@ -82,3 +87,31 @@ def served(world: Path) -> Iterator[str]:
     command = [sys.executable, str(settings.ROOT / "app.py")]
     with process(command, f"http://127.0.0.1:{port}/", cwd=world, env=environment) as url:
         yield url.rstrip("/")
+
+
+@pytest.fixture
+def fake() -> "Fake":
+    from fake import Fake
+
+    return Fake()
+
+
+@pytest.fixture
+def untrained(fake: "Fake", tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "FlaskClient":
+    """The service on the fake store, before any model is trained."""
+    from fake import NOW
+
+    from app import create_app
+
+    monkeypatch.setenv("RISK_DATA", str(tmp_path))
+    return create_app(fake, clock=lambda: NOW).test_client()
+
+
+@pytest.fixture
+def client(untrained: "FlaskClient") -> "FlaskClient":
+    """The same with its models."""
+    from fake import shelve
+
+    shelve("onboarding")
+    shelve("daily")
+    return untrained
