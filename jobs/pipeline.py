@@ -1,5 +1,6 @@
 """From nothing to batch scores: the steps in their order, each redone only if stale."""
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import IO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
@@ -30,6 +32,7 @@ SCORED_MIDNIGHTS = 7
 def run(seed: int, drivers: int, now: datetime) -> None:
     """Bring everything below `$RISK_DATA` up to date, say what was stale, and close with what came out."""
     console = Console()
+    lock = _lock(settings.data_root())
     stamps = Stamps.read(settings.data_root() / "pipeline.json")
     times: list[tuple[str, str, float | None]] = []
     columns = (
@@ -52,6 +55,20 @@ def run(seed: int, drivers: int, now: datetime) -> None:
             times.append((step.name, said, time.perf_counter() - began))
             console.print(f"[green]✓[/] {step.name}: {said}", highlight=False)
     _close(console, times)
+    lock.close()
+
+
+def _lock(root: Path) -> IO[str]:
+    """One pipeline at a time on a root; the system lets go of the lock even if this process is killed."""
+    root.mkdir(parents=True, exist_ok=True)
+    lock = (root / "pipeline.lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise SystemExit(
+            f"Another pipeline is at work on {root}. Wait for it, or set RISK_DATA to another root."
+        ) from None
+    return lock
 
 
 def _tell(progress: Progress, bar: TaskID, step: str, part: str) -> None:
@@ -71,7 +88,9 @@ def _steps(seed: int, drivers: int, now: datetime) -> list[Step]:
 
     def train(risk: Risk) -> Step:
         pointer = settings.models() / risk.name / shelf.CURRENT
-        return Step(f"train {risk.name}", lambda: [made, training], lambda: [pointer], partial(_train, risk, now), 4)
+        return Step(
+            f"train {risk.name}", lambda: [made, training, repository], lambda: [pointer], partial(_train, risk, now), 4
+        )
 
     def score(risk: Risk) -> Step:
         return Step(

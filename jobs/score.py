@@ -25,6 +25,8 @@ def population(of: Population, as_of: datetime) -> pd.DataFrame:
         f"SELECT DISTINCT {of.key} FROM read_parquet(?) WHERE event_timestamp <= ? AND {of.key} IS NOT NULL ORDER BY 1",
         [f"{directory}/*.parquet", as_of],
     ).df()
+    if people.empty:
+        raise NoData(f"Nobody is in {directory} at {as_of.isoformat()}. Score a later moment.")
     return people.assign(event_timestamp=pd.Timestamp(as_of).as_unit("us"))
 
 

@@ -64,20 +64,21 @@ class FeastSource(FeatureSource):
         same order, and the service's features as columns. Raises FeaturesNotReady.
         """
         plan = self._plan(risk)
-        rows = frame.reset_index(drop=True).assign(
-            as_of=frame["event_timestamp"].to_numpy(), row_number=range(len(frame))
-        )
-        rows["as_of"] = pd.to_datetime(rows["as_of"], utc=True)
+        columns = [*frame.columns, *(name for name in plan.outputs if name not in frame)]
+        if frame.empty:
+            return frame.reindex(columns=columns)
+        rows = frame.reset_index(drop=True)
+        rows = rows.assign(as_of=rows["event_timestamp"], row_number=rows.index)
         service = self._store.get_feature_service(risk.name)
         with self._joining:
             table = self._store.get_historical_features(rows, service, filter_by_created_timestamp=True).to_arrow()
         # Objects, not floats: a flag is 0 or None, and 0.0 is another JSON value than the online 0.
         joined = table.to_pandas(integer_object_nulls=True).sort_values("row_number", ignore_index=True)
-        if not joined["row_number"].equals(rows["row_number"]):
+        if joined["row_number"].tolist() != rows["row_number"].tolist():
             raise RuntimeError(
                 f"The join answered {len(joined)} rows for {len(rows)}. Report this: no row may be lost."
             )
-        return joined[[*frame.columns, *(name for name in plan.outputs if name not in frame)]]
+        return joined[columns]
 
     def stored(self, view: str, keys: Row) -> dict[str, Any]:
         fields = self._store.get_feature_view(view, allow_registry_cache=True).features
@@ -98,10 +99,10 @@ class FeastSource(FeatureSource):
             raise FeaturesNotReady(f"The online store cannot be read ({error}). Run: make pipeline") from error
         fresh = {}
         for view in plan.stored:
+            ttl = view.ttl or timedelta.max  # to Feast, no TTL and a TTL of 0 both mean for ever
             for field in view.features:
                 written = datetime.fromtimestamp(answer[f"{field.name}__ts"][0], UTC)
-                is_stale = bool(view.ttl) and as_of - written > (view.ttl or timedelta())
-                fresh[field.name] = None if is_stale else answer[field.name][0]
+                fresh[field.name] = None if as_of - written > ttl else answer[field.name][0]
         return fresh
 
     def _plan(self, risk: Risk) -> Plan:

@@ -1,0 +1,248 @@
+"""From a score to what is said and kept: outcome and reasons, the audit log, the pages' scores, the model's row."""
+
+import json
+import math
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import settings
+from errors import AuditUnavailable
+from features.declaration import Appetite, Input, Outcomes, Policy, Reason, Risk, RiskRequest
+from model.card import Card, CardInput, Thresholds
+from serving import audit, featurization, scores
+from serving.decision import decide, outcome_of
+
+NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+NAMES = ("trips", "seen", "age", "rate")
+SEVERITY = ("approve", "review", "decline")
+
+
+THRESHOLDS = Thresholds(approve_below=0.2, decline_from=0.7)
+CARD = Card.model_construct(
+    name="made_up", version="v1", thresholds=THRESHOLDS,
+    inputs=tuple(CardInput.model_construct(name=name, missing=float(n)) for n, name in enumerate(NAMES)),
+)  # fmt: skip
+INPUTS = tuple(
+    Input(name, "float", 0, *(Reason(f"{name}_{side}", f"{name} is {side}.") for side in ("high", "low")))
+    for name in reversed(NAMES)
+)
+
+
+def policy(outcome):
+    return Policy("state", 0, outcome, Reason(f"policy_{outcome}", f"The policy says {outcome}."))
+
+
+def decision(score=0.1, contributions=(0, 0, 0, 0), *policies, state=1, as_of=NOON, number="d-1"):
+    risk = Risk(
+        name="made_up", title="", description="", request=RiskRequest, entity_keys=(), policies=policies,
+        outcomes=Outcomes("cases", "is_bad", timedelta()), appetite=Appetite(0.2, 0.7), inputs=INPUTS,
+    )  # fmt: skip
+    return decide(number, risk, CARD, {"state": state}, score, np.array(contributions, float), as_of)
+
+
+@pytest.mark.parametrize(
+    ("score", "outcome"),
+    [(0.0, "approve"), (0.19, "approve"), (math.nextafter(0.2, 0), "approve"), (0.2, "review"),
+     (math.nextafter(0.2, 1), "review"), (0.5, "review"), (math.nextafter(0.7, 0), "review"), (0.7, "decline"),
+     (math.nextafter(0.7, 1), "decline"), (1.0, "decline")],
+)  # fmt: skip
+def test_a_score_below_the_first_threshold_approves_and_from_the_second_on_declines(score, outcome):
+    assert outcome_of(score, THRESHOLDS) == outcome == decision(score).decision
+
+
+@pytest.mark.parametrize("score", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("outcome", SEVERITY)
+@pytest.mark.parametrize("state", [0, 1])
+def test_a_policy_makes_an_outcome_stricter_and_never_milder(score, outcome, state):
+    before, after = decision(score), decision(score, (0, 0, 0, 0), policy(outcome), state=state)
+    stricter = SEVERITY[max(SEVERITY.index(before.decision), SEVERITY.index(outcome))]
+    assert after.decision == (stricter if state == 0 else before.decision)
+    assert after.score == score
+    assert [r.code for r in after.reasons] == ([f"policy_{outcome}"] if state == 0 else [])
+
+
+def test_the_strictest_of_several_policies_counts_and_each_is_named():
+    given = decision(0.1, (-1, -2, 0, 0), policy("decline"), policy("review"), state=0)
+    assert given.decision == "decline"
+    assert [r.code for r in given.reasons] == ["policy_decline", "policy_review", "seen_low"]
+
+
+@pytest.mark.parametrize(
+    ("score", "contributions", "codes"),
+    [(0.1, (-1, -4, -2, -3), ["seen_low", "rate_low", "age_low"]),
+     (0.1, (9, -4, 8, -0.1), ["seen_low", "rate_low"]),
+     (0.5, (1, 4, 2, 3), ["seen_high", "rate_high", "age_high"]),
+     (0.9, (-9, 0.1, -8, 4), ["rate_high", "seen_high"]),
+     (0.9, (-1, -1, 0, 0), []), (0.1, (0, 0, 0, 0), []),
+     (0.9, (1, 1, 1, 1), ["trips_high", "seen_high", "age_high"])],
+)  # fmt: skip
+def test_the_reasons_are_what_spoke_most_for_the_outcome(score, contributions, codes):
+    assert [r.code for r in decision(score, contributions).reasons] == codes
+
+
+@given(st.floats(0, 1), st.tuples(*[st.floats(-5, 5)] * 4), st.sampled_from([0, 1]), st.sampled_from(SEVERITY))
+def test_at_most_three_reasons_are_given_strongest_first_and_all_on_one_side(score, contributions, state, strict):
+    given = decision(score, contributions, policy(strict), state=state)
+    of_model = [r for r in given.reasons if not r.code.startswith("policy")]
+    strengths = [r.contribution for r in of_model]
+    assert len(given.reasons) <= 3
+    assert strengths == sorted(strengths, key=abs, reverse=True)
+    assert all(s < 0 for s in strengths) if score < 0.2 else all(s > 0 for s in strengths)
+    assert all(r.code.endswith("_low" if score < 0.2 else "_high") for r in of_model)
+
+
+def test_a_policys_reason_stands_first_without_a_contribution_and_the_score_stays():
+    given = decision(0.1, (-1, 0, -2, 0), policy("review"), state=0)
+    reasons = [
+        {"code": "policy_review", "text": "The policy says review.", "contribution": 0.0},
+        {"code": "age_low", "text": "age is low.", "contribution": -2.0},
+        {"code": "trips_low", "text": "trips is low.", "contribution": -1.0},
+    ]
+    assert json.loads(json.dumps(given.as_json())) == {
+        "decision_id": "d-1", "decision": "review", "score": 0.1, "reasons": reasons, "features": {"state": 0},
+        "model": {"name": "made_up", "version": "v1"}, "as_of": "2026-01-31T12:00:00+00:00",
+    }  # fmt: skip
+
+
+def logged(directory):
+    return [json.loads(line) for line in (directory / "2026-01-31.jsonl").read_text().splitlines()]
+
+
+def test_the_log_keeps_every_decision_in_the_file_of_its_day(tmp_path):
+    audit.append(tmp_path / "log", NOON, [audit.record("made_up", {"driver_id": 7}, decision().as_json())])
+    audit.append(tmp_path / "log", NOON, [{"n": 1}, {"n": 2}])
+    audit.append(tmp_path / "log", NOON + timedelta(days=1), [{"n": 3}])
+    first, *others = logged(tmp_path / "log")
+    assert first == {"risk": "made_up", "entity": {"driver_id": 7}, **decision().as_json()}
+    assert others == [{"n": 1}, {"n": 2}]
+    assert (tmp_path / "log" / "2026-02-01.jsonl").read_text() == '{"n":3}\n'
+
+
+WRITE = """
+import pathlib, sys, threading, time
+from datetime import datetime
+from serving import audit
+
+audit.os.write = lambda log, lines, write=audit.os.write: write(log, lines[:1000])  # as a full disk or a signal would
+directory, noon = pathlib.Path(sys.argv[1]), datetime.fromisoformat("2026-01-31T12:00:00+00:00")
+def write(thread):
+    for n in range(100):
+        records = [{"by": sys.argv[2] + thread, "n": n, "half": half, "text": "x" * 5000} for half in (1, 2)]
+        audit.append(directory, noon, records)
+
+(directory / ("ready-" + sys.argv[2])).touch()
+deadline = time.monotonic() + 60
+while len(list(directory.glob("ready-*"))) < 3 and time.monotonic() < deadline:
+    pass
+for thread in "ab":
+    threading.Thread(target=write, args=[thread]).start()
+"""
+
+
+def test_threads_and_processes_side_by_side_lose_and_tear_nothing(tmp_path):
+    command = [sys.executable, "-c", WRITE, tmp_path]
+    processes = [subprocess.Popen([*command, number], cwd=settings.ROOT) for number in "123"]
+    assert [process.wait() for process in processes] == [0, 0, 0]
+    lines = [(r["by"], r["n"], r["half"]) for r in logged(tmp_path)]
+    assert sorted(lines) == list(product(["1a", "1b", "2a", "2b", "3a", "3b"], range(100), (1, 2)))
+    assert all(one[:2] == other[:2] for one, other in zip(lines[::2], lines[1::2], strict=True))
+
+
+def test_a_decision_that_cannot_be_logged_is_an_error(tmp_path):
+    (tmp_path / "log").write_text("a file, where the directory should be")
+    with pytest.raises(AuditUnavailable, match="could not be logged"):
+        audit.append(tmp_path / "log", NOON, [{"n": 1}])
+
+
+def test_a_full_disk_leaves_whole_lines(tmp_path, monkeypatch):
+    audit.append(tmp_path, NOON, [{"n": 1}])
+    write = audit.os.write
+
+    def half(log, lines):
+        if len(lines) < 10:
+            raise OSError(28, "No space left on device")
+        return write(log, lines[: len(lines) // 2])
+
+    with monkeypatch.context() as full:
+        full.setattr(audit.os, "write", half)
+        with pytest.raises(AuditUnavailable, match="No space left"):
+            audit.append(tmp_path, NOON, [{"n": 2}, {"n": 3}, {"n": 4}])
+    audit.append(tmp_path, NOON, [{"n": 5}])
+    assert logged(tmp_path) == [{"n": 1}, {"n": 5}]
+
+
+def run(root, day, score=0.1, risk="daily"):
+    given = decision(score, as_of=NOON + timedelta(days=day), number=f"d-{day}")
+    scores.write(root / "scores.db", risk, [(7, given), (8, given)])
+    return given.as_of
+
+
+def latest(root, entity, risk="daily"):
+    return scores.latest(root / "scores.db", risk, entity)
+
+
+def test_a_page_shows_the_newest_decision_and_each_moments_last_score_in_their_order(tmp_path):
+    assert latest(tmp_path, 7) == (None, [])
+    run(tmp_path, 3, score=0.9)
+    moments = {day: run(tmp_path, day, score=day / 10) for day in (3, 1, 2)}
+    newest = decision(0.3, as_of=moments[3], number="d-3").as_json()
+    assert latest(tmp_path, 7) == (newest, [(moments[1], 0.1), (moments[2], 0.2), (moments[3], 0.3)])
+    assert latest(tmp_path, 9) == (None, []) == latest(tmp_path, 7, "another")
+
+
+def test_the_oldest_runs_are_forgotten_and_each_risk_has_its_own(tmp_path):
+    other = run(tmp_path, -5, risk="another")
+    moments = [run(tmp_path, day) for day in range(scores.KEPT_RUNS + 2)]
+    assert [as_of for as_of, _ in latest(tmp_path, 7)[1]] == moments[2:]
+    assert [as_of for as_of, _ in latest(tmp_path, 7, "another")[1]] == [other]
+
+
+def test_a_reader_never_sees_half_a_run(tmp_path):
+    run(tmp_path, 0)
+    seen = []
+
+    def decisions():
+        for entity in (7, 8):
+            yield entity, decision(0.9, as_of=NOON + timedelta(days=1))
+            seen.append([len(latest(tmp_path, e)[1]) for e in (7, 8)])
+
+    scores.write(tmp_path / "scores.db", "daily", decisions())
+    assert seen == [[1, 1], [1, 1]]
+    assert [len(latest(tmp_path, e)[1]) for e in (7, 8)] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("stored", "meant"),
+    [(None, None), (math.nan, None), (np.float64("nan"), None), (pd.NaT, None), (0, 0), (0.0, 0.0), ("CA", "CA"),
+     (np.int64(3), 3), (np.float32(0.5), 0.5), (np.bool_(True), True),
+     (np.float32("nan"), None), (pd.NA, None)],
+)  # fmt: skip
+def test_a_stored_value_becomes_a_plain_one(stored, meant):
+    answer = featurization.complete({"x": stored}, {"x": "made_view"})["x"]
+    assert (type(answer), answer) == (type(meant), meant)
+
+
+def test_where_nothing_is_stored_a_count_is_zero_and_a_mean_missing_online_as_in_training(monkeypatch):
+    monkeypatch.setattr(featurization, "empty_values", lambda: {"orders": {"orders_7d": 0, "amount_7d": None}})
+    views = {"orders_7d": "orders", "amount_7d": "orders", "state": "profile"}
+    stored = [(None, None, None), (3, 1.5, "CA")]
+    online = [featurization.complete(dict(zip(views, row, strict=True)), views) for row in stored]
+    frame = featurization.complete_frame(pd.DataFrame(stored, columns=list(views)), views)
+    assert online == [dict.fromkeys(views) | {"orders_7d": 0}, {"orders_7d": 3, "amount_7d": 1.5, "state": "CA"}]
+    assert frame.astype(object).where(frame.notna(), None).to_dict("records") == online
+
+
+def test_the_model_gets_the_cards_inputs_in_the_cards_order_and_nothing_missing():
+    people = [{"state": "CA", "rate": 0.5, "age": None, "seen": 1, "trips": 40}, {**dict.fromkeys(NAMES), "seen": 0}]
+    expected = [[40.0, 1.0, 2.0, 0.5], [0.0, 0.0, 2.0, 3.0]]
+    assert featurization.rows(pd.DataFrame(people), CARD).tolist() == expected
+    assert featurization.rows(pd.DataFrame(people, dtype=object), CARD).tolist() == expected
+    assert [featurization.row(person, CARD).tolist() for person in people] == [[row] for row in expected]

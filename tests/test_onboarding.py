@@ -1,0 +1,245 @@
+"""What the features of `onboarding` mean, in literal tables. Nothing here imports Feast."""
+
+import re
+from datetime import UTC, date, datetime, timedelta
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given
+from pydantic import ValidationError
+
+from errors import BadDate, BadLicence, BadSsn, BadState, RiskError
+from features import onboarding
+from features.identifiers import keyed_hash, normal_licence, normal_ssn
+from features.onboarding import DAILY, ENABLED_STATES, NOBODY, ONBOARDING, STATES, Applicant, Driver
+
+NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+KEY = b"a key for tests"
+SAID = {"state": "CA", "ssn": "123-45-6789", "dl": "d123-4567", "dob": "05-17-1990"}
+
+
+@pytest.mark.parametrize(
+    ("born", "day", "years"),
+    [
+        ("2000-05-17", "2018-05-16", 17),
+        ("2000-05-17", "2018-05-17", 18),
+        ("2000-12-31", "2019-01-01", 18),
+        ("2000-01-01", "2000-01-01", 0),
+        ("2004-02-29", "2022-02-28", 17),  # a common year: the birthday is 1 March
+        ("2004-02-29", "2022-03-01", 18),
+        ("2004-02-29", "2024-02-28", 19),  # a leap year has the very day
+        ("2004-02-29", "2024-02-29", 20),
+        ("2004-02-29", "2024-03-01", 20),
+        ("1900-03-01", "2026-02-28", 125),
+    ],
+)
+def test_a_birthday_makes_a_year_older_and_no_day_before(born, day, years):
+    assert onboarding.age(date.fromisoformat(born), date.fromisoformat(day)) == years
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [("1990-05-17", "1990-05-17"), ("05-17-1990", "1990-05-17"), ("  05-17-1990 ", "1990-05-17"),
+     ("2024-02-29", "2024-02-29"), ("02-29-2024", "2024-02-29"), ("1900-01-01", "1900-01-01")],
+)  # fmt: skip
+def test_a_birth_date_may_be_written_in_two_ways(said, meant):
+    assert onboarding.birth_date(said) == meant
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["2023-02-29", "02-29-2023", "1899-12-31", "12-31-1899", "0000-01-01", "17-05-1990", "1990-13-01", "1990-5-17",
+     "90-05-17", "05/17/1990", "19900517", "1990-05-17T00:00", "1990-05-17-", "yesterday", "1990 05 17", "-05-17-1990",
+     "", "  "],
+)  # fmt: skip
+def test_what_is_no_date_since_1900_is_refused(said):
+    with pytest.raises(BadDate) as refused:
+        onboarding.birth_date(said)
+    assert refused.value.field == "dob"
+
+
+@pytest.mark.parametrize(("said", "meant"), [("CA", "CA"), ("ca", "CA"), (" ny\n", "NY"), ("DC", "DC"), ("AK", "AK")])
+def test_a_state_is_two_letters_in_any_case(said, meant):
+    assert onboarding.state_code(said) == meant
+
+
+@pytest.mark.parametrize("said", ["", "C", "CAL", "California", "XX", "ZZ", "C A", "12", "PR", "ﬂ"])
+def test_what_is_no_state_is_refused(said):
+    with pytest.raises(BadState) as refused:
+        onboarding.state_code(said)
+    assert refused.value.field == "state"
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [("123-45-6789", "123456789"), ("123456789", "123456789"), (" 123-45-6789 ", "123456789"),
+     ("001-01-0001", "001010001"), ("665-99-9999", "665999999"), ("667-01-0001", "667010001"),
+     ("899-01-0001", "899010001")],
+)  # fmt: skip
+def test_a_social_security_number_is_nine_digits_with_or_without_dashes(said, meant):
+    assert normal_ssn(said) == meant
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["000-12-3456", "666-12-3456", "900-12-3456", "950-12-3456", "999-12-3456", "123-00-4567", "123-45-0000",
+     "000000000", "12345678", "1234567890", "123-45-678", "123 45 6789", "12-345-6789", "123--45-6789",
+     "123-45-6789-", "a123456789", "１２３-45-6789", "", "1" * 200],
+)  # fmt: skip
+def test_a_number_that_is_never_issued_is_refused(said):
+    with pytest.raises(BadSsn) as refused:
+        normal_ssn(said)
+    assert refused.value.field == "ssn"
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [("D1234567", "D1234567"), ("d123-4567", "D1234567"), (" d 123 4567\t", "D1234567"), ("1234", "1234"),
+     ("A" * 19 + "1", "A" * 19 + "1")],
+)  # fmt: skip
+def test_a_licence_is_the_same_however_it_is_spaced(said, meant):
+    assert normal_licence(said) == meant
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["", "123", "ABCDEFG", "A" * 20 + "1", "D123_4567", "D123/4567", "Ж1234567", "١٢٣٤٥", "D1234567;--",
+     "ß1234", "ı1234"],
+)  # fmt: skip
+def test_what_no_state_prints_on_a_licence_is_refused(said):
+    with pytest.raises(BadLicence) as refused:
+        normal_licence(said)
+    assert refused.value.field == "dl"
+
+
+shapes = [r"[0-9-]{4,30}", r"(000|666|9[0-9]{2}|[0-9]{3})-?(00|[0-9]{2})-?(0000|[0-9]{4})", r"[A-Z]?[0-9]{4,22}[!_]?"]
+numbers = st.one_of([st.from_regex(shape, fullmatch=True) for shape in shapes])
+
+
+@given(numbers)
+def test_no_message_repeats_a_number(said):
+    told = []
+    for check in (normal_ssn, normal_licence):
+        try:
+            check(said)
+        except RiskError as refused:
+            told.append(str(refused).replace("123-45-6789 or 123456789", ""))  # how to write one
+    digits = re.sub(r"\D", "", said)
+    assert not [message for message in told if said in message or (len(digits) > 3 and digits in message)]
+
+
+@pytest.mark.parametrize("field", ["ssn", "dl", "dob", "state"])
+def test_no_message_repeats_a_value_of_the_wrong_type(field):
+    with pytest.raises(ValidationError) as refused:
+        Applicant.model_validate(SAID | {field: 987654321})
+    assert "987654321" not in str(refused.value)
+
+
+@pytest.mark.parametrize("field", ["dob", "state"])
+def test_a_social_security_number_in_the_wrong_field_is_not_repeated(field):
+    with pytest.raises(RiskError) as refused:
+        Applicant.model_validate(SAID | {field: "987-65-4321"})
+    assert "987-65-4321" not in str(refused.value)
+
+
+def test_a_keyed_hash_is_32_hex_digits_and_differs_by_kind_number_and_key():
+    hashes = {keyed_hash(*of) for of in [("ssn", "1", b"a"), ("dl", "1", b"a"), ("ssn", "2", b"a"), ("ssn", "1", b"b")]}
+    assert len(hashes) == 4
+    assert all(re.fullmatch("[0-9a-f]{32}", h) for h in hashes)
+    assert keyed_hash("ssn", "1", b"a") == keyed_hash("ssn", "1", b"a")
+
+
+SEEN = pytest.mark.parametrize(
+    ("asks", "last", "previous", "seen"),
+    [
+        (NOBODY, None, None, False),  # nobody was seen
+        (NOBODY, 7, None, True),
+        (NOBODY, 7, 5, True),
+        (7, None, None, False),
+        (7, 7, None, False),  # only the one who asks
+        (7, 7, 5, True),  # the one who asks, and somebody before
+        (7, 5, None, True),  # somebody else
+        (7, 5, 7, True),
+    ],
+)
+
+
+@SEEN
+def test_an_identifier_counts_as_seen_only_on_another_driver(asks, last, previous, seen):
+    assert onboarding.seen_on_another(asks, last, previous) is seen
+
+
+@SEEN
+def test_the_columns_that_feast_brings_give_the_same(asks, last, previous, seen):
+    asked = {"applicant_driver_id": [asks, NOBODY]}
+    ssn = {"last_driver_with_ssn": [last, None], "previous_driver_with_ssn": [previous, None]}
+    dl = {"last_driver_with_dl": [last, None], "previous_driver_with_dl": [previous, None]}
+    assert onboarding.ondemand_ssn_lookup({**asked, **ssn}) == {"is_previously_seen_ssn": [int(seen), 0]}
+    assert onboarding.ondemand_dl_lookup({**asked, **dl}) == {"is_previously_seen_dl": [int(seen), 0]}
+
+
+def test_an_applicant_is_adult_from_the_18th_birthday_on_and_valid_where_we_are_open():
+    columns = {
+        "state": ["CA", "CA", "AK", "ZZ"],
+        "dob": [datetime(2008, 1, d, tzinfo=UTC) for d in (31, 30, 31, 31)],
+        "as_of": [NOON - timedelta(days=1), NOON, NOON, NOON.replace(hour=0)],
+    }
+    answer = {"is_gt_18_years_old": [0, 1, 1, 1], "is_valid_state": [1, 1, 0, 0]}
+    assert onboarding.transformed_onboarding(columns) == answer
+
+
+def test_no_model_learns_from_a_state():
+    born = datetime(1990, 5, 17, tzinfo=UTC)
+    unopened, opened = (onboarding.applicant_flags(state, born, NOON) for state in ("AK", "CA"))
+    differing = {name for name in opened if opened[name] != unopened[name]}
+    assert differing == {"is_valid_state"}
+    assert differing.isdisjoint(i.name for risk in (ONBOARDING, DAILY) for i in risk.inputs)
+    assert {(p.feature, p.equals, p.outcome) for p in ONBOARDING.policies} == {("is_valid_state", 0, "review")}
+
+
+def test_we_are_open_only_in_states_that_exist():
+    assert len(STATES) == 51 > len(ENABLED_STATES & STATES) == len(ENABLED_STATES)
+
+
+def test_an_applicant_leaves_as_hashes_and_no_number_is_in_the_row():
+    row = Applicant.model_validate(SAID).row(NOON, KEY)
+    assert row == {
+        "ssn": keyed_hash("ssn", "123456789", KEY),
+        "dl": keyed_hash("dl", "D1234567", KEY),
+        "state": "CA",
+        "dob": datetime(1990, 5, 17, tzinfo=UTC),
+        "applicant_driver_id": NOBODY,
+    }
+    assert not re.search("123456789|123-45-6789|1234567", str(row))
+
+
+def test_the_same_person_written_otherwise_is_the_same_person():
+    otherwise = {"state": "ca", "ssn": " 123456789", "dl": "D 123 4567", "dob": "1990-05-17"}
+    assert Applicant.model_validate(otherwise).row(NOON, KEY) == Applicant.model_validate(SAID).row(NOON, KEY)
+
+
+@pytest.mark.parametrize("dob", ["2026-02-01", "02-01-2026", "2999-01-01"])
+def test_nobody_applies_before_being_born(dob):
+    applicant = Applicant.model_validate(SAID | {"dob": dob})
+    with pytest.raises(BadDate, match="in the future"):
+        applicant.row(NOON, KEY)
+
+
+def test_somebody_born_today_may_ask():
+    assert Applicant.model_validate(SAID | {"dob": "2026-01-31"}).row(NOON, KEY)["dob"] == NOON.replace(hour=0)
+
+
+@pytest.mark.parametrize(
+    ("request_type", "said"),
+    [(Applicant, SAID | {"name": "Jo"}), (Applicant, {**SAID, "ssn": 123456789}), (Applicant, {"state": "CA"}),
+     (Driver, {"driver_id": "1001"}), (Driver, {"driver_id": 0}), (Driver, {"driver_id": -1}),
+     (Driver, {"driver_id": 2**63}), (Driver, {"driver_id": True}), (Driver, {"driver_id": 1.0}), (Driver, {})],
+)  # fmt: skip
+def test_a_request_of_another_shape_is_refused(request_type, said):
+    with pytest.raises(ValidationError):
+        request_type.model_validate(said)
+
+
+@pytest.mark.parametrize("driver_id", [1, 1001, 2**63 - 1])
+def test_a_driver_is_a_positive_number(driver_id):
+    assert Driver.model_validate({"driver_id": driver_id}).row(NOON, KEY) == {"driver_id": driver_id}
