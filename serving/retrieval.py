@@ -34,6 +34,9 @@ class FeastSource(FeatureSource):
 
     def __init__(self, repository: Path) -> None:
         self._store = FeatureStore(str(repository))
+        # The old values stay readable until a materialization commits. (As a setting in the yaml, this warns at every
+        # command that it is meant for SQL registries; it holds for a file as well.)
+        self._store.registry.serve_features_while_materializing = True
         self._plans: dict[tuple[str, str], Plan] = {}
         self._joining = threading.Lock()  # Feast's DuckDB connection is one for all threads
 
@@ -97,6 +100,8 @@ class FeastSource(FeatureSource):
             answer = self._store.get_online_features(references, [keys]).to_dict(include_event_timestamps=True)
         except sqlite3.OperationalError as error:
             raise FeaturesNotReady(f"The online store cannot be read ({error}). Run: make pipeline") from error
+        except ValueError as error:  # Feast has no class of its own for a view that was never materialized
+            raise FeaturesNotReady(f"{error} Run: make pipeline") from error
         fresh = {}
         for view in plan.stored:
             ttl = view.ttl or timedelta.max  # to Feast, no TTL and a TTL of 0 both mean for ever

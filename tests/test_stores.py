@@ -1,15 +1,21 @@
 """The stores behind feature_store.yaml, where they differ from Feast's own."""
 
+import shutil
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 from feast import FeatureStore
+from feast.feature_view import FeatureViewState
 from feast.protos.feast.core.Registry_pb2 import Registry
 
 import settings
+from errors import FeaturesNotReady
+from features.catalogue import risks
+from serving.retrieval import FeastSource
 from stores.registry import RiskDataRegistryStore
 
 
@@ -53,6 +59,41 @@ def test_a_port_that_is_none_is_refused_with_the_remedy(port: str, monkeypatch: 
     monkeypatch.setenv("PORT", port)
     with pytest.raises(SystemExit, match="from 1 to 65535"):
         settings.port()
+
+
+@pytest.fixture
+def copy(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A registry and an online store to spoil."""
+    for name in ("registry.db", "online.db", "online.db-wal"):
+        if (world / name).exists():
+            shutil.copy2(world / name, tmp_path / name)
+    monkeypatch.setenv("RISK_DATA", str(tmp_path))
+    return tmp_path
+
+
+def put_in_state(state: FeatureViewState) -> None:
+    store = FeatureStore(str(settings.FEATURE_REPO))
+    view = store.get_feature_view("driver_profile")
+    view.state = state
+    store.registry.apply_feature_view(view, store.project, commit=True)
+
+
+def test_the_old_values_are_served_while_a_view_is_materialized(copy: Path):
+    put_in_state(FeatureViewState.MATERIALIZING)
+    features = FeastSource(settings.FEATURE_REPO).online(risks()["daily"], {"driver_id": 1001}, datetime.now(UTC))
+    assert features["state"]
+
+
+def test_a_view_that_was_never_materialized_is_not_ready_and_says_what_to_run(copy: Path):
+    put_in_state(FeatureViewState.GENERATED)
+    with pytest.raises(FeaturesNotReady, match=r"driver_profile.*make pipeline"):
+        FeastSource(settings.FEATURE_REPO).online(risks()["daily"], {"driver_id": 1001}, datetime.now(UTC))
+
+
+def test_a_root_on_which_nothing_was_applied_says_what_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("RISK_DATA", str(tmp_path))
+    with pytest.raises(FeaturesNotReady, match="make pipeline"):
+        FeastSource(settings.FEATURE_REPO).online(risks()["daily"], {"driver_id": 1001}, datetime.now(UTC))
 
 
 def test_threads_read_while_others_write(in_world: Path):
