@@ -29,7 +29,10 @@ def port() -> int:
 
 
 def hash_key() -> bytes:
-    """Secret of the keyed hashes. The same key must make, train and serve: another key is other people."""
+    """Secret of the keyed hashes. The same key must make, train and serve: another key is other people.
+    Raises SystemExit on an empty one."""
+    if os.environ.get("RISK_HASH_KEY") == "":
+        raise SystemExit("RISK_HASH_KEY is empty. Set it to a secret, or unset it to use the demo's key.")
     return os.environ.get("RISK_HASH_KEY", _DEMO_HASH_KEY).encode()
 
 

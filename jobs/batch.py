@@ -36,7 +36,9 @@ def run(table: Table, until: datetime, since: datetime | None = None) -> Report:
     if not any(source.glob("*.parquet")):
         raise NoData(f"No raw events at {source}. Run: python generate_data.py")
     connection.execute(
-        f"CREATE TEMP VIEW event AS SELECT * FROM {partitions.files(source)} "
+        # Nanoseconds become microseconds; a time without a zone is UTC.
+        "CREATE TEMP VIEW event AS FROM (SELECT * REPLACE (event_timestamp::TIMESTAMPTZ AS event_timestamp, "
+        f"created::TIMESTAMPTZ AS created) FROM {partitions.files(source)}) "
         f"WHERE {table.key} IS NOT NULL AND event_timestamp IS NOT NULL "
         f"AND created <= {_moment(until)} AND event_timestamp < {_moment(until)}"
     )

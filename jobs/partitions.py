@@ -20,8 +20,11 @@ def connect() -> duckdb.DuckDBPyConnection:
 
 def files(directory: Path) -> str:
     """The Parquet files of a raw table, as SQL reads them."""
-    escaped = str(directory).replace("'", "''")
-    return f"read_parquet('{escaped}/*.parquet')"
+    return f"read_parquet({_literal(directory / '*.parquet')})"
+
+
+def _literal(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"
 
 
 def partition_day(partition: Path) -> date:
@@ -42,7 +45,7 @@ def replace(connection: duckdb.DuckDBPyConnection, query: str, table: Path, sinc
         connection.execute(
             "COPY (SELECT *, strftime(event_timestamp, '%Y') AS year, strftime(event_timestamp, '%m') AS month, "
             "strftime(event_timestamp, '%d') AS day FROM result ORDER BY event_timestamp) "
-            f"TO '{scratch}' (FORMAT parquet, COMPRESSION zstd, PARTITION_BY (year, month, day), OVERWRITE true)"
+            f"TO {_literal(Path(scratch))} (FORMAT parquet, COMPRESSION zstd, PARTITION_BY (year, month, day), OVERWRITE true)"
         )
         connection.execute("RESET threads")
         made = {file.parent.relative_to(scratch): file for file in Path(scratch).rglob("*.parquet")}

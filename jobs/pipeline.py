@@ -89,7 +89,11 @@ def _steps(seed: int, drivers: int, now: datetime) -> list[Step]:
     def train(risk: Risk) -> Step:
         pointer = settings.models() / risk.name / shelf.CURRENT
         return Step(
-            f"train {risk.name}", lambda: [made, training, repository], lambda: [pointer], partial(_train, risk, now), 4
+            f"train {risk.name}",
+            lambda: [made, training, repository, windows, listing(settings.raw_table(risk.outcomes.table))],
+            lambda: [pointer],
+            partial(_train, risk, now),
+            4,
         )
 
     def score(risk: Risk) -> Step:
@@ -110,12 +114,12 @@ def _steps(seed: int, drivers: int, now: datetime) -> list[Step]:
             partial(_batch, midnight),
             len(list(tables())),
         ),
-        Step("feast apply", lambda: repository, lambda: [data / "registry.db"], partial(_feast, "apply")),
+        Step("feast apply", lambda: [repository, str(data)], lambda: _stores(data)[:2], partial(_apply, data)),
         Step(
             "feast materialize-incremental",
             lambda: [repository, listing(features), listing(raw)],
-            lambda: [data / "online.db"],
-            partial(_feast, f"materialize-incremental {now.astimezone(UTC):%Y-%m-%dT%H:%M:%S}"),
+            lambda: _stores(data),
+            partial(_materialize, data, now),
         ),
         *(train(risk) for risk in risks().values()),
         *(score(risk) for risk in risks().values() if risk.population),
@@ -149,6 +153,25 @@ def _batch(until: datetime, tell: Tell) -> str:
         rows += batch.run(table, until).rows
         tell(table.name)
     return f"{rows:,} rows"
+
+
+def _stores(data: Path) -> list[Path]:
+    """Registry, online store, and a mark that the second holds what the first says."""
+    return [data / "registry.db", data / "online.db", data / "materialized"]
+
+
+def _apply(data: Path, tell: Tell) -> str:
+    """The registry remembers up to when the online store was filled. Without the one, the other is worth nothing."""
+    if not all(path.exists() for path in _stores(data)[:2]):
+        for path in [*_stores(data), *data.glob("online.db-*")]:
+            path.unlink(missing_ok=True)
+    return _feast("apply", tell)
+
+
+def _materialize(data: Path, now: datetime, tell: Tell) -> str:
+    said = _feast(f"materialize-incremental {now.astimezone(UTC):%Y-%m-%dT%H:%M:%S}", tell)
+    _stores(data)[-1].touch()
+    return said
 
 
 def _feast(command: str, tell: Tell) -> str:

@@ -15,8 +15,8 @@ from serving.source import FeatureSource, Row
 def enrol(source: FeatureSource, daily: Risk, raw_drivers: Path, row: Row, as_of: datetime) -> int:
     """Make a driver of an applicant, whose identifiers count as seen from the next microsecond on.
 
-    The raw event is written first: should the process die before the online rows, the next batch brings them.
-    `row` is `Applicant.row`. Returns the driver's number.
+    The raw event is written first: should the process die before the online rows, a batch and a `feast materialize`
+    over that time bring them. `row` is `Applicant.row`. Returns the driver's number.
     """
     driver_id = _free_number(source, daily, as_of)
     profile = {"driver_id": driver_id, "state": row["state"], "event_timestamp": as_of, "created": as_of}

@@ -56,8 +56,8 @@ class FeastSource(FeatureSource):
             values |= view.transform_dict(values)
         features = {name: values[name][0] for name in plan.outputs}
         if risk.known_by and features[risk.known_by] is None:
-            key = risk.path_field or "the request"
-            raise UnknownEntity(f"{key} {row.get(key)} is not known. Check it, or wait for the next batch.", key)
+            who = f"{risk.path_field} {row[risk.path_field]}" if risk.path_field else "Who is asked about"
+            raise UnknownEntity(f"{who} is not known. Check it, or wait for the next batch.", risk.path_field)
         return features
 
     def historical(self, risk: Risk, frame: pd.DataFrame) -> pd.DataFrame:

@@ -2,11 +2,13 @@
 
 import json
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import jobs
+from conftest import DRIVERS, jobs
 
 import settings
 from errors import ModelRefused, NoData
@@ -19,16 +21,16 @@ from model.card import Card
 def test_a_second_run_finds_everything_fresh(world: Path):
     before = (world / "online.db").stat().st_mtime_ns
     for _ in range(2):  # other tests may have signed somebody up since: the first run takes that in
-        said = jobs(world, "pipeline", "--drivers", "3000")
+        said = jobs(world, "pipeline", "--drivers", str(DRIVERS))
     assert said.count("fresh") == 7
     assert "✓" not in said
     assert before <= (world / "online.db").stat().st_mtime_ns
 
 
 def test_a_run_that_lost_a_model_trains_and_scores_again_and_nothing_else(world: Path):
-    jobs(world, "pipeline", "--drivers", "3000")
+    jobs(world, "pipeline", "--drivers", str(DRIVERS))
     (world / "models" / "daily" / "current").unlink()
-    said = jobs(world, "pipeline", "--drivers", "3000")
+    said = jobs(world, "pipeline", "--drivers", str(DRIVERS))
     assert [line.split(":")[0] for line in said.splitlines() if line.startswith("✓")] == [
         "✓ train daily",
         "✓ score daily",
@@ -170,6 +172,27 @@ def test_too_few_cases_are_refused_with_what_is_needed(tmp_path: Path, monkeypat
     few = pd.DataFrame({i.name: frame["is_fraud"] for i in risks()["onboarding"].inputs})
     with pytest.raises(NoData, match="are too few"):
         train(Source(few), risks()["onboarding"], now)
+
+
+def test_a_lost_online_store_is_filled_again_and_not_from_the_watermark_on(world: Path, tmp_path: Path):
+    root = tmp_path / "root"
+    shutil.copytree(world, root)
+    for lost in root.glob("online.db*"):
+        lost.unlink()
+    jobs(root, "pipeline", "--drivers", str(DRIVERS))
+    with closing(sqlite3.connect(root / "online.db")) as store:
+        (drivers,) = store.execute("SELECT count(DISTINCT entity_key) FROM risk_driver_profile").fetchone()
+    assert drivers >= DRIVERS
+
+
+def test_a_second_pipeline_on_the_same_root_is_turned_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from jobs import pipeline
+
+    lock = pipeline._lock(tmp_path)
+    with pytest.raises(SystemExit, match="Another pipeline"):
+        pipeline._lock(tmp_path)
+    lock.close()
+    pipeline._lock(tmp_path).close()
 
 
 def test_another_world_replaces_what_was_made_and_keeps_models_and_decisions(world: Path, tmp_path: Path):

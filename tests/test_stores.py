@@ -127,3 +127,9 @@ def test_threads_read_while_others_write(in_world: Path):
     assert failures == []
     written = [{"driver_id": 900_000 + 100 * i + n} for i in range(4) for n in range(25)]
     assert store.get_online_features(["driver_profile:state"], written).to_dict()["state"] == ["CA"] * 100
+
+
+def test_an_empty_hash_key_is_no_secret(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("RISK_HASH_KEY", "")
+    with pytest.raises(SystemExit, match="RISK_HASH_KEY is empty"):
+        settings.hash_key()

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
 from errors import BadParameter, BadRequest, MissingField, RiskError, TooLarge, UnknownField, WrongType
+from features.identifiers import shape
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +28,9 @@ def from_validation(error: ValidationError) -> BadRequest:
     if kind == "missing":
         return MissingField(f"{field} is missing. Send it with the others.", field)
     if kind == "extra_forbidden":
-        return UnknownField(f"{field[:40]} is not known here. Leave it out, or check how it is spelled.", field[:40])
+        return UnknownField(
+            f"{shape(field)} is not known here. Leave it out, or check how it is spelled.", shape(field)
+        )
     if kind.endswith(("_type", "_parsing", "_from_float")):
         return WrongType(f"{field} has the wrong type: {first['msg'][0].lower()}{first['msg'][1:]}.", field)
     return BadParameter(f"{field} cannot be: {first['msg'][0].lower()}{first['msg'][1:]}.", field)
@@ -41,7 +44,7 @@ def _http_error(error: HTTPException) -> Response:
     if error.code == 413:
         return _risk_error(TooLarge("The request is too large. A request of this service is under 64 KB."))
     status, name = error.code or 500, (error.name or "error").lower().replace(" ", "_")
-    answer = _answer(status, 1000 + status, name, f"{request.method} {request.path}: {error.description}", None)
+    answer = _answer(status, 1000 + status, name, error.description or "", None)
     if status == 405 and (allow := dict(error.get_headers()).get("Allow")):
         answer.headers["Allow"] = allow
     return answer
