@@ -45,7 +45,8 @@ def replace(connection: duckdb.DuckDBPyConnection, query: str, table: Path, sinc
         connection.execute(
             "COPY (SELECT *, strftime(event_timestamp, '%Y') AS year, strftime(event_timestamp, '%m') AS month, "
             "strftime(event_timestamp, '%d') AS day FROM result ORDER BY event_timestamp) "
-            f"TO {_literal(Path(scratch))} (FORMAT parquet, COMPRESSION zstd, PARTITION_BY (year, month, day), OVERWRITE true)"
+            f"TO {_literal(Path(scratch))} (FORMAT parquet, COMPRESSION zstd, "
+            f"PARTITION_BY (year, month, day), OVERWRITE true)"
         )
         connection.execute("RESET threads")
         made = {file.parent.relative_to(scratch): file for file in Path(scratch).rglob("*.parquet")}

@@ -18,6 +18,7 @@ import settings
 if TYPE_CHECKING:  # what these need takes seconds to import, and a test of a pure function does without
     from fake import Fake
     from flask.testing import FlaskClient
+    from playwright.sync_api import Browser, Page
 
 DRIVERS = 3000
 
@@ -87,6 +88,24 @@ def served(world: Path) -> Iterator[str]:
     command = [sys.executable, str(settings.ROOT / "app.py")]
     with process(command, f"http://127.0.0.1:{port}/", cwd=world, env=environment) as url:
         yield url.rstrip("/")
+
+
+@pytest.fixture(scope="module")
+def chromium() -> "Iterator[Browser]":
+    """Of one module only: while it runs, no other event loop can."""
+    import browser
+
+    with browser.launched(browser.program(os.environ)) as launched:
+        yield launched
+
+
+@pytest.fixture
+def page(chromium: "Browser") -> "Iterator[Page]":
+    """A page that is watched: the test fails if it asks an outside host."""
+    import browser
+
+    with browser.watched(chromium) as page:
+        yield page
 
 
 @pytest.fixture

@@ -1,0 +1,59 @@
+"""A real Chromium, and a watch on every request that its pages make."""
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+expect.set_options(timeout=30_000)  # until what must come counts as missing, on a slow machine too
+
+HERE = "127.0.0.1"
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+#: Chromium's own calls home would be no page's fault, so it makes none.
+OPTIONS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+
+
+def program(environment: Mapping[str, str], which: Callable[[str], str | None] = shutil.which) -> str:
+    """Path of the browser. Without one a test is skipped, but fails in CI, which must not pass by skipping."""
+    if path := next((path for name in PROGRAMS if (path := which(name))), None):
+        return path
+    message = f"Chromium is not installed: none of {', '.join(PROGRAMS)} is on PATH. `make browser` installs it."
+    if environment.get("CI") == "true":
+        pytest.fail(message, pytrace=False)
+    pytest.skip(message)
+
+
+@contextmanager
+def launched(path: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=OPTIONS)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def watched(browser: Browser, **options: Any) -> Iterator[Page]:
+    """A page in a context of its own. At the end, every request of that context, also of its other pages, their
+    frames, workers and sockets, must have gone to this machine."""
+    asked: list[str] = []
+    context = browser.new_context(**options)
+    context.on("request", lambda request: asked.append(request.url))
+    context.on("page", lambda page: page.on("websocket", lambda socket: asked.append(socket.url)))
+    try:
+        yield context.new_page()
+    finally:
+        context.close()  # what was asked until now is heard before this returns
+    assert not outside(asked), f"A page asked an outside host: {', '.join(outside(asked))}"
+
+
+def outside(urls: list[str]) -> list[str]:
+    """Those that leave this machine; `data:`, `blob:` and the like leave nothing."""
+    parts = [(url, urlsplit(url)) for url in urls]
+    return [url for url, part in parts if part.scheme in ("http", "https", "ws", "wss") and part.hostname != HERE]
