@@ -1,9 +1,9 @@
 """What a second run redoes, and what training leaves behind."""
 
-import json
 import shutil
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
@@ -13,28 +13,22 @@ from conftest import DRIVERS, jobs
 import settings
 from errors import ModelRefused, NoData
 from features.catalogue import risks
-from jobs.steps import Stamps, Step
+from jobs import pipeline
+from jobs.steps import Stamps, Step, fingerprint
 from model import shelf
 from model.card import Card
 
 
-def test_a_second_run_finds_everything_fresh(world: Path):
-    before = (world / "online.db").stat().st_mtime_ns
-    for _ in range(2):  # other tests may have signed somebody up since: the first run takes that in
-        said = jobs(world, "pipeline", "--drivers", str(DRIVERS))
+def test_a_second_run_finds_everything_fresh_and_one_that_lost_a_model_makes_that_again(world: Path):
+    command = ("pipeline", "--drivers", str(DRIVERS))
+    jobs(world, *command)  # takes in who signed up in other tests
+    said = jobs(world, *command)
     assert said.count("fresh") == 7
     assert "✓" not in said
-    assert before <= (world / "online.db").stat().st_mtime_ns
-
-
-def test_a_run_that_lost_a_model_trains_and_scores_again_and_nothing_else(world: Path):
-    jobs(world, "pipeline", "--drivers", str(DRIVERS))
     (world / "models" / "daily" / "current").unlink()
-    said = jobs(world, "pipeline", "--drivers", str(DRIVERS))
-    assert [line.split(":")[0] for line in said.splitlines() if line.startswith("✓")] == [
-        "✓ train daily",
-        "✓ score daily",
-    ]
+    said = jobs(world, *command)
+    redone = [line.split(":")[0] for line in said.splitlines() if line.startswith("✓")]
+    assert redone == ["✓ train daily", "✓ score daily"]
 
 
 def step(tmp_path: Path, rests_on: list, ran: list) -> Step:
@@ -174,20 +168,26 @@ def test_too_few_cases_are_refused_with_what_is_needed(tmp_path: Path, monkeypat
         train(Source(few), risks()["onboarding"], now)
 
 
-def test_a_lost_online_store_is_filled_again_and_not_from_the_watermark_on(world: Path, tmp_path: Path):
-    root = tmp_path / "root"
-    shutil.copytree(world, root)
-    for lost in root.glob("online.db*"):
+@pytest.fixture
+def copy(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A root to spoil."""
+    shutil.copytree(world, tmp_path / "root")
+    monkeypatch.setenv("RISK_DATA", str(tmp_path / "root"))
+    return tmp_path / "root"
+
+
+def test_a_lost_online_store_is_filled_again_and_not_from_the_watermark_on(copy: Path):
+    for lost in copy.glob("online.db*"):
         lost.unlink()
-    jobs(root, "pipeline", "--drivers", str(DRIVERS))
-    with closing(sqlite3.connect(root / "online.db")) as store:
+    pipeline._apply(copy, print)
+    assert not (copy / "materialized").exists()
+    pipeline._materialize(copy, datetime.now(UTC), print)
+    with closing(sqlite3.connect(copy / "online.db")) as store:
         (drivers,) = store.execute("SELECT count(DISTINCT entity_key) FROM risk_driver_profile").fetchone()
     assert drivers >= DRIVERS
 
 
-def test_a_second_pipeline_on_the_same_root_is_turned_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from jobs import pipeline
-
+def test_a_second_pipeline_on_the_same_root_is_turned_away(tmp_path: Path):
     lock = pipeline._lock(tmp_path)
     with pytest.raises(SystemExit, match="Another pipeline"):
         pipeline._lock(tmp_path)
@@ -195,17 +195,24 @@ def test_a_second_pipeline_on_the_same_root_is_turned_away(tmp_path: Path, monke
     pipeline._lock(tmp_path).close()
 
 
-def test_another_world_replaces_what_was_made_and_keeps_models_and_decisions(world: Path, tmp_path: Path):
-    root = tmp_path / "root"
-    shutil.copytree(world, root)
-    old = json.loads((root / "pipeline.json").read_text())
-    jobs(root, "pipeline", "--seed", "8", "--drivers", "1500")
-    new = json.loads((root / "pipeline.json").read_text())
-    assert all(old[name] != new[name] for name in old if not name.startswith("feast apply"))
-    assert len(pd.read_parquet(root / "raw" / "drivers")) == 1500
-    assert {p.name for p in (world / "models" / "daily").iterdir()} <= {
-        p.name for p in (root / "models" / "daily").iterdir()
-    }
+def test_another_world_removes_what_was_made_of_the_old_one_and_keeps_models_and_decisions(copy: Path):
+    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    models = sorted((copy / "models").rglob("*"))
+    pipeline._generate(8, 300, midnight, {"seed": 8}, print)
+    assert len(pd.read_parquet(copy / "raw" / "drivers")) == 300
+    assert not [name for name in ("features", "online.db", "registry.db", "scores.db") if (copy / name).exists()]
+    assert sorted((copy / "models").rglob("*")) == models
+    assert any((copy / "decisions").iterdir())
+
+
+def test_the_same_world_a_day_later_keeps_who_signed_up(copy: Path):
+    stamps = Stamps.read(copy / "pipeline.json").seen
+    (copy / "raw" / "drivers" / "signed-up-1.parquet").touch()
+    world = {"seed": 7, "drivers": DRIVERS, "key": fingerprint(settings.hash_key().hex())}
+    pipeline._generate(7, DRIVERS, datetime.now(UTC) + timedelta(days=1), world, print)
+    assert (copy / "raw" / "drivers" / "signed-up-1.parquet").exists()
+    assert (copy / "online.db").exists()
+    assert Stamps.read(copy / "pipeline.json").seen == stamps
 
 
 def test_an_unknown_risk_is_named_with_those_that_there_are():
