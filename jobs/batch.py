@@ -99,8 +99,7 @@ def _aggregations(table: AggregationTable, start: datetime, until: datetime) -> 
             SELECT * FROM full_row
             UNION ALL BY NAME SELECT * FROM empty_row ANTI JOIN full_row USING ({key}, tick)
         )
-        SELECT * EXCLUDE (tick){flags}, tick AS event_timestamp FROM every_row WHERE tick >= {_moment(start)}
-        ORDER BY {key}"""
+        SELECT * EXCLUDE (tick){flags}, tick AS event_timestamp FROM every_row WHERE tick >= {_moment(start)}"""
 
 
 def _last_distinct(table: LastDistinctTable, start: datetime) -> str:
@@ -113,5 +112,4 @@ def _last_distinct(table: LastDistinctTable, start: datetime) -> str:
         SELECT {key}, {value} AS {table.last}, lag({value}) OVER by_sight AS {table.previous}, seen AS event_timestamp,
             greatest(seen, max(created) OVER by_sight) AS created
         FROM first_sight WINDOW by_sight AS (PARTITION BY {key} ORDER BY seen, {value})
-        QUALIFY row_number() OVER (PARTITION BY {key}, seen ORDER BY {value} DESC) = 1 AND seen >= {_moment(start)}
-        ORDER BY {key}"""
+        QUALIFY row_number() OVER (PARTITION BY {key}, seen ORDER BY {value} DESC) = 1 AND seen >= {_moment(start)}"""

@@ -33,10 +33,11 @@ def partition_day(partition: Path) -> date:
 
 
 def replace(connection: duckdb.DuckDBPyConnection, query: str, table: Path, since: date, until: date) -> int:
-    """Write the rows of `query` (with an `event_timestamp`) as the days since..until of `table`, both included.
+    """Write the rows of `query`, ordered by its columns, as the days since..until of `table`, both included.
 
-    Each day is one file and is swapped in whole: a reader, or a crash in the middle, sees a day's old rows or its
-    new ones. Days outside the interval are not touched. Returns the number of rows.
+    A row's day is that of its `event_timestamp`. Each day is one file and is swapped in whole: a reader, or a crash in
+    the middle, sees a day's old rows or its new ones. Days outside the interval are not touched. Returns the number
+    of rows.
     """
     table.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{table.name}-", dir=table.parent) as scratch:
@@ -44,7 +45,7 @@ def replace(connection: duckdb.DuckDBPyConnection, query: str, table: Path, sinc
         connection.execute("SET threads = 1")  # one file a partition
         connection.execute(
             "COPY (SELECT *, strftime(event_timestamp, '%Y') AS year, strftime(event_timestamp, '%m') AS month, "
-            "strftime(event_timestamp, '%d') AS day FROM result ORDER BY event_timestamp) "
+            "strftime(event_timestamp, '%d') AS day FROM result ORDER BY ALL) "
             f"TO {_literal(Path(scratch))} (FORMAT parquet, COMPRESSION zstd, "
             f"PARTITION_BY (year, month, day), OVERWRITE true)"
         )

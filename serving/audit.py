@@ -19,10 +19,12 @@ def append(directory: Path, day: datetime, records: Iterable[Mapping[str, Any]])
     lines = "".join(json.dumps(record, separators=(",", ":")) + "\n" for record in records).encode()
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        log = os.open(directory / f"{day:%Y-%m-%d}.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+        log = os.open(directory / f"{day:%Y-%m-%d}.jsonl", os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o640)
         try:
             fcntl.flock(log, fcntl.LOCK_EX)
             before = os.fstat(log).st_size
+            if before and os.pread(log, 1, before - 1) != b"\n":
+                lines = b"\n" + lines  # a machine that stopped in mid-line spoils that line only
             try:
                 _write_all(log, lines)
             except OSError:

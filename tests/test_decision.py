@@ -1,11 +1,8 @@
-"""From a score to what is said and kept: outcome and reasons, the audit log, the pages' scores, the model's row."""
+"""From a score to what is said and kept: outcome and reasons, the pages' scores, the model's row."""
 
 import json
 import math
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
-from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -13,11 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import settings
-from errors import AuditUnavailable
 from features.declaration import Appetite, Input, Outcomes, Policy, Reason, Risk, RiskRequest
 from model.card import Card, CardInput, Thresholds
-from serving import audit, featurization, scores
+from serving import featurization, scores
 from serving.decision import decide, outcome_of
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -110,73 +105,6 @@ def test_a_policys_reason_stands_first_without_a_contribution_and_the_score_stay
         "decision_id": "d-1", "decision": "review", "score": 0.1, "reasons": reasons, "features": {"state": 0},
         "model": {"name": "made_up", "version": "v1"}, "as_of": "2026-01-31T12:00:00+00:00",
     }  # fmt: skip
-
-
-def logged(directory):
-    return [json.loads(line) for line in (directory / "2026-01-31.jsonl").read_text().splitlines()]
-
-
-def test_the_log_keeps_every_decision_in_the_file_of_its_day(tmp_path):
-    audit.append(tmp_path / "log", NOON, [audit.record("made_up", {"driver_id": 7}, decision().as_json())])
-    audit.append(tmp_path / "log", NOON, [{"n": 1}, {"n": 2}])
-    audit.append(tmp_path / "log", NOON + timedelta(days=1), [{"n": 3}])
-    first, *others = logged(tmp_path / "log")
-    assert first == {"risk": "made_up", "entity": {"driver_id": 7}, **decision().as_json()}
-    assert others == [{"n": 1}, {"n": 2}]
-    assert (tmp_path / "log" / "2026-02-01.jsonl").read_text() == '{"n":3}\n'
-
-
-WRITE = """
-import pathlib, sys, threading, time
-from datetime import datetime
-from serving import audit
-
-audit.os.write = lambda log, lines, write=audit.os.write: write(log, lines[:1000])  # as a full disk or a signal would
-directory, noon = pathlib.Path(sys.argv[1]), datetime.fromisoformat("2026-01-31T12:00:00+00:00")
-def write(thread):
-    for n in range(100):
-        records = [{"by": sys.argv[2] + thread, "n": n, "half": half, "text": "x" * 5000} for half in (1, 2)]
-        audit.append(directory, noon, records)
-
-(directory / ("ready-" + sys.argv[2])).touch()
-deadline = time.monotonic() + 60
-while len(list(directory.glob("ready-*"))) < 3 and time.monotonic() < deadline:
-    pass
-for thread in "ab":
-    threading.Thread(target=write, args=[thread]).start()
-"""
-
-
-def test_threads_and_processes_side_by_side_lose_and_tear_nothing(tmp_path):
-    command = [sys.executable, "-c", WRITE, tmp_path]
-    processes = [subprocess.Popen([*command, number], cwd=settings.ROOT) for number in "123"]
-    assert [process.wait() for process in processes] == [0, 0, 0]
-    lines = [(r["by"], r["n"], r["half"]) for r in logged(tmp_path)]
-    assert sorted(lines) == list(product(["1a", "1b", "2a", "2b", "3a", "3b"], range(100), (1, 2)))
-    assert all(one[:2] == other[:2] for one, other in zip(lines[::2], lines[1::2], strict=True))
-
-
-def test_a_decision_that_cannot_be_logged_is_an_error(tmp_path):
-    (tmp_path / "log").write_text("a file, where the directory should be")
-    with pytest.raises(AuditUnavailable, match="could not be logged"):
-        audit.append(tmp_path / "log", NOON, [{"n": 1}])
-
-
-def test_a_full_disk_leaves_whole_lines(tmp_path, monkeypatch):
-    audit.append(tmp_path, NOON, [{"n": 1}])
-    write = audit.os.write
-
-    def half(log, lines):
-        if len(lines) < 10:
-            raise OSError(28, "No space left on device")
-        return write(log, lines[: len(lines) // 2])
-
-    with monkeypatch.context() as full:
-        full.setattr(audit.os, "write", half)
-        with pytest.raises(AuditUnavailable, match="No space left"):
-            audit.append(tmp_path, NOON, [{"n": 2}, {"n": 3}, {"n": 4}])
-    audit.append(tmp_path, NOON, [{"n": 5}])
-    assert logged(tmp_path) == [{"n": 1}, {"n": 5}]
 
 
 def run(root, day, score=0.1, risk="daily"):

@@ -32,6 +32,11 @@ def age(born: date, day: date) -> int:
     return day.year - born.year - ((day.month, day.day) < (born.month, born.day))
 
 
+def utc_day(moment: datetime) -> date:
+    """The day in UTC; a moment without a zone is taken as UTC."""
+    return (moment.astimezone(UTC) if moment.tzinfo else moment).date()
+
+
 def birth_date(text: str) -> str:
     """`1990-05-17` or `05-17-1990` as ISO. Raises BadDate."""
     form = next((form for pattern, form in _DATES.items() if pattern.fullmatch(text.strip())), None)
@@ -57,7 +62,7 @@ def state_code(text: str) -> str:
 def applicant_flags(state: str, dob: datetime, as_of: datetime) -> dict[str, int]:
     """`is_gt_18_years_old`: 1 from the 18th birthday on, on the UTC day of `as_of`. `is_valid_state`: 1 where we are
     open."""
-    adult = age(dob.date(), as_of.date()) >= ADULT_AGE
+    adult = age(utc_day(dob), utc_day(as_of)) >= ADULT_AGE
     return {"is_gt_18_years_old": int(adult), "is_valid_state": int(state in ENABLED_STATES)}
 
 
@@ -130,7 +135,7 @@ class Applicant(RiskRequest):
 
     def row(self, as_of: datetime, hash_key: bytes) -> dict[str, Any]:
         """Raises BadDate if the applicant is not born yet at `as_of`."""
-        if date.fromisoformat(self.dob) > as_of.date():
+        if date.fromisoformat(self.dob) > utc_day(as_of):
             raise BadDate(f"dob is {self.dob}, in the future. Check the year.", "dob")
         return {
             "ssn": keyed_hash("ssn", self.ssn, hash_key),
