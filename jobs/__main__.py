@@ -81,10 +81,12 @@ def run_batch(asked: argparse.Namespace) -> None:
 def run_train(asked: argparse.Namespace) -> None:
     import settings
     from features.catalogue import risk_named
+
+    risk = risk_named(asked.risk)  # a wrong name is known before what takes seconds to import
     from jobs.train import train
     from serving.retrieval import FeastSource
 
-    card = train(FeastSource(settings.FEATURE_REPO), risk_named(asked.risk), asked.now or datetime.now(UTC))
+    card = train(FeastSource(settings.FEATURE_REPO), risk, asked.now or datetime.now(UTC))
     directory = settings.models() / card.name / card.version
     print(f"{card.name} {card.version}: AUC {card.metrics.auc:.3f} on {card.test.rows:,} later rows")
     print(f"Report: {directory / 'report.html'}")
@@ -93,10 +95,12 @@ def run_train(asked: argparse.Namespace) -> None:
 def run_score(asked: argparse.Namespace) -> None:
     import settings
     from features.catalogue import risk_named
+
+    risk = risk_named(asked.risk)
     from jobs.score import score
     from serving.retrieval import FeastSource
 
-    risk, source = risk_named(asked.risk), FeastSource(settings.FEATURE_REPO)
+    source = FeastSource(settings.FEATURE_REPO)
     while True:
         as_of = asked.as_of or datetime.now(UTC)
         try:

@@ -96,10 +96,13 @@ def test_a_report_is_readable_without_a_network(world: Path):
     assert "src=" not in report
 
 
-def test_training_again_adds_a_version_and_keeps_the_old(world: Path):
-    directory = world / "models" / "daily"
+def test_training_again_adds_a_version_and_keeps_the_old(in_world: Path):
+    from jobs.train import train
+    from serving.retrieval import FeastSource
+
+    directory = in_world / "models" / "daily"
     before = {path: path.stat().st_mtime_ns for path in directory.rglob("*.onnx")}
-    jobs(world, "train", "daily")
+    train(FeastSource(settings.FEATURE_REPO), risks()["daily"], datetime.now(UTC))
     after = {path: path.stat().st_mtime_ns for path in directory.rglob("*.onnx")}
     assert before.items() < after.items()
 
