@@ -1,6 +1,7 @@
 """The risk service: `python app.py` serves it on 127.0.0.1:$PORT; `create_app()` makes it for any WSGI server."""
 
 import os
+import socket
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from serving.service import RiskService
 from serving.source import FeatureSource
 from web import domains, errors, historical, openapi, risk
 
+HOST = "127.0.0.1"
 LARGEST_REQUEST_BYTES = 64 * 1024
 
 
@@ -34,16 +36,24 @@ def create_app(store: FeatureSource | None = None, clock: Callable[[], datetime]
 
 
 def main() -> None:
-    """Become gunicorn, with one process and a few threads."""
+    """Become gunicorn, with one process and a few threads. Raises SystemExit where the port is taken."""
     port = settings.port()
-    print(f"Sign up       http://127.0.0.1:{port}/")
-    print(f"A driver      http://127.0.0.1:{port}/home/1001")
-    print(f"API docs      http://127.0.0.1:{port}/apidocs/", flush=True)
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise SystemExit(
+                f"Port {port}: {error.strerror}. Set PORT to a free one, such as PORT={port + 1}."
+            ) from None
     if settings.hash_key_is_the_demo_one():
         print("RISK_HASH_KEY is not set: the demo's key is used. Set a secret one before real people's data come in.")
-    options = ["--bind", f"127.0.0.1:{port}", "--threads", "8", "--preload", "--log-level", "warning"]
+    print("Ready in some seconds; then open")
+    for what, path in (("Sign up", "/"), ("A driver", "/home/1001"), ("API docs", "/apidocs/")):
+        print(f"  {what:<10}http://{HOST}:{port}{path}")
     sys.stdout.flush()
     os.chdir(settings.ROOT)
+    options = ["--bind", f"{HOST}:{port}", "--threads", "8", "--preload", "--log-level", "warning"]
     os.execv(sys.executable, [sys.executable, "-m", "gunicorn", *options, "app:create_app()"])
 
 
