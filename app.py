@@ -53,7 +53,8 @@ def main() -> None:
         print(f"  {what:<10}http://{HOST}:{port}{path}")
     sys.stdout.flush()
     os.chdir(settings.ROOT)
-    options = ["--bind", f"{HOST}:{port}", "--threads", "8", "--preload", "--log-level", "warning"]
+    # Loaded in the worker, not before the fork: threads do not survive one, and a stop would wait for them.
+    options = ["--bind", f"{HOST}:{port}", "--threads", "8", "--log-level", "warning", "--no-control-socket"]
     os.execv(sys.executable, [sys.executable, "-m", "gunicorn", *options, "app:create_app()"])
 
 

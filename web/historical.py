@@ -49,7 +49,7 @@ def blueprint(face: Face) -> Blueprint:
         now = face.clock()
         risk = _risk(request.args.get("service", "daily"))
         key = risk.path_field or ""
-        keys = [getattr(from_path(risk, {key: text}), key) for text in _list(key, "1001,1002,1003")]
+        keys = [risk.path_value(from_path(risk, {key: text})) for text in _list(key, "1001,1002,1003")]
         week_ago = now - timedelta(days=7)
         times = [_moment(text, now) for text in _list("event_timestamp", f"{now.isoformat()},{week_ago.isoformat()}")]
         if len(keys) * len(times) > MOST_ROWS:

@@ -48,7 +48,7 @@ def blueprint(face: Face) -> Blueprint:
         driver = from_path(daily, {"driver_id": driver_id})
         return render_template(
             "home.html",
-            driver_id=driver_id,
+            driver_id=daily.path_value(driver),
             data=batch_scores(face, daily, driver),
             refresh_seconds=REFRESH_SECONDS,
         )

@@ -104,6 +104,10 @@ class Risk:
     known_by: str | None = None
     population: Population | None = None
 
+    def path_value(self, request: RiskRequest) -> Any:
+        """The one field of the request that stands in the URL."""
+        return getattr(request, self.path_field or "")
+
     @property
     def slug(self) -> str:
         return self.name.replace("_", "-")

@@ -51,8 +51,15 @@ function problemCard(message) {
 }
 
 async function ask(url, options) {
-  const response = await fetch(url, { ...options, headers: { Accept: "application/json", "Content-Type": "application/json" } });
-  const answer = await response.json();
+  const headers = { Accept: "application/json", "Content-Type": "application/json" };
+  let answer;
+  let response;
+  try {
+    response = await fetch(url, { ...options, headers });
+    answer = await response.json();
+  } catch {
+    throw new Error("The service does not answer. Try again in a moment.");
+  }
   if (!response.ok) throw Object.assign(new Error(answer.error.message), { field: answer.error.field });
   return answer;
 }
