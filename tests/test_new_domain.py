@@ -102,3 +102,16 @@ def test_a_forgotten_room_is_named(repository: Path, tmp_path: Path):
     (forgetful / "feature_repo/views/refund_abuse.py").unlink()
     with pytest.raises(AssertionError, match=r"views/refund_abuse\.py"):
         run(forgetful, "-m", "pytest", "tests/test_domains.py")
+
+
+def test_our_own_domain_can_be_taken_out_and_leaves_nothing_behind(repository: Path, tmp_path: Path):
+    replaced = tmp_path / "replaced"
+    shutil.copytree(repository, replaced, ignore=shutil.ignore_patterns("data"))
+    for room in ("feature_repo/features", "feature_repo/views", "web", "serving"):
+        (replaced / room / "onboarding.py").unlink()
+    domains = replaced / "feature_repo/features/__init__.py"
+    domains.write_text(domains.read_text().replace('"onboarding", "refund_abuse"', '"refund_abuse",'))
+    said = run(replaced, "-c", "from app import create_app\nprint(*create_app(object()).url_map.iter_rules())")
+    assert "/refund-abuse-risk-decision/<customer_id>/" in said
+    assert "/historical-features/" in said
+    assert not [left for left in ("daily", "onboarding", "sign-up", "/home") if left in said]

@@ -19,26 +19,41 @@ MOST_ROWS = 1000
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 DESCRIPTION = (
     "Every named entity at every named time, with what was known then and not a moment later. "
-    "Without parameters: three drivers, now and a week ago."
+    "Without parameters: a few examples, now and a week ago."
 )
+
+
+def askable() -> dict[str, Risk]:
+    """Risks whose request is one number; the first is the default."""
+    return {risk.name: risk for risk in risks().values() if risk.path_field}
+
+
+def examples(risk: Risk) -> str:
+    field = risk.request.model_fields[risk.path_field or ""]
+    return ",".join(str(example) for example in field.examples or [])
 
 
 def _query(name: str, about: str, **example: str) -> dict[str, Any]:
     return {"name": name, "in": "query", "description": about, "schema": {"type": "string"}, **example}
 
 
-PARAMETERS = [
-    _query("service", "A risk whose request is one number. Default: daily.", example="daily"),
-    _query("driver_id", "Numbers, separated by commas, under the name of the risk's number.", example="1001,1002,1003"),
-    _query(
-        "event_timestamp", "ISO moments, separated by commas; UTC where no offset stands. Default: now, a week ago."
-    ),
-]
-
-
 def openapi_paths() -> Spec:
+    if not askable():
+        return {}
+    risk = next(iter(askable().values()))
+    parameters = [
+        _query("service", f"One of: {', '.join(askable())}. Default: {risk.name}.", example=risk.name),
+        _query(
+            risk.path_field or "",
+            "Numbers, separated by commas, under the name of the service's own number.",
+            example=examples(risk),
+        ),
+        _query(
+            "event_timestamp", "ISO moments, separated by commas; UTC where no offset stands. Default: now, a week ago."
+        ),
+    ]
     about = operation("history", "Features of named entities at named times", DESCRIPTION, HistoricalAnswer, (400, 503))
-    return {"/historical-features/": {"get": about | {"parameters": PARAMETERS}}}
+    return {"/historical-features/": {"get": about | {"parameters": parameters}}}
 
 
 def blueprint(face: Face) -> Blueprint:
@@ -47,9 +62,9 @@ def blueprint(face: Face) -> Blueprint:
     @paths.get("/historical-features/")
     def historical_features() -> Response:
         now = face.clock()
-        risk = _risk(request.args.get("service", "daily"))
+        risk = _risk(request.args.get("service") or next(iter(askable()), ""))
         key = risk.path_field or ""
-        keys = [risk.path_value(from_path(risk, {key: text})) for text in _list(key, "1001,1002,1003")]
+        keys = [risk.path_value(from_path(risk, {key: text})) for text in _list(key, examples(risk))]
         week_ago = now - timedelta(days=7)
         times = [_moment(text, now) for text in _list("event_timestamp", f"{now.isoformat()},{week_ago.isoformat()}")]
         if len(keys) * len(times) > MOST_ROWS:
@@ -71,10 +86,9 @@ def blueprint(face: Face) -> Blueprint:
 
 
 def _risk(name: str) -> Risk:
-    askable = {risk.name: risk for risk in risks().values() if risk.path_field}
-    if name not in askable:
-        raise BadParameter(f"service is {name[:40]!r}. Choose one of: {', '.join(askable)}.", "service")
-    return askable[name]
+    if name not in askable():
+        raise BadParameter(f"service is {name[:40]!r}. Choose one of: {', '.join(askable())}.", "service")
+    return askable()[name]
 
 
 def _list(name: str, default: str) -> list[str]:

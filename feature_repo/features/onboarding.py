@@ -149,7 +149,7 @@ class Applicant(RiskRequest):
 class Driver(RiskRequest):
     """A driver whom we know."""
 
-    driver_id: int = Field(ge=1, le=2**63 - 1, description="The driver's number.", examples=[1001])
+    driver_id: int = Field(ge=1, le=2**63 - 1, description="The driver's number.", examples=[1001, 1002, 1003])
 
 
 ONBOARDING = Risk(
