@@ -29,6 +29,7 @@ import pyarrow.parquet as pq
 import settings
 from features import DOMAINS
 from features.identifiers import keyed_hash
+from features.moments import midnight, utc
 
 Tables = dict[str, pd.DataFrame]
 
@@ -110,13 +111,12 @@ def _applications(rng: np.random.Generator, now: datetime, people: pd.DataFrame)
 
 def _hourly_statistics(rng: np.random.Generator, now: datetime, people: pd.DataFrame) -> pd.DataFrame:
     """About 8 worked hours a day, for every driver since sign-up, in the last days before `now`."""
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     kind = rng.choice(4, len(people), p=[0.82, 0.06, 0.06, 0.06])
     trips, acc, conv = (
         rng.gamma(9, 4.5, len(people)) + 8, rng.beta(8, 4, len(people)), rng.beta(6, 8, len(people)) * 0.95,
     )  # fmt: skip
     days = []
-    for day in (midnight - timedelta(days=n) for n in range(HISTORY_DAYS + 1, -1, -1)):
+    for day in (midnight(now) - timedelta(days=n) for n in range(HISTORY_DAYS + 1, -1, -1)):
         works = rng.random(len(people)) < 0.93
         acts = rng.random(len(people)) < 0.75
         who, hour = np.nonzero((rng.random((len(people), 24)) < 1 / 3) & works[:, None])
@@ -177,12 +177,6 @@ def generate(
         for table, frame in globals()[domain](seed, now, drivers, settings.hash_key()).items():
             write(table, frame)
             done(table, len(frame))
-
-
-def utc(text: str) -> datetime:
-    """An ISO moment as UTC; one without an offset is taken as UTC."""
-    moment = datetime.fromisoformat(text)
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def main() -> None:

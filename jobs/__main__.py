@@ -7,14 +7,9 @@ import time
 from datetime import UTC, datetime, timedelta
 
 from errors import RiskError
+from features.moments import utc
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-
-
-def moment(text: str) -> datetime:
-    """An ISO moment as UTC; one without an offset is taken as UTC."""
-    when = datetime.fromisoformat(text)
-    return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
 
 
 def duration(text: str) -> timedelta:
@@ -31,20 +26,20 @@ def parser() -> argparse.ArgumentParser:
     whole = jobs.add_parser("pipeline", help="everything from raw events to batch scores; redoes only what is stale")
     whole.add_argument("--seed", type=int, default=7)
     whole.add_argument("--drivers", type=int, default=10_000)
-    whole.add_argument("--now", type=moment, help="ISO moment; default: the clock")
+    whole.add_argument("--now", type=utc, help="ISO moment; default: the clock")
 
     batch = jobs.add_parser("batch", help="raw events → feature tables")
     batch.add_argument("tables", nargs="*", help="default: every table of every domain")
-    batch.add_argument("--since", type=moment, help="first day to compute; default: that of the first event")
-    batch.add_argument("--until", type=moment, help="no row is dated after it; default: the clock")
+    batch.add_argument("--since", type=utc, help="first day to compute; default: that of the first event")
+    batch.add_argument("--until", type=utc, help="no row is dated after it; default: the clock")
 
     train = jobs.add_parser("train", help="point-in-time rows → a model with its card and report")
     train.add_argument("risk")
-    train.add_argument("--now", type=moment, help="outcomes known by then; default: the clock")
+    train.add_argument("--now", type=utc, help="outcomes known by then; default: the clock")
 
     score = jobs.add_parser("score", help="decide about everybody, and show it on their pages")
     score.add_argument("risk")
-    score.add_argument("--as-of", type=moment, help="default: the clock")
+    score.add_argument("--as-of", type=utc, help="default: the clock")
     score.add_argument("--every", type=duration, help="go on for ever at this cadence: 15m, 24h")
     return top
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 import settings
-from errors import NoData
 from features.aggregation import TICK, AggregationTable, LastDistinctTable, Table
+from features.moments import midnight, utc_day
 from jobs import partitions
 
 #: The SQL of each fold of `features.aggregation`. Doubles are added in the order of the events' times: in the order in
@@ -32,9 +32,7 @@ class Report:
 def run(table: Table, until: datetime, since: datetime | None = None) -> Report:
     """Compute one table's rows dated since..until; without `since`, all of them anew. Raises NoData."""
     connection = partitions.connect()
-    source = settings.raw_table(table.source)
-    if not any(source.glob("*.parquet")):
-        raise NoData(f"No raw events at {source}. Run: python generate_data.py")
+    source = partitions.raw(table.source)
     connection.execute(
         # Nanoseconds become microseconds; a time without a zone is UTC.
         "CREATE TEMP VIEW event AS FROM (SELECT * REPLACE (event_timestamp::TIMESTAMPTZ AS event_timestamp, "
@@ -46,20 +44,16 @@ def run(table: Table, until: datetime, since: datetime | None = None) -> Report:
         f"SELECT (SELECT min(event_timestamp) FROM event), count(*) FROM {partitions.files(source)} "
         f"WHERE {table.key} IS NULL OR event_timestamp IS NULL OR created IS NULL"
     ).fetchone() or (None, 0)
-    start = _midnight(since or first or until)
+    start = midnight(since or first or until)
     query = _aggregations(table, start, until) if isinstance(table, AggregationTable) else _last_distinct(table, start)
     first_day = start.date() if since else date.min
-    directory, last_day = settings.feature_table(table.name), until.astimezone(UTC).date()
+    directory, last_day = settings.feature_table(table.name), utc_day(until)
     rows = partitions.replace(connection, query, directory, first_day, last_day)
     return Report(table.name, rows, skipped)
 
 
 def _moment(moment: datetime) -> str:
     return f"TIMESTAMPTZ '{moment.astimezone(UTC).isoformat()}'"
-
-
-def _midnight(moment: datetime) -> datetime:
-    return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def _interval(length: timedelta) -> str:

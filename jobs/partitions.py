@@ -8,6 +8,9 @@ from pathlib import Path
 
 import duckdb
 
+import settings
+from errors import NoData
+
 PART = "part.parquet"
 
 
@@ -16,6 +19,14 @@ def connect() -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
     return connection
+
+
+def raw(table: str) -> Path:
+    """Directory of a raw table that has events. Raises NoData."""
+    directory = settings.raw_table(table)
+    if not any(directory.glob("*.parquet")):
+        raise NoData(f"No raw events at {directory}. Run: python generate_data.py")
+    return directory
 
 
 def files(directory: Path) -> str:

@@ -19,6 +19,7 @@ import generate_data
 import settings
 from features.catalogue import risks, tables
 from features.declaration import Risk
+from features.moments import midnight
 from jobs import batch
 from jobs.steps import Stamps, Step, Tell, code, fingerprint, listing
 from model import shelf
@@ -77,10 +78,11 @@ def _tell(progress: Progress, bar: TaskID, step: str, part: str) -> None:
 
 def _steps(seed: int, drivers: int, now: datetime) -> list[Step]:
     """`now` makes the day: everything is made as of its midnight, so that a second run that day finds it fresh."""
-    midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    day = midnight(now)
     data, raw = settings.data_root(), settings.data_root() / "raw"
     world = {"seed": seed, "drivers": drivers, "key": fingerprint(settings.hash_key().hex())}
-    made = {**world, "day": midnight.isoformat(), "code": code(ROOT / "generate_data.py", FEATURES / "identifiers.py")}
+    making = code(ROOT / "generate_data.py", FEATURES / "identifiers.py", FEATURES / "moments.py")
+    made = {**world, "day": day.isoformat(), "code": making}
     windows = code(FEATURES, ROOT / "jobs" / "batch.py", ROOT / "jobs" / "partitions.py")
     repository = code(settings.FEATURE_REPO, ROOT / "stores")
     training = code(FEATURES, ROOT / "jobs" / "train.py", ROOT / "jobs" / "report.py", ROOT / "model", ROOT / "serving")
@@ -101,17 +103,17 @@ def _steps(seed: int, drivers: int, now: datetime) -> list[Step]:
             f"score {risk.name}",
             lambda: [listing(features), listing(raw), str(shelf.current(settings.models(), risk.name))],
             lambda: [settings.scores_db()],
-            partial(_score, risk, now, midnight),
+            partial(_score, risk, now, day),
             SCORED_MIDNIGHTS + 1,
         )
 
     return [
-        Step("raw events", lambda: made, lambda: [raw], partial(_generate, seed, drivers, midnight, world), None),
+        Step("raw events", lambda: made, lambda: [raw], partial(_generate, seed, drivers, day, world), None),
         Step(
             "batch features",
-            lambda: [listing(raw), windows, midnight.isoformat()],
+            lambda: [listing(raw), windows, day.isoformat()],
             lambda: [settings.feature_table(table.name) for table in tables()],
-            partial(_batch, midnight),
+            partial(_batch, day),
             len(list(tables())),
         ),
         Step("feast apply", lambda: [repository, str(data)], lambda: _stores(data)[:2], partial(_apply, data)),
@@ -126,7 +128,7 @@ def _steps(seed: int, drivers: int, now: datetime) -> list[Step]:
     ]
 
 
-def _generate(seed: int, drivers: int, midnight: datetime, world: dict, tell: Tell) -> str:
+def _generate(seed: int, drivers: int, day: datetime, world: dict, tell: Tell) -> str:
     """Another seed, size or hash key is another world: what was made of the old one is removed, its models and
     decisions stay."""
     data, marker = settings.data_root(), settings.data_root() / "raw" / "world"
@@ -142,9 +144,9 @@ def _generate(seed: int, drivers: int, midnight: datetime, world: dict, tell: Te
         rows += count
         tell(table)
 
-    generate_data.generate(seed, midnight, drivers, done)
+    generate_data.generate(seed, day, drivers, done)
     marker.write_text(fingerprint(world))
-    return f"{rows:,} rows as of {midnight:%Y-%m-%d}"
+    return f"{rows:,} rows as of {day:%Y-%m-%d}"
 
 
 def _batch(until: datetime, tell: Tell) -> str:
@@ -200,7 +202,7 @@ def _train(risk: Risk, now: datetime, tell: Tell) -> str:
     return f"AUC {card.metrics.auc:.3f} on {card.test.rows:,} rows"
 
 
-def _score(risk: Risk, now: datetime, midnight: datetime, tell: Tell) -> str:
+def _score(risk: Risk, now: datetime, day: datetime, tell: Tell) -> str:
     """Everybody now, and once for each of the last midnights, so that a page has a history on its first day."""
     from jobs.score import score
     from serving import scores
@@ -208,7 +210,7 @@ def _score(risk: Risk, now: datetime, midnight: datetime, tell: Tell) -> str:
 
     source = FeastSource(settings.FEATURE_REPO)
     known = scores.moments(settings.scores_db(), risk.name)
-    midnights = [midnight - timedelta(days=n) for n in range(SCORED_MIDNIGHTS - 1, -1, -1)]
+    midnights = [day - timedelta(days=n) for n in range(SCORED_MIDNIGHTS - 1, -1, -1)]
     count = 0
     for as_of in [*(m for m in midnights if m not in known), now]:
         count += score(source, risk, as_of)

@@ -17,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 import settings
 from errors import ModelRefused, NoData
 from features.declaration import Risk
+from jobs import partitions
 from jobs.report import report
 from model import shelf
 from model.card import Card, CardInput, Metrics, OutcomeRate, Split, Thresholds
@@ -31,10 +32,7 @@ LIBRARIES = ("feast", "numpy", "onnx", "onnxruntime", "scikit-learn", "skl2onnx"
 def training_rows(source: FeatureSource, risk: Risk, now: datetime) -> pd.DataFrame:
     """The risk's past cases whose outcome was known at `now`, oldest first, with the features that Feast joins at each
     case's own moment. Never reads a feature from the raw table. Raises NoData, FeaturesNotReady."""
-    directory = settings.raw_table(risk.outcomes.table)
-    if not any(directory.glob("*.parquet")):
-        raise NoData(f"No outcomes at {directory}. Run: python generate_data.py")
-    cases = pd.read_parquet(directory)
+    cases = pd.read_parquet(partitions.raw(risk.outcomes.table))
     known = (cases["event_timestamp"] + risk.outcomes.matures_after <= now) & (cases["created"] <= now)
     cases = cases[known & cases[risk.outcomes.label].notna()].drop(columns="created")
     cases = cases.sort_values("event_timestamp", kind="stable", ignore_index=True)

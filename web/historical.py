@@ -10,6 +10,7 @@ from flask import Blueprint, Response, jsonify, request
 from errors import BadParameter
 from features.catalogue import risks
 from features.declaration import Risk
+from features.moments import utc
 from serving import featurization
 from web.operations import Spec, operation
 from web.risk import Face, from_path
@@ -98,8 +99,7 @@ def _list(name: str, default: str) -> list[str]:
 
 def _moment(text: str, now: datetime) -> datetime:
     try:
-        moment = datetime.fromisoformat(text)
-        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        moment = utc(text)
     except (ValueError, OverflowError):
         wanted = "Write it as 2026-01-31T12:00:00Z"
         raise BadParameter(f"event_timestamp is {text[:40]!r}. {wanted}.", "event_timestamp") from None

@@ -11,6 +11,7 @@ from features.aggregation import Aggregation, AggregationTable, Flag, LastDistin
 from features.columns import Columns, lift
 from features.declaration import Appetite, Input, Outcomes, Policy, Population, Reason, Risk, RiskRequest
 from features.identifiers import keyed_hash, normal_licence, normal_ssn, shape
+from features.moments import utc_day
 
 ADULT_AGE = 18
 
@@ -30,11 +31,6 @@ _DATES = {re.compile(r"\d{4}-\d{2}-\d{2}"): "%Y-%m-%d", re.compile(r"\d{2}-\d{2}
 def age(born: date, day: date) -> int:
     """Whole years. Someone born on 29 February has the birthday on 1 March of a common year."""
     return day.year - born.year - ((day.month, day.day) < (born.month, born.day))
-
-
-def utc_day(moment: datetime) -> date:
-    """The day in UTC; a moment without a zone is taken as UTC."""
-    return (moment.astimezone(UTC) if moment.tzinfo else moment).date()
 
 
 def birth_date(text: str) -> str:
