@@ -14,7 +14,7 @@ from serving.source import FeatureSource
 from web import domains, errors, historical, openapi, risk
 
 HOST = "127.0.0.1"
-LARGEST_REQUEST_BYTES = 64 * 1024
+LARGEST_REQUEST_BYTES = 512 * 1024
 
 
 def create_app(store: FeatureSource | None = None, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Flask:

@@ -20,7 +20,9 @@
         ├── FeaturesNotReady    1303 features_not_ready
         ├── NoData              1304 no_data
         ├── AuditUnavailable    1305 audit_unavailable
-        └── ModelRefused        1306 model_refused
+        ├── ModelRefused        1306 model_refused
+        ├── BadInput            1307 bad_input
+        └── Busy                1308 busy
 
 A message says what was seen, then what to do. It never repeats an SSN or a licence number.
 """
@@ -120,3 +122,11 @@ class AuditUnavailable(NotReady):
 
 class ModelRefused(NotReady):
     code = 1306
+
+
+class BadInput(NotReady):
+    code = 1307
+
+
+class Busy(NotReady):
+    code = 1308

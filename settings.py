@@ -41,13 +41,18 @@ def hash_key_is_the_demo_one() -> bool:
 
 
 def raw_table(table: str) -> Path:
-    """Directory of one raw event table."""
+    """Directory of one raw event table; a table of one file is the same path with its suffix."""
     return data_root() / "raw" / table
 
 
 def feature_table(table: str) -> Path:
     """Directory of one feature table, Hive-partitioned by year, month and day."""
     return data_root() / "features" / table
+
+
+def dataset(risk: str) -> Path:
+    """Directory of a risk's past cases, Hive-partitioned by year, month and day."""
+    return data_root() / "datasets" / risk
 
 
 def models() -> Path:

@@ -1,14 +1,18 @@
-"""python -m jobs: batch, train, score and the whole pipeline. Imports what a job needs only when it runs."""
+"""python -m jobs: feature tables, datasets, models, scores. Imports what a job needs only when it runs."""
 
 import argparse
+import json
 import re
 import sys
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
-from errors import RiskError
+from errors import BadParameter, Busy, RiskError
 from features.moments import utc
 
+#: Small enough that a first look takes a minute or two; `python generate_data.py` makes the full size.
+DEMO_SIZE = {"drivers": 10_000, "users": 1_000, "merchants": 2_000, "order_days": 90}
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -25,13 +29,23 @@ def parser() -> argparse.ArgumentParser:
 
     whole = jobs.add_parser("pipeline", help="everything from raw events to batch scores; redoes only what is stale")
     whole.add_argument("--seed", type=int, default=7)
-    whole.add_argument("--drivers", type=int, default=10_000)
     whole.add_argument("--now", type=utc, help="ISO moment; default: the clock")
+    for name, default in DEMO_SIZE.items():
+        whole.add_argument(f"--{name.replace('_', '-')}", type=int, default=default)
 
-    batch = jobs.add_parser("batch", help="raw events → feature tables")
-    batch.add_argument("tables", nargs="*", help="default: every table of every domain")
-    batch.add_argument("--since", type=utc, help="first day to compute; default: that of the first event")
-    batch.add_argument("--until", type=utc, help="no row is dated after it; default: the clock")
+    jobs.add_parser("list-pipelines", help="the feature tables and datasets that `execute` makes")
+    describe = jobs.add_parser("describe", help="a pipeline: entity, sources, features, sink")
+    describe.add_argument("name")
+    describe.add_argument("--json", action="store_true", help="for programs")
+
+    execute = jobs.add_parser("execute", help="raw events → a feature table, or past cases with their features")
+    execute.add_argument("name", nargs="?", help="see list-pipelines")
+    execute.add_argument("--all", action="store_true", help="every pipeline, in the order of what rests on what")
+    execute.add_argument("--start-date", type=utc, help="rows dated after it; default: the beginning of the data")
+    execute.add_argument("--end-date", type=utc, help="up to it; default: the clock")
+    execute.add_argument("--input", type=Path, help="Parquet or CSV, a file or a folder; default: $RISK_DATA/raw")
+    execute.add_argument("--quarantine", type=Path, help="write bad rows there (.csv or .parquet) and go on")
+    execute.add_argument("--engine", choices=["duckdb", "spark"], default="duckdb")
 
     train = jobs.add_parser("train", help="point-in-time rows → a model with its card and report")
     train.add_argument("risk")
@@ -47,7 +61,17 @@ def parser() -> argparse.ArgumentParser:
 def main() -> None:
     asked = parser().parse_args()
     try:
-        {"pipeline": run_pipeline, "batch": run_batch, "train": run_train, "score": run_score}[asked.job](asked)
+        {
+            "pipeline": run_pipeline,
+            "list-pipelines": run_list,
+            "describe": run_describe,
+            "execute": run_execute,
+            "train": run_train,
+            "score": run_score,
+        }[asked.job](asked)
+    except Busy as error:
+        print(f"{error.name}: {error.message}", file=sys.stderr)
+        sys.exit(3)
     except RiskError as error:
         sys.exit(f"{error.name}: {error.message}")
     except KeyboardInterrupt:
@@ -56,21 +80,42 @@ def main() -> None:
 
 def run_pipeline(asked: argparse.Namespace) -> None:
     from jobs import pipeline
+    from simulators import Size
 
-    pipeline.run(asked.seed, asked.drivers, asked.now or datetime.now(UTC))
+    size = Size(**{name: getattr(asked, name) for name in DEMO_SIZE})
+    pipeline.run(asked.seed, size, asked.now or datetime.now(UTC))
 
 
-def run_batch(asked: argparse.Namespace) -> None:
-    from features.catalogue import tables
-    from jobs import batch
+def run_list(asked: argparse.Namespace) -> None:
+    from jobs.named import pipelines
 
-    known = {table.name: table for table in tables()}
-    if unknown := set(asked.tables) - set(known):
-        sys.exit(f"No table {', '.join(sorted(unknown))}. There are: {', '.join(known)}.")
-    for name in asked.tables or known:
-        report = batch.run(known[name], asked.until or datetime.now(UTC), asked.since)
-        skipped = f", {report.skipped:,} events without a key or a time left out" if report.skipped else ""
-        print(f"{report.table}: {report.rows:,} rows{skipped}")
+    for name, pipeline in pipelines().items():
+        print(f"{name:<40} {pipeline.description}")
+
+
+def run_describe(asked: argparse.Namespace) -> None:
+    from jobs.named import named
+
+    pipeline = named(asked.name)
+    print(json.dumps(pipeline.as_json(), indent=2) if asked.json else pipeline)
+
+
+def run_execute(asked: argparse.Namespace) -> None:
+    from jobs.named import named, pipelines
+
+    if bool(asked.name) == asked.all:
+        raise BadParameter("Name one pipeline, or say --all. See: python -m jobs list-pipelines")
+    if asked.all and (asked.input or asked.quarantine):
+        raise BadParameter("--input and --quarantine are for one pipeline. Name it instead of --all.")
+    wanted = list(pipelines().values()) if asked.all else [named(asked.name)]
+    from jobs import execute
+
+    now = datetime.now(UTC)
+    end = asked.end_date or now
+    if asked.start_date and asked.start_date >= end:
+        raise BadParameter(f"--start-date {asked.start_date} is not before --end-date {end}. Exchange them.")
+    for report in execute.run(wanted, asked.start_date, end, now, asked.input, asked.quarantine, asked.engine):
+        print(report, flush=True)
 
 
 def run_train(asked: argparse.Namespace) -> None:
@@ -83,7 +128,7 @@ def run_train(asked: argparse.Namespace) -> None:
 
     card = train(FeastSource(settings.FEATURE_REPO), risk, asked.now or datetime.now(UTC))
     directory = settings.models() / card.name / card.version
-    print(f"{card.name} {card.version}: AUC {card.metrics.auc:.3f} on {card.test.rows:,} later rows")
+    print(f"{card.name} {card.version}: AUC {card.quality.roc_auc:.3f} on {card.test.rows:,} later rows")
     print(f"Report: {directory / 'report.html'}")
 
 

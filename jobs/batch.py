@@ -1,109 +1,157 @@
-"""Raw events → feature tables. The definitions are those of `features`; here they become SQL on DuckDB.
+"""Raw events → feature tables, and features at given moments, by the definitions of `features`, as the SQL of
+`jobs/windows.py`.
 
-A run for an interval computes and replaces exactly the days of that interval; run twice, it changes nothing.
+A run for an interval computes and replaces exactly the rows of (start, end]; run twice, it changes nothing.
 """
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
 
 import settings
-from features.aggregation import TICK, AggregationTable, LastDistinctTable, Table
-from features.moments import midnight, utc_day
-from jobs import partitions
+from features.aggregation import AggregationTable, LastDistinctTable, Table
+from features.moments import utc_day
+from jobs import inputs, partitions, windows
+from jobs.events import open_events
+from jobs.layout import Layout, microseconds
 
-#: The SQL of each fold of `features.aggregation`. Doubles are added in the order of the events' times: in the order in
-#: which threads meet them, the last digit would be another one each day.
-SQL = {
-    "count": "count({column}) {in_window}",
-    "sum": "coalesce(sum({column} {in_order}) {in_window}, 0)",
-    "mean": "sum({column} {in_order}) {in_window} / count({column}) {in_window}",
-}
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+#: A grid with a row for every tick is worth it up to so many times the ticks at which something happens.
+DENSE_UP_TO = 4
+Tell = Callable[[str], object]
+Fold = Callable[[duckdb.DuckDBPyConnection, Layout, int | None, int], str]
+"""From the view `event`, a table's rows dated since < t ≤ until (µs), as a relation."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """`skipped` events have no key, no time, or nobody knows when they came; they are counted, never guessed."""
+    """What a run did: events in, rows that stand in the interval now, days replaced, and how long it took."""
 
     table: str
-    rows: int
-    skipped: int
+    events: inputs.Events
+    out: partitions.Replaced
+    seconds: float
+
+    def __str__(self) -> str:
+        extra = [
+            f"{self.events.quarantined:,} bad rows quarantined" if self.events.quarantined else "",
+            f"{self.events.repeated:,} repeated events counted once" if self.events.repeated else "",
+            f"no column {', '.join(self.events.absent)}: what rests on it is missing" if self.events.absent else "",
+        ]
+        speed = f"{self.seconds:.1f} s, {self.events.rows / self.seconds:,.0f} rows/s"
+        return (
+            f"{self.table}: {self.events.rows:,} rows in, {self.out.rows:,} rows out, {self.out.replaced} partitions "
+            f"replaced, {self.out.unchanged} unchanged, {speed}" + "".join(f"; {text}" for text in extra if text)
+        )
 
 
-def run(table: Table, until: datetime, since: datetime | None = None) -> Report:
-    """Compute one table's rows dated since..until; without `since`, all of them anew. Raises NoData."""
-    connection = partitions.connect()
-    source = partitions.raw(table.source)
-    connection.execute(
-        # Nanoseconds become microseconds; a time without a zone is UTC.
-        "CREATE TEMP VIEW event AS FROM (SELECT * REPLACE (event_timestamp::TIMESTAMPTZ AS event_timestamp, "
-        f"created::TIMESTAMPTZ AS created) FROM {partitions.files(source)}) "
-        f"WHERE {table.key} IS NOT NULL AND event_timestamp IS NOT NULL "
-        f"AND created <= {_moment(until)} AND event_timestamp < {_moment(until)}"
-    )
-    first, skipped = connection.execute(
-        f"SELECT (SELECT min(event_timestamp) FROM event), count(*) FROM {partitions.files(source)} "
-        f"WHERE {table.key} IS NULL OR event_timestamp IS NULL OR created IS NULL"
-    ).fetchone() or (None, 0)
-    start = midnight(since or first or until)
-    query = _aggregations(table, start, until) if isinstance(table, AggregationTable) else _last_distinct(table, start)
-    first_day = start.date() if since else date.min
-    directory, last_day = settings.feature_table(table.name), utc_day(until)
-    rows = partitions.replace(connection, query, directory, first_day, last_day)
-    return Report(table.name, rows, skipped)
+def run(
+    table: Table,
+    end: datetime,
+    now: datetime,
+    start: datetime | None = None,
+    files: list[Path] | None = None,
+    quarantine: Path | None = None,
+    tell: Tell = lambda step: None,
+    engine: Fold | None = None,
+) -> Report:
+    """Compute one table's rows dated in (start, end]; without `start`, all of them up to `end`.
 
-
-def _moment(moment: datetime) -> str:
-    return f"TIMESTAMPTZ '{moment.astimezone(UTC).isoformat()}'"
-
-
-def _interval(length: timedelta) -> str:
-    return f"INTERVAL {length // timedelta(microseconds=1)} MICROSECONDS"
-
-
-def _aggregations(table: AggregationTable, start: datetime, until: datetime) -> str:
-    """At each tick t, fold the events with t − window ≤ time < t; then the first empty tick of each key.
-
-    `created` is when the last event that a row rests on was known, never before the tick itself, so a replay
-    of history gives the same rows and a point-in-time join can ask what was known at the moment.
+    `now` is what `created` says of rows whose values are new. `engine` folds an aggregation's events; by default DuckDB
+    does. Raises NoData, BadInput, Busy.
     """
-    longest = max(a.window for a in table.aggregations)
-    folds = ", ".join(
-        SQL[a.function].format(
-            column=a.column or "*",
-            in_order=f"ORDER BY event_timestamp, {a.column}",
-            in_window=f"FILTER (WHERE event_timestamp >= tick - {_interval(a.window)})",
-        )
-        + f" AS {a.name}"
-        for a in table.aggregations
-    )
-    empty = ", ".join(f"{'NULL' if a.empty is None else a.empty} AS {a.name}" for a in table.aggregations)
+    began = time.perf_counter()
+    directory = settings.feature_table(table.name)
+    files = inputs.raw_files(table.source.name) if files is None else files
+    with partitions.connection(directory) as connected:
+        tell("check")
+        since, until = None if start is None else _us(start), _us(end)
+        if isinstance(table, AggregationTable):
+            layout = Layout(table, ticks=True)
+            first = None if since is None else layout.first_event(since)
+            events = open_events(connected, table, files, end, first, quarantine)
+            tell("windows")
+            rows = (engine or fold)(connected, layout, since, until)
+            query, first_day = _finished(table, rows), date.min if start is None else utc_day(start + _DAY)
+        else:
+            events = open_events(connected, table, files, end, None, quarantine)
+            tell("first sights")
+            query, first_day = _last_distinct(table, since), date.min if start is None else utc_day(start)
+        tell("write")
+        out = partitions.replace(connected, query, directory, table.key, first_day, utc_day(end), now)
+    return Report(table.name, events, out, time.perf_counter() - began)
+
+
+_DAY = timedelta(days=1)
+
+
+def _us(moment: datetime) -> int:
+    return microseconds(moment - EPOCH)
+
+
+def fold(connected: duckdb.DuckDBPyConnection, layout: Layout, since: int | None, until: int) -> str:
+    connected.execute(f"CREATE OR REPLACE TEMP TABLE tile AS {windows.tiles(layout)}")
+    layout.is_dense = layout.can_be_dense and _is_dense_enough(connected, layout)
+    return windows.at_ticks(layout, since, until)
+
+
+def _is_dense_enough(connected: duckdb.DuckDBPyConnection, layout: Layout) -> bool:
+    """Whether the keys have events on so many days that a row for every day costs little."""
+    tiles, ticks = connected.execute(
+        f"SELECT coalesce(sum(n), 0), coalesce(sum(ticks), 0) FROM (SELECT count(*) AS n, "
+        f"(max(t) - min(t) + {layout.longest}) // {layout.size} AS ticks FROM tile GROUP BY key)"
+    ).fetchone() or (0, 0)
+    return bool(ticks <= DENSE_UP_TO * tiles * (1 + len(layout.table.aggregations)))
+
+
+def _finished(table: AggregationTable, rows: str) -> str:
+    """The rows with the table's own names, its flags and `event_timestamp`."""
+    values = ", ".join(a.name for a in table.aggregations)
     flags = "".join(f", CAST({f.aggregation} {f.operator} {f.bound} AS BIGINT) AS {f.name}" for f in table.flags)
-    key = table.key
-    return f"""
-        WITH tick AS (
-            SELECT unnest(generate_series({_moment(start - TICK)}, {_moment(until)}, {_interval(TICK)})) AS tick
-        ), full_row AS (
-            SELECT {key}, tick, greatest(tick, max(created)) AS created, {folds}
-            FROM event JOIN tick ON event_timestamp >= tick - {_interval(longest)} AND event_timestamp < tick
-            GROUP BY {key}, tick
-        ), empty_row AS (
-            SELECT {key}, tick + {_interval(TICK)} AS tick, tick + {_interval(TICK)} AS created, {empty} FROM full_row
-            WHERE tick + {_interval(TICK)} <= {_moment(until)}
-        ), every_row AS (
-            SELECT * FROM full_row
-            UNION ALL BY NAME SELECT * FROM empty_row ANTI JOIN full_row USING ({key}, tick)
-        )
-        SELECT * EXCLUDE (tick){flags}, tick AS event_timestamp FROM every_row WHERE tick >= {_moment(start)}"""
+    return f"SELECT key AS {table.key}, {values}{flags}, make_timestamptz(t) AS event_timestamp FROM ({rows})"
 
 
-def _last_distinct(table: LastDistinctTable, start: datetime) -> str:
-    key, value = table.key, table.value
+def _last_distinct(table: LastDistinctTable, since: int | None) -> str:
+    key, value = table.key, f"c_{table.value}"
     return f"""
         WITH first_sight AS (
-            SELECT {key}, {value}, min(event_timestamp) + INTERVAL 1 MICROSECOND AS seen, min(created) AS created
-            FROM event WHERE {value} IS NOT NULL GROUP BY {key}, {value}
+            SELECT key, {value} AS value, min(t) + 1 AS seen FROM event WHERE {value} IS NOT NULL GROUP BY ALL
         )
-        SELECT {key}, {value} AS {table.last}, lag({value}) OVER by_sight AS {table.previous}, seen AS event_timestamp,
-            greatest(seen, max(created) OVER by_sight) AS created
-        FROM first_sight WINDOW by_sight AS (PARTITION BY {key} ORDER BY seen, {value})
-        QUALIFY row_number() OVER (PARTITION BY {key}, seen ORDER BY {value} DESC) = 1 AND seen >= {_moment(start)}"""
+        SELECT key AS {key}, value AS {table.last}, lag(value) OVER by_sight AS {table.previous},
+            make_timestamptz(seen) AS event_timestamp
+        FROM first_sight WINDOW by_sight AS (PARTITION BY key ORDER BY seen, value)
+        QUALIFY row_number() OVER (PARTITION BY key, seen ORDER BY value DESC) = 1 AND seen >= {since or 0}"""
+
+
+def at_moments(table: AggregationTable, asked: pd.DataFrame, files: list[Path] | None = None) -> pd.DataFrame:
+    """A table's features at given moments, exactly: the events in each window ending there, up to the microsecond.
+
+    `asked` has the table's key and `event_timestamp` (UTC). The answer has the same rows in the same order, and the
+    features as columns. For training and backtests; what a feature store would have served is at the tick before.
+    Raises NoData, BadInput.
+    """
+    layout = Layout(table, ticks=False)
+    files = inputs.raw_files(table.source.name) if files is None else files
+    with duckdb.connect() as connected:
+        connected.execute("SET TimeZone = 'UTC'")
+        moments = pa.table(
+            {
+                "ask": range(len(asked)),
+                "key": pa.Array.from_pandas(asked[table.key]),
+                "t": asked["event_timestamp"].dt.as_unit("us").astype("int64"),
+            }
+        )
+        last = asked["event_timestamp"].max() if len(asked) else EPOCH
+        open_events(connected, table, files, last)
+        connected.execute(f"CREATE TEMP TABLE tile AS {windows.tiles(layout)}")
+        connected.register("asked", moments)
+        values = ", ".join([*(a.name for a in table.aggregations)])
+        flags = "".join(f", CAST({f.aggregation} {f.operator} {f.bound} AS BIGINT) AS {f.name}" for f in table.flags)
+        found = connected.execute(f"SELECT {values}{flags} FROM ({windows.at_moments(layout)}) ORDER BY ask").df()
+    return asked.reset_index(drop=True).join(found)

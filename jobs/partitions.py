@@ -1,41 +1,60 @@
-"""Hive-partitioned feature tables, `features/<table>/year=2026/month=01/day=31/part.parquet`: zstd, µs, UTC."""
+"""Hive-partitioned tables, `<table>/year=2026/month=01/day=31/part.parquet`: zstd, µs, UTC.
 
+A run for an interval replaces exactly the days of that interval that come out different. A day is one file and is
+swapped in whole: a reader, or a crash in the middle, sees a day's old rows or its new ones.
+"""
+
+import fcntl
 import os
 import shutil
 import tempfile
-from datetime import date
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
 from pathlib import Path
 
 import duckdb
 
-import settings
-from errors import NoData
+from errors import Busy
+from jobs.inputs import moment
 
 PART = "part.parquet"
+MEMORY = "2GB"
+_DAY = "strftime(event_timestamp, '%Y-%m-%d')"
 
 
-def connect() -> duckdb.DuckDBPyConnection:
-    """An in-memory DuckDB whose moments are UTC."""
-    connection = duckdb.connect()
-    connection.execute("SET TimeZone = 'UTC'")
-    return connection
+@dataclass(frozen=True)
+class Replaced:
+    """`rows` stand in the interval now; `replaced` days were written or removed, `unchanged` ones left alone."""
+
+    rows: int
+    replaced: int
+    unchanged: int
 
 
-def raw(table: str) -> Path:
-    """Directory of a raw table that has events. Raises NoData."""
-    directory = settings.raw_table(table)
-    if not any(directory.glob("*.parquet")):
-        raise NoData(f"No raw events at {directory}. Run: python generate_data.py")
-    return directory
+@contextmanager
+def connection(table: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB to work on a table with, which nobody else may do meanwhile. Moments are UTC; what does not fit into
+    `MEMORY` is spilled beside the table. Raises Busy."""
+    table.parent.mkdir(parents=True, exist_ok=True)
+    with (table.parent / f".{table.name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Busy(f"Another run is at work on {table}. Wait for it, or set RISK_DATA to another root.") from None
+        for left in table.parent.glob(f".{table.name}-*"):  # by a run that was killed
+            shutil.rmtree(left)
+        spill = tempfile.TemporaryDirectory(prefix=f".{table.name}-spill-", dir=table.parent)
+        with spill, duckdb.connect() as connected:
+            connected.execute(f"SET TimeZone = 'UTC'; SET memory_limit = '{MEMORY}'")
+            connected.execute(f"SET temp_directory = '{literal(spill.name)}'; SET preserve_insertion_order = false")
+            yield connected
 
 
-def files(directory: Path) -> str:
-    """The Parquet files of a raw table, as SQL reads them."""
-    return f"read_parquet({_literal(directory / '*.parquet')})"
-
-
-def _literal(path: Path) -> str:
-    return "'" + str(path).replace("'", "''") + "'"
+def literal(path: Path | str) -> str:
+    """A path as it stands between two quotes of SQL."""
+    return str(path).replace("'", "''")
 
 
 def partition_day(partition: Path) -> date:
@@ -43,30 +62,74 @@ def partition_day(partition: Path) -> date:
     return date(year, month, day)
 
 
-def replace(connection: duckdb.DuckDBPyConnection, query: str, table: Path, since: date, until: date) -> int:
-    """Write the rows of `query`, ordered by its columns, as the days since..until of `table`, both included.
+def days(table: Path, since: date, until: date) -> dict[date, Path]:
+    """The partitions since..until, both included."""
+    known = {partition_day(p): p for p in table.glob("year=*/month=*/day=*") if (p / PART).exists()}
+    return {day: path for day, path in sorted(known.items()) if since <= day <= until}
 
-    A row's day is that of its `event_timestamp`. Each day is one file and is swapped in whole: a reader, or a crash in
-    the middle, sees a day's old rows or its new ones. Days outside the interval are not touched. Returns the number
-    of rows.
+
+def replace(
+    connected: duckdb.DuckDBPyConnection, query: str, table: Path, key: str, since: date, until: date, now: datetime
+) -> Replaced:
+    """Make the rows of `query` the days since..until of `table`, both included. A row is known by `key` and its
+    `event_timestamp`, whose day is its partition; `created`, the last column, is when its values were first written.
     """
-    table.mkdir(parents=True, exist_ok=True)
+    connected.execute(f"CREATE OR REPLACE TEMP TABLE result AS {query}")
+    old = days(table, since, until)
+    changed = _date(connected, key, old, now)
     with tempfile.TemporaryDirectory(prefix=f".{table.name}-", dir=table.parent) as scratch:
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE result AS {query}")
-        connection.execute("SET threads = 1")  # one file a partition
-        connection.execute(
-            "COPY (SELECT *, strftime(event_timestamp, '%Y') AS year, strftime(event_timestamp, '%m') AS month, "
-            "strftime(event_timestamp, '%d') AS day FROM result ORDER BY ALL) "
-            f"TO {_literal(Path(scratch))} (FORMAT parquet, COMPRESSION zstd, "
-            f"PARTITION_BY (year, month, day), OVERWRITE true)"
-        )
-        connection.execute("RESET threads")
-        made = {file.parent.relative_to(scratch): file for file in Path(scratch).rglob("*.parquet")}
-        for old in list(table.glob("year=*/month=*/day=*")):
-            if since <= partition_day(old) <= until and old.relative_to(table) not in made:
-                shutil.rmtree(old)
+        _write(connected, Path(scratch), key, changed)
+        made = {partition_day(f.parent): f for f in Path(scratch).rglob("*.parquet")}
         for day, file in made.items():
-            (table / day).mkdir(parents=True, exist_ok=True)
-            os.replace(file, table / day / PART)
-    (count,) = connection.execute("SELECT count(*) FROM result").fetchone() or (0,)
-    return int(count)
+            target = table / f"year={day:%Y}" / f"month={day:%m}" / f"day={day:%d}"
+            target.mkdir(parents=True, exist_ok=True)
+            os.replace(file, target / PART)
+        gone = [path for day, path in old.items() if day in changed and day not in made]
+        for path in gone:
+            (path / PART).unlink()
+            path.rmdir()
+    rows, in_days = connected.execute(f"SELECT count(*), count(DISTINCT {_DAY}) FROM dated").fetchone() or (0, 0)
+    return Replaced(rows, len(made) + len(gone), in_days - len(made))
+
+
+def _date(connected: duckdb.DuckDBPyConnection, key: str, old: dict[date, Path], now: datetime) -> set[date]:
+    """Make `dated`: the result with `created`. Returns the days that differ from what is stored, `old`."""
+    columns = [name for name, *_ in connected.execute("DESCRIBE result").fetchall()]
+    stored = f"read_parquet([{', '.join(repr_of(path / PART) for path in old.values())}], hive_partitioning = false)"
+    before = [name for name, *_ in connected.execute(f"DESCRIBE FROM {stored}").fetchall()] if old else []
+    if before != [*columns, "created"]:
+        connected.execute(f"CREATE OR REPLACE TEMP VIEW dated AS SELECT *, {moment(now)} AS created FROM result")
+        found = connected.execute(f"SELECT DISTINCT {_DAY} FROM result").fetchall()
+        return {date.fromisoformat(day) for (day,) in found} | set(old)
+    values = ", ".join(c for c in columns if c not in (key, "event_timestamp")) or "1"
+    connected.execute(
+        f"CREATE OR REPLACE TEMP TABLE dated AS SELECT r.*, CASE WHEN (SELECT row({values}) FROM (SELECT r.*)) "
+        f"IS NOT DISTINCT FROM o.stored_values THEN o.created END AS created FROM result r LEFT JOIN "
+        f"(SELECT {key}, event_timestamp, created, row({values}) AS stored_values FROM {stored}) o "
+        f"USING ({key}, event_timestamp)"
+    )
+    found = connected.execute(
+        f"SELECT coalesce(n.day, o.day) FROM (SELECT {_DAY} AS day, count(*) AS n, count(created) AS kept FROM dated "
+        f"GROUP BY 1) n FULL JOIN (SELECT {_DAY} AS day, count(*) AS n FROM {stored} GROUP BY 1) o USING (day) "
+        "WHERE n.n IS DISTINCT FROM o.n OR n.kept IS DISTINCT FROM o.n"
+    ).fetchall()
+    connected.execute(f"UPDATE dated SET created = {moment(now)} WHERE created IS NULL")
+    return {date.fromisoformat(day) for (day,) in found}
+
+
+def repr_of(path: Path) -> str:
+    return f"'{literal(path)}'"
+
+
+def _write(connected: duckdb.DuckDBPyConnection, scratch: Path, key: str, changed: set[date]) -> None:
+    if not changed:
+        return
+    wanted = ", ".join(f"'{day.isoformat()}'" for day in sorted(changed))
+    connected.execute("SET threads = 1")  # one file a partition
+    connected.execute(
+        f"COPY (SELECT *, strftime(event_timestamp, '%Y') AS year, strftime(event_timestamp, '%m') AS month, "
+        f"strftime(event_timestamp, '%d') AS day FROM dated WHERE {_DAY} IN ({wanted}) "
+        f"ORDER BY event_timestamp, {key}) "
+        f"TO {repr_of(scratch)} (FORMAT parquet, COMPRESSION zstd, PARTITION_BY (year, month, day), OVERWRITE true)"
+    )
+    connected.execute("RESET threads")

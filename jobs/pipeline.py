@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -20,17 +21,18 @@ import settings
 from features.catalogue import risks, tables
 from features.declaration import Risk
 from features.moments import midnight
-from jobs import batch
+from jobs import batch, inputs
 from jobs.steps import Stamps, Step, Tell, code, fingerprint, listing
 from model import shelf
 from model.card import Card
+from simulators import Size
 
 ROOT = settings.ROOT
 FEATURES = settings.FEATURE_REPO / "features"
 SCORED_MIDNIGHTS = 7
 
 
-def run(seed: int, drivers: int, now: datetime) -> None:
+def run(seed: int, size: Size, now: datetime) -> None:
     """Bring everything below `$RISK_DATA` up to date, say what was stale, and close with what came out."""
     console = Console()
     lock = _lock(settings.data_root())
@@ -44,7 +46,7 @@ def run(seed: int, drivers: int, now: datetime) -> None:
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console, transient=True) as progress:
-        for step in _steps(seed, drivers, now):
+        for step in _steps(seed, size, now):
             if stamps.is_fresh(step):
                 times.append((step.name, "fresh", None))
                 continue
@@ -76,23 +78,24 @@ def _tell(progress: Progress, bar: TaskID, step: str, part: str) -> None:
     progress.update(bar, advance=1, description=f"{step}: {part}")
 
 
-def _steps(seed: int, drivers: int, now: datetime) -> list[Step]:
+def _steps(seed: int, size: Size, now: datetime) -> list[Step]:
     """`now` makes the day: everything is made as of its midnight, so that a second run that day finds it fresh."""
     day = midnight(now)
     data, raw = settings.data_root(), settings.data_root() / "raw"
-    world = {"seed": seed, "drivers": drivers, "key": fingerprint(settings.hash_key().hex())}
-    making = code(ROOT / "generate_data.py", FEATURES / "identifiers.py", FEATURES / "moments.py")
+    world = {"seed": seed, **asdict(size), "key": fingerprint(settings.hash_key().hex())}
+    making = code(ROOT / "generate_data.py", ROOT / "simulators", FEATURES / "identifiers.py", FEATURES / "moments.py")
     made = {**world, "day": day.isoformat(), "code": making}
-    windows = code(FEATURES, ROOT / "jobs" / "batch.py", ROOT / "jobs" / "partitions.py")
+    windows = code(FEATURES, *(ROOT / "jobs" / f"{name}.py" for name in ("batch", "inputs", "windows", "partitions")))
     repository = code(settings.FEATURE_REPO, ROOT / "stores")
-    training = code(FEATURES, ROOT / "jobs" / "train.py", ROOT / "jobs" / "report.py", ROOT / "model", ROOT / "serving")
+    learning = (ROOT / "jobs" / f"{name}.py" for name in ("train", "cases", "fitting", "report"))
+    training = code(FEATURES, *learning, ROOT / "model", ROOT / "serving")
     features = data / "features"
 
     def train(risk: Risk) -> Step:
         pointer = settings.models() / risk.name / shelf.CURRENT
         return Step(
             f"train {risk.name}",
-            lambda: [made, training, repository, windows, listing(settings.raw_table(risk.outcomes.table))],
+            lambda: [made, training, repository, windows, listing(*inputs.raw_files(risk.outcomes.table.name))],
             lambda: [pointer],
             partial(_train, risk, now),
             4,
@@ -108,12 +111,12 @@ def _steps(seed: int, drivers: int, now: datetime) -> list[Step]:
         )
 
     return [
-        Step("raw events", lambda: made, lambda: [raw], partial(_generate, seed, drivers, day, world), None),
+        Step("raw events", lambda: made, lambda: [raw], partial(_generate, seed, size, day, world), None),
         Step(
             "batch features",
             lambda: [listing(raw), windows, day.isoformat()],
             lambda: [settings.feature_table(table.name) for table in tables()],
-            partial(_batch, day),
+            partial(_batch, day, now),
             len(list(tables())),
         ),
         Step("feast apply", lambda: [repository, str(data)], lambda: _stores(data)[:2], partial(_apply, data)),
@@ -128,7 +131,7 @@ def _steps(seed: int, drivers: int, now: datetime) -> list[Step]:
     ]
 
 
-def _generate(seed: int, drivers: int, day: datetime, world: dict, tell: Tell) -> str:
+def _generate(seed: int, size: Size, day: datetime, world: dict, tell: Tell) -> str:
     """Another seed, size or hash key is another world: what was made of the old one is removed, its models and
     decisions stay."""
     data, marker = settings.data_root(), settings.data_root() / "raw" / "world"
@@ -144,15 +147,15 @@ def _generate(seed: int, drivers: int, day: datetime, world: dict, tell: Tell) -
         rows += count
         tell(table)
 
-    generate_data.generate(seed, day, drivers, done)
+    generate_data.generate(seed, day, size, done)
     marker.write_text(fingerprint(world))
     return f"{rows:,} rows as of {day:%Y-%m-%d}"
 
 
-def _batch(until: datetime, tell: Tell) -> str:
+def _batch(until: datetime, now: datetime, tell: Tell) -> str:
     rows = 0
     for table in tables():
-        rows += batch.run(table, until).rows
+        rows += batch.run(table, until, now).out.rows
         tell(table.name)
     return f"{rows:,} rows"
 
@@ -199,7 +202,7 @@ def _train(risk: Risk, now: datetime, tell: Tell) -> str:
     from serving.retrieval import FeastSource
 
     card = train(FeastSource(settings.FEATURE_REPO), risk, now, tell)
-    return f"AUC {card.metrics.auc:.3f} on {card.test.rows:,} rows"
+    return f"AUC {card.quality.roc_auc:.3f} on {card.test.rows:,} rows"
 
 
 def _score(risk: Risk, now: datetime, day: datetime, tell: Tell) -> str:
@@ -230,6 +233,6 @@ def _close(console: Console, times: list[tuple[str, str, float | None]]) -> None
     for risk in risks().values():
         card: Card = shelf.take(shelf.current(settings.models(), risk.name))[0]
         shares = " / ".join(f"{100 * card.outcomes[o].share:.0f} %" for o in ("approve", "review", "decline"))
-        models.add_row(risk.name, str(len(card.inputs)), f"{card.train.rows:,}", f"{card.metrics.auc:.3f}", shares)
+        models.add_row(risk.name, str(len(card.inputs)), f"{card.train.rows:,}", f"{card.quality.roc_auc:.3f}", shares)
     console.print(models)
     console.print(f"Reports: {settings.models()}/<model>/<version>/report.html", highlight=False)

@@ -60,7 +60,7 @@ def _facts(card: Card) -> str:
               (("train", card.train), ("test", card.test))]  # fmt: skip
     return (
         table([("", "from", "to", "rows", "positive rate"), *splits])
-        + table(list(card.metrics.model_dump().items()))
+        + table([("", *card.metrics), *_figures(card)])
         + table(
             [
                 ("outcome", "share", "positive rate"),
@@ -69,11 +69,23 @@ def _facts(card: Card) -> str:
         )
         + table(
             [
-                ("input", "log-odds per unit", "training mean"),
-                *((i.name, i.weight, i.mean) for i in card.inputs),
+                ("input", "log-odds per unit", "training mean", "least", "most"),
+                *((i.name, i.weight, i.mean, i.low, i.high) for i in card.inputs),
             ]
         )
     )
+
+
+def _figures(card: Card) -> list[tuple[object, ...]]:
+    """Each figure, of the champion and of its challengers."""
+    of = {name: metrics.model_dump() for name, metrics in card.metrics.items()}
+    rows: list[tuple[object, ...]] = [(figure, *(m[figure] for m in of.values())) for figure in of[card.champion]]
+    return [*rows, ("", *("serves" if n == card.champion else _why_not(card, n) for n in of))]
+
+
+def _why_not(card: Card, name: str) -> str:
+    against = card.refused.get(name)
+    return f"goes against {', '.join(against)}" if against else "is less precise"
 
 
 def _text(cell: object) -> str:

@@ -4,12 +4,13 @@ import uuid
 from datetime import datetime
 from typing import Any
 
+import duckdb
 import pandas as pd
 
 import settings
 from errors import NoData
 from features.declaration import Population, Risk
-from jobs import partitions
+from jobs import inputs
 from model.scorer import Scorers
 from serving import audit, featurization, scores
 from serving.decision import Decision, decide
@@ -18,14 +19,15 @@ from serving.source import FeatureSource
 
 def population(of: Population, as_of: datetime) -> pd.DataFrame:
     """The distinct keys that a raw table holds at `as_of`, as rows to join features to. Raises NoData."""
-    directory = partitions.raw(of.table)
     query = (
-        f"SELECT DISTINCT {of.key} FROM {partitions.files(directory)} "
+        f"SELECT DISTINCT {of.key} FROM {inputs.relation(inputs.raw_files(of.table))} "
         f"WHERE event_timestamp <= ? AND {of.key} IS NOT NULL ORDER BY 1"
     )
-    people = partitions.connect().execute(query, [as_of]).df()
+    with duckdb.connect() as connected:
+        connected.execute("SET TimeZone = 'UTC'")
+        people = connected.execute(query, [as_of]).df()
     if people.empty:
-        raise NoData(f"Nobody is in {directory} at {as_of.isoformat()}. Score a later moment.")
+        raise NoData(f"Nobody is in {of.table} at {as_of.isoformat()}. Score a later moment.")
     return people.assign(event_timestamp=pd.Timestamp(as_of).as_unit("us"))
 
 

@@ -60,7 +60,8 @@ def code(*paths: Path) -> str:
     return fingerprint([[file.name, hashlib.sha256(file.read_bytes()).hexdigest()] for file in wanted])
 
 
-def listing(directory: Path) -> list[list[Any]]:
-    """The Parquet files below a directory, with size and time of change."""
-    files = sorted(directory.rglob("*.parquet"))
-    return [[str(file.relative_to(directory)), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+def listing(*places: Path) -> list[list[Any]]:
+    """The data files at or below the places, with size and time of change."""
+    files = [f for place in places for f in ([place] if place.is_file() else sorted(place.rglob("*")))]
+    data = [f for f in files if f.suffix in (".parquet", ".csv")]
+    return [[str(f.relative_to(f.parents[3])), f.stat().st_size, f.stat().st_mtime_ns] for f in data]

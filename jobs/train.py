@@ -1,4 +1,4 @@
-"""Point-in-time rows → a model with its card and report."""
+"""Point-in-time rows → models, of which the best serves, with its card and report."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -6,108 +6,141 @@ from importlib.metadata import version as library_version
 
 import numpy as np
 import pandas as pd
-from skl2onnx import to_onnx
-from skl2onnx.common.data_types import FloatTensorType
 from sklearn.inspection import permutation_importance
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 import settings
 from errors import ModelRefused, NoData
-from features.declaration import Risk
-from jobs import partitions
+from features.declaration import Protocol, Risk
+from jobs.cases import Parts, card_precision, known_cases, split
+from jobs.fitting import FIT, Fitted
 from jobs.report import report
 from model import shelf
 from model.card import Card, CardInput, Metrics, OutcomeRate, Split, Thresholds
 from serving import featurization
 from serving.source import FeatureSource
 
-TRAIN_SHARE = 0.7
 FEWEST_ROWS, FEWEST_OF_A_KIND = 200, 10
-LIBRARIES = ("feast", "numpy", "onnx", "onnxruntime", "scikit-learn", "skl2onnx")
+#: Explaining a model by shuffling its inputs takes no more rows than this.
+SHUFFLED_ROWS = 20_000
+LIBRARIES = ("feast", "lightgbm", "numpy", "onnx", "onnxmltools", "onnxruntime", "scikit-learn", "skl2onnx")
 
 
-def training_rows(source: FeatureSource, risk: Risk, now: datetime) -> pd.DataFrame:
-    """The risk's past cases whose outcome was known at `now`, oldest first, with the features that Feast joins at each
-    case's own moment. Never reads a feature from the raw table. Raises NoData, FeaturesNotReady."""
-    cases = pd.read_parquet(partitions.raw(risk.outcomes.table))
-    known = (cases["event_timestamp"] + risk.outcomes.matures_after <= now) & (cases["created"] <= now)
-    cases = cases[known & cases[risk.outcomes.label].notna()].drop(columns="created")
-    cases = cases.sort_values("event_timestamp", kind="stable", ignore_index=True)
-    return featurization.complete_frame(source.historical(risk, cases), source.views(risk))
+def training_rows(source: FeatureSource, risk: Risk, frame: pd.DataFrame) -> pd.DataFrame:
+    """Cases with the features that Feast joins at each one's own moment. Never reads a feature from the raw table.
+    Raises FeaturesNotReady."""
+    return featurization.complete_frame(source.historical(risk, frame), source.views(risk))
 
 
-def train(source: FeatureSource, risk: Risk, now: datetime, done: Callable[[str], object] = lambda step: None) -> Card:
-    """Train, describe and shelve one model; it serves from then on. `done` hears of each of the four steps.
+def train(
+    source: FeatureSource,
+    risk: Risk,
+    now: datetime,
+    done: Callable[[str], object] = lambda step: None,
+    protocol: Protocol | None = None,
+    start: datetime | None = None,
+) -> Card:
+    """Train, describe and shelve; the best on average precision serves from then on. `done` hears of each of the four
+    steps. `protocol` and `start` say on which days; by default the risk does.
 
-    Raises NoData on too few cases, ModelRefused on a model that goes against a declared direction.
+    Raises NoData on too few cases, ModelRefused where every model goes against a declared direction.
     """
-    rows = training_rows(source, risk, now)
-    cut = int(len(rows) * TRAIN_SHARE)
-    past, future = rows.iloc[:cut], rows.iloc[cut:]
-    for name, part in (("training", past), ("test", future)):
-        kinds = part[risk.outcomes.label].value_counts()
-        if len(part) < FEWEST_ROWS or len(kinds) < 2 or kinds.min() < FEWEST_OF_A_KIND:
-            raise NoData(
-                f"{len(part)} {name} rows of {risk.name} with {dict(kinds)} outcomes are too few: {FEWEST_ROWS} with "
-                f"{FEWEST_OF_A_KIND} of each kind are needed. Bring more history."
-            )
+    past, future = _rows(source, risk, now, protocol or risk.protocol, start)
     done("rows")
 
     names = [i.name for i in risk.inputs]
     missing = past[names].astype(float).median().fillna(0)
     x_past, x_future = (part[names].astype(float).fillna(missing).to_numpy() for part in (past, future))
     y_past, y_future = (part[risk.outcomes.label].to_numpy(int) for part in (past, future))
-    pipeline = make_pipeline(StandardScaler(), LogisticRegression(C=1.0, max_iter=1000)).fit(x_past, y_past)
-    onnx = to_onnx(
-        pipeline, initial_types=[("rows", FloatTensorType([None, len(names)]))], options={"zipmap": False}
-    ).SerializeToString()
+    fitted: dict[str, Fitted] = {name: FIT[name](risk, x_past, y_past) for name in risk.algorithms}
     done("fit")
 
-    scores = pipeline.predict_proba(x_future)[:, 1]
+    scores = {name: model.scores(x_future) for name, model in fitted.items()}
+    metrics = {name: _metrics(risk, future, y_future, of) for name, of in scores.items()}
+    champion = _champion(risk, fitted, metrics)
+    best = fitted[champion]
     card = Card(
         name=risk.name,
-        version=f"{now:%Y%m%dT%H%M%S}-{shelf.sha256(onnx)[:8]}",
+        version=f"{now:%Y%m%dT%H%M%S}-{shelf.sha256(best.onnx)[:8]}",
         feature_service=risk.name,
-        algorithm="Logistic regression on standardized inputs",
-        inputs=_card_inputs(risk, pipeline, missing.to_numpy()),
-        base=float(pipeline[-1].intercept_[0]),
+        champion=champion,
+        algorithm=best.words,
+        inputs=_card_inputs(risk, best, x_past, missing.to_numpy()),
+        base=best.base,
         train=_split(past, y_past),
         test=_split(future, y_future),
-        metrics=Metrics(
-            auc=roc_auc_score(y_future, scores),
-            average_precision=average_precision_score(y_future, scores),
-            brier=brier_score_loss(y_future, scores),
-            log_loss=log_loss(y_future, scores),
-        ),
+        metrics=metrics,
         thresholds=Thresholds(approve_below=risk.appetite.approve_below, decline_from=risk.appetite.decline_from),
-        outcomes=_outcome_rates(risk, y_future, scores),
+        outcomes=_outcome_rates(risk, y_future, scores[champion]),
+        refused={name: model.against for name, model in fitted.items() if model.against},
         libraries={name: library_version(name) for name in LIBRARIES},
-        model_sha256=shelf.sha256(onnx),
+        model_sha256=shelf.sha256(best.onnx),
+        trees_sha256=shelf.sha256(best.trees.encode()) if best.trees else None,
     )
     done("card")
 
-    shuffled = permutation_importance(pipeline, x_future, y_future, scoring="roc_auc", n_repeats=5, random_state=0)
-    page = report(card, y_future, scores, shuffled.importances_mean)
-    shelf.put(settings.models(), card, onnx, page)
+    some = np.random.default_rng(0).permutation(len(y_future))[:SHUFFLED_ROWS]
+    shuffled = permutation_importance(
+        best.estimator, x_future[some], y_future[some], scoring="roc_auc", n_repeats=5, random_state=0
+    )
+    page = report(card, y_future, scores[champion], shuffled.importances_mean)
+    others = {f"{name}.onnx": model.onnx for name, model in fitted.items() if name != champion}
+    others |= {shelf.TREES: best.trees.encode()} if best.trees else {}
+    shelf.put(settings.models(), card, best.onnx, page, others)
     done("report")
     return card
 
 
-def _card_inputs(risk: Risk, pipeline: Pipeline, missing: np.ndarray) -> tuple[CardInput, ...]:
-    scaler, regression = pipeline[0], pipeline[-1]
-    weights = regression.coef_[0] / scaler.scale_
-    against = [i.name for i, w in zip(risk.inputs, weights, strict=True) if i.direction * w < 0]
-    if against:
+def _rows(
+    source: FeatureSource, risk: Risk, now: datetime, protocol: Protocol | None, start: datetime | None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The training and the test rows, with features. Raises NoData."""
+    frame = known_cases(risk, now)
+    parts: Parts = split(frame, risk, now, protocol, start)
+    label = risk.outcomes.label
+    for name, part in (("training", frame[parts.train]), ("test", frame[parts.test])):
+        kinds = part[label].value_counts()
+        if len(part) < FEWEST_ROWS or len(kinds) < 2 or kinds.min() < FEWEST_OF_A_KIND:
+            raise NoData(
+                f"{len(part)} {name} rows of {risk.name} with {dict(kinds)} outcomes are too few: {FEWEST_ROWS} with "
+                f"{FEWEST_OF_A_KIND} of each kind are needed. Bring more history, or train on other days."
+            )
+    used = parts.train | parts.test
+    rows = training_rows(source, risk, frame[used].reset_index(drop=True))
+    return rows[parts.train[used]], rows[parts.test[used]]
+
+
+def _metrics(risk: Risk, rows: pd.DataFrame, labels: np.ndarray, scores: np.ndarray) -> Metrics:
+    of_cards, protocol = None, risk.protocol
+    if protocol:
+        of_cards = card_precision(rows[protocol.who], rows["event_timestamp"], labels, scores, protocol.top)
+    return Metrics(
+        roc_auc=roc_auc_score(labels, scores),
+        average_precision=average_precision_score(labels, scores),
+        brier=brier_score_loss(labels, scores),
+        log_loss=log_loss(labels, scores),
+        card_precision_100=of_cards,
+    )
+
+
+def _champion(risk: Risk, fitted: dict[str, Fitted], metrics: dict[str, Metrics]) -> str:
+    """The best on average precision of those that go against no declared direction. Raises ModelRefused."""
+    able = [name for name, model in fitted.items() if not model.against]
+    if not able:
+        against = ", ".join(sorted({name for model in fitted.values() for name in model.against}))
         raise ModelRefused(
-            f"The model of {risk.name} goes against what the business declared of {', '.join(against)}. Look at the "
+            f"The model of {risk.name} goes against what the business declared of {against}. Look at the "
             f"data, or at the declared direction in features; the current model stays."
         )
+    return max(able, key=lambda name: metrics[name].average_precision)
+
+
+def _card_inputs(risk: Risk, fitted: Fitted, rows: np.ndarray, missing: np.ndarray) -> tuple[CardInput, ...]:
+    weights = [None] * len(risk.inputs) if fitted.weights is None else fitted.weights
+    low, high = rows.min(axis=0), rows.max(axis=0)
     return tuple(
-        CardInput(name=i.name, dtype=i.dtype, missing=m, weight=w, mean=mean)
-        for i, m, w, mean in zip(risk.inputs, missing, weights, scaler.mean_, strict=True)
+        CardInput(name=i.name, dtype=i.dtype, missing=m, mean=mean, low=a, high=b, weight=w)
+        for i, m, mean, a, b, w in zip(risk.inputs, missing, rows.mean(axis=0), low, high, weights, strict=True)
     )
 
 

@@ -8,20 +8,21 @@ import onnxruntime as ort
 from errors import ModelBroken
 from model import shelf
 from model.card import Card
+from model.explanation import Linear, Trees
 
-#: Relative: ONNX computes in 32-bit floats.
+#: Relative: ONNX computes in 32-bit floats, which hold no odds beyond some millions to one.
 TOLERANCE = 1e-3
 
 
 class Scorer:
-    def __init__(self, card: Card, model: bytes) -> None:
-        """Raises ModelBroken on what is no model, or not the one whose weights the card gives."""
+    def __init__(self, card: Card, model: bytes, trees: str | None = None) -> None:
+        """Raises ModelBroken on what is no model, or not the one that the card, or the trees, explain."""
         options = ort.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 3
         self.card = card
-        self._weights = np.array([i.weight for i in card.inputs])
-        self._means = np.array([i.mean for i in card.inputs])
         try:
+            self._explanation = Linear(card) if trees is None else Trees(trees)
             self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
             explained = self._is_explained()
         except Exception as error:  # onnxruntime has a class for each fault and no common one
@@ -35,16 +36,16 @@ class Scorer:
         return np.asarray(probabilities)[:, 1].astype(float)
 
     def contributions(self, rows: np.ndarray) -> np.ndarray:
-        """What each input adds to the log-odds, against a row at the training means. Shape (n, inputs).
-        `card.base` plus a row's sum is the log-odds of its score: exact, as the model is linear in them."""
-        return (rows - self._means) * self._weights
+        """What each input adds to the log-odds. Shape (n, inputs). `card.base` plus a row's sum is the log-odds of its
+        score, exactly: of a linear model against the training means, of trees as their Shapley values."""
+        return self._explanation.contributions(rows)
 
     def _is_explained(self) -> bool:
-        """At the means, and one step of the log-odds away from them in each input."""
-        steps = np.array([1 / weight if weight else 1.0 for weight in self._weights])
-        probes = self._means + np.vstack([np.zeros(len(steps)), np.diag(steps)])
+        """With every input at its median, and with each in turn at the least and at the most it was in training."""
+        usual, low, high = (np.array([getattr(i, at) for i in self.card.inputs]) for at in ("missing", "low", "high"))
+        probes = np.vstack([usual, *(np.where(np.eye(len(usual)), end, usual) for end in (low, high))])
         log_odds = self.card.base + self.contributions(probes).sum(axis=1)
-        return np.allclose(self.score(probes), 1 / (1 + np.exp(-log_odds)), rtol=TOLERANCE, atol=0)
+        return np.allclose(self.score(probes), 1 / (1 + np.exp(-log_odds)), rtol=TOLERANCE, atol=1e-7)
 
 
 class Scorers:

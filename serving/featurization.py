@@ -16,18 +16,20 @@ def complete(features: Mapping[str, Any], views: Mapping[str, str]) -> dict[str,
 
     `views` names the feature view of each feature.
     """
-    empty = empty_values()
     return {
-        name: empty.get(views[name], {}).get(name) if is_missing(value) else plain(value)
-        for name, value in features.items()
+        name: _when_empty(views[name], name) if is_missing(value) else plain(value) for name, value in features.items()
     }
+
+
+def _when_empty(view: str, name: str) -> Any:
+    return empty_values().get(view, {}).get(name.removeprefix(f"{view}__"))
 
 
 def complete_frame(frame: pd.DataFrame, views: Mapping[str, str]) -> pd.DataFrame:
     """The same for columns; a column of no view is left alone."""
-    empty = empty_values()
-    defaults = {name: empty.get(view, {}).get(name) for name, view in views.items() if name in frame}
-    return frame.fillna({name: value for name, value in defaults.items() if value is not None})
+    defaults = {name: _when_empty(view, name) for name, view in views.items() if name in frame}
+    filled = {n: frame[n].where(frame[n].notna(), value) for n, value in defaults.items() if value is not None}
+    return frame.assign(**filled)
 
 
 def is_missing(value: Any) -> bool:

@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from feast.errors import FeastObjectNotFoundException
 from feast.on_demand_feature_view import OnDemandFeatureView
 
 from errors import FeaturesNotReady, UnknownEntity
+from features.columns import Columns
 from features.declaration import Risk
 from serving.source import FeatureSource, Row
 
@@ -23,7 +25,8 @@ class Plan:
 
     stored: tuple[FeatureView, ...]
     on_demand: tuple[OnDemandFeatureView, ...]
-    #: feature → the view that the service takes it from, in the service's order
+    #: feature → the view that the service takes it from, in the service's order; a name that two views have is told
+    #: apart as Feast does it, `<view>__<feature>`
     outputs: dict[str, str]
     #: the names that find an entity in the stored views
     join_keys: frozenset[str]
@@ -44,21 +47,26 @@ class FeastSource(FeatureSource):
         return self._plan(risk).outputs
 
     def online(self, risk: Risk, row: Row, as_of: datetime) -> dict[str, Any]:
-        """The features of one entity at `as_of`, None where nothing is stored.
+        """The features of one entity at `as_of`, None where nothing is stored. As `online_many`."""
+        return self.online_many(risk, [row], as_of)[0]
+
+    def online_many(self, risk: Risk, rows: Sequence[Row], as_of: datetime) -> list[dict[str, Any]]:
+        """The features of many entities at `as_of`, in order, None where nothing is stored.
 
         A value older than its view's TTL counts as not stored, as in the point-in-time join; Feast's own online
         read would return it. Raises UnknownEntity, FeaturesNotReady.
         """
         plan = self._plan(risk)
-        values = {name: [value] for name, value in {**row, "as_of": as_of}.items()}
-        values |= {name: [value] for name, value in self._fresh(plan, row, as_of).items()}
+        values = {name: [row[name] for row in rows] for name in rows[0]} | {"as_of": [as_of] * len(rows)}
+        values |= self._fresh(plan, rows, as_of)
         for view in plan.on_demand:
             values |= view.transform_dict(values)
-        features = {name: values[name][0] for name in plan.outputs}
-        if risk.known_by and features[risk.known_by] is None:
-            who = f"{risk.path_field} {row[risk.path_field]}" if risk.path_field else "Who is asked about"
-            raise UnknownEntity(f"{who} is not known. Check it, or wait for the next batch.", risk.path_field)
-        return features
+        many = [{name: values[name][i] for name in plan.outputs} for i in range(len(rows))]
+        for row, features in zip(rows, many, strict=True):
+            if risk.known_by and features[risk.known_by] is None:
+                who = f"{risk.path_field} {row[risk.path_field]}" if risk.path_field else "Who is asked about"
+                raise UnknownEntity(f"{who} is not known. Check it, or wait for the next batch.", risk.path_field)
+        return many
 
     def historical(self, risk: Risk, frame: pd.DataFrame) -> pd.DataFrame:
         """Point-in-time features: for each row, what was known at its `event_timestamp` and not a moment later.
@@ -74,9 +82,10 @@ class FeastSource(FeatureSource):
         rows = rows.assign(as_of=rows["event_timestamp"], row_number=rows.index)
         service = self._store.get_feature_service(risk.name)
         with self._joining:
-            table = self._store.get_historical_features(rows, service, filter_by_created_timestamp=True).to_arrow()
+            table = self._store.get_historical_features(rows, service, full_feature_names=True).to_arrow()
         # Objects, not floats: a flag is 0 or None, and 0.0 is another JSON value than the online 0.
         joined = table.to_pandas(integer_object_nulls=True).sort_values("row_number", ignore_index=True)
+        joined = joined.rename(columns={_full(view, name): name for name, view in plan.outputs.items()})
         if joined["row_number"].tolist() != rows["row_number"].tolist():
             raise RuntimeError(
                 f"The join answered {len(joined)} rows for {len(rows)}. Report this: no row may be lost."
@@ -91,23 +100,27 @@ class FeastSource(FeatureSource):
     def write(self, view: str, row: Row) -> None:
         self._store.write_to_online_store(view, pd.DataFrame([row]))
 
-    def _fresh(self, plan: Plan, row: Row, as_of: datetime) -> dict[str, Any]:
+    def _fresh(self, plan: Plan, rows: Sequence[Row], as_of: datetime) -> Columns:
+        """The stored features, under their own names and, where two views have the same, with the view's."""
         if not plan.stored:
             return {}
         references = [f"{view.name}:{field.name}" for view in plan.stored for field in view.features]
-        keys = {key: row[key] for key in plan.join_keys}
+        keys = [{key: row[key] for key in plan.join_keys} for row in rows]
         try:
-            answer = self._store.get_online_features(references, [keys]).to_dict(include_event_timestamps=True)
+            read = self._store.get_online_features(references, keys, full_feature_names=True)
         except sqlite3.OperationalError as error:
             raise FeaturesNotReady(f"The online store cannot be read ({error}). Run: make pipeline") from error
         except ValueError as error:  # Feast has no class of its own for a view that was never materialized
             raise FeaturesNotReady(f"{error} Run: make pipeline") from error
-        fresh = {}
+        answer = read.to_dict(include_event_timestamps=True)
+        fresh: Columns = {}
         for view in plan.stored:
             ttl = view.ttl or timedelta.max  # to Feast, no TTL and a TTL of 0 both mean for ever
             for field in view.features:
-                written = datetime.fromtimestamp(answer[f"{field.name}__ts"][0], UTC)
-                fresh[field.name] = None if as_of - written > ttl else answer[field.name][0]
+                name = _full(view.name, field.name)
+                written = [datetime.fromtimestamp(seconds, UTC) for seconds in answer[f"{name}__ts"]]
+                kept = [None if as_of - at > ttl else value for value, at in zip(answer[name], written, strict=True)]
+                fresh[name] = fresh[field.name] = kept
         return fresh
 
     def _plan(self, risk: Risk) -> Plan:
@@ -128,9 +141,13 @@ class FeastSource(FeatureSource):
         stored: dict[str, FeatureView] = {}
         on_demand: list[OnDemandFeatureView] = []
         outputs: dict[str, str] = {}
+        spelled = [feature.name for projection in service.feature_view_projections for feature in projection.features]
         known_on_demand = {view.name: view for view in self._store.list_on_demand_feature_views()}
         for projection in service.feature_view_projections:
-            outputs |= {feature.name: projection.name for feature in projection.features}
+            for feature in projection.features:
+                is_shared = spelled.count(feature.name) > 1
+                name = _full(projection.name, feature.name) if is_shared else feature.name
+                outputs[name] = projection.name
             view = known_on_demand.get(projection.name)
             if view:
                 on_demand.append(view)
@@ -138,3 +155,7 @@ class FeastSource(FeatureSource):
             stored |= {name: self._store.get_feature_view(name) for name in names}
         join_keys = frozenset(key for view in stored.values() for key in view.join_keys)
         return Plan(tuple(stored.values()), tuple(on_demand), outputs, join_keys)
+
+
+def _full(view: str, feature: str) -> str:
+    return feature if feature.startswith(f"{view}__") else f"{view}__{feature}"

@@ -1,9 +1,12 @@
 """Answers one request: retrieve, featurize, score, decide. Each step is a part of the next one's answer."""
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from features.declaration import Risk, RiskRequest
 from model.card import Card
@@ -34,14 +37,26 @@ class RiskService:
 
     def decision(self, risk: Risk, request: RiskRequest, as_of: datetime) -> Decision:
         """A decision, logged before it is given. Raises AuditUnavailable besides."""
+        return self.decisions(risk, [request], as_of)[0]
+
+    def decisions(self, risk: Risk, requests: Sequence[RiskRequest], as_of: datetime) -> list[Decision]:
+        """Many at once, in order; all of them are logged and given, or none."""
         scorer = self.scorers[risk.name]
-        row = request.row(as_of, self._hash_key)
-        features = self._features(risk, row, as_of)
-        vector = featurization.row(features, scorer.card)
-        score, contributions = float(scorer.score(vector)[0]), scorer.contributions(vector)[0]
-        given = decide(str(uuid.uuid4()), risk, scorer.card, features, score, contributions, as_of)
-        entity = {name: row[name] for name in risk.entity_keys}
-        audit.append(self._decisions, as_of, [audit.record(risk.name, entity, given.as_json())])
+        rows = [request.row(as_of, self._hash_key) for request in requests]
+        views = self.source.views(risk)
+        many = [featurization.complete(f, views) for f in self.source.online_many(risk, rows, as_of)]
+        matrix = np.vstack([featurization.row(features, scorer.card) for features in many])
+        given = [
+            decide(str(uuid.uuid4()), risk, scorer.card, features, float(score), contributions, as_of)
+            for features, score, contributions in zip(
+                many, scorer.score(matrix), scorer.contributions(matrix), strict=True
+            )
+        ]
+        records = [
+            audit.record(risk.name, {name: row[name] for name in risk.entity_keys}, one.as_json())
+            for row, one in zip(rows, given, strict=True)
+        ]
+        audit.append(self._decisions, as_of, records)
         return given
 
     def _features(self, risk: Risk, row: Row, as_of: datetime) -> dict[str, Any]:

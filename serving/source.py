@@ -1,6 +1,6 @@
 """What the service needs of a feature store. `serving/retrieval.py` is the real one; tests pass a ten-line fake."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -17,6 +17,9 @@ class FeatureSource(Protocol):
 
     def online(self, risk: Risk, row: Row, as_of: datetime) -> dict[str, Any]:
         """The features of one entity at `as_of`, None where nothing is stored."""
+
+    def online_many(self, risk: Risk, rows: Sequence[Row], as_of: datetime) -> list[dict[str, Any]]:
+        """The same of many, in order."""
 
     def historical(self, risk: Risk, frame: pd.DataFrame) -> pd.DataFrame:
         """Point-in-time features of many, the same rows in the same order."""

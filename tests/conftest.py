@@ -14,13 +14,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 import settings
+from simulators import Size
 
 if TYPE_CHECKING:  # what these need takes seconds to import, and a test of a pure function does without
     from fake import Fake
     from flask.testing import FlaskClient
     from playwright.sync_api import Browser, Page
 
-DRIVERS = 3000
+#: Small, and enough for a model to learn from.
+SIZE = Size(drivers=3000, users=600, merchants=1200, order_days=45)
+PIPELINE = ("pipeline", *(f"--{name.replace('_', '-')}={value}" for name, value in vars(SIZE).items()))
 
 
 def jobs(root: Path, *arguments: str) -> str:
@@ -41,7 +44,7 @@ def jobs(root: Path, *arguments: str) -> str:
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data root on which the whole pipeline has run."""
     root = tmp_path_factory.mktemp("world")
-    jobs(root, "pipeline", "--drivers", str(DRIVERS))
+    jobs(root, *PIPELINE)
     return root
 
 
@@ -131,6 +134,6 @@ def client(untrained: "FlaskClient") -> "FlaskClient":
     """The same with its models."""
     from fake import shelve
 
-    shelve("onboarding")
-    shelve("daily")
+    for name in ("onboarding", "daily"):
+        shelve(name)
     return untrained

@@ -44,6 +44,9 @@ class Fake:
             "is_previously_seen_ssn": self.seen, "is_previously_seen_dl": self.seen,
         }  # fmt: skip
 
+    def online_many(self, risk, rows, as_of):
+        return [self.online(risk, row, as_of) for row in rows]
+
     def historical(self, risk, frame):
         return frame.assign(**dict.fromkeys(self.views(risk)))
 
@@ -64,11 +67,13 @@ def shelve(name: str) -> None:
     onnx = to_onnx(regression, initial_types=shape, options={"zipmap": False}).SerializeToString()
     split = Split(since=NOW, until=NOW, rows=1, positives=0)
     card = Card(
-        name=name, version="1", feature_service=name, algorithm="a test's", base=-1.0,
+        name=name, version="1", feature_service=name, champion="logistic_regression", algorithm="a test's", base=-1.0,
         inputs=tuple(
-            CardInput(name=i.name, dtype=i.dtype, missing=0, weight=3 * i.direction, mean=0) for i in inputs
+            CardInput(name=i.name, dtype=i.dtype, missing=0, weight=3 * i.direction, mean=0, low=-1, high=1)
+            for i in inputs
         ),
-        train=split, test=split, metrics=Metrics(auc=1, average_precision=1, brier=0, log_loss=0),
+        train=split, test=split,
+        metrics={"logistic_regression": Metrics(roc_auc=1, average_precision=1, brier=0, log_loss=0)},
         thresholds=Thresholds(approve_below=0.2, decline_from=0.8), libraries={}, model_sha256=shelf.sha256(onnx),
         outcomes=dict.fromkeys(("approve", "review", "decline"), OutcomeRate(share=0, positive_rate=None)),
     )  # fmt: skip

@@ -1,6 +1,7 @@
 """The made-up world: the same for the same seed, without a secret in it, and with something for a model to find."""
 
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 
 import pandas as pd
 import pyarrow as pa
@@ -10,6 +11,8 @@ import pytest
 import generate_data
 import settings
 from features import DOMAINS
+from jobs import inputs
+from simulators import Size, onboarding
 
 NOW = datetime(2026, 1, 31, 13, 37, tzinfo=UTC)
 KEY = b"a key for tests"
@@ -18,11 +21,11 @@ TABLES = ["drivers", "applications", "driver_hourly_stats", "driver_days"]
 
 @pytest.fixture(scope="module")
 def made():
-    return generate_data.onboarding(7, NOW, 2000, KEY)
+    return onboarding.events(7, NOW, Size(drivers=2000), KEY)
 
 
 def few(seed=7, now=NOW, drivers=200, key=KEY):
-    return generate_data.onboarding(seed, now, drivers, key)
+    return onboarding.events(seed, now, Size(drivers=drivers), key)
 
 
 def are_equal(one, other):
@@ -51,9 +54,16 @@ def test_a_small_world_has_every_table(drivers):
     assert {table: len(frame) > 50 for table, frame in few(drivers=drivers).items()} == dict.fromkeys(TABLES, True)
 
 
+SMALL = Size(drivers=200, users=50, merchants=100, order_days=30)
+
+
+def world_of(domain):
+    return import_module(f"simulators.{domain}").events(7, NOW, SMALL, settings.hash_key())
+
+
 def test_every_domain_can_be_made():
     for domain in DOMAINS:
-        assert all(len(frame) for frame in getattr(generate_data, domain)(7, NOW, 200, KEY).values())
+        assert all(len(frame) for frame in world_of(domain).values())
 
 
 def test_an_identifier_is_never_there_but_as_a_hash(made):
@@ -124,7 +134,7 @@ def test_fraud_is_far_more_frequent_where_there_is_a_sign_of_it(made, sign):
 
 
 def test_fraud_does_not_depend_on_the_state(made):
-    elsewhere, ours = fraud_rates(made, made["drivers"]["state"].isin(generate_data.OTHER_STATES))
+    elsewhere, ours = fraud_rates(made, made["drivers"]["state"].isin(onboarding.OTHER_STATES))
     assert abs(elsewhere - ours) < 0.1
 
 
@@ -156,12 +166,12 @@ def test_a_moment_without_an_offset_is_utc(text, moment):
 def test_what_is_written_is_what_was_made_in_microseconds_and_utc(tmp_path, monkeypatch):
     monkeypatch.setenv("RISK_DATA", str(tmp_path))
     heard = {}
-    generate_data.generate(7, NOW, 200, heard.__setitem__)
-    worlds = [getattr(generate_data, domain)(7, NOW, 200, settings.hash_key()) for domain in DOMAINS]
+    generate_data.generate(7, NOW, SMALL, heard.__setitem__)
+    worlds = [world_of(domain) for domain in DOMAINS]
     expected = {table: frame for world in worlds for table, frame in world.items()}
     assert heard == {table: len(frame) for table, frame in expected.items()}
     for table, frame in expected.items():
-        (file,) = settings.raw_table(table).iterdir()
+        (file,) = inputs.raw_files(table)
         written = pq.read_table(file)
         times = [field.type for field in written.schema if pa.types.is_timestamp(field.type)]
         assert set(times) == {pa.timestamp("us", "UTC")}
@@ -172,9 +182,27 @@ def test_what_is_written_is_what_was_made_in_microseconds_and_utc(tmp_path, monk
 def test_new_data_replace_our_file_and_leave_the_others(tmp_path, monkeypatch):
     monkeypatch.setenv("RISK_DATA", str(tmp_path))
     frame = few()["drivers"]
-    ours = generate_data.write("drivers", frame)
+    ours = generate_data.write(settings.raw_table("drivers") / "made.parquet", frame)
     other = ours.with_name("signed-up-1.parquet")
     other.write_bytes(ours.read_bytes())
-    assert generate_data.write("drivers", frame.head(3)) == ours
+    assert generate_data.write(ours, frame.head(3)) == ours
     assert sorted(settings.raw_table("drivers").iterdir()) == sorted([ours, other])
     assert (len(pd.read_parquet(ours)), len(pd.read_parquet(other))) == (3, 200)
+
+
+def test_a_domain_without_a_simulator_is_told_what_to_write_before_anything_is_made(tmp_path, monkeypatch):
+    monkeypatch.setenv("RISK_DATA", str(tmp_path))
+    with pytest.raises(SystemExit, match=r"'refunds' has no simulator\. Write simulators/refunds\.py"):
+        generate_data.generate(7, NOW, SMALL, domains=("onboarding", "refunds"))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("flag", "few", "least"),
+    [("--drivers", 99, 100), ("--users", 9, 10), ("--merchants", 9, 10), ("--order-days", 0, 1), ("--users", -5, 10)],
+)
+def test_a_world_too_small_to_learn_from_is_refused(monkeypatch, capsys, flag, few, least):
+    monkeypatch.setattr("sys.argv", ["generate_data.py", f"{flag}={few}"])
+    with pytest.raises(SystemExit):
+        generate_data.main()
+    assert f"argument {flag}: {few} leaves a model nothing to learn. Give at least {least}." in capsys.readouterr().err

@@ -24,7 +24,7 @@ NAMES = ("is_known", "rate", "trips")
 MEANS, SPREADS = [0.3, 0.6, 40.0], [0.5, 0.2, 12.0]
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 SPLIT = {"since": NOON, "until": NOON, "rows": 9, "positives": 3}
-METRICS = {"auc": 0.8, "average_precision": 0.5, "brier": 0.1, "log_loss": 0.3}
+METRICS = {"linear": {"roc_auc": 0.8, "average_precision": 0.5, "brier": 0.1, "log_loss": 0.3}}
 
 
 def trained(seed, version=None, spreads=SPREADS):
@@ -39,11 +39,13 @@ def trained(seed, version=None, spreads=SPREADS):
     ).SerializeToString()
     weights = pipeline[-1].coef_[0] / pipeline[0].scale_
     inputs = [
-        {"name": name, "dtype": "float", "missing": 0.0, "weight": weight, "mean": mean}
-        for name, weight, mean in zip(NAMES, weights, pipeline[0].mean_, strict=True)
+        {"name": name, "dtype": "float", "missing": 0.0, "weight": weight, "mean": mean, "low": low, "high": high}
+        for name, weight, mean, low, high in zip(
+            NAMES, weights, pipeline[0].mean_, rows.min(axis=0), rows.max(axis=0), strict=True
+        )
     ]
     card = Card(
-        name="made_up", version=version or f"v{seed}", feature_service="made_up", algorithm="Logistic regression",
+        name="made_up", version=version or f"v{seed}", feature_service="made_up", champion="linear", algorithm="-",
         inputs=inputs, base=pipeline[-1].intercept_[0], train=SPLIT, test=SPLIT, metrics=METRICS,
         thresholds={"approve_below": 0.2, "decline_from": 0.7}, outcomes={}, libraries={},
         model_sha256=shelf.sha256(model),
@@ -61,7 +63,11 @@ def put(directory, seed, **changes):
 
 
 def files(directory):
-    return {str(f.relative_to(directory)): f.read_bytes() for f in directory.rglob("*") if f.is_file()}
+    return {
+        str(f.relative_to(directory)): shelf.os.readlink(f) if f.is_symlink() else f.read_bytes()
+        for f in directory.rglob("*")
+        if f.is_symlink() or f.is_file()
+    }
 
 
 def logit(probabilities):
@@ -99,7 +105,7 @@ def test_a_row_scores_the_same_alone_and_among_others():
 def test_what_is_put_on_the_shelf_comes_back_whole_and_serves(tmp_path):
     directory = put(tmp_path, 1)
     assert directory == tmp_path / "made_up" / "v1" == shelf.current(tmp_path, "made_up")
-    assert shelf.take(directory) == (CARD, MODEL)
+    assert shelf.take(directory) == (CARD, MODEL, None)
     assert (directory / "report.html").read_text() == "<!doctype html>"
     assert set(files(tmp_path)) == {"made_up/current"} | {
         f"made_up/v1/{name}" for name in ("model.onnx", "card.json", "report.html")
@@ -155,7 +161,7 @@ def test_the_old_version_serves_on_where_a_new_one_cannot_be_written(tmp_path, m
     card, model = trained(2)
     with pytest.raises((OSError, UnicodeEncodeError)):
         shelf.put(tmp_path, card, model, "\ud800" if fails == "report" else "")
-    assert (tmp_path / "made_up" / "current").read_text() == "v1\n"
+    assert shelf.os.readlink(tmp_path / "made_up" / "current") == "v1"
     assert Scorers(tmp_path)["made_up"].card.version == "v1"
     assert files(tmp_path / "made_up" / "v1") == before
     assert not list((tmp_path / "made_up").glob(".new-*"))

@@ -21,10 +21,10 @@ def install(app: Flask) -> None:
     app.register_error_handler(Exception, _bug)
 
 
-def from_validation(error: ValidationError) -> BadRequest:
-    """The first thing that is wrong with a request, as one of ours."""
+def from_validation(error: ValidationError, at: str = "") -> BadRequest:
+    """The first thing that is wrong with a request, as one of ours; `at` is put before the field's name."""
     first = error.errors(include_input=False, include_url=False)[0]
-    field, kind = ".".join(str(part) for part in first["loc"]), first["type"]
+    field, kind = at + ".".join(str(part) for part in first["loc"]), first["type"]
     if kind == "missing":
         return MissingField(f"{field} is missing. Send it with the others.", field)
     if kind == "extra_forbidden":
@@ -42,7 +42,7 @@ def _risk_error(error: RiskError) -> Response:
 
 def _http_error(error: HTTPException) -> Response:
     if error.code == 413:
-        return _risk_error(TooLarge("The request is too large. A request of this service is under 64 KB."))
+        return _risk_error(TooLarge("The request is too large. A request of this service is under 512 KB."))
     status, name = error.code or 500, (error.name or "error").lower().replace(" ", "_")
     answer = _answer(status, 1000 + status, name, error.description or "", None)
     if status == 405 and (allow := dict(error.get_headers()).get("Allow")):

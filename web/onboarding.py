@@ -6,7 +6,7 @@ from flask import Blueprint, Response, jsonify, render_template
 
 import settings
 from features.catalogue import risks
-from features.onboarding import STATES
+from features.forms import STATES
 from serving.onboarding import enrol
 from web.operations import Spec, body, operation
 from web.risk import Face, batch_scores, from_body, from_path

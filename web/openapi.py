@@ -10,7 +10,8 @@ from pydantic.json_schema import models_json_schema
 from features.catalogue import risks
 from features.declaration import Risk
 from web import domains, historical, schemas
-from web.operations import Spec, body, operation
+from web.operations import Spec, body, operation, reference
+from web.risk import MOST_DECISIONS
 
 ANSWERS: dict[str, tuple[type[BaseModel], str]] = {
     "features": (schemas.FeaturesAnswer, "The features that the decision rests on."),
@@ -44,6 +45,7 @@ def document() -> Spec:
     paths: Spec = {}
     for risk in risks().values():
         paths |= _risk_paths(risk)
+    paths |= _decisions_path()
     for part in (historical, *domains.pages()):
         paths |= part.openapi_paths()
     return {
@@ -70,6 +72,24 @@ def _risk_paths(risk: Risk) -> Spec:
             "get": operation(risk.name, f"{risk.title}: batch scores", about, schemas.BatchScores, errors, **asked)
         }
     return paths
+
+
+def _decisions_path() -> Spec:
+    about = (
+        f"Decides about one request, or about a list of up to {MOST_DECISIONS:,}; all are logged and given, or none."
+    )
+    name = {"name": "name", "in": "path", "required": True, "schema": {"type": "string", "enum": list(risks())}}
+    asked = [reference(risk.request) for risk in risks().values()]
+    many = {"type": "array", "items": {"anyOf": asked}, "minItems": 1, "maxItems": MOST_DECISIONS}
+    content = {"application/json": {"schema": {"anyOf": [*asked, many]}}}
+    return {
+        "/api/v1/decisions/{name}": {
+            "post": operation(
+                "decisions", "Decisions of any risk", about, schemas.Decisions, (400, 404, 503),
+                parameters=[name], requestBody={"required": True, "content": content},
+            )
+        }
+    }  # fmt: skip
 
 
 def _path_parameter(risk: Risk) -> Spec:

@@ -23,12 +23,12 @@ def operation(tag: str, title: str, about: str, answer: type[BaseModel], errors:
 
 
 def body(request: type[RiskRequest]) -> Spec:
-    return {"required": True, "content": {"application/json": {"schema": _reference(request)}}}
+    return {"required": True, "content": {"application/json": {"schema": reference(request)}}}
 
 
 def _json(model: type[BaseModel], about: str) -> Spec:
-    return {"description": about, "content": {"application/json": {"schema": _reference(model)}}}
+    return {"description": about, "content": {"application/json": {"schema": reference(model)}}}
 
 
-def _reference(model: type[BaseModel]) -> Spec:
+def reference(model: type[BaseModel]) -> Spec:
     return {"$ref": f"#/components/schemas/{model.__name__}"}

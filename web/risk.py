@@ -4,18 +4,21 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 from pydantic import ValidationError
 
-from errors import NotJson, WrongType
-from features.catalogue import risks
+from errors import BadParameter, NotJson, WrongType
+from features.catalogue import risk_named, risks
 from features.declaration import Risk, RiskRequest
 from serving import scores
 from serving.service import RiskService
 from web.errors import from_validation
+
+MOST_DECISIONS = 1000
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,19 @@ def blueprint(face: Face) -> Blueprint:
             _add(paths, risk, f"risk-{part}", _view(answer, face, risk))
         if risk.population and risk.path_field:
             _add(paths, risk, "batch-scores", _view(batch_scores, face, risk))
+    paths.add_url_rule("/api/v1/decisions/<name>", "decisions", partial(decisions, face), methods=["POST"])
     return paths
+
+
+def decisions(face: Face, name: str) -> Response:
+    """One request gets its decision, a list of them a list of decisions. Raises BadParameter besides."""
+    risk, body = risk_named(name), json_body()
+    if not isinstance(body, list):
+        return jsonify(decision(face, risk, valid(risk, body)))
+    if not 0 < len(body) <= MOST_DECISIONS:
+        raise BadParameter(f"The list holds {len(body)} requests. Send 1 to {MOST_DECISIONS:,}.")
+    asked = [valid(risk, one, f"{i}.") for i, one in enumerate(body)]
+    return jsonify([one.as_json() for one in face.service.decisions(risk, asked, face.clock())])
 
 
 def _add(paths: Blueprint, risk: Risk, part: str, view: Callable[..., Response]) -> None:
@@ -60,16 +75,25 @@ def from_path(risk: Risk, path: dict[str, str]) -> RiskRequest:
 
 def from_body(risk: Risk) -> RiskRequest:
     """Raises NotJson, WrongType, MissingField, UnknownField, and what the fields themselves refuse."""
+    return valid(risk, json_body())
+
+
+def json_body() -> Any:
+    """Raises NotJson."""
     try:
-        body = json.loads(request.get_data())
+        return json.loads(request.get_data())
     except (ValueError, RecursionError):
         raise NotJson('The body is not JSON. Send one object, such as {"state": "CA", …}; see /apidocs/.') from None
+
+
+def valid(risk: Risk, body: Any, at: str = "") -> RiskRequest:
+    """`at` says where in a list it stands. Raises WrongType, MissingField, UnknownField, BadParameter."""
     if not isinstance(body, dict):
         raise WrongType(f"The body is a JSON {type(body).__name__}. Send one object; see /apidocs/.")
     try:
         return risk.request.model_validate(body)
     except ValidationError as error:
-        raise from_validation(error) from None
+        raise from_validation(error, at) from None
 
 
 def features(face: Face, risk: Risk, asked: RiskRequest) -> dict[str, Any]:

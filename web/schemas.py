@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, RootModel
 
 FEATURES = "Feature name → plain JSON value; null where nothing is stored and nothing can stand for it."
 FEATURES_EXAMPLE = {"is_gt_18_years_old": 1, "is_previously_seen_ssn": 1}
@@ -48,6 +48,10 @@ class Decision(BaseModel):
     as_of: datetime = Field(description=AS_OF, examples=[AS_OF_EXAMPLE])
 
 
+class Decisions(RootModel[Decision | list[Decision]]):
+    """One decision for one request, a list of them, in order, for a list."""
+
+
 class SignUpAnswer(BaseModel):
     decision: Decision
     home: str = Field(
@@ -90,5 +94,5 @@ class Error(BaseModel):
 
 
 ANSWERS: tuple[type[BaseModel], ...] = (
-    Decision, FeaturesAnswer, ScoreAnswer, SignUpAnswer, BatchScores, HistoricalAnswer, Error,
+    Decision, Decisions, FeaturesAnswer, ScoreAnswer, SignUpAnswer, BatchScores, HistoricalAnswer, Error,
 )  # fmt: skip

@@ -1,62 +1,107 @@
-"""Windowed aggregations, defined once. `value(key, t) = fold of the key's events with t − window ≤ time < t`.
+"""Windowed aggregations, defined once, as data that Python and SQL both read.
 
-An aggregation is four small functions — zero, add, merge, value. A mean keeps (sum, count); nothing stores a
-mean. `jobs/batch.py` runs the same definitions as SQL, at day boundaries; the tests hold both to a plain fold.
+    value(key, t) = fold of the key's events with floor(t − delay − window, hop) ≤ event time < t − delay
+
+`jobs/windows.py` turns a definition into SQL, for the ticks of a feature table and for given moments. The tests hold it
+to a list comprehension over the events. The folds themselves are in `features/folds.py`.
 """
 
 import operator
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal
 
+from features.folds import Function, fold
+from features.raw import Dtype, RawTable
+
+ZERO = timedelta(0)
 TICK = timedelta(days=1)
+#: Longer than any history: how long a value without a window lives.
+FOR_EVER = timedelta(days=100 * 365)
+#: Longest window → the hop by which its old edge moves, unless a definition says otherwise.
+HOPS = ((timedelta(hours=12), timedelta(minutes=5)), (timedelta(days=12), timedelta(hours=1)))
+#: An empty count and an empty sum are 0; every other function of no events is missing.
+_ZERO_WHEN_EMPTY = ("count", "count_distinct", "sum", "last_n_sum")
 
 
-@dataclass(frozen=True)
-class Fold:
-    """`add` takes an event's value in, `merge` joins two states (associative), `value` reads the number."""
-
-    zero: Any
-    add: Callable[[Any, float], Any]
-    merge: Callable[[Any, Any], Any]
-    value: Callable[[Any], float | int | None]
-
-
-FOLDS: dict[str, Fold] = {
-    "count": Fold(0, lambda n, _: n + 1, operator.add, lambda n: n),
-    "sum": Fold(0.0, operator.add, operator.add, lambda s: s),
-    "mean": Fold(
-        (0.0, 0),
-        lambda s, x: (s[0] + x, s[1] + 1),
-        lambda a, b: (a[0] + b[0], a[1] + b[1]),
-        lambda s: s[0] / s[1] if s[1] else None,
-    ),
-}
+def _in_words(length: timedelta) -> str:
+    units = {"d": timedelta(days=1), "h": timedelta(hours=1), "min": timedelta(minutes=1), "s": timedelta(seconds=1)}
+    return next((f"{length // of} {unit}" for unit, of in units.items() if not length % of), str(length))
 
 
 @dataclass(frozen=True)
 class Aggregation:
-    """`name` is the feature's name; `column` None counts events."""
+    """One feature: `function` of `column` over the events of `window` that are as `where` says.
+
+    column     None counts events; an event whose column is null does not take part. For `rate` it is the moment of an
+               outcome, and the value is the share of the events whose outcome had come by t.
+    window     None: all events ever, for the `last` functions
+    where      column → the value that it has, or the values of which it has one
+    delay      an event counts only from so long after it happened, because what it means was not known before
+    hop        by how much the old edge moves at a time; None: by the window's length (`HOPS`), ZERO: exactly
+    n          how many events `last_n_mean` and `last_n_sum` take
+    """
 
     name: str
-    function: Literal["count", "sum", "mean"]
+    function: Function
     column: str | None
-    window: timedelta
+    window: timedelta | None
+    where: Mapping[str, Any] = field(default_factory=dict)
+    delay: timedelta = ZERO
+    hop: timedelta | None = None
+    n: int | None = None
+    unit: str = ""
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        if (self.column is None) != (self.function == "count") and self.function != "count":
+            raise ValueError(f"{self.name}: {self.function} needs a column. Name one.")
+        if self.window is None and not self.function.startswith("last"):
+            raise ValueError(f"{self.name}: {self.function} needs a window. Give one.")
+        if self.function.startswith("last_n") != (self.n is not None):
+            raise ValueError(f"{self.name}: n goes with last_n_mean and last_n_sum, and only with them.")
+
+    @property
+    def old_edge_hop(self) -> timedelta:
+        if self.hop is not None or self.window is None:
+            return self.hop or ZERO
+        return next((hop for longest, hop in HOPS if self.window <= longest), timedelta(days=1))
+
+    @property
+    def reach(self) -> timedelta:
+        """How far back from t an event may lie and still count, without the hop."""
+        return FOR_EVER if self.window is None else self.delay + self.window
 
     @property
     def empty(self) -> float | int | None:
-        """The value of an empty window: 0 for a count or a sum, missing for a mean."""
-        fold = FOLDS[self.function]
-        return fold.value(fold.zero)
+        """The value of an empty window: 0 for a count or a sum, missing for the others."""
+        if self.function not in _ZERO_WHEN_EMPTY:
+            return None
+        return 0 if self.function.startswith("count") else 0.0
 
-    def over(self, values: Iterable[float]) -> float | int | None:
-        """Fold the values that the window holds. The plain definition; slow and right."""
-        fold = FOLDS[self.function]
-        state = fold.zero
-        for value in values:
-            state = fold.add(state, value)
-        return fold.value(state)
+    def dtype(self, source: RawTable) -> Dtype:
+        if self.function in ("count", "count_distinct"):
+            return "int"
+        return source.column(self.column or "").dtype if self.function in ("min", "max", "last") else "float"
+
+    @property
+    def window_in_words(self) -> str:
+        late = f", {_in_words(self.delay)} ago" if self.delay else ""
+        return ("all" if self.window is None else _in_words(self.window)) + late
+
+    @property
+    def about(self) -> str:
+        where = "".join(f", {column} {value}" for column, value in self.where.items())
+        return self.description or f"{self.function} of {self.column or 'events'}{where}, {self.window_in_words}."
+
+    def over(self, events: Iterable[tuple[Any, Any]]) -> Any:
+        """Fold the (value, order) pairs that the window holds. The plain definition; slow and right."""
+        of = fold(self.function, self.n)
+        state = of.zero
+        for value, order in events:
+            state = of.add(state, value, order)
+        return of.value(state)
 
 
 OPERATORS: dict[str, Callable[[float, float], bool]] = {"<": operator.lt, ">": operator.gt}
@@ -71,34 +116,66 @@ class Flag:
     aggregation: str
     operator: Literal["<", ">"]
     bound: float
+    unit: str = "0/1"
+    description: str = ""
 
     def of(self, value: float | None) -> int | None:
         return None if value is None else int(OPERATORS[self.operator](value, self.bound))
 
 
 @dataclass(frozen=True)
-class AggregationTable:
-    """A feature table: aggregations of one raw event table by one key, evaluated at day boundaries.
+class Feature:
+    """A column of a feature table, for the catalogue. `window` in words; None where there is none."""
 
-    A row stands at every tick whose window holds an event, and at the first tick after, all empty. So a value
-    never outlives its window, and a reader who asks at any moment finds a row no older than `ttl`, or nothing.
+    name: str
+    dtype: Dtype
+    window: str | None
+    unit: str
+    description: str
+
+
+@dataclass(frozen=True)
+class AggregationTable:
+    """A feature table: aggregations of one raw table by one key, evaluated at day boundaries, UTC.
+
+    A row stands where a value changed, the first all-empty one included, and again at every tick from one longest
+    window after that, should nothing change for so long: so no value outlives its `ttl` while it still holds.
+    `time` names the moment that dates an event; None: the raw table's own. Rows without it are no events here.
     """
 
     name: str
-    source: str
+    source: RawTable
     key: str
     aggregations: tuple[Aggregation, ...]
     flags: tuple[Flag, ...] = ()
+    time: str | None = None
+    description: str = ""
+
+    @property
+    def event_time(self) -> str:
+        return self.time or self.source.time
+
+    @property
+    def longest_reach(self) -> timedelta:
+        return max(a.reach for a in self.aggregations)
 
     @property
     def ttl(self) -> timedelta:
-        return max(a.window for a in self.aggregations) + TICK
+        return min(self.longest_reach + TICK, FOR_EVER)
 
     @property
     def empty(self) -> dict[str, float | int | None]:
         """What every feature is for a key that was never seen, or not within `ttl`."""
         values = {a.name: a.empty for a in self.aggregations}
         return values | {f.name: f.of(values[f.aggregation]) for f in self.flags}
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        windows = {a.name: a.window_in_words for a in self.aggregations}
+        return (
+            *(Feature(a.name, a.dtype(self.source), windows[a.name], a.unit, a.about) for a in self.aggregations),
+            *(Feature(f.name, "int", windows[f.aggregation], f.unit, f.description) for f in self.flags),
+        )
 
 
 @dataclass(frozen=True)
@@ -110,15 +187,33 @@ class LastDistinctTable:
     """
 
     name: str
-    source: str
+    source: RawTable
     key: str
     value: str
     last: str
     previous: str
+    unit: str = ""
+    description: str = ""
+
+    @property
+    def event_time(self) -> str:
+        return self.source.time
+
+    @property
+    def ttl(self) -> timedelta:
+        return FOR_EVER
 
     @property
     def empty(self) -> dict[str, None]:
         return {self.last: None, self.previous: None}
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        kind = self.source.column(self.value).dtype
+        return (
+            Feature(self.last, kind, None, self.unit, f"The {self.value} most recently seen for the first time."),
+            Feature(self.previous, kind, None, self.unit, f"The {self.value} seen before that, if any."),
+        )
 
 
 Table = AggregationTable | LastDistinctTable

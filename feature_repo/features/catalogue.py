@@ -11,17 +11,24 @@ from features.aggregation import Table
 from features.declaration import Risk
 
 
+def tables_of(domain: str) -> tuple[Table, ...]:
+    return tuple(getattr(import_module(f"features.{domain}"), "TABLES", ()))
+
+
+def risks_of(domain: str) -> tuple[Risk, ...]:
+    return tuple(getattr(import_module(f"features.{domain}"), "RISKS", ()))
+
+
 def tables() -> Iterator[Table]:
-    """The feature tables of every domain, which `jobs batch` computes."""
+    """The feature tables of every domain, which `jobs execute` computes."""
     for domain in DOMAINS:
-        yield from getattr(import_module(f"features.{domain}"), "TABLES", ())
+        yield from tables_of(domain)
 
 
 @cache
 def risks() -> dict[str, Risk]:
     """The decisions of every domain, by name."""
-    declared = (getattr(import_module(f"features.{domain}"), "RISKS", ()) for domain in DOMAINS)
-    return {risk.name: risk for of_domain in declared for risk in of_domain}
+    return {risk.name: risk for domain in DOMAINS for risk in risks_of(domain)}
 
 
 def risk_named(name: str) -> Risk:

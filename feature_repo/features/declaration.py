@@ -8,7 +8,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from features.raw import RawTable
+
 Outcome = Literal["approve", "review", "decline"]
+Algorithm = Literal["logistic_regression", "gradient_boosting"]
 
 
 class RiskRequest(BaseModel):
@@ -59,12 +62,25 @@ class Policy:
 
 @dataclass(frozen=True)
 class Outcomes:
-    """Where the truth about past cases is: a raw table with the columns of `RiskRequest.row`,
-    `event_timestamp` and the 0/1 column `label`, known `matures_after` the event."""
+    """Where the truth about past cases is: a raw table with the columns of `RiskRequest.row`, known `matures_after` the
+    event. `label` is its 0/1 column; or, with `happened`, 1 where that column has a moment and 0 where it is empty."""
 
-    table: str
+    table: RawTable
     label: str
     matures_after: timedelta
+    happened: str | None = None
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Train on some days, leave out those whose outcomes were not known by then, test on the next ones. Of the test are
+    left out all `who` were known to be bad by its day. `top`: so many a day can be looked at."""
+
+    who: str
+    train_days: int = 7
+    delay_days: int = 7
+    test_days: int = 7
+    top: int = 100
 
 
 @dataclass(frozen=True)
@@ -103,6 +119,10 @@ class Risk:
     #: A feature that every known entity has: where it is missing, the entity is unknown (404).
     known_by: str | None = None
     population: Population | None = None
+    #: How a model is tested; None: on the later 30 % of the cases.
+    protocol: Protocol | None = None
+    #: The best on average precision becomes champion.
+    algorithms: tuple[Algorithm, ...] = ("logistic_regression",)
 
     def path_value(self, request: RiskRequest) -> Any:
         """The one field of the request that stands in the URL."""

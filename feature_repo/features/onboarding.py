@@ -1,58 +1,31 @@
 """The domain `onboarding`: may this applicant drive, and may this driver drive today?"""
 
-import re
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from errors import BadDate, BadState
+from errors import BadDate
 from features.aggregation import Aggregation, AggregationTable, Flag, LastDistinctTable
 from features.columns import Columns, lift
 from features.declaration import Appetite, Input, Outcomes, Policy, Population, Reason, Risk, RiskRequest
-from features.identifiers import keyed_hash, normal_licence, normal_ssn, shape
+from features.forms import birth_date, state_code
+from features.identifiers import keyed_hash, normal_licence, normal_ssn
 from features.moments import utc_day
+from features.raw import Column, RawTable
 
 ADULT_AGE = 18
 
-STATES = frozenset(
-    "AL AK AZ AR CA CO CT DE DC FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ NM NY NC ND OH "
-    "OK OR PA RI SC SD TN TX UT VT VA WA WV WI WY".split()
-)
 #: Where the business has opened. A state joins this set the day it opens; no model learns from it.
 ENABLED_STATES = frozenset("AZ CA CO FL GA IL MA NC NJ NV NY OH OR PA TX VA WA".split())
 
 #: The `driver_id` of an applicant, who is no driver yet: every driver is another one.
 NOBODY = 0
 
-_DATES = {re.compile(r"\d{4}-\d{2}-\d{2}"): "%Y-%m-%d", re.compile(r"\d{2}-\d{2}-\d{4}"): "%m-%d-%Y"}
-
 
 def age(born: date, day: date) -> int:
     """Whole years. Someone born on 29 February has the birthday on 1 March of a common year."""
     return day.year - born.year - ((day.month, day.day) < (born.month, born.day))
-
-
-def birth_date(text: str) -> str:
-    """`1990-05-17` or `05-17-1990` as ISO. Raises BadDate."""
-    form = next((form for pattern, form in _DATES.items() if pattern.fullmatch(text.strip())), None)
-    if form is None:
-        raise BadDate(f"dob has the form {shape(text)!r}. Write YYYY-MM-DD or MM-DD-YYYY.", "dob")
-    try:
-        born = datetime.strptime(text.strip(), form).date()  # noqa: DTZ007 a birthday has no time zone
-    except ValueError:
-        raise BadDate(f"dob is {text.strip()}, a day that never was. Check it.", "dob") from None
-    if born.year < 1900:
-        raise BadDate(f"dob is {born}, before 1900. Check the year.", "dob")
-    return born.isoformat()
-
-
-def state_code(text: str) -> str:
-    """Two capital letters. Raises BadState on what is no state; an unopened state is a state."""
-    code = text.strip().upper()
-    if code not in STATES or not text.isascii():
-        raise BadState(f"state is {shape(text)!r}. Write the two letters of a US state, such as CA.", "state")
-    return code
 
 
 def applicant_flags(state: str, dob: datetime, as_of: datetime) -> dict[str, int]:
@@ -86,29 +59,75 @@ def ondemand_dl_lookup(inputs: Columns) -> Columns:
 
 
 DAY = timedelta(days=1)
+HOURS = RawTable(
+    "driver_hourly_stats",
+    columns=(
+        Column("driver_id", "int"),
+        Column("conv_rate", "float", is_optional=True, minimum=0),
+        Column("acc_rate", "float", is_optional=True, minimum=0),
+        Column("avg_daily_trips", "float", is_optional=True, minimum=0),
+    ),
+    created="created",
+)
+DRIVERS = RawTable(
+    "drivers", columns=(Column("driver_id", "int"), Column("ssn", "string"), Column("dl", "string")), created="created"
+)
+
+APPLICATIONS = RawTable(
+    "applications",
+    columns=(
+        Column("applicant_driver_id", "int"),
+        Column("ssn", "string"),
+        Column("dl", "string"),
+        Column("state", "string"),
+        Column("dob", "timestamp"),
+        Column("is_fraud", "int"),
+    ),
+    created="created",
+)
+DRIVER_DAYS = RawTable(
+    "driver_days", columns=(Column("driver_id", "int"), Column("had_incident", "int")), created="created"
+)
+
+
+def _yesterday(column: str, description: str, unit: str) -> Aggregation:
+    about = f"{description}, mean of yesterday's hours, UTC."
+    return Aggregation(column, "mean", column, DAY, unit=unit, description=about)
+
+
+def _implausible(flag: str, column: str, operator: Literal["<", ">"], bound: float) -> Flag:
+    words = f"{'under' if operator == '<' else 'over'} {bound:g}"
+    return Flag(flag, column, operator, bound, description=f"1 if yesterday's {column} is {words}.")
+
+
 DRIVER_YESTERDAYS_STATS = AggregationTable(
     name="driver_yesterdays_stats",
-    source="driver_hourly_stats",
+    source=HOURS,
     key="driver_id",
     aggregations=(
-        Aggregation("conv_rate", "mean", "conv_rate", DAY),
-        Aggregation("acc_rate", "mean", "acc_rate", DAY),
-        Aggregation("avg_daily_trips", "mean", "avg_daily_trips", DAY),
+        _yesterday("conv_rate", "Share of ride offers that became rides", "share"),
+        _yesterday("acc_rate", "Share of ride requests that the driver accepted", "share"),
+        _yesterday("avg_daily_trips", "Trips a day", "trips"),
     ),
     flags=(
-        Flag("yesterdays_avg_daily_trips_lt_10", "avg_daily_trips", "<", 10),
-        Flag("yesterdays_acc_rate_lt_01", "acc_rate", "<", 0.01),
-        Flag("yesterdays_conv_rate_gt_80", "conv_rate", ">", 0.80),
+        _implausible("yesterdays_avg_daily_trips_lt_10", "avg_daily_trips", "<", 10),
+        _implausible("yesterdays_acc_rate_lt_01", "acc_rate", "<", 0.01),
+        _implausible("yesterdays_conv_rate_gt_80", "conv_rate", ">", 0.80),
     ),
+    description="A driver's yesterday, and whether it was plausible. All missing after a day off.",
 )
-DRIVER_SSN_ENTITIES = LastDistinctTable(
-    name="driver_ssn_entities", source="drivers", key="ssn", value="driver_id",
-    last="last_driver_with_ssn", previous="previous_driver_with_ssn",
-)  # fmt: skip
-DRIVER_DL_ENTITIES = LastDistinctTable(
-    name="driver_dl_entities", source="drivers", key="dl", value="driver_id",
-    last="last_driver_with_dl", previous="previous_driver_with_dl",
-)  # fmt: skip
+
+
+def _seen_drivers(key: str, what: str) -> LastDistinctTable:
+    return LastDistinctTable(
+        name=f"driver_{key}_entities", source=DRIVERS, key=key, value="driver_id",
+        last=f"last_driver_with_{key}", previous=f"previous_driver_with_{key}",
+        unit="driver", description=f"The last two drivers seen with a {what}, dated just after each was first seen.",
+    )  # fmt: skip
+
+
+DRIVER_SSN_ENTITIES = _seen_drivers("ssn", "social security number")
+DRIVER_DL_ENTITIES = _seen_drivers("dl", "driving licence")
 TABLES = (DRIVER_YESTERDAYS_STATS, DRIVER_SSN_ENTITIES, DRIVER_DL_ENTITIES)
 
 
@@ -154,7 +173,7 @@ ONBOARDING = Risk(
     description="May this applicant drive for us?",
     request=Applicant,
     entity_keys=("ssn", "dl"),
-    outcomes=Outcomes("applications", label="is_fraud", matures_after=timedelta(days=14)),
+    outcomes=Outcomes(APPLICATIONS, label="is_fraud", matures_after=timedelta(days=14)),
     appetite=Appetite(approve_below=0.15, decline_from=0.60),
     inputs=(
         Input(
@@ -190,7 +209,7 @@ DAILY = Risk(
     path_field="driver_id",
     known_by="state",
     population=Population("drivers", "driver_id"),
-    outcomes=Outcomes("driver_days", label="had_incident", matures_after=timedelta(days=1)),
+    outcomes=Outcomes(DRIVER_DAYS, label="had_incident", matures_after=timedelta(days=1)),
     appetite=Appetite(approve_below=0.15, decline_from=0.50),
     inputs=(
         Input(

@@ -2,31 +2,21 @@
 
 from datetime import timedelta
 
-from feast import Entity, FeatureService, FeatureView, Field, RequestSource
+from feast import FeatureService, FeatureView, Field, RequestSource
 from feast.on_demand_feature_view import on_demand_feature_view
 from feast.types import Float64, Int64, String, UnixTimestamp
 
 from entities import OWNER, dl, driver, ssn
-from features.aggregation import LastDistinctTable
+from features.aggregation import FOR_EVER
 from features.onboarding import DRIVER_DL_ENTITIES, DRIVER_SSN_ENTITIES, DRIVER_YESTERDAYS_STATS
-from views.sources import feature_table, raw_table
+from views.sources import aggregated, raw_table
 from views.sources import field as described
 
 TAGS = {"domain": "onboarding"}
-#: Long enough to never pass. Feast reads a TTL of 0 as "the last 52 weeks" when it first materializes.
-FOR_EVER = timedelta(days=100 * 365)
 
 
 def field(name: str, dtype: object, description: str, unit: str) -> Field:
     return described(name, dtype, description, unit=unit, **TAGS)
-
-
-def rates(period: str) -> list[Field]:
-    return [
-        field("conv_rate", Float64, f"Share of ride offers that became rides, {period}.", "share"),
-        field("acc_rate", Float64, f"Share of ride requests that the driver accepted, {period}.", "share"),
-        field("avg_daily_trips", Float64, f"Trips a day, {period}.", "trips"),
-    ]
 
 
 driver_profile = FeatureView(
@@ -44,7 +34,8 @@ driver_hourly_stats = FeatureView(
     entities=[driver],
     ttl=timedelta(days=2),
     schema=[
-        *rates("in the hour")[:2],
+        field("conv_rate", Float64, "Share of ride offers that became rides, in the hour.", "share"),
+        field("acc_rate", Float64, "Share of ride requests that the driver accepted, in the hour.", "share"),
         field("avg_daily_trips", Int64, "Trips a day, as of the hour.", "trips"),
     ],
     source=raw_table("driver_hourly_stats", "onboarding", "Statistics of each hour that a driver worked."),
@@ -52,46 +43,9 @@ driver_hourly_stats = FeatureView(
     owner=OWNER,
     tags=TAGS,
 )
-driver_yesterdays_stats = FeatureView(
-    name=DRIVER_YESTERDAYS_STATS.name,
-    entities=[driver],
-    ttl=DRIVER_YESTERDAYS_STATS.ttl,
-    schema=[
-        *rates("mean of yesterday's hours, UTC"),
-        field("yesterdays_avg_daily_trips_lt_10", Int64, "1 if yesterday's trips are under 10.", "0/1"),
-        field("yesterdays_acc_rate_lt_01", Int64, "1 if yesterday's acceptance rate is under 0.01.", "0/1"),
-        field("yesterdays_conv_rate_gt_80", Int64, "1 if yesterday's conversion rate is over 0.80.", "0/1"),
-    ],
-    source=feature_table(DRIVER_YESTERDAYS_STATS.name, "onboarding", "Yesterday's statistics, dated midnight UTC."),
-    description="A driver's yesterday, and whether it was plausible. All missing after a day off.",
-    owner=OWNER,
-    tags=TAGS,
-)
-
-
-def seen_drivers(table: LastDistinctTable, entity: Entity, what: str) -> FeatureView:
-    return FeatureView(
-        name=table.name,
-        entities=[entity],
-        ttl=FOR_EVER,
-        schema=[
-            field(
-                table.last,
-                Int64,
-                f"The driver most recently seen with the {what} for the first time.",
-                "driver",
-            ),
-            field(table.previous, Int64, f"The one seen with the {what} before that, if any.", "driver"),
-        ],
-        source=feature_table(table.name, "onboarding", f"The last two drivers seen with each {what}."),
-        description=f"Which drivers have used a {what}, dated just after each was seen.",
-        owner=OWNER,
-        tags=TAGS,
-    )
-
-
-driver_ssn_entities = seen_drivers(DRIVER_SSN_ENTITIES, ssn, "social security number")
-driver_dl_entities = seen_drivers(DRIVER_DL_ENTITIES, dl, "driving licence")
+driver_yesterdays_stats = aggregated(DRIVER_YESTERDAYS_STATS, driver, "onboarding")
+driver_ssn_entities = aggregated(DRIVER_SSN_ENTITIES, ssn, "onboarding")
+driver_dl_entities = aggregated(DRIVER_DL_ENTITIES, dl, "onboarding")
 
 applicant = RequestSource(
     name="applicant",

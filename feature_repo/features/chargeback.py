@@ -1,0 +1,187 @@
+"""The domain `chargeback`: is this order going to be charged back?"""
+
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
+
+from errors import BadParameter
+from features.aggregation import Aggregation, AggregationTable
+from features.columns import Columns, lift
+from features.declaration import Appetite, Input, Outcomes, Protocol, Reason, Risk, RiskRequest
+from features.folds import LARGEST
+from features.moments import as_utc, utc
+from features.raw import Column, RawTable
+
+DAY = timedelta(days=1)
+#: What became of an order is taken as known only so long after it.
+LABEL_DELAY = 7 * DAY
+NIGHT_ENDS, SATURDAY = 6, 5
+
+ORDERS = RawTable(
+    "orders",
+    time="order_timestamp",
+    id="order_id",
+    columns=(
+        Column("order_id", "string"),
+        Column("user_id", "string"),
+        Column("merchant_id", "string", is_optional=True),
+        Column("amount", "float", is_optional=True, minimum=0),
+        Column("chargeback_timestamp", "timestamp", is_optional=True),
+    ),
+)
+
+
+def _counts(what: str, of: str, *days: int) -> tuple[Aggregation, ...]:
+    return tuple(
+        Aggregation(f"{what}_count_{d}d", "count", None, d * DAY, unit=what, description=f"{of}, {d} days.")
+        for d in days
+    )
+
+
+def _amounts(function: Any, of: str, *days: int) -> tuple[Aggregation, ...]:
+    return tuple(
+        Aggregation(f"orders_amount_{function}_{d}d", function, "amount", d * DAY, unit="USD",
+                    description=f"{of}, {d} days.")
+        for d in days
+    )  # fmt: skip
+
+
+def _rates(*days: int) -> tuple[Aggregation, ...]:
+    return tuple(
+        Aggregation(f"chargeback_rate_{d}d", "rate", "chargeback_timestamp", d * DAY, delay=LABEL_DELAY, unit="share",
+                    description=f"Share of the merchant's orders, {d} days up to a week ago, that were charged back.")
+        for d in days
+    )  # fmt: skip
+
+
+USER_ORDERS = AggregationTable(
+    "user_orders", ORDERS, "user_id",
+    (*_counts("orders", "Orders of the user", 1, 3, 7, 30),
+     *_amounts("mean", "Mean amount of the user's orders", 1, 7, 30),
+     *_amounts("stddev", "Spread of the amounts of the user's orders", 30),
+     *_amounts("max", "Largest amount of the user's orders", 30)),
+    description="How often and for how much a user buys.",
+)  # fmt: skip
+USER_CHARGEBACKS = AggregationTable(
+    "user_chargebacks", ORDERS, "user_id", _counts("chargebacks", "Chargebacks of the user's orders", 3, 7, 30),
+    time="chargeback_timestamp", description="How often a user charged back, by when that was learned.",
+)  # fmt: skip
+MERCHANT_RISK = AggregationTable(
+    "merchant_risk", ORDERS, "merchant_id",
+    (*_counts("orders", "Orders at the merchant", 1, 7, 30), *_rates(1, 7, 30)),
+    description="How much is bought at a merchant, and how much of it was charged back.",
+)  # fmt: skip
+MERCHANT_CHARGEBACKS = AggregationTable(
+    "merchant_chargebacks", ORDERS, "merchant_id",
+    _counts("chargebacks", "Chargebacks of orders at the merchant", 3, 7, 30),
+    time="chargeback_timestamp", description="How often a merchant was charged back, by when that was learned.",
+)  # fmt: skip
+TABLES = (USER_ORDERS, USER_CHARGEBACKS, MERCHANT_RISK, MERCHANT_CHARGEBACKS)
+
+
+def order_in_context(
+    amount: float | None, mean: float | None, stddev: float | None, largest: float | None, at: datetime
+) -> dict[str, float | int | None]:
+    """An order's amount against the user's orders of 30 days, and when it is, UTC. A comparison with what is missing is
+    missing; so is a ratio to 0."""
+    spread = 1 + (stddev or 0)  # one dollar at least, or a second equal order would be infinitely far off
+    return {
+        "order_amount": amount,
+        "amount_to_mean_30d": amount / mean if amount is not None and mean else None,
+        "amount_deviation_30d": (amount - mean) / spread if amount is not None and mean is not None else None,
+        "amount_to_max_30d": amount / largest if amount is not None and largest else None,
+        "is_weekend": int(as_utc(at).weekday() >= SATURDAY),
+        "is_night": int(as_utc(at).hour < NIGHT_ENDS),
+    }
+
+
+def transformed_order(inputs: Columns) -> Columns:
+    history = [f"orders_amount_{of}_30d" for of in ("mean", "stddev", "max")]
+    return lift(order_in_context, inputs, ["amount", *history, "order_timestamp"])
+
+
+def zoned(text: str) -> str:
+    """An ISO moment that says its zone. Raises BadParameter."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        wanted = "Write it with its zone, as 2026-01-31T12:00:00Z"
+        raise BadParameter(f"order_timestamp is {text[:40]!r}. {wanted}.", "order_timestamp")
+    return text
+
+
+class Order(RiskRequest):
+    """An order that somebody places."""
+
+    order_id: str = Field(min_length=1, max_length=100, description="The order's number.", examples=["o1"])
+    user_id: str = Field(min_length=1, max_length=100, description="Who buys.", examples=["u00007"])
+    merchant_id: str | None = Field(None, max_length=100, description="Where, if known.", examples=["m00007"])
+    amount: float | None = Field(
+        None, ge=0, le=LARGEST, allow_inf_nan=False, description="What it costs, USD, if known.", examples=[49.9]
+    )
+    order_timestamp: Annotated[str, AfterValidator(zoned)] | None = Field(
+        None, description="When it is placed, with its zone; default: now.", examples=["2026-01-31T12:00:00Z"]
+    )
+
+    def row(self, as_of: datetime, hash_key: bytes) -> dict[str, Any]:
+        return {
+            "order_id": self.order_id,
+            "user_id": self.user_id,
+            "merchant_id": self.merchant_id or "",
+            "amount": self.amount,
+            "order_timestamp": utc(self.order_timestamp) if self.order_timestamp else as_of,
+        }
+
+
+def _input(name: str, direction: Any, code: str, raises: str, lowers: str) -> Input:
+    dtype: Any = "int" if "_count_" in name or name.startswith("is_") else "float"
+    return Input(name, dtype, direction, Reason(f"{code}_risky", raises), Reason(f"{code}_fine", lowers))
+
+
+def _inputs(names: list[str], code: str, raises: str, lowers: str) -> tuple[Input, ...]:
+    return tuple(_input(name, 0, code, raises, lowers) for name in names)
+
+
+def _of(table: AggregationTable, *functions: str) -> list[str]:
+    """Names of a table's features as the service spells them: with the view where another has the same."""
+    names = [a.name for a in table.aggregations if a.function in functions]
+    return [f"{table.name}__{name}" if name in SHARED else name for name in names]
+
+
+_NAMES = [a.name for table in TABLES for a in table.aggregations]
+SHARED = {name for name in _NAMES if _NAMES.count(name) > 1}
+
+CHARGEBACK = Risk(
+    name="chargeback",
+    title="Chargeback risk of an order",
+    description="Is this order going to be charged back?",
+    request=Order,
+    entity_keys=("order_id", "user_id", "merchant_id"),
+    outcomes=Outcomes(ORDERS, "is_charged_back", LABEL_DELAY, happened="chargeback_timestamp"),
+    protocol=Protocol(who="user_id"),
+    algorithms=("logistic_regression", "gradient_boosting"),
+    appetite=Appetite(approve_below=0.05, decline_from=0.50),
+    inputs=(
+        _input("order_amount", +1, "amount", "The order's amount is one of fraud.", "The order's amount is ordinary."),
+        _input("amount_to_mean_30d", 0, "amount_to_mean", "The user usually spends less.", "The user spends so much."),
+        _input("amount_deviation_30d", 0, "amount_deviation", "The amount is far from the user's others.",
+               "The amount is like the user's others."),
+        _input("amount_to_max_30d", 0, "amount_to_max", "The user seldom spent so much in 30 days.",
+               "The user spent as much before."),
+        _input("is_weekend", 0, "weekend", "The weekday is one of fraud.", "The weekday is a quiet one."),
+        _input("is_night", 0, "night", "The hour is one of fraud.", "The hour is a quiet one."),
+        *_inputs(_of(USER_ORDERS, "count"), "user_orders", "The user buys unusually often.", "The user buys as usual."),
+        *_inputs(_of(USER_ORDERS, "mean", "stddev", "max"), "user_amounts", "What the user spent lately is like fraud.",
+                 "What the user spent lately is ordinary."),
+        *_inputs(_of(USER_CHARGEBACKS, "count"), "user_chargebacks", "The user's orders were charged back lately.",
+                 "The user's orders were not charged back lately."),
+        *_inputs(_of(MERCHANT_RISK, "count"), "merchant_orders", "Sales at the merchant are unusual.",
+                 "Sales at the merchant are usual."),
+        *_inputs(_of(MERCHANT_RISK, "rate") + _of(MERCHANT_CHARGEBACKS, "count"), "merchant_chargebacks",
+                 "Orders at the merchant were charged back lately.", "Few orders at the merchant were charged back."),
+    ),
+)  # fmt: skip
+RISKS = (CHARGEBACK,)

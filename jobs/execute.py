@@ -1,0 +1,48 @@
+"""Runs named pipelines one after the other, and shows how far each is."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from features.declaration import Risk
+from jobs import batch, inputs
+from jobs.named import Pipeline
+
+
+def run(
+    pipelines: list[Pipeline],
+    start: datetime | None,
+    end: datetime,
+    now: datetime,
+    path: Path | None = None,
+    quarantine: Path | None = None,
+    engine: str = "duckdb",
+) -> Iterator[object]:
+    """Yield each pipeline's report as it ends. Raises NoData, BadInput, Busy, FeaturesNotReady, BadParameter."""
+    files = None if path is None else inputs.files_at(path)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    for pipeline in pipelines:
+        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+            bar = progress.add_task(pipeline.name, total=None)
+
+            def tell(step: str, bar=bar, name=pipeline.name, progress=progress) -> None:  # type: ignore[no-untyped-def]
+                progress.update(bar, description=f"{name}: {step}")
+
+            if isinstance(pipeline.of, Risk):
+                from jobs import dataset
+
+                report: object = dataset.run(pipeline.of, start, end, now, files, quarantine, tell)
+            else:
+                report = batch.run(pipeline.of, end, now, start, files, quarantine, tell, _fold(engine))
+        yield report
+
+
+def _fold(engine: str) -> batch.Fold:
+    if engine == "duckdb":
+        return batch.fold
+    from jobs import spark
+
+    return spark.fold

@@ -1,0 +1,71 @@
+"""One model fitted: how it scores as ONNX, how it explains itself, and whether it goes where the business expects."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+
+from features.declaration import Algorithm, Risk
+
+SHAPE = "rows"
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """`weights` of a linear model, `trees` of one of trees. `against`: inputs in which it goes against a declared
+    direction; such a model cannot serve."""
+
+    words: str
+    estimator: ClassifierMixin
+    onnx: bytes
+    base: float
+    weights: np.ndarray | None = None
+    trees: str | None = None
+    against: tuple[str, ...] = field(default=())
+
+    def scores(self, rows: np.ndarray) -> np.ndarray:
+        """Probabilities, shape (n,)."""
+        return self.estimator.predict_proba(rows)[:, 1]
+
+
+def logistic_regression(risk: Risk, rows: np.ndarray, labels: np.ndarray) -> Fitted:
+    """On standardized inputs, so that its shrinkage treats them alike. `rows`: (n, inputs); `labels`: (n,)."""
+    from skl2onnx import to_onnx
+    from skl2onnx.common.data_types import FloatTensorType
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    fitted = make_pipeline(StandardScaler(), LogisticRegression(C=1.0, max_iter=1000)).fit(rows, labels)
+    shape = [(SHAPE, FloatTensorType([None, rows.shape[1]]))]
+    onnx = to_onnx(fitted, initial_types=shape, options={"zipmap": False}).SerializeToString()
+    weights = fitted[-1].coef_[0] / fitted[0].scale_
+    against = tuple(i.name for i, w in zip(risk.inputs, weights, strict=True) if i.direction * w < 0)
+    words = "Logistic regression on standardized inputs"
+    return Fitted(words, fitted, onnx, float(fitted[-1].intercept_[0]), weights=weights, against=against)
+
+
+def gradient_boosting(risk: Risk, rows: np.ndarray, labels: np.ndarray) -> Fitted:
+    """Small trees, held to the declared directions while they grow. Trained on 32-bit inputs, as ONNX takes them."""
+    from lightgbm import LGBMClassifier
+    from onnxmltools import convert_lightgbm
+    from onnxmltools.convert.common.data_types import FloatTensorType
+
+    rounded = rows.astype(np.float32).astype(float)
+    fitted = LGBMClassifier(
+        n_estimators=150, num_leaves=8, learning_rate=0.05, min_child_samples=30, colsample_bytree=0.6,
+        subsample=0.8, subsample_freq=1, monotone_constraints=[i.direction for i in risk.inputs],
+        random_state=0, n_jobs=2, deterministic=True, force_row_wise=True, verbose=-1,
+    ).fit(rounded, labels)  # fmt: skip
+    shape = [(SHAPE, FloatTensorType([None, rows.shape[1]]))]
+    onnx = convert_lightgbm(fitted, initial_types=shape, zipmap=False, target_opset=15).SerializeToString()
+    base = float(np.asarray(fitted.booster_.predict(rounded[:1], pred_contrib=True))[0, -1])
+    words = "150 gradient-boosted trees of at most 8 leaves, held to the declared directions"
+    return Fitted(words, fitted, onnx, base, trees=fitted.booster_.model_to_string())
+
+
+FIT: dict[Algorithm, Callable[[Risk, np.ndarray, np.ndarray], Fitted]] = {
+    "logistic_regression": logistic_regression,
+    "gradient_boosting": gradient_boosting,
+}

@@ -1,0 +1,219 @@
+"""What a job reads: where raw events lie, and whether every row of them can be what its table declares.
+
+Nothing is guessed and nothing is dropped silently. A bad row stops the job, or is written to the quarantine with its
+reason; the same event twice counts once; an event without the moment that dates it is none of this table's.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+
+import settings
+from errors import BadInput, NoData
+from features.folds import LARGEST
+from features.raw import Column, RawTable
+
+READERS = {".parquet": "read_parquet", ".csv": "read_csv"}
+_ZONE = r"(?i)[0-9](z|utc|[+-][0-9]{2}(:?[0-9]{2})?)$"
+
+
+@dataclass(frozen=True)
+class Events:
+    """`rows` came in; of these `quarantined` were bad, `repeated` came before; `absent` names optional columns that
+    the input lacks."""
+
+    rows: int
+    quarantined: int
+    repeated: int
+    absent: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Fault:
+    column: str
+    what: str
+    sql: str
+
+
+def raw_files(table: str) -> list[Path]:
+    """The files of a raw table: `raw/<table>.parquet`, `.csv`, or those of the folder `raw/<table>/`. Raises NoData on
+    none of them, BadInput on two."""
+    places = [place for suffix in READERS if (place := settings.raw_table(table).with_suffix(suffix)).is_file()]
+    places += [settings.raw_table(table)] if settings.raw_table(table).is_dir() else []
+    if len(places) > 1:
+        raise BadInput(f"{' and '.join(map(str, places))} are both raw events of {table}. Keep one of them.")
+    if not places:
+        raise NoData(f"No raw events at {settings.raw_table(table)}. Run: python generate_data.py")
+    return files_at(places[0])
+
+
+def files_at(path: Path) -> list[Path]:
+    """A file, or the files of a folder, all of one kind. Raises NoData, BadInput."""
+    files = sorted(f for f in path.iterdir() if f.suffix in READERS) if path.is_dir() else [path]
+    if not files or not path.exists():
+        raise NoData(f"No raw events at {path}. Give a Parquet or CSV file, or a folder of them.")
+    if len({f.suffix for f in files}) > 1 or files[0].suffix not in READERS:
+        raise BadInput(f"{path} is not Parquet or CSV alone. Give files that end in .parquet, or in .csv.")
+    return files
+
+
+def relation(files: list[Path]) -> str:
+    """The rows of the files, as SQL reads them, each with its `filename`. CSV cells are text."""
+    names = ", ".join("'" + str(f).replace("'", "''") + "'" for f in files)
+    text = ", all_varchar = true, header = true, delim = ',', null_padding = false" if files[0].suffix == ".csv" else ""
+    return f"{READERS[files[0].suffix]}([{names}], filename = true, union_by_name = true{text})"
+
+
+def moment(at: datetime) -> str:
+    return f"TIMESTAMPTZ '{at.astimezone(UTC).isoformat()}'"
+
+
+@contextmanager
+def readable(files: list[Path]) -> Iterator[None]:
+    try:
+        yield
+    except (duckdb.InvalidInputException, duckdb.IOException) as error:
+        raise BadInput(f"{files[0]} cannot be read: {str(error).splitlines()[0]} Mend it.") from error
+
+
+class Reader:
+    """`needed` columns must be filled in every row, `used` ones may be empty but not wrong."""
+
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        source: RawTable,
+        files: list[Path],
+        needed: list[str],
+        used: set[str],
+    ) -> None:
+        self.connection, self.source, self.files, self.input = connection, source, files, relation(files)
+        self.types = {name: dtype for name, dtype, *_ in connection.execute(f"DESCRIBE FROM {self.input}").fetchall()}
+        self.needed = {*needed, *(name for name in (source.id, source.created) if name)}
+        self.columns = self._columns(self.needed | used)
+        self.absent = tuple(c.name for c in self.columns if c.name not in self.types)
+        #: The rows that may be used, each event once, as SQL reads them.
+        self.good = self.input
+
+    def check(self, quarantine: Path | None) -> Events:
+        faults = list(self._faults())
+        unique = f"count(DISTINCT {name_of(self.source.id)})" if self.source.id else "count(*)"
+        counts = ", ".join(f"count(*) FILTER (WHERE {fault.sql})" for fault in faults)
+        rows, different, *found = self.connection.execute(
+            f"SELECT count(*), {unique}, {counts} FROM {self.input}"
+        ).fetchone() or (0, 0)
+        if not rows:
+            raise NoData(f"{self.files[0]} holds no rows. Nothing was changed; bring events.")
+        seen = [(fault, count) for fault, count in zip(faults, found, strict=True) if count]
+        bad = " OR ".join(f"coalesce({fault.sql}, false)" for fault, _ in seen)
+        if seen and quarantine is None:
+            said = "; ".join(self._say(fault, count) for fault, count in seen)
+            raise BadInput(f"{said}. Mend the input, or give --quarantine PATH: bad rows go there, the job goes on.")
+        quarantined, good = 0, self.input
+        if seen and quarantine:
+            quarantined, good = self._quarantine(seen, bad, quarantine), f"{self.input} WHERE NOT ({bad})"
+            (different,) = self.connection.execute(f"SELECT {unique} FROM {good}").fetchone() or (0,)
+        repeated = rows - quarantined - different
+        self.good = f"(SELECT * FROM {good}{' ' + self._newest() if repeated else ''})"
+        return Events(rows, quarantined, repeated, self.absent)
+
+    def values(self) -> dict[str, str]:
+        return {c.name: self._value(c) for c in self.columns}
+
+    def _columns(self, used: set[str]) -> list[Column]:
+        """Raises BadInput on a column that must be there and is not."""
+        columns = [self.source.column(name) for name in sorted(used)]
+        declared = [*columns, *self.source.columns]
+        missing = sorted({c.name for c in declared if not c.is_optional and c.name not in self.types})
+        if missing:
+            raise BadInput(
+                f"{self.files[0]} has no column {', '.join(missing)}; it has {', '.join(self._own())}. "
+                f"{self.source.name} needs {', '.join(c.name for c in declared if not c.is_optional)}."
+            )
+        return columns
+
+    def _own(self) -> list[str]:
+        return [name for name in self.types if name != "filename"]
+
+    def _value(self, column: Column) -> str:
+        """A cell as its declared type; null where it is empty, or cannot be that type."""
+        if column.name not in self.types:
+            return "NULL::" + {"string": "VARCHAR", "int": "BIGINT", "float": "DOUBLE"}.get(column.dtype, "TIMESTAMPTZ")
+        name, text = name_of(column.name), self.types[column.name] == "VARCHAR"
+        cell = f"nullif(trim({name}), '')" if text else name
+        if column.dtype == "timestamp":
+            cell = f"CASE WHEN regexp_matches({cell}, '{_ZONE}') THEN {cell} END" if text else cell
+            return f"TRY_CAST({cell} AS TIMESTAMPTZ)"
+        if column.dtype == "float":
+            number = f"TRY_CAST({cell} AS DOUBLE)"
+            return f"CASE WHEN NOT isnan({number}) THEN {number} END"
+        return f"TRY_CAST({cell} AS {'VARCHAR' if column.dtype == 'string' else 'BIGINT'})"
+
+    def _faults(self) -> Iterator[_Fault]:
+        """Everything that can be wrong with a row."""
+        for column in self.columns:
+            if column.name in self.types:
+                yield from self._faults_of(column)
+
+    def _faults_of(self, column: Column) -> Iterator[_Fault]:
+        name, value, dtype = name_of(column.name), self._value(column), self.types[column.name]
+        filled = f"nullif(trim({name}), '') IS NOT NULL" if dtype == "VARCHAR" else f"{name} IS NOT NULL"
+        if column.name in self.needed:
+            yield _Fault(column.name, "empty", f"NOT ({filled})")
+        if column.dtype == "timestamp":
+            zoned = f"NOT ({filled}) OR regexp_matches(trim({name}), '{_ZONE}')" if dtype == "VARCHAR" else "true"
+            if dtype != "VARCHAR" and "TIME ZONE" not in dtype and "TZ" not in dtype:
+                zoned = f"NOT ({filled})"
+            yield _Fault(column.name, "without a time zone", f"NOT ({zoned})")
+            yield _Fault(column.name, "no timestamp", f"{filled} AND ({zoned}) AND {value} IS NULL")
+            if column.name in self.needed:
+                yield _Fault(column.name, "before 1970", f"{value} < TIMESTAMPTZ '1970-01-01 00:00:00+00'")
+        elif column.dtype in ("int", "float"):
+            nan = f" AND NOT coalesce(isnan(TRY_CAST({name} AS DOUBLE)), false)" if column.dtype == "float" else ""
+            yield _Fault(column.name, f"no {column.dtype}", f"{filled} AND {value} IS NULL{nan}")
+            yield _Fault(column.name, f"beyond ±{LARGEST:.0e}", f"abs({value}::DOUBLE) > {LARGEST}")
+        if column.minimum is not None:
+            yield _Fault(column.name, f"under {column.minimum:g}", f"{value} < {column.minimum}")
+
+    def _say(self, fault: _Fault, count: int) -> str:
+        # One thread, in the order of the file: else the first to be found is not the first.
+        self.connection.execute("SET threads = 1; SET preserve_insertion_order = true")
+        row = (
+            f"SELECT filename, row_number() OVER () AS n, {name_of(fault.column)}::VARCHAR AS cell, {fault.sql} AS bad"
+        )
+        numbered = f"SELECT *, min(n) OVER (PARTITION BY filename) AS first FROM ({row} FROM {self.input})"
+        file, number, cell = self.connection.execute(
+            f"SELECT filename, n - first + 1, left(cell, 40) FROM ({numbered}) WHERE bad ORDER BY n LIMIT 1"
+        ).fetchone() or ("", 0, "")
+        shown = "" if cell is None else f" ({cell})"
+        return (
+            f"{fault.column}: {count:,} {'row is' if count == 1 else 'rows are'} {fault.what}, "
+            f"the first is row {number:,} of {Path(file).name}{shown}"
+        )
+
+    def _quarantine(self, seen: list[tuple[_Fault, int]], bad: str, to: Path) -> int:
+        """Write the bad rows with the `reason`; how many."""
+        reasons = ", ".join(f"CASE WHEN {f.sql} THEN '{f.column} is {f.what}' END" for f, _ in seen)
+        own = ", ".join(map(name_of, self._own()))
+        to.parent.mkdir(parents=True, exist_ok=True)
+        written, form = to.with_name(f".{to.name}.tmp"), "CSV, HEADER" if to.suffix == ".csv" else "PARQUET"
+        (count,) = self.connection.execute(
+            f"COPY (SELECT {own}, concat_ws('; ', {reasons}) AS reason FROM {self.input} WHERE {bad}) "
+            f"TO '{str(written).replace(chr(39), chr(39) * 2)}' (FORMAT {form})"
+        ).fetchone() or (0,)
+        written.replace(to)
+        return int(count)
+
+    def _newest(self) -> str:
+        names = (self.source.created, *(c.name for c in self.source.columns), self.source.time)
+        own = [self.source.column(name) for name in names if name and name in self.types]
+        order = ", ".join(f"{self._value(column)} DESC NULLS LAST" for column in own)
+        return f"QUALIFY row_number() OVER (PARTITION BY {name_of(self.source.id)} ORDER BY {order}) = 1"
+
+
+def name_of(column: str | None) -> str:
+    return '"' + (column or "").replace('"', '""') + '"'

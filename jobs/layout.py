@@ -1,0 +1,80 @@
+"""Where a table's windows lie: how long a tile may be, and which part of the grid each window is."""
+
+import math
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from features.aggregation import TICK, Aggregation, AggregationTable
+
+
+def microseconds(length: timedelta) -> int:
+    return length // timedelta(microseconds=1)
+
+
+@dataclass
+class Layout:
+    """How a table's windows lie on the grid. `size`: length of a tile, µs. `ticks`: whether the moments are ticks."""
+
+    table: AggregationTable
+    ticks: bool
+    is_dense: bool = False
+    size: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        """At ticks: the largest tile that no edge cuts. At given moments every microsecond may be an edge."""
+        edges = [microseconds(TICK)]
+        for a in self.table.aggregations:
+            fixed = self.fixed_reach(a)
+            edges += [microseconds(a.delay)]
+            if a.window is not None:
+                edges += [microseconds(a.reach), microseconds(a.old_edge_hop)] if fixed is None else [fixed]
+        self.size = math.gcd(*edges) if self.ticks else 1
+
+    @property
+    def can_be_dense(self) -> bool:
+        return self.ticks and self.size == microseconds(TICK)
+
+    @property
+    def longest(self) -> int:
+        """No event further back than this counts, except in windows without an end."""
+        return max((self.upper_reach(a) for a in self.table.aggregations if a.window is not None), default=0)
+
+    def fixed_reach(self, a: Aggregation) -> int | None:
+        """How far back the old edge is if that is the same at every moment asked about, µs; else None."""
+        hop, reach = microseconds(a.old_edge_hop), microseconds(a.reach)
+        if hop == 0:
+            return reach
+        return -(-reach // hop) * hop if self.ticks and microseconds(TICK) % hop == 0 else None
+
+    def upper_reach(self, a: Aggregation) -> int:
+        return microseconds(a.reach) + microseconds(a.old_edge_hop)
+
+    @property
+    def repeats_after(self) -> int | None:
+        """How long a row may stand before it is written again, in whole ticks, µs; None: for ever."""
+        if any(a.window is None for a in self.table.aggregations):
+            return None
+        return -(-microseconds(self.table.longest_reach) // microseconds(TICK)) * microseconds(TICK)
+
+    def first_event(self, since: int) -> int | None:
+        """No event before this one matters to a row dated after `since`; None: each may."""
+        return None if self.repeats_after is None else since - self.repeats_after - self.longest - self.size
+
+    def frame(self, a: Aggregation) -> str:
+        unit = self.size if self.is_dense else 1
+        newest = f"{microseconds(a.delay) // unit + 1} PRECEDING"
+        fixed, reach, hop = self.fixed_reach(a), microseconds(a.reach), microseconds(a.old_edge_hop)
+        if a.window is None:
+            oldest = "UNBOUNDED PRECEDING"
+        elif fixed is not None:
+            oldest = f"{fixed // unit} PRECEDING"
+        else:
+            oldest = f"({reach} + (t - {reach}) % {hop}) PRECEDING"
+        return f"{'ROWS' if self.is_dense else 'RANGE'} BETWEEN {oldest} AND {newest}"
+
+    def leaves(self, a: Aggregation) -> str:
+        """SQL: an event at t counts at no moment after this one."""
+        fixed, hop, reach = self.fixed_reach(a), microseconds(a.old_edge_hop), microseconds(a.reach)
+        if fixed is not None:
+            return f"t // {self.size} * {self.size} + {fixed}"
+        return f"t // {hop} * {hop} + {hop + reach - 1}"

@@ -1,0 +1,230 @@
+"""The domain `chargeback`: what an order's features mean, that none comes from the future, and what is decided."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pytest
+from pydantic import ValidationError
+
+import settings
+from app import create_app
+from errors import BadParameter
+from features.catalogue import risks
+from features.chargeback import CHARGEBACK, LABEL_DELAY, TABLES, Order, order_in_context
+from jobs import dataset, inputs
+from jobs.cases import card_precision, split
+from model import shelf
+from model.scorer import Scorer
+
+NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)  # a Saturday
+DAY = timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("amount", "mean", "stddev", "largest", "ratio", "deviation", "to_max"),
+    [(100.0, 50.0, 9.0, 80.0, 2.0, 5.0, 1.25), (100.0, 50.0, None, 50.0, 2.0, 50.0, 2.0),
+     (None, 50.0, 9.0, 80.0, None, None, None), (100.0, None, None, None, None, None, None),
+     (0.0, 0.0, 0.0, 0.0, None, 0.0, None)],
+)  # fmt: skip
+def test_an_amount_is_compared_with_what_the_user_spends(amount, mean, stddev, largest, ratio, deviation, to_max):
+    assert order_in_context(amount, mean, stddev, largest, NOON) == {
+        "order_amount": amount, "amount_to_mean_30d": ratio, "amount_deviation_30d": deviation,
+        "amount_to_max_30d": to_max, "is_weekend": 1, "is_night": 0,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("at", "weekend", "night"),
+    [("2026-01-30T23:59:59Z", 0, 0), ("2026-01-31T00:00:00Z", 1, 1), ("2026-02-02T05:59:59Z", 0, 1),
+     ("2026-02-02T06:00:00Z", 0, 0), ("2026-02-02T06:00:00+09:00", 1, 0)],
+)  # fmt: skip
+def test_the_weekend_and_the_night_are_those_of_utc(at, weekend, night):
+    context = order_in_context(1.0, 1.0, 1.0, 1.0, datetime.fromisoformat(at))
+    assert (context["is_weekend"], context["is_night"]) == (weekend, night)
+
+
+def test_an_order_may_lack_its_merchant_and_its_amount_but_not_its_user():
+    row = Order(order_id="o1", user_id="u1").row(NOON, b"")
+    assert row == {"order_id": "o1", "user_id": "u1", "merchant_id": "", "amount": None, "order_timestamp": NOON}
+    with pytest.raises(ValidationError):
+        Order.model_validate({"order_id": "o1"})
+    with pytest.raises(BadParameter, match="Write it with its zone"):
+        Order(order_id="o1", user_id="u1", order_timestamp="2026-01-31T12:00:00")
+
+
+def made_cases(days, users=40):
+    rows = [
+        (f"u{u}", NOON.replace(hour=0) + d * DAY + timedelta(hours=1), int(u == 0))
+        for d in range(days)
+        for u in range(users)
+    ]
+    return pd.DataFrame(rows, columns=["user_id", "event_timestamp", "is_charged_back"])
+
+
+def test_the_split_in_time_leaves_out_the_delay_and_who_was_known_to_be_bad():
+    cases, start = made_cases(30), NOON.replace(hour=0)
+    parts = split(cases, CHARGEBACK, NOON + 60 * DAY, CHARGEBACK.protocol, start)
+    day = (cases["event_timestamp"] - pd.Timestamp(start)).dt.days
+    assert set(day[parts.train]) == set(range(7))
+    assert set(day[parts.test]) == set(range(14, 21))
+    assert "u0" in set(cases["user_id"][parts.train])
+    assert "u0" not in set(cases["user_id"][parts.test])
+
+
+def test_who_turns_bad_in_the_delay_is_left_out_only_once_that_is_known():
+    cases, start = made_cases(30), NOON.replace(hour=0)
+    day = (cases["event_timestamp"] - pd.Timestamp(start)).dt.days
+    cases["is_charged_back"] = ((cases["user_id"] == "u1") & (day == 9)).astype(int)
+    parts = split(cases, CHARGEBACK, NOON + 60 * DAY, CHARGEBACK.protocol, start)
+    assert sorted(day[parts.test & (cases["user_id"] == "u1").to_numpy()]) == [14, 15, 16]
+
+
+def test_card_precision_counts_people_once_and_by_their_worst_order():
+    who = pd.Series(["a", "a", "b", "c", "a", "b"])
+    times = pd.Series([NOON] * 4 + [NOON + DAY] * 2)
+    precision = card_precision(who, times, np.array([1, 0, 0, 0, 1, 1]), np.array([0.9, 0.1, 0.8, 0.2, 0.9, 0.3]), 2)
+    assert precision == (1 / 2 + 1 / 2) / 2  # a, then b: a was found the day before
+
+
+def features_by_hand(orders: pd.DataFrame, order: pd.Series) -> dict:
+    """From the raw orders, as known at the midnight before the order."""
+    t = order["event_timestamp"].normalize()
+    mine, there = orders[orders["user_id"] == order["user_id"]], orders[orders["merchant_id"] == order["merchant_id"]]
+
+    def within(
+        frame: pd.DataFrame, days: int, column: str = "order_timestamp", delay: timedelta = 0 * DAY
+    ) -> pd.DataFrame:
+        return frame[(frame[column] >= t - delay - days * DAY) & (frame[column] < t - delay)]
+
+    expected = {f"user_orders__orders_count_{d}d": len(within(mine, d)) for d in (1, 7, 30)}
+    expected |= {"orders_count_3d": len(within(mine, 3))}
+    expected |= {f"orders_amount_mean_{d}d": within(mine, d)["amount"].mean() for d in (1, 7, 30)}
+    expected |= {"orders_amount_stddev_30d": within(mine, 30)["amount"].std()}
+    expected |= {"orders_amount_max_30d": within(mine, 30)["amount"].max()}
+    expected |= {f"merchant_risk__orders_count_{d}d": len(within(there, d)) for d in (1, 7, 30)}
+    for d in (3, 7, 30):
+        for table, frame in (("user", mine), ("merchant", there)):
+            expected[f"{table}_chargebacks__chargebacks_count_{d}d"] = len(within(frame, d, "chargeback_timestamp"))
+    for d in (1, 7, 30):
+        expected[f"chargeback_rate_{d}d"] = (within(there, d, delay=LABEL_DELAY)["chargeback_timestamp"] < t).mean()
+    return expected
+
+
+def leaks(joined: pd.DataFrame, orders: pd.DataFrame) -> list[str]:
+    """The features of some orders that are not what the raw orders before them give."""
+    wrong = []
+    for _, order in joined.sample(40, random_state=3).iterrows():
+        for name, value in features_by_hand(orders, order).items():
+            here = order[name]
+            if not (pd.isna(here) and pd.isna(value)) and here != pytest.approx(value, rel=1e-9):
+                wrong.append(f"{order['order_id']} {name}: {here} is not {value}")
+    return wrong
+
+
+@pytest.fixture
+def made(in_world: Path) -> pd.DataFrame:
+    now = datetime.now(UTC)
+    report = dataset.run(CHARGEBACK, now - 6 * DAY, now, now)
+    joined = duckdb.sql(f"FROM read_parquet('{settings.dataset('chargeback')}/**/*.parquet')").df()
+    assert len(joined) == report.cases == report.out.rows > 1000
+    joined["event_timestamp"] = joined["event_timestamp"].dt.tz_convert("UTC")
+    return joined
+
+
+@pytest.fixture
+def orders(in_world: Path) -> pd.DataFrame:
+    return pd.read_parquet(inputs.raw_files("orders")[0])
+
+
+def test_every_order_is_in_the_dataset_with_what_was_known_just_before_it(made: pd.DataFrame, orders: pd.DataFrame):
+    first = made["event_timestamp"].min().normalize()
+    assert set(made["order_id"]) == set(orders.loc[orders["order_timestamp"] >= first, "order_id"])
+    assert {i.name for i in CHARGEBACK.inputs} <= set(made)
+    charged_back = set(orders.loc[orders["chargeback_timestamp"].notna(), "order_id"])
+    assert set(made.loc[made["is_charged_back"] == 1, "order_id"]) <= charged_back
+    assert leaks(made, orders) == []
+
+
+@pytest.mark.parametrize("feature", ["user_orders__orders_count_1d", "merchant_chargebacks__chargebacks_count_30d"])
+def test_a_feature_from_the_future_is_caught(made: pd.DataFrame, orders: pd.DataFrame, feature: str):
+    """Planted: the value as of two weeks later."""
+    key, table = ("user_id", "user_orders") if "user" in feature else ("merchant_id", "merchant_chargebacks")
+    future = made[[key, "event_timestamp", feature]].sort_values("event_timestamp").groupby(key)[feature].last()
+    assert leaks(made.assign(**{feature: made[key].map(future)}), orders) != []
+    assert table in {t.name for t in TABLES}
+
+
+@pytest.fixture
+def client(in_world: Path):
+    return create_app().test_client()
+
+
+def an_order(orders: pd.DataFrame, **changes) -> dict:
+    last = orders.iloc[-1]
+    return {
+        "order_id": "new",
+        "user_id": last["user_id"],
+        "merchant_id": last["merchant_id"],
+        "amount": 20.0,
+        **changes,
+    }
+
+
+def test_an_order_is_decided_with_reasons_that_sum_to_its_score(client, orders: pd.DataFrame, in_world: Path):
+    large = client.post("/api/v1/decisions/chargeback", json=an_order(orders, amount=400.0)).json
+    small = client.post("/api/v1/decisions/chargeback", json=an_order(orders)).json
+    assert small["score"] < large["score"]
+    assert large["reasons"]
+    scorer = Scorer(*shelf.take(shelf.current(in_world / "models", "chargeback")))
+    row = np.array(
+        [[i.missing if large["features"][i.name] is None else large["features"][i.name] for i in scorer.card.inputs]]
+    )
+    log_odds = scorer.card.base + scorer.contributions(row).sum()
+    assert log_odds == pytest.approx(np.log(large["score"] / (1 - large["score"])), abs=1e-3)
+
+
+def test_a_list_is_decided_in_order_and_logged_whole(client, orders: pd.DataFrame):
+    asked = [an_order(orders, order_id=f"n{i}", amount=float(i)) for i in range(1000)]
+    answer = client.post("/api/v1/decisions/chargeback", json=asked).json
+    assert [decision["features"]["order_amount"] for decision in answer] == [float(i) for i in range(1000)]
+    log = max(settings.decisions().iterdir())
+    assert {"n0", "n999"} <= {json.loads(line)["entity"].get("order_id") for line in log.read_text().splitlines()}
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [([], "holds 0 requests"), ([{}] * 1001, "holds 1001 requests"), ([{"order_id": "a"}], "0.user_id is missing"),
+     ({"order_id": "a", "user_id": "u", "amount": -1}, "amount cannot be"), ([3], "Send one object")],
+)  # fmt: skip
+def test_a_wrong_list_is_refused_with_the_place_and_nothing_is_decided(client, body, message):
+    answer = client.post("/api/v1/decisions/chargeback", json=body)
+    assert answer.status_code == 400
+    assert message in answer.json["error"]["message"]
+    assert client.post("/api/v1/decisions/nothing", json={}).json["error"]["message"].startswith("There is no risk")
+
+
+def test_somebody_never_seen_is_decided_on_what_the_definitions_say(client):
+    asked = {"order_id": "x", "user_id": "nobody", "amount": 10.0}
+    features = client.post("/api/v1/decisions/chargeback", json=asked).json["features"]
+    assert features["user_orders__orders_count_30d"] == features["merchant_risk__orders_count_7d"] == 0
+    assert (
+        features["orders_amount_mean_30d"] is features["amount_to_mean_30d"] is features["chargeback_rate_7d"] is None
+    )
+
+
+def test_both_models_stand_on_the_shelf_with_their_figures_and_the_more_precise_serves(in_world: Path):
+    current = in_world / "models" / "chargeback" / "current"
+    card = json.loads((current / "card.json").read_text())
+    assert set(card["metrics"]) == set(risks()["chargeback"].algorithms)
+    able = {name: m["average_precision"] for name, m in card["metrics"].items() if name not in card["refused"]}
+    assert card["champion"] == max(able, key=able.__getitem__)
+    for figures in card["metrics"].values():
+        assert {"roc_auc", "average_precision", "card_precision_100"} <= {
+            n for n, v in figures.items() if v is not None
+        }
+    assert len(list(current.glob("*.onnx"))) == 2
+    assert "<svg" in (current / "report.html").read_text()
