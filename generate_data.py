@@ -7,7 +7,6 @@ What happens in each made-up world, and what a model can find there, is told in 
 
 import argparse
 from collections.abc import Callable, Iterable
-from dataclasses import fields
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -20,9 +19,7 @@ import pyarrow.parquet as pq
 import settings
 from features import DOMAINS
 from features.moments import utc
-from simulators import Size
-
-FEWEST = {"drivers": 100, "users": 10, "merchants": 10, "order_days": 1}
+from simulators import Size, add_sizes, size_of
 
 
 def write(path: Path, frame: pd.DataFrame) -> Path:
@@ -59,25 +56,6 @@ def _simulator(domain: str) -> ModuleType:
         if error.name != module:
             raise
     raise SystemExit(f"The domain {domain!r} has no simulator. Write simulators/{domain}.py with a function `events`.")
-
-
-def add_sizes(parser: argparse.ArgumentParser, default: Size) -> None:
-    for field in fields(Size):
-        flag, least = f"--{field.name.replace('_', '-')}", FEWEST[field.name]
-        parser.add_argument(flag, type=_at_least(least), default=getattr(default, field.name))
-
-
-def size_of(arguments: argparse.Namespace) -> Size:
-    return Size(**{field.name: getattr(arguments, field.name) for field in fields(Size)})
-
-
-def _at_least(least: int) -> Callable[[str], int]:
-    def count(text: str) -> int:
-        if not text.isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"{text} leaves a model nothing to learn. Give at least {least}.")
-        return int(text)
-
-    return count
 
 
 def main() -> None:

@@ -5,14 +5,20 @@ import json
 import re
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from errors import BadParameter, Busy, RiskError
 from features.moments import utc
+from simulators import Size, add_sizes, size_of
+
+if TYPE_CHECKING:
+    from features.declaration import Protocol, Risk
 
 #: Small enough that a first look takes a minute or two; `python generate_data.py` makes the full size.
-DEMO_SIZE = {"drivers": 10_000, "users": 1_000, "merchants": 2_000, "order_days": 90}
+DEMO_SIZE = Size(drivers=10_000, users=1_000, merchants=2_000, order_days=90)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -23,6 +29,12 @@ def duration(text: str) -> timedelta:
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
+def days(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 10_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of days. Write 7.")
+    return int(text)
+
+
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="python -m jobs", description="Work on a schedule or for ever.")
     jobs = top.add_subparsers(dest="job", required=True)
@@ -30,8 +42,7 @@ def parser() -> argparse.ArgumentParser:
     whole = jobs.add_parser("pipeline", help="everything from raw events to batch scores; redoes only what is stale")
     whole.add_argument("--seed", type=int, default=7)
     whole.add_argument("--now", type=utc, help="ISO moment; default: the clock")
-    for name, default in DEMO_SIZE.items():
-        whole.add_argument(f"--{name.replace('_', '-')}", type=int, default=default)
+    add_sizes(whole, DEMO_SIZE)
 
     jobs.add_parser("list-pipelines", help="the feature tables and datasets that `execute` makes")
     describe = jobs.add_parser("describe", help="a pipeline: entity, sources, features, sink")
@@ -50,6 +61,11 @@ def parser() -> argparse.ArgumentParser:
     train = jobs.add_parser("train", help="point-in-time rows → a model with its card and report")
     train.add_argument("risk")
     train.add_argument("--now", type=utc, help="outcomes known by then; default: the clock")
+    train.add_argument(
+        "--train-start", type=utc, help="first day to learn from; default: as late as outcomes are known"
+    )
+    for part in ("train", "delay", "test"):
+        train.add_argument(f"--{part}-days", type=days, help="default: what the risk declares, 7 if it does not")
 
     score = jobs.add_parser("score", help="decide about everybody, and show it on their pages")
     score.add_argument("risk")
@@ -80,10 +96,8 @@ def main() -> None:
 
 def run_pipeline(asked: argparse.Namespace) -> None:
     from jobs import pipeline
-    from simulators import Size
 
-    size = Size(**{name: getattr(asked, name) for name in DEMO_SIZE})
-    pipeline.run(asked.seed, size, asked.now or datetime.now(UTC))
+    pipeline.run(asked.seed, size_of(asked), asked.now or datetime.now(UTC))
 
 
 def run_list(asked: argparse.Namespace) -> None:
@@ -126,10 +140,24 @@ def run_train(asked: argparse.Namespace) -> None:
     from jobs.train import train
     from serving.retrieval import FeastSource
 
-    card = train(FeastSource(settings.FEATURE_REPO), risk, asked.now or datetime.now(UTC))
+    source, now = FeastSource(settings.FEATURE_REPO), asked.now or datetime.now(UTC)
+    card = train(source, risk, now, protocol=_protocol(asked, risk), start=asked.train_start)
     directory = settings.models() / card.name / card.version
-    print(f"{card.name} {card.version}: AUC {card.quality.roc_auc:.3f} on {card.test.rows:,} later rows")
+    for name, of in card.metrics.items():
+        told = "  ".join(f"{figure} {value:.3f}" for figure, value in of.model_dump().items() if value is not None)
+        print(f"{'serves' if name == card.champion else '':<7}{name:<20} {told}")
+    print(f"{card.name} {card.version}: trained on {card.train.rows:,} rows, tested on {card.test.rows:,} later ones")
     print(f"Report: {directory / 'report.html'}")
+
+
+def _protocol(asked: argparse.Namespace, risk: "Risk") -> "Protocol | None":
+    """The risk's own, changed as asked; None where it has none and nothing is asked."""
+    from features.declaration import Protocol
+
+    said = {name: value for name in ("train_days", "delay_days", "test_days") if (value := getattr(asked, name))}
+    if risk.protocol is None and not said and asked.train_start is None:
+        return None
+    return replace(risk.protocol or Protocol(who=risk.entity_keys[0]), **said)
 
 
 def run_score(asked: argparse.Namespace) -> None:

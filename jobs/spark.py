@@ -38,6 +38,8 @@ def session() -> Any:
 
 def fold(connected: duckdb.DuckDBPyConnection, layout: Layout, since: int | None, until: int) -> str:
     """The rows of the view `event`, folded, as a relation that DuckDB can read."""
+    if recent := [a.name for a in layout.table.aggregations if a.function.startswith("last_n")]:
+        raise BadParameter(f"Spark folds no last-N, such as {recent[0]}. Use --engine duckdb.")
     spark = session()
     directory = connected.execute("SELECT current_setting('temp_directory')").fetchone() or (tempfile.gettempdir(),)
     scratch = Path(tempfile.mkdtemp(dir=directory[0]))

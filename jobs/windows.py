@@ -76,7 +76,7 @@ def _value(a: Aggregation, role: dict[str, str]) -> str:
         "rate": f"CASE WHEN {n} > 0 THEN coalesce({role.get('came')}, 0)::DOUBLE / {n}::DOUBLE END",
         "sum": f"coalesce({s}, 0)::DOUBLE / {UNITS}::DOUBLE",
         "mean": f"CASE WHEN {n} > 0 THEN {s}::DOUBLE / ({n} * {UNITS})::DOUBLE END",
-        "stddev": f"CASE WHEN {n} > 1 THEN sqrt(({n} * {q} - {s} * {s})::DOUBLE / ({n} * ({n} - 1))::DOUBLE) "
+        "stddev": f"CASE WHEN {n} > 1 THEN sqrt(({n} * {q} - {s}::HUGEINT * {s})::DOUBLE / ({n} * ({n} - 1))::DOUBLE) "
         f"/ {ROOT_UNITS}::DOUBLE END",
         "min": x,
         "max": x,
@@ -121,7 +121,7 @@ def tiles(layout: Layout) -> str:
     outcomes = [a for a in layout.table.aggregations if a.function == "rate"]
     if not outcomes:
         return tile
-    steps = " UNION ALL BY NAME ".join(step for a in outcomes for step in _outcome_steps(layout, a))
+    steps = " UNION ALL ".join(step for a in outcomes for step in _outcome_steps(layout, a, outcomes))
     sums = ", ".join(f"sum(came_{a.name}) AS came_{a.name}" for a in outcomes)
     floored = f"t // {layout.size} * {layout.size}"
     return (
@@ -130,16 +130,14 @@ def tiles(layout: Layout) -> str:
     )
 
 
-def _outcome_steps(layout: Layout, a: Aggregation) -> Iterator[str]:
+def _outcome_steps(layout: Layout, a: Aggregation, outcomes: list[Aggregation]) -> Iterator[str]:
     """+1 from the moment that an outcome counts and is known, −1 from when its event leaves the window."""
     where = [f"c_{a.column} IS NOT NULL", *_where(a)]
     known = f"greatest(t + {microseconds(a.delay)}, c_{a.column})"
     last = layout.leaves(a)
     for moment, step in ((known, 1), (last, -1)):
-        yield (
-            f"SELECT key, {moment} AS t, {step} AS came_{a.name} FROM event "
-            f"WHERE {' AND '.join(where)} AND {known} < {last}"
-        )
+        came = ", ".join(f"{step if other is a else 0} AS came_{other.name}" for other in outcomes)
+        yield f"SELECT key, {moment} AS t, {came} FROM event WHERE {' AND '.join(where)} AND {known} < {last}"
 
 
 def _valued(layout: Layout, grid: str, keep: str) -> str:
@@ -152,8 +150,18 @@ def _valued(layout: Layout, grid: str, keep: str) -> str:
 
 def at_moments(layout: Layout) -> str:
     """SELECT `ask` and the values, for each row of the relation `asked` (ask, key, t), over the relation `tile`."""
-    grid = "SELECT NULL AS ask, * FROM tile UNION ALL BY NAME SELECT ask, key, t FROM asked"
-    return _valued(layout, grid, "ask IS NOT NULL")
+    return _valued(layout, _and_asked(layout, "NULL", "ask", "asked"), "ask IS NOT NULL")
+
+
+def _and_asked(layout: Layout, of_tile: str, of_asked: str, asked: str) -> str:
+    """The tiles and the moments asked about, told apart by `ask`."""
+    states = [
+        *_parts(layout).tiles.values(),
+        *(f"came_{a.name}" for a in layout.table.aggregations if a.function == "rate"),
+    ]
+    here, nothing = "".join(f", {s}" for s in states), ", NULL" * len(states)
+    tiles_of = f"SELECT {of_tile} AS ask, key, t{here} FROM tile"
+    return f"{tiles_of} UNION ALL SELECT {of_asked} AS ask, key, t{nothing} FROM {asked}"
 
 
 def at_ticks(layout: Layout, since: int | None, until: int) -> str:
@@ -179,7 +187,7 @@ def at_ticks(layout: Layout, since: int | None, until: int) -> str:
             SELECT key, t, {values}, {here} AS here, lag({here}, 1, {empty}) OVER ({KEY_ORDER}) AS before
             FROM valued {base}
         ), change AS (
-            SELECT key, {values}, t, lead(t, 1, {until + 1}) OVER ({KEY_ORDER}) AS next_t
+            SELECT key, {values}, t, lead(t, 1, {until // tick * tick + tick}) OVER ({KEY_ORDER}) AS next_t
             FROM now_and_before WHERE here IS DISTINCT FROM before
         )
         SELECT key, {values}, t FROM (
@@ -193,7 +201,7 @@ def _typed_empty(a: Aggregation) -> str:
 
 def _dense(layout: Layout, until: int) -> str:
     """Every tick of a key from its first tile to the first one without events; the tile that begins there, if any."""
-    end = f"least(max(t) + {layout.longest + layout.size}, {until}) + 1"
+    end = f"least(max(t) + {layout.longest + layout.size}, {until // layout.size * layout.size}) + {layout.size}"
     every = f"SELECT key, unnest(range(min(t), {end}, {layout.size})) AS t FROM tile GROUP BY key"
     return f"SELECT true AS ask, * FROM ({every}) LEFT JOIN tile USING (key, t)"
 
@@ -210,8 +218,5 @@ def _sparse(layout: Layout, since: int | None, until: int) -> str:
     asked = f"SELECT DISTINCT key, unnest([{ceilings}]) AS t FROM tile"
     if since is not None:
         asked += f" UNION SELECT DISTINCT key, {since} FROM tile WHERE t < {since}"
-    return (
-        "SELECT false AS ask, * FROM tile UNION ALL BY NAME "
-        f"SELECT true AS ask, key, t FROM ({asked}) WHERE t <= {until}"
-        + ("" if since is None else f" AND t >= {since}")
-    )
+    wanted = f"({asked}) WHERE t <= {until}" + ("" if since is None else f" AND t >= {since}")
+    return _and_asked(layout, "false", "true", wanted)

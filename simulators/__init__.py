@@ -1,10 +1,14 @@
 """Made-up raw events, a module a domain: `events(seed, now, size, hash_key)` answers its tables."""
 
-from dataclasses import dataclass
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, TypeAlias
 
-import pandas as pd
+if TYPE_CHECKING:  # half a second, and `python -m jobs --help` does without
+    import pandas as pd
 
-Tables = dict[str, pd.DataFrame]
+Tables: TypeAlias = "dict[str, pd.DataFrame]"
 """Raw table → its rows."""
 
 
@@ -16,3 +20,25 @@ class Size:
     users: int = 5_000
     merchants: int = 10_000
     order_days: int = 183
+
+
+FEWEST = {"drivers": 100, "users": 10, "merchants": 10, "order_days": 1}
+
+
+def add_sizes(parser: argparse.ArgumentParser, default: Size) -> None:
+    for field in fields(Size):
+        flag, least = f"--{field.name.replace('_', '-')}", FEWEST[field.name]
+        parser.add_argument(flag, type=_at_least(least), default=getattr(default, field.name))
+
+
+def size_of(arguments: argparse.Namespace) -> Size:
+    return Size(**{field.name: getattr(arguments, field.name) for field in fields(Size)})
+
+
+def _at_least(least: int) -> Callable[[str], int]:
+    def count(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text} leaves a model nothing to learn. Give at least {least}.")
+        return int(text)
+
+    return count
