@@ -1,5 +1,6 @@
 """One model fitted: how it scores as ONNX, how it explains itself, and whether it goes where the business expects."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -48,21 +49,37 @@ def logistic_regression(risk: Risk, rows: np.ndarray, labels: np.ndarray) -> Fit
 
 def gradient_boosting(risk: Risk, rows: np.ndarray, labels: np.ndarray) -> Fitted:
     """Small trees, held to the declared directions while they grow. Trained on 32-bit inputs, as ONNX takes them."""
-    from lightgbm import LGBMClassifier
+    from lightgbm import Booster, LGBMClassifier
     from onnxmltools import convert_lightgbm
     from onnxmltools.convert.common.data_types import FloatTensorType
 
     rounded = rows.astype(np.float32).astype(float)
     fitted = LGBMClassifier(
-        n_estimators=150, num_leaves=8, learning_rate=0.05, min_child_samples=30, colsample_bytree=0.6,
-        subsample=0.8, subsample_freq=1, monotone_constraints=[i.direction for i in risk.inputs],
+        n_estimators=150, num_leaves=8, learning_rate=0.05, min_child_samples=30, min_child_weight=1,
+        colsample_bytree=0.6, subsample=0.8, subsample_freq=1, monotone_constraints=[i.direction for i in risk.inputs],
         random_state=0, n_jobs=2, deterministic=True, force_row_wise=True, verbose=-1,
     ).fit(rounded, labels)  # fmt: skip
     shape = [(SHAPE, FloatTensorType([None, rows.shape[1]]))]
-    onnx = convert_lightgbm(fitted, initial_types=shape, zipmap=False, target_opset=15).SerializeToString()
-    base = float(np.asarray(fitted.booster_.predict(rounded[:1], pred_contrib=True))[0, -1])
+    trees = in_32_bits(fitted.booster_.model_to_string())
+    booster = Booster(model_str=trees)
+    onnx = convert_lightgbm(booster, initial_types=shape, zipmap=False, target_opset=15).SerializeToString()
+    base = float(np.asarray(booster.predict(rounded[:1], pred_contrib=True))[0, -1])
     words = "150 gradient-boosted trees of at most 8 leaves, held to the declared directions"
-    return Fitted(words, fitted, onnx, base, trees=fitted.booster_.model_to_string())
+    return Fitted(words, fitted, onnx, base, trees=trees)
+
+
+def in_32_bits(trees: str) -> str:
+    """The same trees with every threshold rounded down to 32 bits, as ONNX keeps it. An input of 32 bits is on the same
+    side of both; with thresholds rounded to the nearest, the score and its explanation could part."""
+
+    def rounded(line: re.Match[str]) -> str:
+        exact = np.array(line[1].split(), float)
+        near = exact.astype(np.float32)
+        down = np.where(near.astype(float) > exact, np.nextafter(near, np.float32(-np.inf)), near)
+        return "threshold=" + " ".join(repr(float(threshold)) for threshold in down)
+
+    without_lengths = re.sub(r"(?m)^tree_sizes=.*\n", "", trees)  # they hold no more
+    return re.sub(r"(?m)^threshold=(.*)$", rounded, without_lengths)
 
 
 FIT: dict[Algorithm, Callable[[Risk, np.ndarray, np.ndarray], Fitted]] = {

@@ -1,11 +1,14 @@
 """The domain `chargeback`: what an order's features mean, that none comes from the future, and what is decided."""
 
 import json
+import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
 import numpy as np
+import onnxruntime
 import pandas as pd
 import pytest
 from pydantic import ValidationError
@@ -17,7 +20,9 @@ from features.catalogue import risks
 from features.chargeback import CHARGEBACK, LABEL_DELAY, TABLES, Order, order_in_context
 from jobs import dataset, inputs
 from jobs.cases import card_precision, split
+from jobs.fitting import gradient_boosting
 from model import shelf
+from model.explanation import Trees
 from model.scorer import Scorer
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)  # a Saturday
@@ -185,6 +190,21 @@ def test_an_order_is_decided_with_reasons_that_sum_to_its_score(client, orders: 
     )
     log_odds = scorer.card.base + scorer.contributions(row).sum()
     assert log_odds == pytest.approx(np.log(large["score"] / (1 - large["score"])), abs=1e-3)
+
+
+def test_trees_in_32_bits_explain_every_score_to_the_last_order(made: pd.DataFrame):
+    """Also of an amount that lies next to a threshold: there a rounded one would send the two ways apart."""
+    names = ["order_amount", "amount_to_mean_30d", "orders_count_3d"]
+    risk = replace(CHARGEBACK, inputs=tuple(i for i in CHARGEBACK.inputs if i.name in names))
+    rows = made[[i.name for i in risk.inputs]].astype(float).fillna(0).to_numpy()
+    fitted = gradient_boosting(risk, rows, made["is_charged_back"].to_numpy(int))
+    thresholds = np.array(" ".join(re.findall(r"(?m)^threshold=(.*)$", fitted.trees)).split(), float)
+    assert (thresholds == thresholds.astype(np.float32)).all()
+    near = np.vstack([rows, *(np.where(np.eye(3)[i] > 0, t, rows[0]) for t in thresholds[:300] for i in range(3))])
+    session = onnxruntime.InferenceSession(fitted.onnx)
+    scores = np.asarray(session.run(None, {"rows": near.astype(np.float32)})[1])[:, 1]
+    log_odds = fitted.base + Trees(fitted.trees).contributions(near).sum(axis=1)
+    assert np.abs(scores - 1 / (1 + np.exp(-log_odds))).max() < 1e-5
 
 
 def test_a_list_is_decided_in_order_and_logged_whole(client, orders: pd.DataFrame):
