@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo pipeline setup test lint ui browser lock clean
+.PHONY: demo pipeline setup test test-spark lint ui browser lock clean
 
 demo: pipeline
 	@$(BIN)/python app.py
@@ -23,6 +23,11 @@ $(READY): requirements.txt pyproject.toml
 
 test: setup browser
 	@$(BIN)/python -m pytest
+
+# PySpark is 400 MB and needs Java: no part of the ordinary set-up.
+test-spark: setup
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-build-isolation --editable '.[spark]'
+	@$(BIN)/python -m pytest -n 0 tests/test_spark.py
 
 lint: setup
 	@$(BIN)/ruff check .

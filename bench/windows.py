@@ -7,6 +7,7 @@ On the chargeback domain's orders (the full made-up 1.77 million), all its featu
 
 ours     `jobs.batch.run` for each table: checked, folded, compared, written as a partition a day
 by hand  DuckDB: the same features and rows straight from the file, with no check, as one file a table
+by days  the same queries, written as a partition a day, as ours are (DuckDB's own PARTITION_BY)
 pandas   `groupby().rolling()` over the orders and the midnights together; values only, nothing written
 spark    the job with `--engine spark`, if PySpark is installed; the session is started before the clock
 
@@ -58,7 +59,7 @@ def ours(raw: Path, out: Path, engine: str = "duckdb") -> None:
         batch.run(table, NOW, NOW, files=[raw], engine=fold)
 
 
-def by_hand(raw: Path, out: Path) -> None:
+def by_hand(raw: Path, out: Path, layout: str = "") -> None:
     """Day tiles, a row for every day of a key, row frames over them, and the rows that differ from the day before."""
     connected = duckdb.connect()
     units = "CAST(amount * 1e9 AS BIGINT)"
@@ -80,10 +81,11 @@ def by_hand(raw: Path, out: Path) -> None:
                      FROM tile GROUP BY k),
             merged AS (SELECT k, d, {states} FROM grid LEFT JOIN tile USING (k, d) WINDOW {windows}),
             valued AS (SELECT k, d, {named} FROM merged)
-            SELECT k AS {key}, * EXCLUDE (k, d), make_timestamptz(d * {US_A_DAY}) AS event_timestamp FROM valued
+            SELECT k AS {key}, * EXCLUDE (k, d), make_timestamptz(d * {US_A_DAY}) AS event_timestamp
+                {", d AS day" if layout else ""} FROM valued
             WINDOW o AS (PARTITION BY k ORDER BY d)
             QUALIFY ({differs}) AND NOT (lag(d) OVER o IS NULL AND {zero})
-            ) TO '{out / name}.parquet' (FORMAT parquet, COMPRESSION zstd)"""
+            ) TO '{out / name}.parquet' (FORMAT parquet, COMPRESSION zstd{layout})"""
         )
 
     counts = {f"orders_count_{d}d": f"coalesce(n{d}, 0)::BIGINT" for d in (1, 3, 7, 30)}
@@ -157,7 +159,13 @@ def one(way: str, raw: Path, out: Path) -> None:
         from jobs.spark import session
 
         session()
-    work = {"ours": ours, "spark": lambda r, o: ours(r, o, "spark"), "by hand": by_hand, "pandas": with_pandas}[way]
+    work = {
+        "ours": ours,
+        "by hand": by_hand,
+        "by days": lambda r, o: by_hand(r, o, ", PARTITION_BY (day)"),
+        "pandas": with_pandas,
+        "spark": lambda r, o: ours(r, o, "spark"),
+    }[way]
     began = time.perf_counter()
     work(raw, out)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
@@ -180,7 +188,9 @@ def agree(here: Path, there: Path) -> str:
     for name in TABLES:
         mine = f"read_parquet('{here}/features/{name}/*/*/*/*.parquet', hive_partitioning = false)"
         other = f"read_parquet('{there}/{name}.parquet')"
-        if not (there / f"{name}.parquet").exists():
+        if (there / f"{name}.parquet").is_dir():
+            other = f"read_parquet('{there}/{name}.parquet/*/*.parquet', hive_partitioning = false)"
+        elif not (there / f"{name}.parquet").exists():
             other = f"read_parquet('{there}/features/{name}/*/*/*/*.parquet', hive_partitioning = false)"
         key, *values = [c for c, *_ in connected.execute(f"DESCRIBE FROM {mine}").fetchall() if c != "created"]
         values.remove("event_timestamp")
@@ -188,9 +198,8 @@ def agree(here: Path, there: Path) -> str:
             f"abs(coalesce(a.{v}, 0) - coalesce(b.{v}, 0)) <= 1e-6 * (1 + abs(coalesce(a.{v}, 0)))" for v in values
         )
         joined = f"{mine} a LEFT JOIN {other} b USING ({key}, event_timestamp)"
-        (wrong,) = connected.execute(f"SELECT count(*) FROM {joined} WHERE NOT coalesce({same}, false)").fetchone() or (
-            0,
-        )
+        differ = f"SELECT count(*) FROM {joined} WHERE NOT coalesce({same}, false)"
+        (wrong,) = connected.execute(differ).fetchone() or (0,)
         if wrong:
             return f"{wrong:,} rows of {name} differ"
     return "agrees"
@@ -208,7 +217,7 @@ def main() -> None:
     if not find_spec("pyspark"):
         print("PySpark is not installed: left out")
         asked.skip.append("spark")
-    ways = [way for way in ("ours", "by hand", "pandas", "spark") if way not in asked.skip]
+    ways = [way for way in ("ours", "by hand", "by days", "pandas", "spark") if way not in asked.skip]
     with tempfile.TemporaryDirectory() as scratch:
         raw = Path(scratch) / "orders.parquet"
         print(f"{make(raw, asked.scale):,} orders, {asked.runs} runs of each, medians")
