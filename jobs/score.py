@@ -42,7 +42,7 @@ def score(source: FeatureSource, risk: Risk, as_of: datetime) -> int:
         )
     scorer = Scorers(settings.models())[risk.name]
     people = population(risk.population, as_of)
-    views = source.views(risk)
+    views = source.views(risk.name)
     joined = featurization.complete_frame(source.historical(risk, people), views)
     matrix = featurization.rows(joined, scorer.card)
     probabilities, contributions = scorer.score(matrix), scorer.contributions(matrix)

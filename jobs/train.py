@@ -29,7 +29,7 @@ LIBRARIES = ("feast", "lightgbm", "numpy", "onnx", "onnxmltools", "onnxruntime",
 def training_rows(source: FeatureSource, risk: Risk, frame: pd.DataFrame) -> pd.DataFrame:
     """Cases with the features that Feast joins at each one's own moment. Never reads a feature from the raw table.
     Raises FeaturesNotReady."""
-    return featurization.complete_frame(source.historical(risk, frame), source.views(risk))
+    return featurization.complete_frame(source.historical(risk, frame), source.views(risk.name))
 
 
 def train(

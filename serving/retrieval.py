@@ -2,49 +2,51 @@
 
 import sqlite3
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+import time
+import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from feast import FeatureStore, FeatureView
-from feast.errors import FeastObjectNotFoundException
-from feast.on_demand_feature_view import OnDemandFeatureView
+from feast import FeatureStore
 
-from errors import FeaturesNotReady, UnknownEntity
-from features.columns import Columns
+from errors import FeaturesNotReady, RiskError, UnknownEntity
 from features.declaration import Risk
-from serving.source import FeatureSource, Row
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How a feature service is read: stored views, then the on-demand views on top."""
-
-    stored: tuple[FeatureView, ...]
-    on_demand: tuple[OnDemandFeatureView, ...]
-    #: feature → the view that the service takes it from, in the service's order; a name that two views have is told
-    #: apart as Feast does it, `<view>__<feature>`
-    outputs: dict[str, str]
-    #: the names that find an entity in the stored views
-    join_keys: frozenset[str]
+from serving.compiler import compiled
+from serving.plan import Plan
+from serving.source import FeatureSource, Row, Vector
 
 
 class FeastSource(FeatureSource):
-    """Online and point-in-time features of a risk's feature service, from a Feast repository."""
+    """Online and point-in-time features of feature services, from a Feast repository. A `feast apply` is followed
+    within the registry's `cache_ttl_seconds`, by a thread of its own: no request waits for it."""
 
     def __init__(self, repository: Path) -> None:
         self._store = FeatureStore(str(repository))
-        # The old values stay readable until a materialization commits. (As a setting in the yaml, this warns at every
-        # command that it is meant for SQL registries; it holds for a file as well.)
-        self._store.registry.serve_features_while_materializing = True
-        self._plans: dict[tuple[str, str], Plan] = {}
-        self._joining = threading.Lock()  # Feast's DuckDB connection is one for all threads
+        self._plans: dict[str, Plan] = {}
+        self._version: Any = None
+        seconds = self._store.config.registry.cache_ttl_seconds
+        if seconds > 0:  # 0 is Feast's word for a cache that never ends
+            threading.Thread(target=_follow, args=(weakref.ref(self), seconds), daemon=True).start()
 
-    def views(self, risk: Risk) -> dict[str, str]:
-        return self._plan(risk).outputs
+    def services(self) -> list[str]:
+        registry = self._store.registry
+        return sorted(of.name for of in registry.list_feature_services(self._store.project, allow_cache=True))
+
+    def views(self, service: str) -> dict[str, str]:
+        return {name: view for name, (view, _) in self._plan(service).outputs.items()}
+
+    def asks(self, service: str) -> dict[str, str]:
+        plan = self._plan(service)
+        return {name: kind for name, kind in {**plan.keys, **plan.request}.items() if name != "as_of"}
+
+    def vectors(self, service: str, rows: Sequence[Row], as_of: datetime) -> list[Vector]:
+        """As `online_many`, with when each value is dated and why one is missing. Raises FeaturesNotReady."""
+        with _explained():
+            return self._plan(service).vectors(rows, as_of)
 
     def online(self, risk: Risk, row: Row, as_of: datetime) -> dict[str, Any]:
         """The features of one entity at `as_of`, None where nothing is stored. As `online_many`."""
@@ -53,15 +55,11 @@ class FeastSource(FeatureSource):
     def online_many(self, risk: Risk, rows: Sequence[Row], as_of: datetime) -> list[dict[str, Any]]:
         """The features of many entities at `as_of`, in order, None where nothing is stored.
 
-        A value older than its view's TTL counts as not stored, as in the point-in-time join; Feast's own online
-        read would return it. Raises UnknownEntity, FeaturesNotReady.
+        What the point-in-time join would not find counts as not stored: a value older than its view's TTL, or dated
+        after `as_of`. Raises UnknownEntity, FeaturesNotReady.
         """
-        plan = self._plan(risk)
-        values = {name: [row[name] for row in rows] for name in rows[0]} | {"as_of": [as_of] * len(rows)}
-        values |= self._fresh(plan, rows, as_of)
-        for view in plan.on_demand:
-            values |= view.transform_dict(values)
-        many = [{name: values[name][i] for name in plan.outputs} for i in range(len(rows))]
+        with _explained():
+            many = self._plan(risk.name).answer(rows, as_of)
         for row, features in zip(rows, many, strict=True):
             if risk.known_by and features[risk.known_by] is None:
                 who = f"{risk.path_field} {row[risk.path_field]}" if risk.path_field else "Who is asked about"
@@ -74,23 +72,17 @@ class FeastSource(FeatureSource):
         `frame` has `event_timestamp` (UTC) and the columns of the risk's row. The answer has the same rows in the
         same order, and the service's features as columns. Raises FeaturesNotReady.
         """
-        plan = self._plan(risk)
+        plan = self._plan(risk.name)
         columns = [*frame.columns, *(name for name in plan.outputs if name not in frame)]
         if frame.empty:
             return frame.reindex(columns=columns)
         rows = frame.reset_index(drop=True)
-        rows = rows.assign(as_of=rows["event_timestamp"], row_number=rows.index)
+        rows = rows.assign(as_of=rows["event_timestamp"])
         service = self._store.get_feature_service(risk.name)
-        with self._joining:
-            table = self._store.get_historical_features(rows, service, full_feature_names=True).to_arrow()
+        table = self._store.get_historical_features(rows, service, full_feature_names=True).to_arrow()
         # Objects, not floats: a flag is 0 or None, and 0.0 is another JSON value than the online 0.
-        joined = table.to_pandas(integer_object_nulls=True).sort_values("row_number", ignore_index=True)
-        joined = joined.rename(columns={_full(view, name): name for name, view in plan.outputs.items()})
-        if joined["row_number"].tolist() != rows["row_number"].tolist():
-            raise RuntimeError(
-                f"The join answered {len(joined)} rows for {len(rows)}. Report this: no row may be lost."
-            )
-        return joined[columns]
+        joined = table.to_pandas(integer_object_nulls=True)
+        return joined.rename(columns={whole: name for name, (_, whole) in plan.outputs.items()})[columns]
 
     def stored(self, view: str, keys: Row) -> dict[str, Any]:
         fields = self._store.get_feature_view(view, allow_registry_cache=True).features
@@ -100,62 +92,44 @@ class FeastSource(FeatureSource):
     def write(self, view: str, row: Row) -> None:
         self._store.write_to_online_store(view, pd.DataFrame([row]))
 
-    def _fresh(self, plan: Plan, rows: Sequence[Row], as_of: datetime) -> Columns:
-        """The stored features, under their own names and, where two views have the same, with the view's."""
-        if not plan.stored:
-            return {}
-        references = [f"{view.name}:{field.name}" for view in plan.stored for field in view.features]
-        keys = [{key: row[key] for key in plan.join_keys} for row in rows]
-        try:
-            read = self._store.get_online_features(references, keys, full_feature_names=True)
-        except sqlite3.OperationalError as error:
-            raise FeaturesNotReady(f"The online store cannot be read ({error}). Run: make pipeline") from error
-        except ValueError as error:  # Feast has no class of its own for a view that was never materialized
-            raise FeaturesNotReady(f"{error} Run: make pipeline") from error
-        answer = read.to_dict(include_event_timestamps=True)
-        fresh: Columns = {}
-        for view in plan.stored:
-            ttl = view.ttl or timedelta.max  # to Feast, no TTL and a TTL of 0 both mean for ever
-            for field in view.features:
-                name = _full(view.name, field.name)
-                written = [datetime.fromtimestamp(seconds, UTC) for seconds in answer[f"{name}__ts"]]
-                kept = [None if as_of - at > ttl else value for value, at in zip(answer[name], written, strict=True)]
-                fresh[name] = fresh[field.name] = kept
-        return fresh
+    def follow_registry(self) -> None:
+        """Read the registry anew; after a change, compile again what was in use."""
+        self._store.refresh_registry()
+        version = self._store.registry.proto().version_id
+        if version != self._version:
+            self._plans = dict(self._compiled_anew(list(self._plans)))
+            self._version = version
 
-    def _plan(self, risk: Risk) -> Plan:
-        """Read from the registry once for each version of it: reading a service costs more than a request, and a
-        `feast apply` must be followed."""
-        key = (self._store.registry.proto().version_id, risk.name)
-        if key not in self._plans:
+    def _compiled_anew(self, services: list[str]) -> Iterator[tuple[str, Plan]]:
+        for service in services:
             try:
-                service = self._store.get_feature_service(risk.name, allow_cache=True)
-            except (FeastObjectNotFoundException, FileNotFoundError) as error:
-                raise FeaturesNotReady(
-                    f"The feature service {risk.name!r} is not applied. Run: make pipeline"
-                ) from error
-            self._plans[key] = self._read_plan(service)
-        return self._plans[key]
+                yield service, compiled(self._store, service)
+            except RiskError:  # it is gone: the next request will say so
+                continue
 
-    def _read_plan(self, service: Any) -> Plan:
-        stored: dict[str, FeatureView] = {}
-        on_demand: list[OnDemandFeatureView] = []
-        outputs: dict[str, str] = {}
-        spelled = [feature.name for projection in service.feature_view_projections for feature in projection.features]
-        known_on_demand = {view.name: view for view in self._store.list_on_demand_feature_views()}
-        for projection in service.feature_view_projections:
-            for feature in projection.features:
-                is_shared = spelled.count(feature.name) > 1
-                name = _full(projection.name, feature.name) if is_shared else feature.name
-                outputs[name] = projection.name
-            view = known_on_demand.get(projection.name)
-            if view:
-                on_demand.append(view)
-            names = view.source_feature_view_projections if view else [projection.name]
-            stored |= {name: self._store.get_feature_view(name) for name in names}
-        join_keys = frozenset(key for view in stored.values() for key in view.join_keys)
-        return Plan(tuple(stored.values()), tuple(on_demand), outputs, join_keys)
+    def _plan(self, service: str) -> Plan:
+        plan = self._plans.get(service)
+        if plan is None:
+            with _explained():
+                plan = self._plans[service] = compiled(self._store, service)
+        return plan
 
 
-def _full(view: str, feature: str) -> str:
-    return feature if feature.startswith(f"{view}__") else f"{view}__{feature}"
+@contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise FeaturesNotReady(f"The online store cannot be read ({error}). Run: make pipeline") from error
+
+
+def _follow(source: "weakref.ref[FeastSource]", seconds: float) -> None:
+    """Until the source is gone. A registry that cannot be read now is tried again: the old plans serve on."""
+    while True:
+        time.sleep(seconds)
+        there = source()
+        if there is None:
+            return
+        with suppress(Exception):
+            there.follow_registry()
+        del there

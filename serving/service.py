@@ -43,7 +43,7 @@ class RiskService:
         """Many at once, in order; all of them are logged and given, or none."""
         scorer = self.scorers[risk.name]
         rows = [request.row(as_of, self._hash_key) for request in requests]
-        views = self.source.views(risk)
+        views = self.source.views(risk.name)
         many = [featurization.complete(f, views) for f in self.source.online_many(risk, rows, as_of)]
         matrix = np.vstack([featurization.row(features, scorer.card) for features in many])
         given = [
@@ -60,4 +60,4 @@ class RiskService:
         return given
 
     def _features(self, risk: Risk, row: Row, as_of: datetime) -> dict[str, Any]:
-        return featurization.complete(self.source.online(risk, row, as_of), self.source.views(risk))
+        return featurization.complete(self.source.online(risk, row, as_of), self.source.views(risk.name))

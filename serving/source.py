@@ -1,6 +1,7 @@
 """What the service needs of a feature store. `serving/retrieval.py` is the real one; tests pass a ten-line fake."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -11,9 +12,29 @@ from features.declaration import Risk
 Row = Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class Vector:
+    """What an online read says of one entity. By feature: its value, None where nothing is stored; when it is dated,
+    None where it is not stored but computed; and its status in Feast's words: PRESENT, NULL_VALUE, NOT_FOUND or
+    OUTSIDE_MAX_AGE."""
+
+    features: dict[str, Any]
+    event_timestamps: dict[str, datetime | None]
+    statuses: dict[str, str]
+
+
 class FeatureSource(Protocol):
-    def views(self, risk: Risk) -> dict[str, str]:
-        """Each feature of the risk's service, and the feature view that it comes from."""
+    def services(self) -> list[str]:
+        """The names of the feature services that are applied."""
+
+    def views(self, service: str) -> dict[str, str]:
+        """Each feature of the service, and the feature view that it comes from."""
+
+    def asks(self, service: str) -> dict[str, str]:
+        """What a row of the service has, beside the moment: name → Feast type, such as INT64."""
+
+    def vectors(self, service: str, rows: Sequence[Row], as_of: datetime) -> list[Vector]:
+        """The features of many entities at `as_of`, in order."""
 
     def online(self, risk: Risk, row: Row, as_of: datetime) -> dict[str, Any]:
         """The features of one entity at `as_of`, None where nothing is stored."""

@@ -26,11 +26,11 @@ class Fake:
     def __init__(self) -> None:
         self.seen, self.written, self.rows = 0, [], []
 
-    def views(self, risk):
+    def views(self, service):
         names = {
             "onboarding": ["is_gt_18_years_old", "is_valid_state", "is_previously_seen_ssn", "is_previously_seen_dl"]
         }
-        return dict.fromkeys(names.get(risk.name, ["state", *STATS, *FLAGS]), "driver_yesterdays_stats")
+        return dict.fromkeys(names.get(service, ["state", *STATS, *FLAGS]), "driver_yesterdays_stats")
 
     def online(self, risk, row, as_of):
         self.rows.append(row)
@@ -48,7 +48,7 @@ class Fake:
         return [self.online(risk, row, as_of) for row in rows]
 
     def historical(self, risk, frame):
-        return frame.assign(**dict.fromkeys(self.views(risk)))
+        return frame.assign(**dict.fromkeys(self.views(risk.name)))
 
     def stored(self, view, keys):
         return dict.fromkeys(("last_driver_with_ssn", "last_driver_with_dl"))

@@ -45,7 +45,7 @@ def test_the_online_features_equal_the_point_in_time_row_at_the_same_moment(sour
         (DAILY, people.assign(event_timestamp=pd.Timestamp(now).as_unit("us"))),
         (ONBOARDING, applicants(40, now)),
     ):
-        views = source.views(risk)
+        views = source.views(risk.name)
         for row in source.historical(risk, frame).astype(object).to_dict("records"):
             asked = {name: row[name] for name in frame.columns if name != "event_timestamp"}
             then = featurization.complete({name: row[name] for name in views}, views)

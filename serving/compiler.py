@@ -1,0 +1,163 @@
+"""From the registry to a plan: what Feast works out for each request, worked out once."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC
+from operator import itemgetter
+from typing import Any
+
+import pyarrow as pa
+from feast import FeatureStore, FeatureView
+from feast.errors import FeastObjectNotFoundException
+from feast.feature_view import DUMMY_ENTITY_ID, DUMMY_ENTITY_VAL, FeatureViewState
+from feast.feature_view_projection import FeatureViewProjection
+from feast.on_demand_feature_view import OnDemandFeatureView
+from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+from feast.protos.feast.types.Value_pb2 import Value
+from feast.type_map import feast_value_type_to_python_type, python_values_to_proto_values
+
+from errors import FeaturesNotReady
+from features.columns import Columns
+from serving.plan import EPOCH, MICROSECOND, Computed, Kept, Plan, Read, Stored, full
+from serving.source import Row
+
+#: The old values of a view that is being materialized stay readable until it commits.
+READABLE = {FeatureViewState.AVAILABLE_ONLINE, FeatureViewState.MATERIALIZING, FeatureViewState.STATE_UNSPECIFIED}
+
+
+def compiled(store: FeatureStore, service: str) -> Plan:
+    """The plan of a feature service, by the registry as it is cached. Raises FeaturesNotReady."""
+    try:
+        projections = store.get_feature_service(service, allow_cache=True).feature_view_projections
+    except (FeastObjectNotFoundException, FileNotFoundError) as error:
+        raise FeaturesNotReady(f"The feature service {service!r} is not applied. Run: make pipeline") from error
+    reading: dict[str, tuple[Any, FeatureViewProjection, dict[str, None]]] = {}
+    computed: list[OnDemandFeatureView] = []
+
+    def reads(projection: FeatureViewProjection) -> None:
+        """Two projections of one view are one read."""
+        view = store.registry.get_any_feature_view(projection.name, store.project, allow_cache=True)
+        names = dict.fromkeys(feature.name for feature in projection.features)
+        reading.setdefault(projection.name_to_use(), (view, projection, {}))[2].update(names)
+
+    for projection in projections:
+        view = store.registry.get_any_feature_view(projection.name, store.project, allow_cache=True)
+        if isinstance(view, OnDemandFeatureView) and not view.write_to_online_store:
+            computed.append(view)
+            for source in view.source_feature_view_projections.values():
+                reads(source)
+        else:
+            reads(projection)
+    keys = {n: kind for view, projection, _ in reading.values() for n, kind in _key_types(view, projection).items()}
+    request = {
+        field.name: field.dtype.to_value_type().name
+        for view in computed
+        for source in view.source_request_sources.values()
+        for field in source.schema
+    }
+    return Plan(
+        tuple(_stored(store, view, projection, tuple(names)) for view, projection, names in reading.values()),
+        tuple(map(_computed, computed)),
+        dict(_outputs(projections)),
+        keys,
+        request,
+    )
+
+
+def _outputs(projections: Sequence[FeatureViewProjection]) -> Iterator[tuple[str, tuple[str, str]]]:
+    named = [feature.name for projection in projections for feature in projection.features]
+    for projection in projections:
+        view = projection.name_to_use()
+        for feature in projection.features:
+            whole = full(view, feature.name)
+            yield (whole if named.count(feature.name) > 1 else feature.name), (view, whole)
+
+
+def _key_types(view: FeatureView, projection: FeatureViewProjection) -> dict[str, str]:
+    return {
+        projection.join_key_map.get(column.name, column.name): column.dtype.to_value_type().name
+        for column in view.entity_columns
+        if column.name != DUMMY_ENTITY_ID
+    }
+
+
+def _stored(store: FeatureStore, view: Any, projection: FeatureViewProjection, names: tuple[str, ...]) -> Stored:
+    state = getattr(view, "state", FeatureViewState.STATE_UNSPECIFIED)
+    if state not in READABLE:
+        raise FeaturesNotReady(
+            f"Nothing of the feature view {view.name!r} was materialized yet (it is {state.name}). Run: make pipeline"
+        )
+    keys = tuple(_key_types(view, projection))
+    ttl = getattr(view, "ttl", None)  # to Feast, none and 0 both mean for ever
+    return Stored(
+        projection.name_to_use(),
+        _key(keys),
+        tuple(full(projection.name_to_use(), name) for name in names),
+        ttl // MICROSECOND if ttl else None,
+        _read(store, view, names),
+    )
+
+
+def _key(names: tuple[str, ...]) -> Callable[[Row], tuple[Any, ...]]:
+    if not names:
+        return lambda row: (DUMMY_ENTITY_VAL,)
+    (name, *more) = names
+    return itemgetter(*names) if more else lambda row: (row[name],)
+
+
+def _read(store: FeatureStore, view: FeatureView, names: tuple[str, ...]) -> Read:
+    """By our own store's compiled reader; by `online_read` of any other."""
+    provider: Any = store._get_provider()
+    online = provider.online_store
+    if hasattr(online, "reader"):
+        reader, entity_key = online.reader(store.config, view, names), online.entity_key(view)
+        return lambda keys: reader.read([entity_key(*key) for key in keys])
+    kinds = {column.name: column.dtype.to_value_type() for column in view.entity_columns}
+    types = {field.name: field.dtype.to_value_type() for field in view.features}
+
+    def read(keys: Sequence[tuple[Any, ...]]) -> list[Kept | None]:
+        asked = [
+            EntityKey(
+                join_keys=list(kinds),
+                entity_values=[
+                    python_values_to_proto_values([value], kind)[0]
+                    for value, kind in zip(key, kinds.values(), strict=True)
+                ],
+            )
+            for key in keys
+        ]
+        answer = provider.online_read(store.config, view, asked, list(names))
+        return [
+            None
+            if at is None or found is None
+            else (
+                ((at if at.tzinfo else at.replace(tzinfo=UTC)) - EPOCH) // MICROSECOND,
+                tuple(feast_value_type_to_python_type(found.get(name, Value()), types[name]) for name in names),
+            )
+            for at, found in answer
+        ]
+
+    return read
+
+
+def _computed(view: OnDemandFeatureView) -> Computed:
+    inputs = {
+        feature.name: full(source.name_to_use(), feature.name)
+        for source in view.source_feature_view_projections.values()
+        for feature in source.features
+    }
+    return Computed(view.name, inputs, _function(view))
+
+
+def _function(view: OnDemandFeatureView) -> Callable[[Columns], Mapping[str, Sequence[Any]]]:
+    """The view's own function, on columns whatever its mode."""
+    function: Any = view.feature_transformation.udf  # type: ignore[union-attr]
+    if view.mode == "pandas":
+        return lambda columns: function(pa.table(columns).to_pandas()).to_dict("list")
+    if not view.singleton:
+        return function  # type: ignore[no-any-return]
+
+    def row_by_row(columns: Columns) -> Columns:
+        rows = [function(dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
+        return {name: [row[name] for row in rows] for name in rows[0]}
+
+    return row_by_row

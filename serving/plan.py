@@ -1,0 +1,111 @@
+"""A feature service as a plan: which stored views are read and by which keys, how long their values hold, and which
+on-demand functions run on top. `serving/compiler.py` makes one a version of the registry; a request follows it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from features.columns import Columns
+from serving.source import Row, Vector
+
+EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+
+#: Event time (µs since 1970) and values of a stored row.
+Kept = tuple[int, tuple[Any, ...]]
+Read = Callable[[Sequence[tuple[Any, ...]]], Sequence[Kept | None]]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A view that is read. `names` are those of its values, `<view>__<feature>`; `ttl` is in µs, None for ever."""
+
+    view: str
+    key: Callable[[Row], tuple[Any, ...]]
+    names: tuple[str, ...]
+    ttl: int | None
+    read: Read
+
+    def rows(self, rows: Sequence[Row]) -> list[Kept | None]:
+        """What is stored for each row, whatever its age. A key that is null is nobody's."""
+        keys = [self.key(row) for row in rows]
+        known = [key for key in keys if None not in key]
+        if len(known) == len(keys):
+            return list(self.read(keys))
+        found = iter(self.read(known) if known else ())
+        return [None if None in key else next(found) for key in keys]
+
+    def holds(self, kept: Kept, as_of: int) -> bool:
+        """Whether the point-in-time join would find the row at `as_of` (µs): it is not dated later, and within its TTL
+        to the microsecond."""
+        return kept[0] <= as_of and (self.ttl is None or as_of - kept[0] <= self.ttl)
+
+
+@dataclass(frozen=True)
+class Computed:
+    """An on-demand view. `inputs` are its stored ones: the feature's name → `<view>__<feature>`."""
+
+    view: str
+    inputs: Mapping[str, str]
+    run: Callable[[Columns], Mapping[str, Sequence[Any]]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`outputs`: feature → (view, `<view>__<feature>`), in the service's order; a feature that two of its views have is
+    told apart as `<view>__<feature>`. `keys` and `request`: what a row
+    has, and its Feast type."""
+
+    stored: tuple[Stored, ...]
+    computed: tuple[Computed, ...]
+    outputs: Mapping[str, tuple[str, str]]
+    keys: Mapping[str, str]
+    request: Mapping[str, str]
+
+    def answer(self, rows: Sequence[Row], as_of: datetime) -> list[dict[str, Any]]:
+        """The features at `as_of` of each row, in order; None where nothing is stored, or nothing that still holds."""
+        return self._features(rows, as_of, self._kept(rows))
+
+    def vectors(self, rows: Sequence[Row], as_of: datetime) -> list[Vector]:
+        """The same, with the moment that each feature is dated and its status."""
+        kept = self._kept(rows)
+        features = self._features(rows, as_of, kept)
+        return [self._vector(f, {view: of[i] for view, of in kept.items()}, as_of) for i, f in enumerate(features)]
+
+    def _kept(self, rows: Sequence[Row]) -> dict[str, list[Kept | None]]:
+        return {stored.view: stored.rows(rows) for stored in self.stored}
+
+    def _features(
+        self, rows: Sequence[Row], as_of: datetime, kept: Mapping[str, Sequence[Kept | None]]
+    ) -> list[dict[str, Any]]:
+        now = (as_of - EPOCH) // MICROSECOND
+        values: Columns = {name: [row.get(name) for row in rows] for name in self.request}
+        values["as_of"] = [as_of] * len(rows)
+        for stored in self.stored:
+            nothing = (None,) * len(stored.names)
+            held = [row[1] if row and stored.holds(row, now) else nothing for row in kept[stored.view]]
+            values |= zip(stored.names, map(list, zip(*held, strict=True)), strict=True)
+        for view in self.computed:
+            given = values | {name: values[whole] for name, whole in view.inputs.items()}
+            values |= {full(view.view, name): list(column) for name, column in view.run(given).items()}
+        columns = [values[whole] for _, whole in self.outputs.values()]
+        return [dict(zip(self.outputs, row, strict=True)) for row in zip(*columns, strict=True)]
+
+    def _vector(self, features: dict[str, Any], kept: Mapping[str, Kept | None], as_of: datetime) -> Vector:
+        dated: dict[str, datetime | None] = {}
+        statuses = {}
+        holds = {stored.view: stored.holds for stored in self.stored}
+        for name, (view, _) in self.outputs.items():
+            row = kept.get(view)
+            dated[name] = EPOCH + row[0] * MICROSECOND if row else None
+            if view in kept and row is None:
+                statuses[name] = "NOT_FOUND"
+            elif row and not holds[view](row, (as_of - EPOCH) // MICROSECOND):
+                statuses[name] = "OUTSIDE_MAX_AGE"
+            else:
+                statuses[name] = "NULL_VALUE" if features[name] is None else "PRESENT"
+        return Vector(features, dated, statuses)
+
+
+def full(view: str, feature: str) -> str:
+    return f"{view}__{feature}"
