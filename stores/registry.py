@@ -8,7 +8,7 @@ from feast.infra.registry.file import FileRegistryStore
 from feast.protos.feast.core.Registry_pb2 import Registry
 from feast.repo_config import RegistryConfig
 
-import settings
+from stores.paths import below_data
 
 
 class RiskDataRegistryStore(FileRegistryStore):
@@ -16,7 +16,8 @@ class RiskDataRegistryStore(FileRegistryStore):
     the file whole. The stock store truncates first: a crash, or a server reading meanwhile, meets half a registry."""
 
     def __init__(self, registry_config: RegistryConfig, repo_path: Path) -> None:
-        super().__init__(registry_config, settings.data_root())
+        super().__init__(registry_config, repo_path)
+        self._filepath = below_data(registry_config.path, repo_path)
 
     def _write_registry(self, registry_proto: Registry) -> None:
         target = self._filepath

@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "model": "errors model",
     "entities": "",
     "views": "features entities settings stores views",
-    "stores": "settings stores",
+    "stores": "stores",
     "simulators": "features simulators",
     "generate_data": "settings features simulators",
     "serving": "features model errors serving",

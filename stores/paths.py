@@ -1,0 +1,13 @@
+"""Where the stores keep their files."""
+
+import os
+from pathlib import Path
+
+
+def below_data(path: str, repository: Path | None) -> Path:
+    """The absolute path of a `path:` in `feature_store.yaml`.
+
+    A relative one counts from the folder that the environment variable `RISK_DATA` names, else from `data`; and where
+    that is relative too, it lies beside the Feast repository."""
+    beside = repository.parent if repository else Path()
+    return (beside / os.environ.get("RISK_DATA", "data") / path).resolve()
