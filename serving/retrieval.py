@@ -1,7 +1,6 @@
 """The only part of a request that touches the feature store."""
 
 import sqlite3
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -41,7 +40,6 @@ class FeastSource(FeatureSource):
         # command that it is meant for SQL registries; it holds for a file as well.)
         self._store.registry.serve_features_while_materializing = True
         self._plans: dict[tuple[str, str], Plan] = {}
-        self._joining = threading.Lock()  # Feast's DuckDB connection is one for all threads
 
     def views(self, risk: Risk) -> dict[str, str]:
         return self._plan(risk).outputs
@@ -79,17 +77,12 @@ class FeastSource(FeatureSource):
         if frame.empty:
             return frame.reindex(columns=columns)
         rows = frame.reset_index(drop=True)
-        rows = rows.assign(as_of=rows["event_timestamp"], row_number=rows.index)
+        rows = rows.assign(as_of=rows["event_timestamp"])
         service = self._store.get_feature_service(risk.name)
-        with self._joining:
-            table = self._store.get_historical_features(rows, service, full_feature_names=True).to_arrow()
+        table = self._store.get_historical_features(rows, service, full_feature_names=True).to_arrow()
         # Objects, not floats: a flag is 0 or None, and 0.0 is another JSON value than the online 0.
-        joined = table.to_pandas(integer_object_nulls=True).sort_values("row_number", ignore_index=True)
+        joined = table.to_pandas(integer_object_nulls=True)
         joined = joined.rename(columns={_full(view, name): name for name, view in plan.outputs.items()})
-        if joined["row_number"].tolist() != rows["row_number"].tolist():
-            raise RuntimeError(
-                f"The join answered {len(joined)} rows for {len(rows)}. Report this: no row may be lost."
-            )
         return joined[columns]
 
     def stored(self, view: str, keys: Row) -> dict[str, Any]:
