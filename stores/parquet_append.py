@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from feast import FileSource
 from feast.repo_config import RepoConfig
 
-from stores.parquet_files import files, local_path, partition_keys
+from stores.parquet_files import files, local_path, hive_partitions
 
 #: Hive keys that a source need not hold as columns: they are told from the event time.
 _CALENDAR = {"year": "%Y", "month": "%m", "day": "%d", "hour": "%H"}
@@ -76,7 +76,7 @@ def _no_finer(dtype: pa.DataType) -> pa.DataType:
 
 def _partitions(table: pa.Table, path: str, event: str) -> dict[str, pa.Table]:
     """The folder → its rows, as the files that are there lie."""
-    keys = partition_keys(path)
+    keys = list(hive_partitions(path))
     if not keys or not table.num_rows:
         return {"": table} if table.num_rows else {}
     values = [_partition_values(table, key, event) for key in keys]

@@ -19,7 +19,7 @@ from feast.data_source import DataSource
 from feast.repo_config import RepoConfig
 
 _FILE_SCHEME = "file://"
-_HIVE_SEGMENT = re.compile(r"(?:^|/)([^/=]+)=[^/]*(?=/)")
+_HIVE_SEGMENT = re.compile(r"(?:^|/)([^/=]+)=([^/]*)(?=/)")
 
 
 def is_local_parquet(source: DataSource | None) -> TypeGuard[FileSource]:
@@ -76,12 +76,14 @@ class ParquetFiles:
     @property
     def relation(self) -> str:
         """The files in SQL. They may differ in their columns: what one lacks is null there."""
-        literal = self.pattern.replace("'", "''")
-        return f"read_parquet('{literal}', union_by_name = true, hive_partitioning = {bool(self.partition_keys)})"
+        pattern = self.pattern.replace("'", "''")
+        partitions = ", ".join(f"{quoted(key)}: {dtype}" for key, dtype in self.partitions.items())
+        hive = f"hive_partitioning = true, hive_types = {{{partitions}}}" if partitions else "hive_partitioning = false"
+        return f"read_parquet('{pattern}', union_by_name = true, {hive})"
 
     @cached_property
-    def partition_keys(self) -> list[str]:
-        return partition_keys(self.path)
+    def partitions(self) -> dict[str, str]:
+        return hive_partitions(self.path)
 
     @cached_property
     def types(self) -> dict[str, str]:
@@ -135,11 +137,15 @@ def local_path(source: FileSource, config: RepoConfig) -> str:
     return FileSource.get_uri_for_file_path(config.repo_path, source.path.removeprefix(_FILE_SCHEME))
 
 
-def partition_keys(path: str) -> list[str]:
-    """The Hive keys of a folder or glob, in order: `year`, `month` of `…/year=2026/month=01/part.parquet`."""
-    first = files(path)[0]
-    base = path if Path(path).is_dir() else re.split(r"[*?\[]", path)[0].rpartition("/")[0]
-    return _HIVE_SEGMENT.findall(first.removeprefix(base)) if first != path else []
+def hive_partitions(path: str) -> dict[str, str]:
+    """The Hive keys of a folder or glob, in order, such as `year` and `month` of `…/year=2026/month=01/part.parquet`,
+    and their types: BIGINT where every value is a whole number, as pyarrow and pandas have it, else VARCHAR."""
+    base = path if Path(path).exists() else re.split(r"[*?\[]", path)[0].rpartition("/")[0]
+    values: dict[str, set[str]] = {}
+    for file in files(path):
+        for key, value in _HIVE_SEGMENT.findall(file.removeprefix(base)):
+            values.setdefault(key, set()).add(value)
+    return {key: "BIGINT" if all(map(str.isdecimal, seen)) else "VARCHAR" for key, seen in values.items()}
 
 
 def files(path: str) -> list[str]:
