@@ -38,18 +38,18 @@ def aggregated(table: Table, entity: Entity, domain: str) -> FeatureView:
 
 def raw_table(table: str, domain: str, description: str) -> FileSource:
     """Raw events, one file a delivery."""
-    return _source(table, settings.raw_table(table), "*.parquet", domain, description)
+    return _source(table, settings.raw_table(table), domain, description)
 
 
 def feature_table(table: str, domain: str, description: str) -> FileSource:
     """What `python -m jobs execute` computes, one file a day."""
-    return _source(table, settings.feature_table(table), "**/*.parquet", domain, description)
+    return _source(table, settings.feature_table(table), domain, description)
 
 
-def _source(table: str, directory: Path, files: str, domain: str, description: str) -> FileSource:
+def _source(table: str, directory: Path, domain: str, description: str) -> FileSource:
     return FileSource(
         name=f"{table}_source",
-        path=str(directory / files),
+        path=str(directory),
         file_format=ParquetFormat(),
         timestamp_field="event_timestamp",
         created_timestamp_column="created",

@@ -1,0 +1,70 @@
+"""Rows of a source between two times, as SQL for DuckDB: all of them, or the latest of each key."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+import pyarrow as pa
+from feast import FileSource
+from feast.repo_config import RepoConfig
+
+from stores.parquet_files import ParquetFiles, open_connection
+
+BATCH_ROWS = 65_536
+
+#: SQL, written when the types of the files' columns are known.
+Query = Callable[[ParquetFiles], str]
+
+
+def source_columns(keys: list[str], features: list[str], event: str, created: str | None) -> list[str]:
+    """The columns to read, each once."""
+    return list(dict.fromkeys([*keys, *features, event, *([created] if created else [])]))
+
+
+def every_row(columns: list[str], event: str, start: datetime | None, end: datetime | None) -> Query:
+    return lambda files: f"{_select(files, columns)} WHERE {files.between(event, start, end)}"
+
+
+def latest_rows(
+    columns: list[str], keys: list[str], event: str, created: str | None, start: datetime, end: datetime
+) -> Query:
+    """Of each key the row of the latest event; of its versions the last one written."""
+    return changed_rows(columns, keys, event, created, start, end, None)
+
+
+def changed_rows(
+    columns: list[str],
+    keys: list[str],
+    event: str,
+    created: str | None,
+    start: datetime,
+    end: datetime,
+    created_after: datetime | None,
+) -> Query:
+    """As `latest_rows`, of the rows between the times and of those up to `end` written after `created_after`."""
+
+    def query(files: ParquetFiles) -> str:
+        wanted = files.between(event, start, end)
+        if created and created_after:
+            is_late = f"{files.comparable(created)} > {files.moment(created, created_after)}"
+            wanted = f"({wanted}) OR ({is_late} AND {files.between(event, None, end)})"
+        order = [f"{files.comparable(event)} DESC"]
+        order += [f"{files.comparable(created)} DESC NULLS LAST"] if created else []
+        order += ["file_index DESC", "file_row_number DESC"]
+        partition = f"PARTITION BY {', '.join(files.column(key) for key in keys)} " if keys else ""
+        return (
+            f"{_select(files, columns)} WHERE {wanted} "
+            f"QUALIFY row_number() OVER ({partition}ORDER BY {', '.join(order)}) = 1"
+        )
+
+    return query
+
+
+def read_batches(config: RepoConfig, source: FileSource, query: Query) -> pa.RecordBatchReader:
+    """The answer as a stream. It holds its connection open until it is gone."""
+    connection = open_connection(config)
+    files = ParquetFiles.of(source, config, connection)
+    return connection.sql(query(files)).to_arrow_reader(BATCH_ROWS)
+
+
+def _select(files: ParquetFiles, columns: list[str]) -> str:
+    return f"SELECT {', '.join(files.column(name) for name in columns)} FROM {files.relation}"

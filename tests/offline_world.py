@@ -1,0 +1,63 @@
+"""A small Feast repository for each test of the offline store: real files, a real registry, any offline store."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from feast import Entity, FeatureStore, FeatureView, Field, FileSource, RepoConfig, ValueType
+from feast.data_format import ParquetFormat
+from feast.types import Float64, Int64
+
+OURS = "stores.offline.AsofDuckDBOfflineStore"
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+DRIVER = Entity(name="driver", join_keys=["driver_id"], value_type=ValueType.INT64)
+TRIPS = Field(name="trips", dtype=Int64)
+RATING = Field(name="rating", dtype=Float64)
+
+
+def at(minutes: float) -> datetime:
+    """A moment so many minutes after noon."""
+    return NOON + timedelta(minutes=minutes)
+
+
+def repository(folder: Path, offline_store: str = OURS, **settings: object) -> FeatureStore:
+    return FeatureStore(
+        config=RepoConfig(
+            project="test",
+            provider="local",
+            registry=str(folder / "registry.db"),
+            online_store={"type": "sqlite", "path": str(folder / "online.db")},
+            offline_store={"type": offline_store},
+            entity_key_serialization_version=3,
+            repo_path=folder,
+            **settings,
+        )
+    )
+
+
+def write(path: Path, rows: list[dict], unit: str = "us", zone: str | None = "UTC") -> Path:
+    """The rows as one Parquet file, each datetime in that unit and zone."""
+    table = pa.Table.from_pylist(rows)
+    for i, field in enumerate(table.schema):
+        if pa.types.is_timestamp(field.type):
+            table = table.set_column(i, field.name, table[field.name].cast(pa.timestamp(unit, zone)))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, path)
+    return path
+
+
+def source(path: Path | str, **settings: object) -> FileSource:
+    settings = {"timestamp_field": "event_timestamp", **settings}
+    return FileSource(name=f"source of {path}", path=str(path), file_format=ParquetFormat(), **settings)
+
+
+def view(of: FileSource, name: str = "stats", **settings: object) -> FeatureView:
+    settings = {"entities": [DRIVER], "schema": [TRIPS], "ttl": timedelta(0), **settings}
+    return FeatureView(name=name, source=of, **settings)
+
+
+def asked(*rows: tuple) -> pd.DataFrame:
+    """An entity frame of (driver, moment)."""
+    return pd.DataFrame(rows, columns=["driver_id", "event_timestamp"])
