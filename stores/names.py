@@ -7,7 +7,7 @@ from feast.repo_config import RepoConfig
 
 
 def table(config: RepoConfig, view: object) -> str:
-    """The name of a feature view's table, not quoted. Projects have no `/` in their names, so no two views share one."""
+    """The name of a view's table, not quoted. A project has no `/` in its name, so that no two views share one."""
     versioning = config.registry.enable_online_feature_view_versioning
     return project(config) + folded(compute_versioned_name(view, versioning))
 

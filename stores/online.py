@@ -127,8 +127,8 @@ class WideSqliteOnlineStore(OnlineStore):
         file = self._file(config)
         if not file.path.exists():
             return None
-        with file.explained():
-            moment = tables.last_run(file.reading(), names.table(config, view))
+        with file.reading() as connection:
+            moment = tables.last_run(connection, names.table(config, view))
         return None if moment is None else rows.moment(moment)
 
     def set_last_run(self, config: RepoConfig, view: FeatureView, moment: datetime) -> None:
@@ -153,8 +153,10 @@ class WideSqliteOnlineStore(OnlineStore):
 
     def plan(self, config: RepoConfig, desired_registry_proto: Registry) -> list[InfraObject]:
         """The tables that `feast apply` would make: Feast calls all that is listed here created."""
-        file = self._file(config)
-        there = set(tables.of_project(file.reading(), names.project(config))) if file.path.exists() else set()
+        there: set[str] = set()
+        if (file := self._file(config)).path.exists():
+            with file.reading() as connection:
+                there = set(tables.of_project(connection, names.project(config)))
         missing = [view for view in _stored(desired_registry_proto) if names.table(config, view) not in there]
         # Feast shows objects of its own classes only, by a name that begins so. It opens their files: it gets none.
         return [SqliteTable(":memory:", f"{config.project}_{view.name}") for view in missing]

@@ -21,8 +21,7 @@ class Reader:
     def __init__(self, file: SqliteFile, table: str, layout: Sequence[Column]) -> None:
         """Raises OnlineStoreError where there is no such table."""
         self._file = file
-        with file.explained():
-            connection = file.reading()
+        with file.reading() as connection:
             there = tables.held(connection, table)
             if not there and not tables.exists(connection, table):
                 raise OnlineStoreError(f"{file.path} has no table {table!r}. Run: feast apply")
@@ -42,16 +41,15 @@ class Reader:
 
     def kept(self, keys: Sequence[bytes]) -> list[Kept | None]:
         """As `read`, with the values as SQLite has them."""
-        with self._file.explained():
-            execute = self._file.reading().execute
+        with self._file.reading() as connection:
             if len(keys) == 1:
-                row = execute(self._one, (keys[0],)).fetchone()
+                row = connection.execute(self._one, (keys[0],)).fetchone()
                 return [(row[1], row[2:]) if row else None]
             found: dict[bytes, Kept] = {}
             for start in range(0, len(keys), _KEYS):
                 some = keys[start : start + _KEYS]
                 several = f"{self._select}entity_key IN ({', '.join('?' * len(some))})"
-                found |= {row[0]: (row[1], row[2:]) for row in execute(several, some)}
+                found |= {row[0]: (row[1], row[2:]) for row in connection.execute(several, some)}
         return [found.get(key) for key in keys]
 
 

@@ -1,31 +1,34 @@
 """One SQLite file for many threads and processes: readers never wait, writers wait for each other."""
 
-import os
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
-from weakref import WeakSet
+from typing import Literal, Self
+
+from stores import forks
 
 #: How long a writer waits for the others before it gives up.
 BUSY_SECONDS = 60
 _CACHE_KIB = 64 * 1024
 _LOG_BYTES = 16 * 1024 * 1024
 
+_LET_WRITE = "Let this user write the file and the folder that it is in."
+_BEGIN_ANEW = "Move it away, then run: feast apply, and materialize all."
 _REMEDIES = {
-    sqlite3.SQLITE_READONLY: "Let this user write the file and the folder it is in.",
-    sqlite3.SQLITE_CANTOPEN: "Let this user write the file and the folder it is in.",
-    sqlite3.SQLITE_PERM: "Let this user write the file and the folder it is in.",
+    sqlite3.SQLITE_READONLY: _LET_WRITE,
+    sqlite3.SQLITE_CANTOPEN: _LET_WRITE,
+    sqlite3.SQLITE_PERM: _LET_WRITE,
     sqlite3.SQLITE_FULL: "Make room on its disk and write again: nothing of this batch was kept.",
     sqlite3.SQLITE_IOERR: "Look after its disk, then write again: nothing of this batch was kept.",
     sqlite3.SQLITE_BUSY: f"Others wrote for more than {BUSY_SECONDS} s: write again, and in smaller batches.",
-    sqlite3.SQLITE_NOTADB: "Move it away, then run: feast apply, and materialize.",
-    sqlite3.SQLITE_CORRUPT: "Move it away, then run: feast apply, and materialize.",
+    sqlite3.SQLITE_NOTADB: _BEGIN_ANEW,
+    sqlite3.SQLITE_CORRUPT: _BEGIN_ANEW,
 }
-_NO_REMEDY = "Run: feast apply"
+
+Synchronous = Literal["full", "normal"]
 
 
 class OnlineStoreError(sqlite3.OperationalError):
@@ -33,32 +36,35 @@ class OnlineStoreError(sqlite3.OperationalError):
 
 
 class SqliteFile:
-    """Connections to a file, one a thread and never one that crossed a fork.
+    """Connections to a file, one a thread.
 
     Durability: a write-ahead log, so that killing a process loses nothing that was committed. With `synchronous` full,
     neither does a power cut; with normal, that may take the last commits, though it never leaves half of one.
     """
 
-    def __init__(self, path: Path, synchronous: Literal["full", "normal"]) -> None:
+    def __init__(self, path: Path, synchronous: Synchronous) -> None:
         self.path = path
         self._synchronous = synchronous
-        self._thread = threading.local()
-        _open_files.add(self)
+        self._threads = threading.local()
 
-    def reading(self) -> sqlite3.Connection:
-        """This thread's connection; a statement on it sees the last commit. Raises OnlineStoreError without a file."""
-        connection: sqlite3.Connection | None = getattr(self._thread, "connection", None)
-        if connection is None:
+    def reading(self) -> "Connection":
+        """`with file.reading() as connection`: each statement sees the last commit. Raises OnlineStoreError, also
+        where there is no file: none is made."""
+        connection: Connection | None = getattr(self._threads, "connection", None)
+        if connection is None or connection.is_closed:
             if not self.path.exists():
                 raise OnlineStoreError(f"There is no {self.path}. Run: feast apply")
-            connection = self._connect()
+            connection = self._of_this_thread()
         return connection
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction: all of it is kept, or on any error nothing. Raises OnlineStoreError."""
-        with self.explained():
-            connection = getattr(self._thread, "connection", None) or self._connect()
+        """A transaction: all of it is kept, or on any error nothing. Makes the file. Raises OnlineStoreError."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OnlineStoreError(f"{self.path}: its folder cannot be made, {error}. {_LET_WRITE}") from error
+        with self._of_this_thread() as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -67,42 +73,59 @@ class SqliteFile:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
 
-    @contextmanager
-    def explained(self) -> Iterator[None]:
-        """An error of SQLite becomes one that names the file and the remedy."""
-        try:
-            yield
-        except OnlineStoreError:
-            raise
-        except sqlite3.DatabaseError as error:
-            remedy = _REMEDIES.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, _NO_REMEDY)
-            raise OnlineStoreError(f"{self.path}: {error}. {remedy}") from error
-
-    def close(self) -> None:
-        """Close the connection of this thread; the next use opens another."""
-        connection = getattr(self._thread, "connection", None)
-        if connection is not None:
-            self._thread.connection = None
-            connection.close()
-
-    def _connect(self) -> sqlite3.Connection:
-        with self.explained():
-            self._make_folder()
-            connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None, cached_statements=512)
-            _use_a_log(connection)
-            connection.execute(f"PRAGMA synchronous = {self._synchronous}")
-            connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-            connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
-        self._thread.connection = connection
+    def _of_this_thread(self) -> "Connection":
+        if not hasattr(self._threads, "connection"):
+            self._threads.connection = Connection(self.path, self._synchronous)
+        connection: Connection = self._threads.connection
         return connection
 
-    def _make_folder(self) -> None:
+
+class Connection:
+    """A connection that is opened when it is used first, and again after a fork; never two uses of it at once. An
+    error of SQLite leaves it as an OnlineStoreError, which names the file and the remedy."""
+
+    def __init__(self, path: Path, synchronous: Synchronous) -> None:
+        self._path = path
+        self._synchronous = synchronous
+        self._connection: sqlite3.Connection | None = None
+        self.in_use = threading.RLock()
+        forks.close_before(self)
+
+    @property
+    def is_closed(self) -> bool:
+        return self._connection is None
+
+    def __enter__(self) -> sqlite3.Connection:
+        self.in_use.acquire()
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OnlineStoreError(
-                f"The folder of {self.path} cannot be made: {error}. Let this user write there."
-            ) from error
+            if self._connection is None:
+                self._connection = self._opened()
+        except BaseException as error:
+            self.__exit__(type(error), error, None)
+            raise
+        return self._connection
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        self.in_use.release()
+        if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, OnlineStoreError):
+            remedy = _REMEDIES.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, "Run: feast apply")
+            raise OnlineStoreError(f"{self._path}: {error}. {remedy}") from error
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _opened(self) -> sqlite3.Connection:
+        # Another thread may close it, but none uses it: hence no check of the thread.
+        opened = sqlite3.connect(
+            self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=512
+        )
+        _use_a_log(opened)
+        opened.execute(f"PRAGMA synchronous = {self._synchronous}")
+        opened.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        opened.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
+        return opened
 
 
 def _use_a_log(connection: sqlite3.Connection) -> None:
@@ -115,15 +138,3 @@ def _use_a_log(connection: sqlite3.Connection) -> None:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)
-
-
-_open_files: WeakSet[SqliteFile] = WeakSet()
-
-
-def _close_all() -> None:
-    for file in list(_open_files):
-        file.close()
-
-
-# SQLite's locks belong to a process: a connection that two of them hold corrupts the file.
-os.register_at_fork(before=_close_all)

@@ -1,0 +1,74 @@
+"""A small Feast repository of one's own, on our online store or on Feast's: what both must do is asked of both, and
+where Feast's fails the test says so."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from feast import Entity, FeatureStore, FeatureView, Field, FileSource, PushSource, RepoConfig
+from feast.types import Int64
+from feast.value_type import ValueType
+
+#: For a test of what Feast's own store does as well.
+BOTH = ["wide", "stock"]
+#: For a test of what it does not.
+STOCK_FAILS = ["wide", pytest.param("stock", marks=pytest.mark.xfail(strict=True))]
+
+DRIVER = Entity(name="driver", join_keys=["driver_id"], value_type=ValueType.INT64)
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+_TYPES = {"wide": "stores.online.WideSqliteOnlineStore", "stock": "sqlite"}
+
+
+def feature_store(root: Path, kind: str, project: str = "small", **registry: Any) -> FeatureStore:
+    """On `root/registry.db` and `root/online.db`."""
+    config = RepoConfig(
+        project=project,
+        provider="local",
+        registry={"path": str(root / f"{project}.registry"), "cache_ttl_seconds": 600, **registry},
+        online_store={"type": _TYPES[kind], "path": str(root / "online.db")},
+        offline_store={"type": "duckdb"},
+        entity_key_serialization_version=3,
+    )
+    return FeatureStore(config=config)
+
+
+def view(root: Path, features: Any = ("trips",), name: str = "stats", **options: Any) -> FeatureView:
+    """A view of drivers on a Parquet file, which the tests that materialize write. Features are names of integers, or
+    names and types."""
+    types = features if isinstance(features, dict) else dict.fromkeys(features, Int64)
+    source = FileSource(
+        name=f"{name}_file",
+        path=str(root / "rows.parquet"),
+        timestamp_field="event_timestamp",
+        created_timestamp_column="created",
+        field_mapping=options.pop("field_mapping", None),
+    )
+    options = {"entities": [DRIVER], "source": source, "ttl": timedelta(0)} | options
+    return FeatureView(name=name, schema=[Field(name=f, dtype=t) for f, t in types.items()], **options)
+
+
+def pushed(root: Path) -> FeatureView:
+    """The view of trips, with a push source before its file."""
+    stats = view(root)
+    stats.source = stats.stream_source = PushSource(name="stats_push", batch_source=stats.batch_source)
+    return stats
+
+
+def frame(*rows: tuple[int, datetime, datetime, int | None]) -> pd.DataFrame:
+    """Driver, event time, created, trips."""
+    table = pd.DataFrame(rows, columns=["driver_id", "event_timestamp", "created", "trips"])
+    for column in ("event_timestamp", "created"):
+        table[column] = table[column].astype("datetime64[us, UTC]")
+    return table.astype({"trips": "Int64"})
+
+
+def trips(store: FeatureStore, *drivers: int) -> list[int | None]:
+    """What a reader is told, by Feast's own call."""
+    return read(store, ["stats:trips"], *drivers)["trips"]
+
+
+def read(store: FeatureStore, features: list[str], *drivers: int, **options: Any) -> dict[str, list[Any]]:
+    return store.get_online_features(features, [{"driver_id": driver} for driver in drivers], **options).to_dict()
