@@ -1,6 +1,6 @@
-"""No SQLite connection crosses a fork. A child would inherit what its parent's SQLite believes about locks, which belong
-to a process: it would wait for ever for a lock that nobody holds, or write under one that it has not. So before a fork
-all connections are closed, as soon as they are idle, and each side opens its own when it needs one."""
+"""No SQLite connection crosses a fork. A child would inherit what its parent's SQLite believes about locks, but not
+the locks: it would wait for one that nobody holds, or write under one that it has not. So before a fork all
+connections are closed, as soon as they are idle, and each side opens its own when it needs one."""
 
 import os
 import threading

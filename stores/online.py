@@ -26,6 +26,9 @@ from stores.sqlite_file import SqliteFile
 
 FeastRow = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
 
+#: The key of a view without entities. Feast reads by this one, but writes by an empty one, and so finds nothing.
+_NOBODY = EntityKey(join_keys=[DUMMY_ENTITY_ID], entity_values=[Value(string_val=DUMMY_ENTITY_VAL)])
+
 #: Rows of an Arrow table that are Python objects at one time.
 _CHUNK = 50_000
 
@@ -63,7 +66,7 @@ class WideSqliteOnlineStore(OnlineStore):
         layout = rows.columns(table)
         written = [
             (
-                serialize_entity_key(key, config.entity_key_serialization_version),
+                _key(config, key),
                 _event_time(event),
                 rows.microseconds(created),
                 *rows.from_values(layout, values),
@@ -100,8 +103,7 @@ class WideSqliteOnlineStore(OnlineStore):
     ) -> list[tuple[datetime | None, dict[str, Value] | None]]:
         """Event time and features of each key, and two Nones where nothing is stored or it is past the view's TTL."""
         layout = [c for c in rows.columns(table) if requested_features is None or c.feature in requested_features]
-        version = config.entity_key_serialization_version
-        asked = [serialize_entity_key(key, version) for key in entity_keys]
+        asked = [_key(config, key) for key in entity_keys]
         oldest = self._oldest(table)
         answer: list[tuple[datetime | None, dict[str, Value] | None]] = []
         for row in Reader(self._file(config), names.table(config, table), layout).kept(asked):
@@ -178,6 +180,10 @@ class WideSqliteOnlineStore(OnlineStore):
         settings = config.online_store
         where = (below_data(settings.path, config.repo_path), settings.synchronous)
         return self._files.get(where) or self._files.setdefault(where, SqliteFile(*where))
+
+
+def _key(config: RepoConfig, key: EntityKey) -> bytes:
+    return serialize_entity_key(key if key.join_keys else _NOBODY, config.entity_key_serialization_version)
 
 
 def _event_time(moment: datetime) -> int:

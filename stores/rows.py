@@ -99,6 +99,9 @@ def columns(view: FeatureView) -> tuple[Column, ...]:
 
 
 def join_keys(view: FeatureView) -> dict[str, ValueType]:
+    """Raises ValueError for a view as it is written in Python: its keys get their types when it is applied."""
+    if not view.entity_columns:
+        raise ValueError(f"The join keys of {view.name!r} have no types yet. Apply it, and take it from the registry.")
     return {field.name: field.dtype.to_value_type() for field in view.entity_columns}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from feast import Entity, FeatureStore, FeatureView, Field, FileSource, PushSource, RepoConfig
-from feast.types import Int64
+from feast.types import Int64, from_value_type
 from feast.value_type import ValueType
 
 #: For a test of what Feast's own store does as well.
@@ -24,6 +24,7 @@ _TYPES = {"wide": "stores.online.WideSqliteOnlineStore", "stock": "sqlite"}
 
 def feature_store(root: Path, kind: str, project: str = "small", **registry: Any) -> FeatureStore:
     """On `root/registry.db` and `root/online.db`."""
+    root.mkdir(exist_ok=True)
     config = RepoConfig(
         project=project,
         provider="local",
@@ -38,7 +39,9 @@ def feature_store(root: Path, kind: str, project: str = "small", **registry: Any
 def view(root: Path, features: Any = ("trips",), name: str = "stats", **options: Any) -> FeatureView:
     """A view of drivers on a Parquet file, which the tests that materialize write. Features are names of integers, or
     names and types."""
-    types = features if isinstance(features, dict) else dict.fromkeys(features, Int64)
+    types = dict(features) if isinstance(features, dict) else dict.fromkeys(features, Int64)
+    for entity in options.setdefault("entities", [DRIVER]):
+        types[entity.join_key] = from_value_type(entity.value_type)
     source = FileSource(
         name=f"{name}_file",
         path=str(root / "rows.parquet"),
@@ -46,7 +49,7 @@ def view(root: Path, features: Any = ("trips",), name: str = "stats", **options:
         created_timestamp_column="created",
         field_mapping=options.pop("field_mapping", None),
     )
-    options = {"entities": [DRIVER], "source": source, "ttl": timedelta(0)} | options
+    options = {"source": source, "ttl": timedelta(0)} | options
     return FeatureView(name=name, schema=[Field(name=f, dtype=t) for f, t in types.items()], **options)
 
 

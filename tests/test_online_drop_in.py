@@ -1,0 +1,201 @@
+"""What Feast's online store does, ours does: types, keys, views that change. And a TTL is a TTL."""
+
+from datetime import timedelta
+
+import pandas as pd
+import pytest
+from feast import Entity, FeatureService, Field, Project, RequestSource
+from feast.diff.property_diff import TransitionType
+from feast.on_demand_feature_view import on_demand_feature_view
+from feast.protos.feast.serving.ServingService_pb2 import FieldStatus
+from feast.repo_contents import RepoContents
+from feast.types import Int64, String
+from feast.value_type import ValueType
+from small import BOTH, DRIVER, NOON, SECOND, STOCK_FAILS, feature_store, frame, read, trips, view
+
+
+@pytest.mark.parametrize("kind", BOTH)
+def test_a_null_is_present_and_a_row_that_was_never_written_is_not_found(kind, tmp_path):
+    store = feature_store(tmp_path, kind)
+    store.apply([DRIVER, view(tmp_path)])
+    store.write_to_online_store("stats", frame((1, NOON, NOON, None), (3, NOON, NOON, 5)))
+    answer = store.get_online_features(["stats:trips"], [{"driver_id": 1}, {"driver_id": 2}])
+    assert answer.to_dict()["trips"] == [None, None]
+    assert list(answer.proto.results[1].statuses) == [FieldStatus.PRESENT, FieldStatus.NOT_FOUND]
+
+
+@pytest.mark.parametrize("kind", STOCK_FAILS)
+def test_a_row_is_served_until_its_ttl_has_passed_and_not_a_microsecond_longer(kind, tmp_path):
+    store = feature_store(tmp_path, kind)
+    store.apply([DRIVER, view(tmp_path, ttl=timedelta(days=2))])
+    store.write_to_online_store("stats", frame((1, NOON, NOON, 10)))
+    online = store._get_provider().online_store
+    seen = []
+    for age in (timedelta(0), timedelta(days=2), timedelta(days=2, microseconds=1)):
+        online.clock = lambda age=age: NOON + age
+        seen += trips(store, 1)
+    assert seen == [10, 10, None]
+
+
+@pytest.mark.parametrize("kind", STOCK_FAILS)
+def test_what_is_past_its_ttl_is_reported_as_what_was_never_written(kind, tmp_path):
+    store = feature_store(tmp_path, kind)
+    store.apply([DRIVER, view(tmp_path, ttl=timedelta(days=2))])
+    store.write_to_online_store("stats", frame((1, NOON - timedelta(days=900), NOON, 10)))
+    answer = store.get_online_features(["stats:trips"], [{"driver_id": 1}])
+    assert list(answer.proto.results[1].statuses) == [FieldStatus.NOT_FOUND]
+
+
+@pytest.mark.parametrize("kind", BOTH)
+def test_keys_may_be_composite_and_of_any_type_that_feast_takes(kind, tmp_path):
+    entities = [
+        Entity(name="shop", join_keys=["shop_id"], value_type=ValueType.STRING),
+        DRIVER,
+        Entity(name="area", join_keys=["area_id"], value_type=ValueType.INT32),
+    ]
+    store = feature_store(tmp_path, kind)
+    store.apply([*entities, view(tmp_path, entities=entities)])
+    rows = frame((1, NOON, NOON, 10), (1, NOON, NOON, 20)).assign(shop_id=["x", "y"], area_id=[7, 7])
+    store.write_to_online_store("stats", rows.astype({"area_id": "int32"}))
+    asked = [{"driver_id": 1, "shop_id": shop, "area_id": 7} for shop in ("y", "z", "x")]
+    assert store.get_online_features(["stats:trips"], asked).to_dict()["trips"] == [20, None, 10]
+
+
+@pytest.mark.parametrize("kind", STOCK_FAILS)
+def test_a_view_without_entities_has_one_row_for_whoever_asks(kind, tmp_path):
+    store = feature_store(tmp_path, kind)
+    store.apply([view(tmp_path, entities=[])])
+    store.write_to_online_store("stats", frame((1, NOON, NOON, 10)).drop(columns="driver_id"))
+    assert store.get_online_features(["stats:trips"], [{"whoever": 1}, {"whoever": 2}]).to_dict()["trips"] == [10, 10]
+
+
+@pytest.mark.parametrize("kind", BOTH)
+def test_a_field_mapping_renames_what_the_source_has(kind, tmp_path):
+    store = feature_store(tmp_path, kind)
+    store.apply([DRIVER, view(tmp_path, field_mapping={"t": "trips", "d": "driver_id"})])
+    frame((1, NOON, NOON, 10)).rename(columns={"trips": "t", "driver_id": "d"}).to_parquet(tmp_path / "rows.parquet")
+    store.materialize(NOON - SECOND, NOON + SECOND)
+    assert trips(store, 1) == [10]
+
+
+@pytest.mark.parametrize("kind", BOTH)
+def test_one_feature_name_in_two_views_is_told_apart_by_full_names(kind, tmp_path):
+    store = feature_store(tmp_path, kind)
+    store.apply([DRIVER, view(tmp_path, name="a"), view(tmp_path, name="b")])
+    store.write_to_online_store("a", frame((1, NOON, NOON, 10)))
+    store.write_to_online_store("b", frame((1, NOON, NOON, 20)))
+    both = read(store, ["a:trips", "b:trips"], 1, full_feature_names=True)
+    assert (both["a__trips"], both["b__trips"]) == ([10], [20])
+
+
+@pytest.mark.parametrize("kind", BOTH)
+@pytest.mark.parametrize("name", ['od"d', "sqlite_stats", "Größe", "select", "a-b c.d", "x;y'z"])
+def test_a_name_may_be_anything_that_feast_takes(name, kind, tmp_path):
+    store = feature_store(tmp_path, kind)
+    store.apply([DRIVER, view(tmp_path, {"trips": Int64, "Trips": Int64, name: Int64}, name=name)])
+    store.write_to_online_store(name, frame((1, NOON, NOON, 10)).assign(Trips=20, **{name: 30}))
+    answer = read(store, [f"{name}:trips", f"{name}:Trips", f"{name}:{name}"], 1)
+    assert [answer["trips"], answer["Trips"], answer[name]] == [[10], [20], [30]]
+
+
+@pytest.mark.parametrize("kind", BOTH)
+def test_only_the_features_asked_for_come_back(kind, tmp_path):
+    store = feature_store(tmp_path, kind)
+    store.apply([DRIVER, view(tmp_path, ["trips", "stars"])])
+    store.write_to_online_store("stats", frame((1, NOON, NOON, 10)).assign(stars=5))
+    assert read(store, ["stats:stars"], 1) == {"driver_id": [1], "stars": [5]}
+
+
+@pytest.mark.parametrize("kind", BOTH)
+def test_kept_rows_still_read_after_features_were_added_and_removed(kind, tmp_path):
+    store = feature_store(tmp_path, kind)
+    store.apply([DRIVER, view(tmp_path, ["trips", "stars"])])
+    store.write_to_online_store("stats", frame((1, NOON, NOON, 10)).assign(stars=5))
+    store.apply([DRIVER, view(tmp_path, ["trips", "km"])])
+    assert read(store, ["stats:trips", "stats:km"], 1) == {"driver_id": [1], "trips": [10], "km": [None]}
+    store.write_to_online_store("stats", frame((1, NOON + SECOND, NOON, 11)).assign(km=7))
+    assert read(store, ["stats:trips", "stats:km"], 1) == {"driver_id": [1], "trips": [11], "km": [7]}
+
+
+def test_a_feature_of_another_type_is_null_until_it_is_written_again(tmp_path):
+    store = feature_store(tmp_path, "wide")
+    store.apply([DRIVER, view(tmp_path)])
+    store.write_to_online_store("stats", frame((1, NOON, NOON, 10)))
+    store.apply([DRIVER, view(tmp_path, {"trips": String})])
+    assert trips(store, 1) == [None]
+    store.write_to_online_store("stats", frame((1, NOON + SECOND, NOON, 10)).assign(trips="ten"))
+    assert trips(store, 1) == ["ten"]
+
+
+def test_the_rows_of_a_view_that_was_deleted_are_gone(tmp_path):
+    store = feature_store(tmp_path, "wide")
+    store.apply([DRIVER, view(tmp_path)])
+    store.write_to_online_store("stats", frame((1, NOON, NOON, 10)))
+    online = store._get_provider().online_store
+    online.set_last_run(store.config, view(tmp_path), NOON)
+    store.apply([DRIVER], objects_to_delete=[view(tmp_path)], partial=False)
+    store.apply([DRIVER, view(tmp_path)])
+    assert trips(store, 1) == [None]
+    assert online.last_run(store.config, view(tmp_path)) is None
+
+
+@pytest.mark.parametrize("kind", STOCK_FAILS)
+def test_a_project_may_have_a_name_that_sqlite_keeps_for_itself(kind, tmp_path):
+    store = feature_store(tmp_path, kind, project="sqlite_p")
+    store.apply([DRIVER, view(tmp_path)])
+    store.write_to_online_store("stats", frame((1, NOON, NOON, 10)))
+    assert trips(store, 1) == [10]
+
+
+@pytest.mark.parametrize("kind", STOCK_FAILS)
+def test_two_projects_in_one_file_do_not_meet(kind, tmp_path):
+    """Feast's store joins project and view by an underscore, and deletes the file with any project."""
+    ours, theirs = feature_store(tmp_path, kind, "a_b"), feature_store(tmp_path, kind, "a")
+    ours.apply([DRIVER, view(tmp_path, name="c")])
+    theirs.apply([DRIVER, view(tmp_path, name="b_c")])
+    ours.write_to_online_store("c", frame((1, NOON, NOON, 10)))
+    theirs.write_to_online_store("b_c", frame((1, NOON, NOON, 20)))
+    theirs.teardown()
+    assert read(ours, ["c:trips"], 1)["trips"] == [10]
+
+
+@pytest.mark.parametrize("kind", STOCK_FAILS)
+def test_a_plan_lists_the_tables_that_would_be_made_and_no_others(kind, tmp_path):
+    store = feature_store(tmp_path, kind)
+    store.apply([DRIVER, view(tmp_path)])
+    contents = RepoContents(
+        **{name: [] for name in RepoContents._fields}
+        | {"projects": [Project(name="small")], "entities": [DRIVER]}
+        | {"feature_views": [view(tmp_path), view(tmp_path, name="more")]}
+    )
+    _, infra, _ = store.plan(contents)
+    made = [diff.name for diff in infra.infra_object_diffs if diff.transition_type == TransitionType.CREATE]
+    assert made == ["small_more"]
+
+
+@pytest.mark.parametrize("kind", BOTH)
+def test_an_on_demand_view_may_be_computed_when_it_is_written(kind, tmp_path):
+    stats = view(tmp_path)
+
+    @on_demand_feature_view(
+        sources=[stats, RequestSource(name="asked", schema=[Field(name="bonus", dtype=Int64)])],
+        entities=[DRIVER], schema=[Field(name="double", dtype=Int64)], mode="python", write_to_online_store=True,
+    )  # fmt: skip
+    def doubled(inputs):
+        return {"double": [2 * trips for trips in inputs["trips"]]}
+
+    store = feature_store(tmp_path, kind)
+    store.apply([DRIVER, stats, doubled, FeatureService(name="both", features=[stats, doubled])])
+    store.write_to_online_store("doubled", pd.DataFrame({"driver_id": [1], "trips": [10], "bonus": [1]}))
+    assert read(store, ["doubled:double"], 1)["double"] == [20]
+
+
+@pytest.mark.parametrize("kind", BOTH)
+def test_versions_of_a_view_keep_their_own_rows(kind, tmp_path):
+    store = feature_store(tmp_path, kind, enable_online_feature_view_versioning=True)
+    store.apply([DRIVER, view(tmp_path)])
+    store.write_to_online_store("stats", frame((1, NOON, NOON, 10)))
+    store.apply([DRIVER, view(tmp_path, ["trips", "stars"])])
+    store.write_to_online_store("stats", frame((1, NOON, NOON, 20)).assign(stars=5))
+    assert read(store, ["stats:trips"], 1)["trips"] == [20]
+    assert list(read(store, ["stats@v0:trips"], 1).values())[-1] == [10]
