@@ -45,6 +45,7 @@ def open_connection(config: RepoConfig) -> duckdb.DuckDBPyConnection:
         config={"memory_limit": config.offline_store.memory_limit, "temp_directory": str(spill)}
     )
     connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET enable_progress_bar = false")
     return connection
 
 
