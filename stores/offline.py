@@ -20,7 +20,7 @@ from feast.repo_config import RepoConfig
 
 from stores import parquet_append
 from stores.entity_frame import EntityFrame
-from stores.parquet_files import is_local_parquet
+from stores.parquet_files import is_local_parquet, open_connection
 from stores.point_in_time import ViewRequest
 from stores.pull import changed_rows, every_row, latest_rows, read_batches, source_columns
 from stores.retrieval_job import ArrowRetrievalJob
@@ -65,10 +65,11 @@ class AsofDuckDBOfflineStore(DuckDBOfflineStore):
 
         def read() -> pa.Table:
             table = entities.to_arrow()
-            for request in requests:
-                answer = request.answer(entities, config, filter_by_created_timestamp)
-                for name in answer.column_names:
-                    table = table.append_column(name, answer[name])
+            with open_connection(config) as connection:
+                for request in requests:
+                    answer = request.answer(entities, config, connection, filter_by_created_timestamp)
+                    for name in answer.column_names:
+                        table = table.append_column(name, answer[name])
             return table
 
         first, last = entities.range

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from feast import FileSource
 from feast.repo_config import RepoConfig
 
-from stores.parquet_files import files, local_path, hive_partitions
+from stores.parquet_files import files, hive_partitions, local_path
 
 #: Hive keys that a source need not hold as columns: they are told from the event time.
 _CALENDAR = {"year": "%Y", "month": "%m", "day": "%d", "hour": "%H"}

@@ -3,8 +3,7 @@
 import re
 import tempfile
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -31,20 +30,14 @@ def is_local_parquet(source: DataSource | None) -> TypeGuard[FileSource]:
     )
 
 
-@contextmanager
-def connected(config: RepoConfig) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A DuckDB of one's own, in UTC. Beyond the store's `memory_limit` it spills to the folder for temporary files."""
-    with open_connection(config) as connection:
-        yield connection
-
-
 def open_connection(config: RepoConfig) -> duckdb.DuckDBPyConnection:
-    """As `connected`, for an answer that outlives the call: whoever holds the answer holds the connection."""
+    """A DuckDB of one's own, in UTC. Beyond the store's `memory_limit` it spills to the folder for temporary files."""
     spill = Path(tempfile.gettempdir()) / f"feast-duckdb-{uuid.uuid4().hex}"
     connection = duckdb.connect(
         config={"memory_limit": config.offline_store.memory_limit, "temp_directory": str(spill)}
     )
     connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET enable_progress_bar = false")
     return connection
 
 

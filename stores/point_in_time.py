@@ -16,8 +16,8 @@ from feast import FeatureView, FileSource
 from feast.feature_view import DUMMY_ENTITY_ID
 from feast.repo_config import RepoConfig
 
-from stores.entity_frame import EntityFrame
-from stores.parquet_files import ParquetFiles, connected, is_local_parquet
+from stores.entity_frame import FOR_EVER, EntityFrame
+from stores.parquet_files import ParquetFiles, is_local_parquet
 
 _ROWS = """
 WITH versions AS NOT MATERIALIZED (
@@ -75,15 +75,16 @@ class ViewRequest:
             features={name: prefix + name for name in asked},
         )
 
-    def answer(self, entities: EntityFrame, config: RepoConfig, only_written: bool) -> pa.Table:
+    def answer(
+        self, entities: EntityFrame, config: RepoConfig, connection: duckdb.DuckDBPyConnection, only_written: bool
+    ) -> pa.Table:
         """The features at each row's moment, in the rows' order, null where there is none.
 
         `only_written` leaves out what was written after the moment (Feast's `filter_by_created_timestamp`).
         """
-        with connected(config) as connection:
-            files = ParquetFiles.of(self.source, config, connection)
-            found = self._found(files, entities, only_written)
-            chosen = _chosen(found, connection)
+        files = ParquetFiles.of(self.source, config, connection)
+        found = self._found(files, entities, only_written)
+        chosen = _chosen(found, connection)
         positions = np.full(len(entities.rows), -1)
         positions[found["row"].to_numpy()[chosen]] = chosen
         features = found.select([f"f{i}" for i in range(len(self.features))]).combine_chunks()
@@ -129,8 +130,11 @@ def _asked(key_names: list[str]) -> str:
 def _chosen(found: pa.Table, connection: duckdb.DuckDBPyConnection) -> np.ndarray:
     """The positions in `found` of the versions that answer: one for each row."""
     rows = found["row"].to_numpy()
-    if len(rows) == len(np.unique(rows)):
+    is_one_of_several = np.bincount(rows)[rows] > 1
+    several = np.flatnonzero(is_one_of_several)
+    if not len(several):
         return np.arange(len(rows))
-    versions = found.select(["row", "moment", "created", "file_index", "file_row_number"])
-    connection.register("versions", versions.append_column("position", pa.array(np.arange(len(rows)))))
-    return connection.sql(_KNOWN.format(for_ever=-(2**63) + 1)).to_arrow_table()["position"].to_numpy()
+    versions = found.select(["row", "moment", "created", "file_index", "file_row_number"]).take(several)
+    connection.register("versions", versions.append_column("position", pa.array(several)))
+    known = connection.sql(_KNOWN.format(for_ever=FOR_EVER)).to_arrow_table()["position"].to_numpy()
+    return np.append(np.flatnonzero(~is_one_of_several), known)

@@ -5,11 +5,15 @@ from datetime import datetime
 
 import pyarrow as pa
 from feast import FileSource
+from feast.feature_view import DUMMY_ENTITY_ID, DUMMY_ENTITY_VAL
 from feast.repo_config import RepoConfig
 
 from stores.parquet_files import ParquetFiles, open_connection
 
 BATCH_ROWS = 65_536
+
+#: The key that Feast gives a view without entities, and looks for when it writes online.
+_NOBODY = f", '{DUMMY_ENTITY_VAL}' AS {DUMMY_ENTITY_ID}"
 
 #: SQL, written when the types of the files' columns are known.
 Query = Callable[[ParquetFiles], str]
@@ -51,10 +55,8 @@ def changed_rows(
         order += [f"{files.comparable(created)} DESC NULLS LAST"] if created else []
         order += ["file_index DESC", "file_row_number DESC"]
         partition = f"PARTITION BY {', '.join(files.column(key) for key in keys)} " if keys else ""
-        return (
-            f"{_select(files, columns)} WHERE {wanted} "
-            f"QUALIFY row_number() OVER ({partition}ORDER BY {', '.join(order)}) = 1"
-        )
+        first = f"row_number() OVER ({partition}ORDER BY {', '.join(order)}) = 1"
+        return f"{_select(files, columns, _NOBODY if not keys else '')} WHERE {wanted} QUALIFY {first}"
 
     return query
 
@@ -66,5 +68,5 @@ def read_batches(config: RepoConfig, source: FileSource, query: Query) -> pa.Rec
     return connection.sql(query(files)).to_arrow_reader(BATCH_ROWS)
 
 
-def _select(files: ParquetFiles, columns: list[str]) -> str:
-    return f"SELECT {', '.join(files.column(name) for name in columns)} FROM {files.relation}"
+def _select(files: ParquetFiles, columns: list[str], also: str = "") -> str:
+    return f"SELECT {', '.join(files.column(name) for name in columns)} {also} FROM {files.relation}"

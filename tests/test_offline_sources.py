@@ -1,21 +1,20 @@
 """The offline store as a drop-in: every form of source, view and entity frame that Feast users have."""
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from feast import Entity, FeatureService, FeatureView, Field, FileSource, RequestSource, ValueType
+from feast import Entity, FeatureService, Field, FileSource, RequestSource, ValueType
 from feast.data_format import DeltaFormat
 from feast.errors import FeastEntityDFMissingColumnsError
 from feast.on_demand_feature_view import on_demand_feature_view
-from feast.types import Float64, Int64, String
-from offline_world import DRIVER, OURS, RATING, TRIPS, asked, at, repository, source, view, write
+from feast.types import Int64, String
+from offline_world import DRIVER, RATING, TRIPS, asked, at, repository, source, view, write
 
-from stores.offline import AsofDuckDBOfflineStore
 from stores.parquet_files import is_local_parquet
 
 HIVE = "year=2026/month=03/day=01"
@@ -166,14 +165,14 @@ def test_bad_input_is_refused_with_the_remedy(tmp_path: Path):
     of = source(tmp_path / "stats.parquet")
     with pytest.raises(FeastEntityDFMissingColumnsError, match="driver_id"):
         answered(tmp_path, of, ASKED.drop(columns="driver_id"))
-    with pytest.raises(ValueError, match="columns twice: trips. Rename"):
+    with pytest.raises(ValueError, match=r"columns twice: trips. Rename"):
         answered(tmp_path, of, ASKED.assign(trips=1))
     store = repository(tmp_path)
     store.apply([DRIVER, view(of, schema=[RATING])])
-    with pytest.raises(ValueError, match="no column 'rating', only driver_id, trips, event_timestamp. Write"):
+    with pytest.raises(ValueError, match=r"no column 'rating', only driver_id, trips, event_timestamp. Write"):
         store.get_historical_features(ASKED, ["stats:rating"]).to_arrow()
     (tmp_path / "stats.parquet").unlink()
-    with pytest.raises(FileNotFoundError, match="No Parquet file is at .*stats.parquet. Write"):
+    with pytest.raises(FileNotFoundError, match=r"No Parquet file is at .*stats.parquet. Write"):
         store.get_historical_features(ASKED, ["stats:rating"]).to_arrow()
 
 
@@ -223,10 +222,11 @@ def test_every_type_of_value_comes_back_as_it_was_written(tmp_path: Path):
             "i8": pa.array([1, None], pa.int8()), "u32": pa.array([2**32 - 1, 0], pa.uint32()),
             "i64": pa.array([2**60 + 1, None]), "f32": pa.array([0.1, None], pa.float32()),
             "text": ["é", None], "raw": pa.array([b"\x00", None]), "flag": pa.array([True, None]),
-            "day": pa.array([datetime(2026, 1, 1).date(), None]), "list": pa.array([[1.5, None], []]),
+            "day": pa.array([date(2026, 1, 1), None]), "list": pa.array([[1.5, None], []]),
             "record": pa.array([{"a": 1, "b": "x"}, None]),
             "map": pa.array([[("k", 1)], None], pa.map_(pa.string(), pa.int64())),
-            "time": pa.array([at(1), None], pa.timestamp("us", "UTC")), "naive": pa.array([at(1), None], pa.timestamp("ms")),
+            "time": pa.array([at(1), None], pa.timestamp("us", "UTC")),
+            "naive": pa.array([at(1), None], pa.timestamp("ms")),
         }
     )  # fmt: skip
     rows = values.append_column("driver_id", pa.array([1, 2])).append_column("event_timestamp", pa.array([at(0)] * 2))
