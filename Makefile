@@ -1,12 +1,15 @@
-# Two commands do all the set-up: `make demo` and `make test`. RISK_DATA and PORT in the environment are honoured.
+# Two commands do all the set-up: `make demo` and `make test`. RISK_DATA, HOST, PORT and WORKERS are honoured.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo pipeline setup test test-spark lint ui browser lock clean
+.PHONY: demo serve pipeline setup test test-spark lint ui browser lock clean
 
 demo: pipeline
 	@$(BIN)/python app.py
+
+serve: setup
+	@exec $(BIN)/python serve.py
 
 pipeline: setup
 	@$(BIN)/python -m jobs pipeline

@@ -2,7 +2,8 @@
 
 RISK_DATA       root of everything that is made; default `data/` beside this file, and a relative path counts from
                 here too, whatever the current directory
-PORT            where the service listens, on 127.0.0.1; default 5000
+HOST, PORT      where the service listens; default 127.0.0.1, which only this machine reaches, and 5000
+WORKERS         processes of `make serve`; default one for each core, and at least two
 RISK_HASH_KEY   secret of the keyed hashes of SSNs and licences; default a key for the demo
 """
 
@@ -18,6 +19,19 @@ _DEMO_HASH_KEY = "demo-key: the people in this data do not exist"
 def data_root() -> Path:
     """Root of all made data; two roots never touch each other."""
     return (ROOT / os.environ.get("RISK_DATA", "data")).resolve()
+
+
+def host() -> str:
+    return os.environ.get("HOST") or "127.0.0.1"
+
+
+def workers() -> int:
+    """Processes of the production server. Each computes on one core; with two, one of them may be slow, or start anew.
+    Raises SystemExit on anything but a positive number."""
+    text = os.environ.get("WORKERS", str(max(2, len(os.sched_getaffinity(0)))))
+    if not text.isdecimal() or int(text) == 0:
+        raise SystemExit(f"WORKERS is {text!r}. Set it to a number from 1 on, or unset it for one for each core.")
+    return int(text)
 
 
 def port() -> int:
@@ -61,6 +75,11 @@ def models() -> Path:
 
 def decisions() -> Path:
     return data_root() / "decisions"
+
+
+def sign_up_lock() -> Path:
+    """A file that is locked while somebody signs up."""
+    return data_root() / "sign-up.lock"
 
 
 def scores_db() -> Path:

@@ -1,6 +1,9 @@
 """What an approved applicant becomes: a driver, known to the next request and to the next batch."""
 
+import fcntl
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -10,6 +13,16 @@ from errors import UnknownEntity
 from features.declaration import Risk
 from features.onboarding import DRIVER_DL_ENTITIES, DRIVER_SSN_ENTITIES
 from serving.source import FeatureSource, Row
+
+
+@contextmanager
+def one_at_a_time(lock: Path) -> Iterator[None]:
+    """Within, no other thread or process that locks the same file is: the same numbers sent twice at once must not both
+    be new to us."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # given back as the file is closed, also by a process that dies
+        yield
 
 
 def enrol(source: FeatureSource, daily: Risk, raw_drivers: Path, row: Row, as_of: datetime) -> int:

@@ -2,12 +2,15 @@
 
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from errors import RiskError
+from features.catalogue import risks
 from features.declaration import Risk, RiskRequest
 from model.card import Card
 from model.scorer import Scorers
@@ -24,6 +27,14 @@ class RiskService:
         self.scorers = Scorers(models)
         self._decisions = decisions
         self._hash_key = hash_key
+
+    def prepare(self) -> None:
+        """Load what the first request of each risk would wait for, seconds for some models. What is not there, or is
+        broken, its requests will say."""
+        for risk in risks().values():
+            with suppress(RiskError):
+                self.source.views(risk.name)
+                self.scorers[risk.name]
 
     def features(self, risk: Risk, request: RiskRequest, as_of: datetime) -> dict[str, Any]:
         """Every feature of the risk's service as a plain value. Raises UnknownEntity, FeaturesNotReady."""

@@ -80,7 +80,7 @@ def process(command: list[str], url: str, seconds: float = 60, **options: object
         yield url
     finally:
         server.terminate()
-        server.communicate(timeout=20)  # less than gunicorn waits for a worker that hangs
+        server.communicate(timeout=20)  # less than the server waits for a worker that hangs
 
 
 @pytest.fixture(scope="session")

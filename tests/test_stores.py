@@ -1,7 +1,6 @@
 """The stores behind feature_store.yaml, where they differ from Feast's own."""
 
 import shutil
-import socket
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +12,6 @@ from feast import FeatureStore
 from feast.feature_view import FeatureViewState
 from feast.protos.feast.core.Registry_pb2 import Registry
 
-import app
 import settings
 from errors import FeaturesNotReady
 from features.catalogue import risks
@@ -129,15 +127,6 @@ def test_threads_read_while_others_write(in_world: Path):
     assert failures == []
     written = [{"driver_id": 900_000 + 100 * i + n} for i in range(4) for n in range(25)]
     assert store.get_online_features(["driver_profile:state"], written).to_dict()["state"] == ["CA"] * 100
-
-
-def test_a_port_that_is_taken_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch):
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        monkeypatch.setenv("PORT", str(other.getsockname()[1]))
-        with pytest.raises(SystemExit, match=r"already in use.*PORT="):
-            app.main()
 
 
 def test_an_empty_hash_key_is_no_secret(monkeypatch: pytest.MonkeyPatch):

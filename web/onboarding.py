@@ -1,13 +1,11 @@
 """The pages of the domain `onboarding`: sign-up, and a driver's home."""
 
-from threading import Lock
-
 from flask import Blueprint, Response, jsonify, render_template
 
 import settings
 from features.catalogue import risks
 from features.forms import STATES
-from serving.onboarding import enrol
+from serving.onboarding import enrol, one_at_a_time
 from web.operations import Spec, body, operation
 from web.risk import Face, batch_scores, from_body, from_path
 from web.schemas import SignUpAnswer
@@ -25,7 +23,6 @@ def openapi_paths() -> Spec:
 def blueprint(face: Face) -> Blueprint:
     pages = Blueprint("pages", __name__)
     onboarding, daily = risks()["onboarding"], risks()["daily"]
-    one_at_a_time = Lock()  # the same numbers sent twice at once must not both be new to us
 
     @pages.get("/")
     def sign_up_page() -> str:
@@ -33,9 +30,10 @@ def blueprint(face: Face) -> Blueprint:
 
     @pages.post("/sign-up/")
     def sign_up() -> Response:
-        applicant, as_of = from_body(onboarding), face.clock()
+        applicant = from_body(onboarding)
         home = ""
-        with one_at_a_time:
+        with one_at_a_time(settings.sign_up_lock()):
+            as_of = face.clock()  # in the order of the sign-ups, as are the rows that they leave
             decision = face.service.decision(onboarding, applicant, as_of)
             if decision.decision == "approve":
                 row = applicant.row(as_of, settings.hash_key())
