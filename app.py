@@ -10,7 +10,7 @@ import serve
 import settings
 from serving.service import RiskService
 from serving.source import FeatureSource
-from web import domains, errors, historical, openapi, risk
+from web import domains, errors, historical, openapi, risk, vectors
 from web.turns import TurnTaking
 
 LARGEST_REQUEST_BYTES = 512 * 1024
@@ -28,7 +28,7 @@ def create_app(store: FeatureSource | None = None, clock: Callable[[], datetime]
     service = RiskService(store, settings.models(), settings.decisions(), settings.hash_key())
     service.prepare()
     face = risk.Face(service, settings.scores_db(), clock)
-    for part in (risk, historical, *domains.pages()):
+    for part in (risk, vectors, historical, *domains.pages()):
         app.register_blueprint(part.blueprint(face))
     openapi.install(app)
     errors.install(app)

@@ -28,9 +28,8 @@ def from_validation(error: ValidationError, at: str = "") -> BadRequest:
     if kind == "missing":
         return MissingField(f"{field} is missing. Send it with the others.", field)
     if kind == "extra_forbidden":
-        return UnknownField(
-            f"{shape(field)} is not known here. Leave it out, or check how it is spelled.", shape(field)
-        )
+        field = at + shape(field.removeprefix(at))
+        return UnknownField(f"{field} is not known here. Leave it out, or check how it is spelled.", field)
     if kind.endswith(("_type", "_parsing", "_from_float")):
         return WrongType(f"{field} has the wrong type: {first['msg'][0].lower()}{first['msg'][1:]}.", field)
     return BadParameter(f"{field} cannot be: {first['msg'][0].lower()}{first['msg'][1:]}.", field)

@@ -9,7 +9,7 @@ from pydantic.json_schema import models_json_schema
 
 from features.catalogue import risks
 from features.declaration import Risk
-from web import domains, historical, schemas
+from web import domains, historical, schemas, vectors
 from web.operations import Spec, body, operation, reference
 from web.risk import MOST_DECISIONS
 
@@ -46,7 +46,7 @@ def document() -> Spec:
     for risk in risks().values():
         paths |= _risk_paths(risk)
     paths |= _decisions_path()
-    for part in (historical, *domains.pages()):
+    for part in (vectors, historical, *domains.pages()):
         paths |= part.openapi_paths()
     return {
         "openapi": "3.0.3",
@@ -102,7 +102,11 @@ def _path_parameter(risk: Risk) -> Spec:
 
 
 def _schemas() -> Spec:
-    models = {*schemas.ANSWERS, *(risk.request for risk in risks().values())}
+    models: set[type[BaseModel]] = {
+        *schemas.ANSWERS,
+        vectors.VectorsRequest,
+        *(risk.request for risk in risks().values()),
+    }
     _, defined = models_json_schema(
         [(model, "validation") for model in sorted(models, key=lambda m: m.__name__)],
         ref_template="#/components/schemas/{model}",

@@ -4,7 +4,6 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from features.declaration import RiskRequest
 from web import schemas
 
 Spec = dict[str, Any]
@@ -22,7 +21,7 @@ def operation(tag: str, title: str, about: str, answer: type[BaseModel], errors:
     return {"tags": [tag], "summary": title, "description": about, "responses": responses, **asked}
 
 
-def body(request: type[RiskRequest]) -> Spec:
+def body(request: type[BaseModel]) -> Spec:
     return {"required": True, "content": {"application/json": {"schema": reference(request)}}}
 
 

@@ -69,6 +69,21 @@ class BatchScores(BaseModel):
     scores: list[Score] = Field(description="Scores of the last batches, oldest first.")
 
 
+class Vector(BaseModel):
+    features: dict[str, Any] = Field(description=FEATURES, examples=[FEATURES_EXAMPLE])
+    event_timestamps: dict[str, datetime | None] = Field(
+        description="When each stored value is dated; null for a computed one, and where nothing is stored."
+    )
+    statuses: dict[str, Literal["PRESENT", "NULL_VALUE", "NOT_FOUND", "OUTSIDE_MAX_AGE"]] = Field(
+        description="NOT_FOUND: nothing is stored; OUTSIDE_MAX_AGE: the value is older than its view's TTL."
+    )
+
+
+class Vectors(BaseModel):
+    results: list[Vector] = Field(description="One for each entity, in order.")
+    as_of: datetime = Field(description=AS_OF, examples=[AS_OF_EXAMPLE])
+
+
 class HistoricalRow(BaseModel):
     entity: dict[str, Any] = Field(description="Who.", examples=[{"driver_id": 1001}])
     event_timestamp: datetime = Field(description="When.")
@@ -94,5 +109,5 @@ class Error(BaseModel):
 
 
 ANSWERS: tuple[type[BaseModel], ...] = (
-    Decision, Decisions, FeaturesAnswer, ScoreAnswer, SignUpAnswer, BatchScores, HistoricalAnswer, Error,
+    Decision, Decisions, FeaturesAnswer, ScoreAnswer, SignUpAnswer, BatchScores, Vectors, HistoricalAnswer, Error,
 )  # fmt: skip

@@ -1,0 +1,173 @@
+"""Plans answer as Feast does, only sooner; and the path that gives vectors to other services than ours."""
+
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import hypothesis.strategies as st
+import pandas as pd
+import pytest
+import yaml
+from feast import FeatureService, FeatureStore
+from flask.testing import FlaskClient
+from hypothesis import given
+from hypothesis import settings as examples
+
+import settings
+from app import create_app
+from features.catalogue import risks
+from serving.retrieval import FeastSource
+
+SERVICES = sorted(risks())
+NOWHERE = {"driver_id": 5, "user_id": "nobody", "merchant_id": "", "ssn": "0" * 32, "dl": "0" * 32}
+
+
+@pytest.fixture(scope="module")
+def stores(world: Path):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RISK_DATA", str(world))
+        yield FeastSource(settings.FEATURE_REPO), FeatureStore(str(settings.FEATURE_REPO))
+
+
+@pytest.fixture(scope="module")
+def known(stores) -> dict[str, list]:
+    """Keys that are stored, and one that is not."""
+    drivers = pd.read_parquet(settings.raw_table("drivers") / "made.parquet").tail(20)
+    orders = pd.read_parquet(settings.raw_table("orders").with_suffix(".parquet")).tail(20)
+    frames = {"driver_id": drivers, "ssn": drivers, "dl": drivers, "user_id": orders, "merchant_id": orders}
+    return {key: [*frame[key].tolist(), NOWHERE[key]] for key, frame in frames.items()}
+
+
+def values(kind: str, name: str, known: dict[str, list]) -> st.SearchStrategy:
+    if name in known:
+        return st.sampled_from(known[name])
+    return {
+        "STRING": st.sampled_from(["CA", "MI", "NY"]), "INT64": st.integers(0, 9), "DOUBLE": st.floats(0, 500),
+        "UNIX_TIMESTAMP": st.integers(-600_000_000, 1_760_000_000).map(lambda s: datetime.fromtimestamp(s, UTC)),
+    }[kind]  # fmt: skip
+
+
+@pytest.mark.parametrize("service", SERVICES)
+@given(data=st.data())
+@examples(max_examples=15, deadline=None)
+def test_a_plan_answers_what_feast_answers(service, stores, known, data):
+    """Feast takes whole seconds in request data, and has no word for our stores' TTL: as_of is now, in seconds."""
+    source, feast = stores
+    as_of = datetime.now(UTC).replace(microsecond=0)
+    row = st.fixed_dictionaries({name: values(kind, name, known) for name, kind in source.asks(service).items()})
+    rows = data.draw(st.lists(row, min_size=1, max_size=4))
+    asked = [one | {"as_of": as_of} for one in rows]
+    theirs = {}
+    for view in set(source.views(service).values()):  # one by one: two views may have one name for two features
+        names = [name.removeprefix(f"{view}__") for name, of in source.views(service).items() if of == view]
+        answer = feast.get_online_features([f"{view}:{name}" for name in names], asked).to_dict()
+        theirs |= {(view, name): answer[name] for name in names}
+    for i, vector in enumerate(source.vectors(service, rows, as_of)):
+        assert vector.features == {
+            name: theirs[view, name.removeprefix(f"{view}__")][i] for name, view in source.views(service).items()
+        }
+
+
+def test_a_key_that_is_null_is_nobodys(stores):
+    source, _ = stores
+    (vector,) = source.vectors("daily", [{"driver_id": None}], datetime.now(UTC))
+    assert set(vector.features.values()) == {None}
+    assert set(vector.statuses.values()) == {"NOT_FOUND"}
+
+
+def test_nothing_dated_after_the_moment_is_seen(stores, known):
+    source, _ = stores
+    driver = {"driver_id": known["driver_id"][0]}
+    now, then = (
+        source.vectors("daily", [driver], at)[0] for at in (datetime.now(UTC), datetime(2000, 1, 1, tzinfo=UTC))
+    )
+    assert now.statuses["state"] == "PRESENT"
+    assert then.features["state"] is None
+
+
+def test_a_plan_follows_the_registry(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    shutil.copytree(world, tmp_path / "root", ignore=shutil.ignore_patterns("raw", "models", "decisions"))
+    monkeypatch.setenv("RISK_DATA", str(tmp_path / "root"))
+    source, feast = FeastSource(settings.FEATURE_REPO), FeatureStore(str(settings.FEATURE_REPO))
+    before = source.views("daily")
+    feast.apply([FeatureService(name="daily", features=[feast.get_feature_view("driver_profile")])])
+    assert source.views("daily") == before, "no request looks at the registry"
+    source.follow_registry()
+    assert source.views("daily") == {"state": "driver_profile"}
+
+
+@pytest.fixture
+def real(world: Path, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
+    monkeypatch.setenv("RISK_DATA", str(world))
+    return create_app().test_client()
+
+
+def test_other_services_get_vectors_with_their_dates_and_statuses(real: FlaskClient, known):
+    driver = known["driver_id"][0]
+    answer = real.post("/api/v1/features/daily", json={"entities": [{"driver_id": driver}, {"driver_id": 5}]}).json
+    there, unknown = answer["results"]
+    assert set(there) == {"features", "event_timestamps", "statuses"}
+    assert set(there["features"]) == set(there["event_timestamps"]) == set(there["statuses"])
+    assert (there["statuses"]["state"], unknown["statuses"]["state"]) == ("PRESENT", "NOT_FOUND")
+    assert datetime.fromisoformat(there["event_timestamps"]["state"]) < datetime.fromisoformat(answer["as_of"])
+    assert unknown["features"]["state"] is None
+    assert unknown["event_timestamps"]["state"] is None
+
+
+def test_a_vector_is_that_of_the_decision(real: FlaskClient, known):
+    user, merchant = known["user_id"][0], known["merchant_id"][0]
+    at = "2026-01-31T12:00:00+00:00"
+    order = {"user_id": user, "merchant_id": merchant, "amount": 20.0, "order_timestamp": at}
+    decision = real.post("/api/v1/decisions/chargeback", json={"order_id": "o", **order}).json
+    body = {"entities": [order], "as_of": decision["as_of"]}
+    assert real.post("/api/v1/features/chargeback", json=body).json["results"][0]["features"] == decision["features"]
+
+
+def test_what_is_too_old_is_said_to_be(real: FlaskClient, known):
+    later = (datetime.now(UTC) + timedelta(days=30)).isoformat()
+    body = {"entities": [{"driver_id": known["driver_id"][0]}], "as_of": later}
+    (vector,) = real.post("/api/v1/features/daily", json=body).json["results"]
+    assert vector["statuses"]["acc_rate"] == "OUTSIDE_MAX_AGE"
+    assert vector["features"]["acc_rate"] is None
+    assert vector["statuses"]["state"] == "PRESENT"
+
+
+@pytest.mark.parametrize(
+    ("service", "body", "name", "words"),
+    [("nothing", {"entities": [{}]}, "bad_parameter", "Choose one of: chargeback, daily, onboarding"),
+     ("daily", [], "wrong_type", "Send one object"), ("daily", {}, "missing_field", "entities is missing"),
+     ("daily", {"entities": []}, "bad_parameter", "at least 1"),
+     ("daily", {"entities": [{"driver_id": 1}] * 1001}, "bad_parameter", "at most 1000"),
+     ("daily", {"entities": [{"driver_id": 1}, {}]}, "missing_field", "entities.1.driver_id"),
+     ("daily", {"entities": [{"driver_id": "1"}]}, "wrong_type", "entities.0.driver_id"),
+     ("daily", {"entities": [{"driver_id": 1, "state": "CA"}]}, "unknown_field", "entities.0.state"),
+     ("daily", {"entities": [{"driver_id": 2**70}]}, "bad_parameter", "driver_id"),
+     ("daily", {"entities": [{"driver_id": 1}], "as_of": "noon"}, "wrong_type", "as_of")],
+)  # fmt: skip
+def test_a_wrong_question_is_told_what_is_wrong(real: FlaskClient, service, body, name, words):
+    answer = real.post(f"/api/v1/features/{service}", json=body)
+    assert (answer.status_code, answer.json["error"]["name"]) == (400, name)
+    assert words in answer.json["error"]["message"]
+
+
+def test_on_feasts_own_stores_the_app_answers_the_same(world: Path, known, tmp_path: Path, monkeypatch):
+    """Three lines of the YAML back to stock, one materialization, and no other change."""
+    repository, root = tmp_path / "feature_repo", tmp_path / "data"
+    shutil.copytree(settings.FEATURE_REPO, repository)
+    shutil.copytree(world, root, symlinks=True, ignore=shutil.ignore_patterns("online.db*"))
+    stock = yaml.safe_load((repository / "feature_store.yaml").read_text())
+    stock |= {"online_store": {"type": "sqlite", "path": str(root / "online.db")}, "offline_store": {"type": "duckdb"}}
+    stock["batch_engine"] = {"type": "local"}
+    (repository / "feature_store.yaml").write_text(yaml.safe_dump(stock))
+    ours = FeastSource(settings.FEATURE_REPO)
+    driver, now = known["driver_id"][0], datetime.now(UTC)
+    monkeypatch.setenv("RISK_DATA", str(world))
+    expected = ours.online(risks()["daily"], {"driver_id": driver}, now)
+    monkeypatch.setenv("RISK_DATA", str(root))
+    feast = FeatureStore(str(repository))
+    views = ["driver_profile", "driver_hourly_stats", "driver_yesterdays_stats"]
+    for view in feast.list_feature_views():
+        feast._get_provider().online_store.update(feast.config, [], [view], [], [], True)
+    feast.materialize(now - timedelta(days=3650), now, views)
+    client = create_app(FeastSource(repository), clock=lambda: now).test_client()
+    assert client.get(f"/daily-risk-decision/{driver}/").json["features"] == expected
