@@ -17,6 +17,7 @@ from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMeta
 from feast.infra.registry.base_registry import BaseRegistry
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import RepoConfig
+from feast.utils import compute_non_entity_date_range
 
 from stores import parquet_append
 from stores.entity_frame import EntityFrame
@@ -24,6 +25,7 @@ from stores.parquet_files import is_local_parquet, open_connection
 from stores.point_in_time import ViewRequest
 from stores.pull import changed_rows, every_row, latest_rows, read_batches, source_columns
 from stores.retrieval_job import ArrowRetrievalJob
+from stores.seen_entities import seen_entities
 
 
 class AsofDuckDBOfflineStoreConfig(DuckDBOfflineStoreConfig):
@@ -41,13 +43,16 @@ class AsofDuckDBOfflineStore(DuckDBOfflineStore):
         config: RepoConfig,
         feature_views: list[FeatureView],
         feature_refs: list[str],
-        entity_df: pd.DataFrame | str,
+        entity_df: pd.DataFrame | str | None,
         registry: BaseRegistry,
         project: str,
         full_feature_names: bool = False,
         filter_by_created_timestamp: bool = False,
+        start_date: datetime | None = None,
+        end_date: datetime | None = None,
     ) -> RetrievalJob:
-        """The features of each row of `entity_df` (a frame, or SQL for DuckDB) at its own moment.
+        """The features of each row of `entity_df` (a frame, or SQL for DuckDB) at its own moment. Without it, the
+        features at `end_date` of whoever has a row since `start_date` (default: since the longest TTL).
 
         Raises FeastEntityDFMissingColumnsError, ValueError for keys of another kind than the source's or for a
         feature named as a column of the frame, FileNotFoundError for a source without files.
@@ -58,8 +63,11 @@ class AsofDuckDBOfflineStore(DuckDBOfflineStore):
                 config, feature_views, feature_refs, entity_df, registry, project,
                 full_feature_names, filter_by_created_timestamp,
             )  # fmt: skip
-        entities = EntityFrame.of(entity_df)
         requests = [ViewRequest.of(view, feature_refs, full_feature_names) for view in feature_views]
+        if entity_df is None:
+            start, end = compute_non_entity_date_range(feature_views, start_date, end_date)
+            entity_df = seen_entities(requests, start, end, config)
+        entities = EntityFrame.of(entity_df)
         entities.require({column for request in requests for column in request.keys.values()})
         _refuse_two_of_one_name(entities, requests)
 
