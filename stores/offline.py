@@ -6,13 +6,17 @@ on a local disk, such as a Delta table or `s3://…`, goes to Feast's own DuckDB
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 from feast import FeatureView
 from feast.data_source import DataSource
+from feast.feature_logging import LoggingConfig, LoggingSource
 from feast.infra.offline_stores.duckdb import DuckDBOfflineStore, DuckDBOfflineStoreConfig
+from feast.infra.offline_stores.file_source import FileLoggingDestination
 from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMetadata
 from feast.infra.registry.base_registry import BaseRegistry
 from feast.on_demand_feature_view import OnDemandFeatureView
@@ -21,7 +25,7 @@ from feast.utils import compute_non_entity_date_range
 
 from stores import parquet_append
 from stores.entity_frame import EntityFrame
-from stores.parquet_files import is_local_parquet, open_connection
+from stores.parquet_files import is_local_parquet, local_path, open_connection
 from stores.point_in_time import ViewRequest
 from stores.pull import changed_rows, every_row, latest_rows, read_batches, source_columns
 from stores.retrieval_job import ArrowRetrievalJob
@@ -174,6 +178,23 @@ class AsofDuckDBOfflineStore(DuckDBOfflineStore):
         parquet_append.append(feature_view.batch_source, table, config)
         if progress:
             progress(table.num_rows)
+
+    @staticmethod
+    def write_logged_features(
+        config: RepoConfig,
+        data: pa.Table | Path,
+        source: LoggingSource,
+        logging_config: LoggingConfig,
+        registry: BaseRegistry,
+    ) -> None:
+        """Adds the logs, a table or a folder of Parquet files, to the destination's folder."""
+        destination = logging_config.destination
+        target = destination.to_data_source()
+        if not (isinstance(destination, FileLoggingDestination) and is_local_parquet(target)):
+            DuckDBOfflineStore.write_logged_features(config, data, source, logging_config, registry)
+            return
+        table = pq.read_table(data) if isinstance(data, Path) else data
+        parquet_append.append_to_folder(Path(local_path(target, config)), table, destination.partition_by)
 
     def validate_data_source(self, config: RepoConfig, data_source: DataSource) -> None:
         """Raises FileNotFoundError where no file lies, ValueError where a time column is missing."""
