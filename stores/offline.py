@@ -6,24 +6,30 @@ on a local disk, such as a Delta table or `s3://…`, goes to Feast's own DuckDB
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 from feast import FeatureView
 from feast.data_source import DataSource
+from feast.feature_logging import LoggingConfig, LoggingSource
 from feast.infra.offline_stores.duckdb import DuckDBOfflineStore, DuckDBOfflineStoreConfig
+from feast.infra.offline_stores.file_source import FileLoggingDestination
 from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMetadata
 from feast.infra.registry.base_registry import BaseRegistry
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import RepoConfig
+from feast.utils import compute_non_entity_date_range
 
 from stores import parquet_append
 from stores.entity_frame import EntityFrame
-from stores.parquet_files import is_local_parquet, open_connection
+from stores.parquet_files import is_local_parquet, local_path, open_connection
 from stores.point_in_time import ViewRequest
 from stores.pull import changed_rows, every_row, latest_rows, read_batches, source_columns
 from stores.retrieval_job import ArrowRetrievalJob
+from stores.seen_entities import seen_entities
 
 
 class AsofDuckDBOfflineStoreConfig(DuckDBOfflineStoreConfig):
@@ -41,13 +47,16 @@ class AsofDuckDBOfflineStore(DuckDBOfflineStore):
         config: RepoConfig,
         feature_views: list[FeatureView],
         feature_refs: list[str],
-        entity_df: pd.DataFrame | str,
+        entity_df: pd.DataFrame | str | None,
         registry: BaseRegistry,
         project: str,
         full_feature_names: bool = False,
         filter_by_created_timestamp: bool = False,
+        start_date: datetime | None = None,
+        end_date: datetime | None = None,
     ) -> RetrievalJob:
-        """The features of each row of `entity_df` (a frame, or SQL for DuckDB) at its own moment.
+        """The features of each row of `entity_df` (a frame, or SQL for DuckDB) at its own moment. Without it, the
+        features at `end_date` of whoever has a row since `start_date` (default: since the longest TTL).
 
         Raises FeastEntityDFMissingColumnsError, ValueError for keys of another kind than the source's or for a
         feature named as a column of the frame, FileNotFoundError for a source without files.
@@ -58,8 +67,11 @@ class AsofDuckDBOfflineStore(DuckDBOfflineStore):
                 config, feature_views, feature_refs, entity_df, registry, project,
                 full_feature_names, filter_by_created_timestamp,
             )  # fmt: skip
-        entities = EntityFrame.of(entity_df)
         requests = [ViewRequest.of(view, feature_refs, full_feature_names) for view in feature_views]
+        if entity_df is None:
+            start, end = compute_non_entity_date_range(feature_views, start_date, end_date)
+            entity_df = seen_entities(requests, start, end, config)
+        entities = EntityFrame.of(entity_df)
         entities.require({column for request in requests for column in request.keys.values()})
         _refuse_two_of_one_name(entities, requests)
 
@@ -166,6 +178,23 @@ class AsofDuckDBOfflineStore(DuckDBOfflineStore):
         parquet_append.append(feature_view.batch_source, table, config)
         if progress:
             progress(table.num_rows)
+
+    @staticmethod
+    def write_logged_features(
+        config: RepoConfig,
+        data: pa.Table | Path,
+        source: LoggingSource,
+        logging_config: LoggingConfig,
+        registry: BaseRegistry,
+    ) -> None:
+        """Adds the logs, a table or a folder of Parquet files, to the destination's folder."""
+        destination = logging_config.destination
+        target = destination.to_data_source()
+        if not (isinstance(destination, FileLoggingDestination) and is_local_parquet(target)):
+            DuckDBOfflineStore.write_logged_features(config, data, source, logging_config, registry)
+            return
+        table = pq.read_table(data) if isinstance(data, Path) else data
+        parquet_append.append_to_folder(Path(local_path(target, config)), table, destination.partition_by)
 
     def validate_data_source(self, config: RepoConfig, data_source: DataSource) -> None:
         """Raises FileNotFoundError where no file lies, ValueError where a time column is missing."""

@@ -45,9 +45,29 @@ def append(source: FileSource, table: pa.Table, config: RepoConfig) -> None:
         _write(whole, Path(path))
     elif Path(path).is_dir():
         for folder, rows in _partitions(table, path, source.timestamp_field).items():
-            _write(rows, Path(path, folder, f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{uuid.uuid4().hex[:8]}.parquet"))
+            _write(rows, Path(path, folder, f"{_new_name()}.parquet"))
     else:
         raise ValueError(f"Source {source.name!r} is the glob {path}. To write to it, make its folder the source.")
+
+
+def append_to_folder(folder: Path, table: pa.Table, partition_by: list[str] | None) -> None:
+    """Adds the rows as new files of a folder, made if need be, in Hive partitions of these columns."""
+    beside: list[Path] = []
+    pq.write_to_dataset(
+        table,
+        folder,
+        partition_cols=partition_by,
+        basename_template=f".{_new_name()}-{{i}}",
+        file_visitor=lambda written: beside.append(Path(written.path)),
+        existing_data_behavior="overwrite_or_ignore",
+    )
+    for file in beside:
+        os.replace(file, file.with_name(f"{file.name.removeprefix('.')}.parquet"))
+
+
+def _new_name() -> str:
+    """Later names sort behind: of rows alike, the last written counts."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{uuid.uuid4().hex[:8]}"
 
 
 def _schema(path: str) -> pa.Schema:

@@ -10,9 +10,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from feast import FeatureStore, FileSource, PushSource
+from feast import FeatureService, FeatureStore, FileSource, PushSource
 from feast.data_source import PushMode
-from feast.infra.offline_stores.file_source import SavedDatasetFileStorage
+from feast.feature_logging import FeatureServiceLoggingSource, LoggingConfig
+from feast.infra.offline_stores.file_source import FileLoggingDestination, SavedDatasetFileStorage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from offline_world import DRIVER, OURS, asked, at, repository, source, view, write
@@ -188,6 +189,25 @@ def test_a_push_that_cannot_be_placed_is_refused_with_the_remedy(tmp_path: Path)
     stats, table = store.get_feature_view("stats"), pa.table({"driver_id": [1], "trips": [1]})
     with pytest.raises(ValueError, match=r"has .*'event_timestamp'.*Give exactly these"):
         AsofDuckDBOfflineStore.offline_write_batch(store.config, stats, table, None)
+
+
+no_folder = pytest.mark.xfail(strict=True, reason="writes no log into a folder that is not there")
+
+
+@pytest.mark.parametrize("kind", [OURS, pytest.param("duckdb", marks=no_folder)])
+@pytest.mark.parametrize("partition_by", [None, ["__log_date"]])
+def test_logged_features_are_found_again(tmp_path: Path, kind: str, partition_by: list[str] | None):
+    store = repository(tmp_path, kind)
+    stats = view(source(write(tmp_path / "stats.parquet", ROWS)))
+    destination = FileLoggingDestination(path=str(tmp_path / "logs"), partition_by=partition_by)
+    service = FeatureService(name="logged", features=[stats], logging_config=LoggingConfig(destination=destination))
+    store.apply([DRIVER, stats, service])
+    schema = FeatureServiceLoggingSource(service, "test").get_schema(store.registry)
+    for trips, minute in ((7, 0), (8, 1)):
+        log = {"driver_id": 1, "stats__trips": trips, "__log_timestamp": at(minute), "__log_date": at(minute).date()}
+        store.write_logged_features(pa.Table.from_pylist([log], schema=schema), service)
+    logs = store._get_provider().retrieve_feature_service_logs(service, at(0), at(9), store.config, store.registry)
+    assert logs.to_arrow()["stats__trips"].to_pylist() == [7, 8]
 
 
 def test_a_dataset_that_is_saved_is_the_answer_that_was_given(tmp_path: Path):

@@ -4,6 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from pathlib import Path
 
+import fsspec
+import ibis
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -216,6 +218,31 @@ def test_the_entity_frame_may_be_sql(tmp_path: Path):
     assert table.select(["driver_id", "label", "trips"]).to_pylist()[0] == {"driver_id": 2, "label": 7, "trips": 20}
 
 
+def test_without_an_entity_frame_whoever_was_seen_is_asked_about(tmp_path: Path):
+    of = source(write(tmp_path / "stats.parquet", [*ROWS, row(3, 30, -60), row(4, 40, 60)]))
+    store = repository(tmp_path)
+    store.apply([DRIVER, view(of), view(of, name="brief", schema=[TRIPS], ttl=timedelta(minutes=3))])
+    refs = ["stats:trips", "brief:trips"]
+    job = store.get_historical_features(features=refs, start_date=at(-1), end_date=at(9), full_feature_names=True)
+    assert job.to_arrow().to_pydict() == {
+        "driver_id": [1, 2],
+        "event_timestamp": [at(9), at(9)],
+        "stats__trips": [10, 20],
+        "brief__trips": [None, None],
+    }
+
+
+def test_views_about_different_entities_need_an_entity_frame(tmp_path: Path):
+    of = source(write(tmp_path / "stats.parquet", [one | {"city": "Rome"} for one in ROWS]))
+    city = Entity(name="city", join_keys=["city"], value_type=ValueType.STRING)
+    store = repository(tmp_path)
+    store.apply([DRIVER, city, view(of), view(of, name="places", entities=[city])])
+    with pytest.raises(ValueError, match=r"different entities \(city; driver_id\). Ask for each"):
+        store.get_historical_features(
+            features=["stats:trips", "places:trips"], start_date=at(0), full_feature_names=True
+        )
+
+
 def test_every_type_of_value_comes_back_as_it_was_written(tmp_path: Path):
     values = pa.table(
         {
@@ -268,3 +295,15 @@ def test_threads_ask_at_once(tmp_path: Path):
 )  # fmt: skip
 def test_what_is_not_parquet_on_a_local_disk_goes_to_feasts_own_store(path: str, form: object, is_ours: bool):
     assert is_local_parquet(FileSource(path=path, file_format=form, timestamp_field="t")) is is_ours
+
+
+def test_a_source_on_another_filesystem_is_answered_by_feasts_own_store(tmp_path: Path):
+    memory = fsspec.filesystem("memory")
+    ibis.get_backend().register_filesystem(memory)
+    with memory.open("/far/stats.parquet", "wb") as file:
+        file.write(write(tmp_path / "stats.parquet", ROWS).read_bytes())
+    far = source("memory://far/stats.parquet")
+    store = repository(tmp_path)
+    store.apply([DRIVER, view(far, schema=[TRIPS, Field(name="driver_id", dtype=Int64)])])
+    job = store.get_historical_features(ASKED, ["stats:trips"])
+    assert (type(job).__name__, job.to_df()["trips"].tolist()) == ("IbisRetrievalJob", ANSWER)
