@@ -20,8 +20,8 @@ Query = Callable[[ParquetFiles], str]
 
 
 def source_columns(keys: list[str], features: list[str], event: str, created: str | None) -> list[str]:
-    """The columns to read, each once."""
-    return list(dict.fromkeys([*keys, *features, event, *([created] if created else [])]))
+    """The columns to read, each once. Without features, none: every column of the files, for a transformation."""
+    return list(dict.fromkeys([*keys, *features, event, *([created] if created else [])])) if features else []
 
 
 def every_row(columns: list[str], event: str, start: datetime | None, end: datetime | None) -> Query:
@@ -69,4 +69,5 @@ def read_batches(config: RepoConfig, source: FileSource, query: Query) -> pa.Rec
 
 
 def _select(files: ParquetFiles, columns: list[str], also: str = "") -> str:
-    return f"SELECT {', '.join(files.column(name) for name in columns)} {also} FROM {files.relation}"
+    wanted = columns or [name for name in files.types if name not in files.partitions]
+    return f"SELECT {', '.join(files.column(name) for name in wanted)} {also} FROM {files.relation}"
