@@ -85,7 +85,8 @@ def bare(folder: Path, rows: list[tuple]) -> tuple[sqlite3.Connection, float]:
     """The same table in the same settings, from rows that are ready."""
     connection = sqlite3.connect(folder / "bare.db", isolation_level=None)
     connection.executescript(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -65536; CREATE TABLE bare (entity_key BLOB PRIMARY KEY NOT NULL, event INTEGER NOT NULL, created INTEGER, "
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -65536; "
+        "CREATE TABLE bare (entity_key BLOB PRIMARY KEY NOT NULL, event INTEGER NOT NULL, created INTEGER, "
         "trips INTEGER, rate REAL, state TEXT) WITHOUT ROWID"
     )
     began = perf_counter()
