@@ -38,7 +38,8 @@ class WideSqliteOnlineStoreConfig(FeastConfigBaseModel):
     path: str = "online.db"
     """A relative path counts from `$RISK_DATA`, else from `data` beside the repository."""
     synchronous: Literal["full", "normal"] = "full"
-    """Whether a commit survives a power cut (full), or only the end of the process (normal)."""
+    """Whether a commit survives a power cut (full), or only the end of the process (normal). For a push of one row that
+    is the difference between some 5 ms and 0.1; for a large batch it is none."""
 
 
 class WideSqliteOnlineStore(OnlineStore):
