@@ -21,7 +21,8 @@ from feast.types import Float64, Int64, String
 from feast.utils import _convert_arrow_to_proto
 from feast.value_type import ValueType
 
-FEATURES = ["trips", "rate", "state"]
+TYPES = {"driver_id": Int64, "trips": Int64, "rate": Float64, "state": String}
+FEATURES = [name for name in TYPES if name != "driver_id"]
 STORES = {"ours": "stores.online.WideSqliteOnlineStore", "stock": "sqlite"}
 
 
@@ -46,13 +47,10 @@ def repository(folder: Path, kind: str) -> tuple[FeatureStore, FeatureView]:
         online_store={"type": STORES[kind], "path": str(folder / "online.db")}, entity_key_serialization_version=3,
     )  # fmt: skip
     driver = Entity(name="driver", join_keys=["driver_id"], value_type=ValueType.INT64)
-    fields = {"driver_id": Int64, "trips": Int64, "rate": Float64, "state": String}
     source = FileSource(path="none.parquet", timestamp_field="event_timestamp", created_timestamp_column="created")
-    schema = [Field(name=name, dtype=dtype) for name, dtype in fields.items()]
-    store, view = (
-        FeatureStore(config=config),
-        FeatureView(name="stats", entities=[driver], schema=schema, source=source),
-    )
+    schema = [Field(name=name, dtype=dtype) for name, dtype in TYPES.items()]
+    view = FeatureView(name="stats", entities=[driver], schema=schema, source=source)
+    store = FeatureStore(config=config)
     store.apply([driver, view])
     return store, view
 
@@ -64,12 +62,10 @@ def table(rows: int) -> pa.Table:
         "driver_id": random.permutation(rows), "trips": random.integers(0, 500, rows), "rate": random.random(rows),
         "state": random.choice(["CA", "NV", "TX"], rows),
     }  # fmt: skip
-    moments = {name: pa.array(events, pa.timestamp("us", "UTC")) for name in ("event_timestamp", "created")}
-    return pa.table(columns | moments)
+    return pa.table(columns | {name: pa.array(events) for name in ("event_timestamp", "created")})
 
 
-def fill(folder: Path, kind: str, rows: pa.Table) -> tuple[FeatureStore, FeatureView, float]:
-    """The store, the view, and the seconds that writing took."""
+def fill(folder: Path, kind: str, rows: pa.Table) -> tuple[FeatureStore, FeatureView, float]:  # the last: seconds
     store, view = repository(folder, kind)
     online = store._get_provider().online_store
     began = perf_counter()
@@ -85,7 +81,7 @@ def bare(folder: Path, rows: list[tuple]) -> tuple[sqlite3.Connection, float]:
     """The same table in the same settings, from rows that are ready."""
     connection = sqlite3.connect(folder / "bare.db", isolation_level=None)
     connection.executescript(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -65536; "
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -65536;"
         "CREATE TABLE bare (entity_key BLOB PRIMARY KEY NOT NULL, event INTEGER NOT NULL, created INTEGER, "
         "trips INTEGER, rate REAL, state TEXT) WITHOUT ROWID"
     )
@@ -97,9 +93,9 @@ def bare(folder: Path, rows: list[tuple]) -> tuple[sqlite3.Connection, float]:
 
 
 def as_rows(rows: pa.Table, key: Callable[[int], bytes]) -> list[tuple]:
-    moments = [rows.column(name).cast(pa.int64()).to_pylist() for name in ("event_timestamp", "created")]
-    keys = map(key, rows.column("driver_id").to_pylist())
-    return list(zip(keys, *moments, *(rows.column(name).to_pylist() for name in FEATURES), strict=True))
+    plain = rows.set_column(4, "event_timestamp", rows["event_timestamp"].cast(pa.int64()))
+    ids, trips, rate, state, event, _ = (column.to_pylist() for column in plain.itercolumns())
+    return list(zip(map(key, ids), event, event, trips, rate, state, strict=True))
 
 
 def write_all(rows: int, stock_rows: int) -> dict[str, float]:
@@ -111,8 +107,7 @@ def write_all(rows: int, stock_rows: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as name:
         folder, stock_folder = Path(name), Path(name) / "stock"
         stock_folder.mkdir()
-        data = table(rows)
-        store, view, seconds = fill(folder, "ours", data)
+        store, view, seconds = fill(folder, "ours", data := table(rows))
         note("ours", rows, seconds, folder / "online.db")
         ready = as_rows(data, store._get_provider().online_store.entity_key(view))
         note("bare", rows, bare(folder, ready)[1], folder / "bare.db")
@@ -125,11 +120,10 @@ def read_all(count: int, rows: int) -> None:
         for kind in STORES:
             (Path(name) / kind).mkdir()
         data = table(rows)
-        ours, view, _ = fill(Path(name) / "ours", "ours", data)
-        stock, _, _ = fill(Path(name) / "stock", "stock", data)
+        (ours, view, _), (stock, _, _) = (fill(Path(name) / kind, kind, data) for kind in STORES)
         online = ours._get_provider().online_store
         key, reader = online.entity_key(view), online.reader(ours.config, view, FEATURES)
-        connection, _ = bare(Path(name), as_rows(data, key))
+        connection = bare(Path(name), as_rows(data, key))[0]
         select = f"SELECT event, {', '.join(FEATURES)} FROM bare WHERE entity_key IN ({', '.join('?' * count)})"
         asked = [f"stats:{name}" for name in FEATURES]
         ways: dict[str, Callable[[range], object]] = {
@@ -137,7 +131,7 @@ def read_all(count: int, rows: int) -> None:
             "stock": lambda ids: stock.get_online_features(asked, [{"driver_id": i} for i in ids]).to_dict(),
             "bare": lambda ids: connection.execute(select, [key(i) for i in ids]).fetchall(),
         }
-        timed = {way: times(ask, count, rows) for way, ask in ways.items()}
+        timed = {way: list(times(ask, count, rows)) for way, ask in ways.items()}
         for name, at in (("p50", 49), ("p99", 98)):
             took = {way: quantiles(seconds, n=100)[at] * 1e6 for way, seconds in timed.items()}
             print(f"read {count} {name}, µs  " + "  ".join(f"{way} {took[way]:,.1f}" for way in ways), end="")
@@ -145,12 +139,10 @@ def read_all(count: int, rows: int) -> None:
 
 
 def times(ask: Callable[[range], object], count: int, rows: int, calls: int = 300) -> Iterable[float]:
-    seconds = []
-    for first in np.random.default_rng(2).integers(0, rows - count, calls):
+    for first in np.random.default_rng(2).integers(0, rows - count, calls).tolist():
         began = perf_counter()
-        ask(range(int(first), int(first) + count))
-        seconds.append(perf_counter() - began)
-    return seconds
+        ask(range(first, first + count))
+        yield perf_counter() - began
 
 
 if __name__ == "__main__":

@@ -38,7 +38,8 @@ class WideSqliteOnlineStoreConfig(FeastConfigBaseModel):
     path: str = "online.db"
     """A relative path counts from `$RISK_DATA`, else from `data` beside the repository."""
     synchronous: Literal["full", "normal"] = "full"
-    """Whether a commit survives a power cut (full), or only the end of the process (normal)."""
+    """Whether a commit survives a power cut (full), or only the end of the process (normal). For a push of one row that
+    is the difference between some 5 ms and 0.1; for a large batch it is none."""
 
 
 class WideSqliteOnlineStore(OnlineStore):
@@ -65,12 +66,7 @@ class WideSqliteOnlineStore(OnlineStore):
         """Feast's own way in, one transaction a call; `progress` hears of the rows once they are kept."""
         layout = rows.columns(table)
         written = [
-            (
-                _key(config, key),
-                _event_time(event),
-                rows.microseconds(created),
-                *rows.from_values(layout, values),
-            )
+            (_key(config, key), _event_time(event), rows.microseconds(created), *rows.from_values(layout, values))
             for key, values, event, created in data
         ]
         with self._file(config).writing() as connection:
@@ -89,8 +85,9 @@ class WideSqliteOnlineStore(OnlineStore):
         """Write many rows in one transaction. The table has the view's join keys and features, by name and of Arrow
         types that Feast takes for theirs, and two columns of moments; other columns are left alone."""
         layout = rows.columns(view)
+        whole = table if isinstance(table, pa.Table) else pa.Table.from_batches([table])
         with self._file(config).writing() as connection:
-            for batch in table.to_batches(_CHUNK) if isinstance(table, pa.Table) else [table]:
+            for batch in whole.to_batches(_CHUNK):
                 written = _from_arrow(batch, view, event_timestamp, created)
                 tables.upsert(connection, names.table(config, view), layout, written)
 

@@ -12,6 +12,7 @@ from stores import forks
 
 #: How long a writer waits for the others before it gives up.
 BUSY_SECONDS = 60
+#: Of a thread that writes; many threads read, and do with SQLite's own 2 MiB.
 _CACHE_KIB = 64 * 1024
 _LOG_BYTES = 16 * 1024 * 1024
 
@@ -65,6 +66,7 @@ class SqliteFile:
         except OSError as error:
             raise OnlineStoreError(f"{self.path}: its folder cannot be made, {error}. {_LET_WRITE}") from error
         with self._of_this_thread() as connection:
+            connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -123,7 +125,6 @@ class Connection:
         )
         _use_a_log(opened)
         opened.execute(f"PRAGMA synchronous = {self._synchronous}")
-        opened.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         opened.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
         return opened
 

@@ -8,6 +8,8 @@ from feast import Entity, FeatureService, Field, Project, RequestSource
 from feast.diff.property_diff import TransitionType
 from feast.on_demand_feature_view import on_demand_feature_view
 from feast.protos.feast.serving.ServingService_pb2 import FieldStatus
+from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+from feast.protos.feast.types.Value_pb2 import Value
 from feast.repo_contents import RepoContents
 from feast.types import Int64, String
 from feast.value_type import ValueType
@@ -173,6 +175,7 @@ def test_a_plan_lists_the_tables_that_would_be_made_and_no_others(kind, tmp_path
     assert made == ["small_more"]
 
 
+@pytest.mark.filterwarnings("ignore:On demand feature view is an experimental feature")
 @pytest.mark.parametrize("kind", BOTH)
 def test_an_on_demand_view_may_be_computed_when_it_is_written(kind, tmp_path):
     stats = view(tmp_path)
@@ -199,3 +202,14 @@ def test_versions_of_a_view_keep_their_own_rows(kind, tmp_path):
     store.write_to_online_store("stats", frame((1, NOON, NOON, 20)).assign(stars=5))
     assert read(store, ["stats:trips"], 1)["trips"] == [20]
     assert list(read(store, ["stats@v0:trips"], 1).values())[-1] == [10]
+
+
+@pytest.mark.parametrize("kind", STOCK_FAILS)
+def test_a_vector_that_was_computed_for_a_service_comes_back(kind, tmp_path):
+    """Feast keeps it in a view of its own, which nobody applies."""
+    store = feature_store(tmp_path, kind)
+    store.apply([DRIVER, view(tmp_path)])
+    online = store._get_provider().online_store
+    key = EntityKey(join_keys=["driver_id"], entity_values=[Value(int64_val=1)])
+    online.write_precomputed_vector(store.config, "service", store.project, key, b"vector")
+    assert online.read_precomputed_vectors(store.config, "service", store.project, [key]) == [b"vector"]
