@@ -15,7 +15,7 @@ from feast.data_format import DeltaFormat
 from feast.errors import FeastEntityDFMissingColumnsError
 from feast.on_demand_feature_view import on_demand_feature_view
 from feast.types import Int64, String
-from offline_world import DRIVER, RATING, TRIPS, asked, at, repository, source, view, write
+from offline_world import DRIVER, OURS, RATING, TRIPS, asked, at, repository, source, view, write
 
 from stores.parquet_files import is_local_parquet
 
@@ -62,9 +62,13 @@ def test_a_relative_path_counts_from_the_repository(tmp_path: Path):
     assert answered(tmp_path, source("stats"), ASKED)["trips"].to_pylist() == ANSWER
 
 
-def test_a_view_without_a_schema_takes_the_columns_of_the_files_and_not_the_partitions(tmp_path: Path):
+with_partitions = pytest.mark.xfail(strict=True, reason="takes the partitions for features")
+
+
+@pytest.mark.parametrize("kind", [OURS, pytest.param("duckdb", marks=with_partitions)])
+def test_a_view_without_a_schema_takes_the_columns_of_the_files_and_not_the_partitions(tmp_path: Path, kind: str):
     write(tmp_path / "stats" / HIVE / "a.parquet", ROWS)
-    store = repository(tmp_path)
+    store = repository(tmp_path, kind)
     store.apply([DRIVER, view(source(tmp_path / "stats"), schema=None)])
     assert [field.name for field in store.get_feature_view("stats").features] == ["trips"]
 
@@ -101,12 +105,18 @@ def test_times_of_every_unit_and_zone_are_the_same_moments(tmp_path: Path, unit:
     assert table["trips"].to_pylist() == [20, 10, 11]
 
 
+too_fine = pytest.mark.xfail(strict=True, reason="fails for a moment finer than a microsecond")
+
+
+@pytest.mark.parametrize("kind", [OURS, pytest.param("duckdb", marks=too_fine)])
 @pytest.mark.parametrize("later", [-1, 0, 1])
-def test_a_nanosecond_too_early_is_too_early(tmp_path: Path, later: int):
+def test_a_nanosecond_too_early_is_too_early(tmp_path: Path, later: int, kind: str):
     stamps = pa.array([1_772_366_400_000_000_500], pa.timestamp("ns", "UTC"))
     pq.write_table(pa.table({"driver_id": [1], "trips": [10], "event_timestamp": stamps}), tmp_path / "stats.parquet")
     moment = pd.Timestamp(1_772_366_400_000_000_500 + later, tz="UTC")
-    table = answered(tmp_path, source(tmp_path / "stats.parquet"), asked((1, moment)))
+    store = repository(tmp_path, kind)
+    store.apply([DRIVER, view(source(tmp_path / "stats.parquet"))])
+    table = store.get_historical_features(asked((1, moment)), ["stats:trips"]).to_arrow()
     assert table["trips"].to_pylist() == [None if later < 0 else 10]
 
 
