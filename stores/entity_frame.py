@@ -14,8 +14,7 @@ from feast.infra.offline_stores.offline_utils import infer_event_timestamp_from_
 
 FOR_EVER = -(2**63) + 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-#: The years that every unit of time can hold: whole nanoseconds end in 1677 and in 2262.
-_ANY_UNIT = (datetime(1700, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC))
+_BEGIN = datetime(1, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -52,9 +51,8 @@ class EntityFrame:
         first, last = self.range
         if first is None or last is None:
             return None, None
-        end = last + timedelta(microseconds=1)
-        start = first - ttl if ttl and first - _ANY_UNIT[0] > ttl else None
-        return start, end if end < _ANY_UNIT[1] else None
+        start = first - ttl if ttl and first - _BEGIN > ttl else None
+        return start, last + timedelta(microseconds=1)
 
     def moments(self, keys: Mapping[str, str], ttl: timedelta | None, unit: str) -> pa.Table:
         """What the join needs: `row`, its keys `k0`, `k1`, …, its `moment`, and the `oldest` time that still counts,

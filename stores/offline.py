@@ -25,7 +25,7 @@ from feast.utils import compute_non_entity_date_range
 
 from stores import parquet_append
 from stores.entity_frame import EntityFrame
-from stores.parquet_files import is_local_parquet, local_path, open_connection
+from stores.parquet_files import columns_and_types, is_local_parquet, local_path, open_connection, require_times
 from stores.point_in_time import ViewRequest
 from stores.pull import changed_rows, every_row, latest_rows, read_batches, source_columns
 from stores.retrieval_job import ArrowRetrievalJob
@@ -199,7 +199,7 @@ class AsofDuckDBOfflineStore(DuckDBOfflineStore):
     def validate_data_source(self, config: RepoConfig, data_source: DataSource) -> None:
         """Raises FileNotFoundError where no file lies, ValueError where a time column is missing."""
         if is_local_parquet(data_source):
-            parquet_append.require_times(data_source, config)
+            require_times(data_source, config)
         else:
             super().validate_data_source(config, data_source)
 
@@ -208,7 +208,7 @@ class AsofDuckDBOfflineStore(DuckDBOfflineStore):
     ) -> Iterable[tuple[str, str]]:
         """The columns in the files themselves: Hive partitions are no features."""
         if is_local_parquet(data_source):
-            return parquet_append.columns_and_types(data_source, config)
+            return columns_and_types(data_source, config)
         return super().get_table_column_names_and_types_from_data_source(config, data_source)
 
 

@@ -11,34 +11,17 @@ import pyarrow.parquet as pq
 from feast import FileSource
 from feast.repo_config import RepoConfig
 
-from stores.parquet_files import files, hive_partitions, local_path
+from stores.parquet_files import file_schema, hive_partitions, local_path
 
 #: Hive keys that a source need not hold as columns: they are told from the event time.
 _CALENDAR = {"year": "%Y", "month": "%m", "day": "%d", "hour": "%H"}
-
-
-def columns_and_types(source: FileSource, config: RepoConfig) -> list[tuple[str, str]]:
-    """The columns in the files themselves and Arrow's names of their types, by the last file."""
-    schema = _schema(local_path(source, config))
-    return [(field.name, str(field.type)) for field in schema]
-
-
-def require_times(source: FileSource, config: RepoConfig) -> None:
-    """Raises FileNotFoundError, ValueError unless there is a file, with the time columns that the source declares."""
-    there = [source.field_mapping.get(name, name) for name, _ in columns_and_types(source, config)]
-    for name in filter(None, (source.timestamp_field, source.created_timestamp_column)):
-        if name not in there:
-            raise ValueError(
-                f"Source {source.name!r} declares the time column {name!r}, and its files have {', '.join(there)}. "
-                "Name one of these, or write the column."
-            )
 
 
 def append(source: FileSource, table: pa.Table, config: RepoConfig) -> None:
     """Adds the rows, times in microseconds: to the file, or as a new file in the folder, in its Hive partitions if it
     has any. Raises ValueError where columns differ from the source's, or the path is a glob."""
     path = local_path(source, config)
-    schema = _schema(path)
+    schema = file_schema(path)
     table = _as_in(schema, _with_source_names(table, source), source)
     if Path(path).is_file():
         whole = pa.concat_tables([pq.read_table(path, partitioning=None), table], promote_options="permissive")
@@ -68,10 +51,6 @@ def append_to_folder(folder: Path, table: pa.Table, partition_by: list[str] | No
 def _new_name() -> str:
     """Later names sort behind: of rows alike, the last written counts."""
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{uuid.uuid4().hex[:8]}"
-
-
-def _schema(path: str) -> pa.Schema:
-    return pq.read_schema(files(path)[-1])
 
 
 def _with_source_names(table: pa.Table, source: FileSource) -> pa.Table:

@@ -12,12 +12,16 @@ from pathlib import Path
 from typing import TypeGuard
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 from feast import FileSource
 from feast.data_format import ParquetFormat
 from feast.data_source import DataSource
 from feast.repo_config import RepoConfig
 
 _FILE_SCHEME = "file://"
+#: What 64 bits of nanoseconds can tell.
+_NANOSECONDS = (datetime(1678, 1, 1, tzinfo=UTC), datetime(2262, 1, 1, tzinfo=UTC))
 _HIVE_SEGMENT = re.compile(r"(?:^|/)([^/=]+)=([^/]*)(?=/)")
 
 
@@ -99,6 +103,8 @@ class ParquetFiles:
         """A moment in SQL, to compare the time column `name` with: a plain value, so that row groups are skipped."""
         at = at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
         kind = "TIMESTAMPTZ" if self.is_text(name) else self.type_of(name)
+        if kind.endswith("_NS"):
+            at = min(max(at, _NANOSECONDS[0]), _NANOSECONDS[1])
         return f"CAST('{at.replace(tzinfo=None)}' AS {kind})"
 
     def comparable(self, name: str) -> str:
@@ -147,6 +153,27 @@ def files(path: str) -> list[str]:
     if not found:
         raise FileNotFoundError(f"No Parquet file is at {path}. Write one there, or correct the path of the source.")
     return found
+
+
+def file_schema(path: str) -> pa.Schema:
+    """The schema of the last file: of daily ones the newest. Raises FileNotFoundError."""
+    return pq.read_schema(files(path)[-1])
+
+
+def columns_and_types(source: FileSource, config: RepoConfig) -> list[tuple[str, str]]:
+    """The columns in the files themselves, without partitions, and Arrow's names of their types."""
+    return [(field.name, str(field.type)) for field in file_schema(local_path(source, config))]
+
+
+def require_times(source: FileSource, config: RepoConfig) -> None:
+    """Raises FileNotFoundError, ValueError unless there is a file, with the time columns that the source declares."""
+    there = [source.field_mapping.get(name, name) for name, _ in columns_and_types(source, config)]
+    for name in filter(None, (source.timestamp_field, source.created_timestamp_column)):
+        if name not in there:
+            raise ValueError(
+                f"Source {source.name!r} declares the time column {name!r}, and its files have {', '.join(there)}. "
+                "Name one of these, or write the column."
+            )
 
 
 def _pattern(path: str) -> str:

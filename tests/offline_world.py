@@ -61,3 +61,19 @@ def view(of: FileSource, name: str = "stats", **settings: object) -> FeatureView
 def asked(*rows: tuple) -> pd.DataFrame:
     """An entity frame of (driver, moment)."""
     return pd.DataFrame(rows, columns=["driver_id", "event_timestamp"])
+
+
+def row(driver: object, trips: int, minute: float, **more: object) -> dict:
+    return {"driver_id": driver, "trips": trips, "event_timestamp": at(minute), **more}
+
+
+def answered(folder: Path, of: FileSource, frame: pd.DataFrame | str, **settings: object) -> pa.Table:
+    """What a view of this source answers."""
+    store = repository(folder)
+    store.apply([DRIVER, view(of, **settings)])
+    return store.get_historical_features(frame, ["stats:trips"]).to_arrow()
+
+
+ROWS = [row(1, 10, 0), row(1, 11, 10), row(2, 20, 5)]
+ASKED = asked((2, at(6)), (1, at(3)), (1, at(10)))
+ANSWER = [20, 10, 11]

@@ -144,9 +144,9 @@ def test_a_view_without_entities_is_materialized(tmp_path: Path, kind: str):
     assert store.get_online_features(["stats:trips"], [{"driver_id": 1}]).to_dict()["trips"] == [20]
 
 
-def pushed(folder: Path, path: Path, frame: pd.DataFrame) -> list[int]:
+def pushed(folder: Path, path: Path, frame: pd.DataFrame, kind: str = OURS) -> list[int]:
     """The trips that the source at `path` has after `frame` was pushed to it."""
-    store = repository(folder)
+    store = repository(folder, kind)
     batch = source(path, created_timestamp_column="created")
     store.apply([DRIVER, view(PushSource(name="push", batch_source=batch))])
     store.push("push", frame, to=PushMode.OFFLINE)
@@ -166,15 +166,21 @@ def test_a_push_is_appended_to_a_file_in_microseconds(tmp_path: Path):
     assert sorted(file.name for file in tmp_path.iterdir() if "stats" in file.name) == ["stats.parquet"]
 
 
-def test_a_push_is_a_new_file_in_a_folder(tmp_path: Path):
+no_push = pytest.mark.xfail(strict=True, reason="appends to single files only")
+any_store = pytest.mark.parametrize("kind", [OURS, *(pytest.param(kind, marks=no_push) for kind in ("duckdb", "file"))])
+
+
+@any_store
+def test_a_push_is_a_new_file_in_a_folder(tmp_path: Path, kind: str):
     write(tmp_path / "stats" / "a.parquet", ROWS)
-    assert pushed(tmp_path, tmp_path / "stats", NEW) == [10, 11, 12, 20, 30, 40, 90, 91]
+    assert pushed(tmp_path, tmp_path / "stats", NEW, kind) == [10, 11, 12, 20, 30, 40, 90, 91]
     assert len(list((tmp_path / "stats").iterdir())) == 2
 
 
-def test_a_push_finds_its_partitions_by_the_event_time(tmp_path: Path):
+@any_store
+def test_a_push_finds_its_partitions_by_the_event_time(tmp_path: Path, kind: str):
     write(tmp_path / "stats" / "year=2026" / "month=03" / "day=01" / "a.parquet", ROWS)
-    assert pushed(tmp_path, tmp_path / "stats", NEW) == [10, 11, 12, 20, 30, 40, 90, 91]
+    assert pushed(tmp_path, tmp_path / "stats", NEW, kind) == [10, 11, 12, 20, 30, 40, 90, 91]
     days = [len(list((tmp_path / "stats/year=2026/month=03" / day).iterdir())) for day in ("day=01", "day=02")]
     assert days == [2, 1]
 

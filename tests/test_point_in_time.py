@@ -185,7 +185,7 @@ def anew(tmp_path_factory: pytest.TempPathFactory) -> dict[timedelta | None, Fea
     return made
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(versions=VERSIONS, moments=MOMENTS, ttl=st.sampled_from([None, timedelta(minutes=2)]))
 def test_every_answer_is_that_of_the_plainest_search(anew, versions, moments, ttl):
     rows = [
