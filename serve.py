@@ -75,11 +75,13 @@ def claim(host: str, port: int) -> socket.socket:
 
 def worker() -> Flask:
     """The application of one worker, made after the fork: neither threads nor SQLite connections survive one."""
-    from app import create_app  # the parent serves nothing and does without
-
+    # Until granian listens, a stop just ends this process; the handler that it has from its parent would do nothing.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     # Ctrl-C goes to every process of a terminal. The parent alone follows it, and stops the workers once.
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     threading.Thread(target=_follow_parent, daemon=True).start()
+    from app import create_app  # takes seconds, and the parent does without
+
     app = create_app()
     gc.collect()
     gc.freeze()  # what is loaded now stays; to look through it again would hold a request up for 0.1 s

@@ -42,6 +42,9 @@ class Running:
         assert answer.status == 200, text
         return json.loads(text)
 
+    def children(self) -> set[int]:
+        return {child.pid for child in psutil.Process(self.process.pid).children()}
+
     def workers(self) -> set[int]:
         """The processes that listen: a worker that still loads does not."""
         sockets = psutil.net_connections("tcp4")
@@ -63,7 +66,6 @@ def running(world: Path, workers: int) -> Iterator[Running]:
     with subprocess.Popen(command, env=environment, cwd=world, text=True, start_new_session=True) as process:
         server = Running(port, process)
         try:
-            until(lambda: len(server.workers()) == workers)
             yield server
         finally:
             process.kill()  # its workers follow it
@@ -72,12 +74,14 @@ def running(world: Path, workers: int) -> Iterator[Running]:
 @pytest.fixture(scope="module")
 def two(world: Path) -> Iterator[Running]:
     with running(world, workers=2) as server:
+        until(lambda: len(server.workers()) == 2)
         yield server
 
 
 @pytest.fixture
 def one(world: Path) -> Iterator[Running]:
     with running(world, workers=1) as server:
+        until(server.workers)
         yield server
 
 
@@ -154,10 +158,21 @@ def test_a_request_that_has_begun_is_answered_before_the_server_stops(one: Runni
     assert one.process.wait(10) == 0
 
 
-def test_workers_never_outlive_their_parent(world: Path):
+def test_a_worker_that_listens_does_not_outlive_its_parent(one: Running):
+    (worker,) = one.workers()
+    one.process.kill()
+    until(lambda: not psutil.pid_exists(worker), seconds=10)
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGKILL])
+def test_a_worker_that_still_loads_stops_with_its_parent(world: Path, stop: signal.Signals):
     with running(world, workers=1) as server:
-        (worker,) = server.workers()
-    until(lambda: not Path(f"/proc/{worker}").exists(), seconds=10)
+        until(server.children)
+        (worker,) = server.children()
+        time.sleep(1)  # it imports now
+        assert not server.workers()
+        server.process.send_signal(stop)
+        until(lambda: not psutil.pid_exists(worker), seconds=10)
 
 
 @pytest.mark.parametrize("program", ["app.py", "serve.py"])
