@@ -33,9 +33,7 @@ def run(workers: int, greeting: str) -> None:
         print("RISK_HASH_KEY is not set: the demo's key is used. Set a secret one before real people's data come in.")
     print(greeting, flush=True)
     server = Granian(
-        "serve:worker",
-        factory=True,
-        working_dir=settings.ROOT,
+        "serve",
         address=host,
         port=port,
         interface=Interfaces.WSGI,
@@ -47,7 +45,8 @@ def run(workers: int, greeting: str) -> None:
         log_level=LogLevels.error,
     )
     with claimed:
-        server.serve()
+        # Its own loader would put the current directory before ours: a data root has folders named as our packages.
+        server.serve(target_loader=worker, wrap_loader=False)
 
 
 def claim(host: str, port: int) -> socket.socket:
@@ -66,9 +65,7 @@ def claim(host: str, port: int) -> socket.socket:
         raise SystemExit(f"Port {port} of {host}: {error.strerror}. {remedy}") from None
     claimed = socket.socket(family, kind)
     claimed.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    with suppress(
-        OSError
-    ):  # connections of another server, closed a minute ago, stand in its way but not in the workers'
+    with suppress(OSError):  # closed connections of another server stand in its way, and not in the workers'
         claimed.bind(address)
     return claimed
 

@@ -28,7 +28,9 @@ def host() -> str:
 def workers() -> int:
     """Processes of the production server. Each computes on one core; with two, one of them may be slow, or start anew.
     Raises SystemExit on anything but a positive number."""
-    text = os.environ.get("WORKERS", str(max(2, len(os.sched_getaffinity(0)))))
+    # A container is often allowed fewer cores than the machine has; only Linux tells.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    text = os.environ.get("WORKERS", str(max(2, cores)))
     if not text.isdecimal() or int(text) == 0:
         raise SystemExit(f"WORKERS is {text!r}. Set it to a number from 1 on, or unset it for one for each core.")
     return int(text)

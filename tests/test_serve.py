@@ -46,9 +46,11 @@ class Running:
         return {child.pid for child in psutil.Process(self.process.pid).children()}
 
     def workers(self) -> set[int]:
-        """The processes that listen: a worker that still loads does not."""
+        """The processes that listen: a worker that still loads does not. Fails where the server has ended."""
+        assert self.process.poll() is None, "The server has ended"
         sockets = psutil.net_connections("tcp4")
-        return {s.pid for s in sockets if s.status == psutil.CONN_LISTEN and s.laddr.port == self.port}
+        listening = {s.pid for s in sockets if s.status == psutil.CONN_LISTEN and s.laddr.port == self.port}
+        return listening - {None}  # whose process is dying
 
 
 def until(true: Callable[[], object], seconds: float = 60) -> None:
