@@ -77,11 +77,17 @@ class FeastSource(FeatureSource):
         if frame.empty:
             return frame.reindex(columns=columns)
         rows = frame.reset_index(drop=True)
-        rows = rows.assign(as_of=rows["event_timestamp"])
+        rows = rows.assign(as_of=rows["event_timestamp"], row_number=rows.index)
         service = self._store.get_feature_service(risk.name)
         table = self._store.get_historical_features(rows, service, full_feature_names=True).to_arrow()
         # Objects, not floats: a flag is 0 or None, and 0.0 is another JSON value than the online 0.
         joined = table.to_pandas(integer_object_nulls=True)
+        # Our offline store keeps rows and their order; one of Feast's, put in its place, keeps only some.
+        joined = joined.sort_values("row_number", ignore_index=True)
+        if len(joined) != len(rows):
+            raise FeaturesNotReady(
+                f"The offline store answered {len(joined)} of {len(rows)} rows. Use one that loses none."
+            )
         return joined.rename(columns={whole: name for name, (_, whole) in plan.outputs.items()})[columns]
 
     def stored(self, view: str, keys: Row) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from feast import FeatureService, FeatureStore
 from flask.testing import FlaskClient
 from hypothesis import given
 from hypothesis import settings as examples
+from pandas.testing import assert_frame_equal
 
 import settings
 from app import create_app
@@ -150,24 +151,38 @@ def test_a_wrong_question_is_told_what_is_wrong(real: FlaskClient, service, body
     assert words in answer.json["error"]["message"]
 
 
-def test_on_feasts_own_stores_the_app_answers_the_same(world: Path, known, tmp_path: Path, monkeypatch):
-    """Three lines of the YAML back to stock, one materialization, and no other change."""
+@pytest.fixture
+def on_stock_stores(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The world once more, with the three lines of the YAML back to Feast's own stores; its repository."""
     repository, root = tmp_path / "feature_repo", tmp_path / "data"
     shutil.copytree(settings.FEATURE_REPO, repository)
-    shutil.copytree(world, root, symlinks=True, ignore=shutil.ignore_patterns("online.db*"))
+    shutil.copytree(world, root, symlinks=True)
     stock = yaml.safe_load((repository / "feature_store.yaml").read_text())
-    stock |= {"online_store": {"type": "sqlite", "path": str(root / "online.db")}, "offline_store": {"type": "duckdb"}}
+    stock |= {"online_store": {"type": "sqlite", "path": str(root / "stock.db")}, "offline_store": {"type": "duckdb"}}
     stock["batch_engine"] = {"type": "local"}
     (repository / "feature_store.yaml").write_text(yaml.safe_dump(stock))
-    ours = FeastSource(settings.FEATURE_REPO)
-    driver, now = known["driver_id"][0], datetime.now(UTC)
-    monkeypatch.setenv("RISK_DATA", str(world))
-    expected = ours.online(risks()["daily"], {"driver_id": driver}, now)
     monkeypatch.setenv("RISK_DATA", str(root))
-    feast = FeatureStore(str(repository))
+    return repository
+
+
+def test_on_feasts_own_stores_the_app_decides_the_same(known, on_stock_stores: Path):
+    """One materialization, and no other change."""
+    driver, now = known["driver_id"][0], datetime.now(UTC)
+    feast = FeatureStore(str(on_stock_stores))
     views = ["driver_profile", "driver_hourly_stats", "driver_yesterdays_stats"]
     for view in feast.list_feature_views():
         feast._get_provider().online_store.update(feast.config, [], [view], [], [], True)
     feast.materialize(now - timedelta(days=3650), now, views)
-    client = create_app(FeastSource(repository), clock=lambda: now).test_client()
-    assert client.get(f"/daily-risk-decision/{driver}/").json["features"] == expected
+    client = create_app(FeastSource(on_stock_stores), clock=lambda: now).test_client()
+    ours = FeastSource(settings.FEATURE_REPO).online(risks()["daily"], {"driver_id": driver}, now)
+    assert client.get(f"/daily-risk-decision/{driver}/").json["features"] == ours
+
+
+def test_on_feasts_own_stores_training_sees_the_same(known, on_stock_stores: Path):
+    """Row for row, though Feast's store answers in another order."""
+    moments = [datetime(2026, 11, day, tzinfo=UTC) for day in (3, 1, 4, 2)] * 50
+    people = pd.DataFrame({"driver_id": (known["driver_id"] * 10)[:200], "event_timestamp": moments})
+    ours, theirs = (
+        FeastSource(at).historical(risks()["daily"], people) for at in (settings.FEATURE_REPO, on_stock_stores)
+    )
+    assert_frame_equal(theirs, ours, check_dtype=False)  # ours keeps nanoseconds
