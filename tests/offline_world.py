@@ -1,18 +1,18 @@
 """A small Feast repository for each test of the offline store: real files, a real registry, any offline store."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from feast import Entity, FeatureStore, FeatureView, Field, FileSource, RepoConfig, ValueType
+import small
+from feast import FeatureStore, FeatureView, Field, FileSource
 from feast.data_format import ParquetFormat
 from feast.types import Float64, Int64
+from small import DRIVER, NOON
 
 OURS = "stores.offline.AsofDuckDBOfflineStore"
-NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-DRIVER = Entity(name="driver", join_keys=["driver_id"], value_type=ValueType.INT64)
 TRIPS = Field(name="trips", dtype=Int64)
 RATING = Field(name="rating", dtype=Float64)
 
@@ -22,19 +22,8 @@ def at(minutes: float) -> datetime:
     return NOON + timedelta(minutes=minutes)
 
 
-def repository(folder: Path, offline_store: str = OURS, **settings: object) -> FeatureStore:
-    return FeatureStore(
-        config=RepoConfig(
-            project="test",
-            provider="local",
-            registry=str(folder / "registry.db"),
-            online_store={"type": "sqlite", "path": str(folder / "online.db")},
-            offline_store={"type": offline_store},
-            entity_key_serialization_version=3,
-            repo_path=folder,
-            **settings,
-        )
-    )
+def repository(folder: Path, offline: str = OURS, **config: object) -> FeatureStore:
+    return small.repository(folder, offline=offline, repo_path=folder, **config)
 
 
 def write(path: Path, rows: list[dict], unit: str = "us", zone: str | None = "UTC") -> Path:

@@ -1,4 +1,4 @@
-"""A small Feast repository of one's own, on our online store or on Feast's: what both must do is asked of both, and
+"""A small Feast repository of one's own, on our stores or on Feast's: what both must do is asked of both, and
 where Feast's fails the test says so."""
 
 from datetime import UTC, datetime, timedelta
@@ -22,18 +22,29 @@ SECOND = timedelta(seconds=1)
 _TYPES = {"wide": "stores.online.WideSqliteOnlineStore", "stock": "sqlite"}
 
 
-def feature_store(root: Path, kind: str, project: str = "small", **registry: Any) -> FeatureStore:
-    """On `root/registry.db` and `root/online.db`."""
+def repository(
+    root: Path, online: str = "sqlite", offline: str = "duckdb", engine: str = "local", project: str = "small",
+    registry: dict[str, Any] | None = None, **config: Any,
+) -> FeatureStore:  # fmt: skip
+    """On `root/<project>.registry` and `root/online.db`, with the stores of these types."""
     root.mkdir(exist_ok=True)
-    config = RepoConfig(
-        project=project,
-        provider="local",
-        registry={"path": str(root / f"{project}.registry"), "cache_ttl_seconds": 600, **registry},
-        online_store={"type": _TYPES[kind], "path": str(root / "online.db")},
-        offline_store={"type": "duckdb"},
-        entity_key_serialization_version=3,
+    config |= {"online_store": {"type": online, "path": str(root / "online.db")}, "offline_store": {"type": offline}}
+    registry = {"path": str(root / f"{project}.registry"), "cache_ttl_seconds": 600, **(registry or {})}
+    return FeatureStore(
+        config=RepoConfig(
+            project=project,
+            provider="local",
+            registry=registry,
+            batch_engine={"type": engine},
+            entity_key_serialization_version=3,
+            **config,
+        )
     )
-    return FeatureStore(config=config)
+
+
+def feature_store(root: Path, kind: str, project: str = "small", **registry: Any) -> FeatureStore:
+    """With our online store or Feast's."""
+    return repository(root, online=_TYPES[kind], project=project, registry=registry)
 
 
 def view(root: Path, features: Any = ("trips",), name: str = "stats", **options: Any) -> FeatureView:

@@ -12,19 +12,19 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from feast import BatchFeatureView, FeatureStore, FeatureView, Field, FileSource, RepoConfig
+from feast import BatchFeatureView, FeatureStore, FeatureView, Field, FileSource
 from feast.types import Int64
-from small import DRIVER, frame, trips, view
+from small import DRIVER, frame, repository, trips, view
 
 SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
 NOW = datetime.now(UTC).replace(microsecond=0)
 STORES = {
     "ours": {
-        "online_store": "stores.online.WideSqliteOnlineStore",
-        "offline_store": "stores.offline.AsofDuckDBOfflineStore",
-        "batch_engine": "stores.engine.ArrowComputeEngine",
+        "online": "stores.online.WideSqliteOnlineStore",
+        "offline": "stores.offline.AsofDuckDBOfflineStore",
+        "engine": "stores.engine.ArrowComputeEngine",
     },
-    "stock": {"online_store": "sqlite", "offline_store": "duckdb", "batch_engine": "local"},
+    "stock": {},
 }
 BOTH = pytest.mark.parametrize("store", STORES, indirect=True)
 STOCK_FAILS = pytest.mark.parametrize(
@@ -32,25 +32,10 @@ STOCK_FAILS = pytest.mark.parametrize(
 )
 
 
-def feature_store(root: Path, kind: str) -> FeatureStore:
-    types = STORES[kind]
-    return FeatureStore(
-        config=RepoConfig(
-            project="small",
-            provider="local",
-            registry=str(root / "registry.db"),
-            online_store={"type": types["online_store"], "path": str(root / "online.db")},
-            offline_store={"type": types["offline_store"]},
-            batch_engine={"type": types["batch_engine"]},
-            entity_key_serialization_version=3,
-        )
-    )
-
-
 @pytest.fixture
 def store(tmp_path: Path, request: pytest.FixtureRequest) -> FeatureStore:
     keep(tmp_path, (1, NOW - 3 * HOUR, NOW - 3 * HOUR, 1))
-    made = feature_store(tmp_path, getattr(request, "param", "ours"))
+    made = repository(tmp_path, **STORES[getattr(request, "param", "ours")])
     made.apply([DRIVER, view(tmp_path, ttl=10 * DAY)])
     return made
 
@@ -104,7 +89,7 @@ def test_an_online_store_that_was_lost_is_filled_from_the_beginning(store, tmp_p
     store.materialize_incremental(NOW)
     for file in tmp_path.glob("online.db*"):
         file.unlink()
-    again = feature_store(tmp_path, "ours" if "Wide" in str(store.config.online_store.type) else "stock")
+    again = repository(tmp_path, **STORES["ours" if "Wide" in str(store.config.online_store.type) else "stock"])
     again.apply([DRIVER, view(tmp_path, ttl=10 * DAY)])
     again.materialize_incremental(NOW + SECOND)
     assert trips(again, 1) == [1]
@@ -141,7 +126,7 @@ def test_any_order_of_runs_ends_in_the_same_rows(tmp_path):
     for i, order in enumerate(permutations(ways)):
         (root := tmp_path / str(i)).mkdir()
         (root / "rows.parquet").symlink_to(tmp_path / "rows.parquet")
-        store = feature_store(root, "ours")
+        store = repository(root, **STORES["ours"])
         store.apply([DRIVER, view(root, ttl=10 * DAY)])
         for way in order:
             way(store)
@@ -150,7 +135,7 @@ def test_any_order_of_runs_ends_in_the_same_rows(tmp_path):
 
 
 def materialize_many(root: Path) -> None:
-    feature_store(root, "ours").materialize_incremental(NOW)
+    repository(root, **STORES["ours"]).materialize_incremental(NOW)
 
 
 def test_a_run_that_is_killed_and_run_again_ends_as_one_that_was_not(store, tmp_path):
@@ -200,7 +185,7 @@ def test_a_view_with_a_transformation_takes_feasts_own_way(tmp_path):
         name="stats", entities=[DRIVER], source=source, mode="pandas", udf=doubled, online=True, ttl=10 * DAY,
         schema=[Field(name="twice", dtype=Int64)],
     )  # fmt: skip
-    store = feature_store(tmp_path, "ours")
+    store = repository(tmp_path, **STORES["ours"])
     store.apply([DRIVER, twice])
     store.materialize_incremental(NOW)
     assert store.get_online_features(["stats:twice"], [{"driver_id": 1}]).to_dict()["twice"] == [42]
@@ -215,7 +200,7 @@ def test_names_of_the_source_are_mapped_to_those_of_the_view(tmp_path):
         name="rows", path=str(tmp_path / "named.parquet"), timestamp_field="at", created_timestamp_column="made",
         field_mapping={"n": "trips", "who": "driver_id"},
     )  # fmt: skip
-    store = feature_store(tmp_path, "ours")
+    store = repository(tmp_path, **STORES["ours"])
     store.apply(
         [DRIVER, FeatureView(name="stats", entities=[DRIVER], source=source, ttl=10 * DAY,
                              schema=[Field(name="trips", dtype=Int64)])]
@@ -230,7 +215,7 @@ def test_a_view_without_entities_is_materialized(tmp_path):
         name="rows", path=str(tmp_path / "rows.parquet"), timestamp_field="event_timestamp",
         created_timestamp_column="created",
     )  # fmt: skip
-    store = feature_store(tmp_path, "ours")
+    store = repository(tmp_path, **STORES["ours"])
     store.apply(
         [FeatureView(name="all", entities=[], source=source, ttl=10 * DAY, schema=[Field(name="trips", dtype=Int64)])]
     )

@@ -208,7 +208,7 @@ def test_logged_features_are_found_again(tmp_path: Path, kind: str, partition_by
     destination = FileLoggingDestination(path=str(tmp_path / "logs"), partition_by=partition_by)
     service = FeatureService(name="logged", features=[stats], logging_config=LoggingConfig(destination=destination))
     store.apply([DRIVER, stats, service])
-    schema = FeatureServiceLoggingSource(service, "test").get_schema(store.registry)
+    schema = FeatureServiceLoggingSource(service, "small").get_schema(store.registry)
     for trips, minute in ((7, 0), (8, 1)):
         log = {"driver_id": 1, "stats__trips": trips, "__log_timestamp": at(minute), "__log_date": at(minute).date()}
         store.write_logged_features(pa.Table.from_pylist([log], schema=schema), service)
