@@ -3,8 +3,8 @@
     python bench/http_decision.py            (after make pipeline; about two minutes)
 
 decision: one worker of `serve.py`: retrieval, model, reasons, audit line.
-feast:    one worker of `feast serve`: the same stored features, and nothing is done with them. It cannot answer the
-          on-demand view of `chargeback`, whose moment comes as text in JSON, and is not asked for it.
+feast:    one worker of `feast serve` on Feast's own stores: the same stored features, and nothing is done with them. It
+          cannot answer the on-demand view of `chargeback`, whose moment comes as text in JSON, and is not asked for it.
 empty:    the same server as `decision`, with nothing to do: the answer to OPTIONS.
 
 Each server is a process of its own. A turn asks all in order, on 1 or 32 connections that stay open and ask again
@@ -28,6 +28,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from feast import FeatureStore
+from stock import stock_repository
 
 import settings
 
@@ -42,18 +43,17 @@ def request(method: str, path: str, body: object = None) -> bytes:
     return f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content
 
 
-def stored_features(service: str) -> list[str]:
-    store = FeatureStore(str(settings.FEATURE_REPO))
+def stored_features(store: FeatureStore, service: str) -> list[str]:
     on_demand = {view.name for view in store.list_on_demand_feature_views()}
     projections = store.get_feature_service(service).feature_view_projections
     return [f"{p.name}:{feature.name}" for p in projections if p.name not in on_demand for feature in p.features]
 
 
-def answers() -> dict[tuple[str, str], bytes]:
+def answers(stock: FeatureStore) -> dict[tuple[str, str], bytes]:
     """(what, server) → the request that is sent again and again."""
     driver = {"feature_service": "daily", "entities": {"driver_id": [1001]}}
     order = {
-        "features": stored_features("chargeback"),
+        "features": stored_features(stock, "chargeback"),
         "entities": {name: [ORDER[name]] for name in ("user_id", "merchant_id")},
         "full_feature_names": True,
     }
@@ -100,14 +100,14 @@ def load(port: int, message: bytes, connections: int) -> Turn:
 
 
 @contextmanager
-def serving(root: Path) -> Iterator[dict[str, int]]:
+def serving(root: Path, stock: Path) -> Iterator[dict[str, int]]:
     """Both servers, with one worker each; server → port."""
     ours, theirs = free_port(), free_port()
     environment = {**os.environ, "RISK_DATA": str(root), "WORKERS": "1", "PORT": str(ours)}
     feast = [str(Path(sys.executable).parent / "feast"), "serve", "--workers=1", "--no-access-log", f"--port={theirs}"]
     feast += ["--max-requests=1000000000"]  # by default its worker starts anew after 1,000, for some seconds
     with ExitStack() as stack:
-        for command, folder in (([sys.executable, "serve.py"], settings.ROOT), (feast, settings.FEATURE_REPO)):
+        for command, folder in (([sys.executable, "serve.py"], settings.ROOT), (feast, stock)):
             quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
             server = stack.enter_context(subprocess.Popen(command, cwd=folder, env=environment, **quiet))
             stack.callback(server.terminate)
@@ -145,11 +145,14 @@ def report(connections: int, turns: dict[tuple[str, str], list[Turn]]) -> None:
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
+        root, feast = Path(scratch) / "data", Path(scratch) / "feast"
+        root.mkdir()
         for part in settings.data_root().iterdir():
             if part.name != "decisions":  # what is decided here is nobody's business
-                (Path(scratch) / part.name).symlink_to(part)
-        asked = answers()
-        with serving(Path(scratch)) as ports:
+                (root / part.name).symlink_to(part)
+        stock = stock_repository(feast, "daily", "chargeback")
+        asked = answers(stock)
+        with serving(root, stock.repo_path) as ports:
             for connections in CONNECTIONS:
                 for (_, server), message in asked.items():
                     load(ports[server], message, connections)

@@ -7,14 +7,12 @@ stock     `get_online_features(service).to_dict()` on the stock SQLite store, th
 SELECT    the same keys asked of our file by plain sqlite3: nothing is decoded or computed
 decision  a whole logged decision of ours: retrieval, on-demand features, model, reasons, audit line
 
-In turns in one process, for one entity and for a hundred; p50 and p99 of all calls.
+In turns in one process, for one entity and for a hundred; p50 and p99 of all calls. What was loaded is frozen for the
+garbage collector, as in a worker of `serve.py`, for all of them alike.
 """
 
-import contextlib
-import io
-import shutil
+import gc
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import time
@@ -28,8 +26,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import pandas as pd
-import yaml
-from feast import FeatureStore
+from stock import stock_repository
 
 import settings
 from features.catalogue import risks
@@ -38,26 +35,6 @@ from serving.retrieval import FeastSource
 from serving.service import RiskService
 
 TURNS = 20
-
-
-def stock_repository(folder: Path) -> FeatureStore:
-    """Our repository on Feast's own stores, applied and materialized in `folder`, from the same Parquet files."""
-    repository = folder / "feature_repo"
-    shutil.copytree(settings.FEATURE_REPO, repository)
-    config = yaml.safe_load((repository / "feature_store.yaml").read_text())
-    config |= {
-        "registry": {"path": str(folder / "registry.db"), "cache_ttl_seconds": 600},
-        "online_store": {"type": "sqlite", "path": str(folder / "online.db")},
-        "offline_store": {"type": "duckdb"}, "batch_engine": {"type": "local"},
-    }  # fmt: skip
-    (repository / "feature_store.yaml").write_text(yaml.safe_dump(config))
-    feast = [sys.executable, "-c", "from feast.cli.cli import cli; cli()"]
-    subprocess.run([*feast, "apply"], cwd=repository, check=True, capture_output=True)
-    store = FeatureStore(str(repository))
-    views = ["driver_profile", "driver_ssn_entities", "driver_dl_entities", "driver_yesterdays_stats"]
-    with contextlib.redirect_stdout(io.StringIO()):
-        store.materialize(datetime(2000, 1, 1, tzinfo=UTC), datetime.now(UTC), views)
-    return store
 
 
 def applicants(count: int, as_of: datetime) -> list[dict[str, Any]]:
@@ -88,6 +65,8 @@ def measure(ways: dict[str, Callable[[], object]], calls: int) -> dict[str, tupl
     times: dict[str, list[float]] = {name: [] for name in ways}
     for work in ways.values():
         work()
+    gc.collect()
+    gc.freeze()
     for _ in range(TURNS):
         for name, work in ways.items():
             for _ in range(calls):
@@ -114,7 +93,7 @@ def deciding(source: FeastSource, decisions: Path, now: datetime) -> Callable[[]
 def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         now = datetime.now(UTC)
-        stock, source = stock_repository(Path(scratch)), FeastSource(settings.FEATURE_REPO)
+        stock, source = stock_repository(Path(scratch), "onboarding"), FeastSource(settings.FEATURE_REPO)
         service = stock.get_feature_service("onboarding")
         for count, calls in ((1, 50), (100, 10)):
             rows = applicants(count, now)

@@ -4,12 +4,16 @@ on-demand functions run on top. `serving/compiler.py` makes one a version of the
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 from features.columns import Columns
 from serving.source import Row, Vector
 
 EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+
+#: Feast's words for a feature that is there, null, unknown, or older than its view's TTL.
+PRESENT, NULL_VALUE, NOT_FOUND, TOO_OLD = "PRESENT", "NULL_VALUE", "NOT_FOUND", "OUTSIDE_MAX_AGE"
 
 #: Event time (µs since 1970) and values of a stored row.
 Kept = tuple[int, tuple[Any, ...]]
@@ -40,6 +44,12 @@ class Stored:
         to the microsecond."""
         return kept[0] <= as_of and (self.ttl is None or as_of - kept[0] <= self.ttl)
 
+    def about(self, kept: Sequence[Kept | None], as_of: int) -> tuple[list[datetime | None], list[str]]:
+        """For each row, when it is dated, and whether its values are to be had at `as_of` (µs)."""
+        found = [row if row and row[0] <= as_of else None for row in kept]
+        dates = [EPOCH + row[0] * MICROSECOND if row else None for row in found]
+        return dates, [(PRESENT if self.holds(row, as_of) else TOO_OLD) if row else NOT_FOUND for row in found]
+
 
 @dataclass(frozen=True)
 class Computed:
@@ -64,21 +74,32 @@ class Plan:
 
     def answer(self, rows: Sequence[Row], as_of: datetime) -> list[dict[str, Any]]:
         """The features at `as_of` of each row, in order; None where nothing is stored, or nothing that still holds."""
-        return self._features(rows, as_of, self._kept(rows))
+        return list(map(self._named, *self._values(rows, as_of, self._kept(rows))))
 
     def vectors(self, rows: Sequence[Row], as_of: datetime) -> list[Vector]:
         """The same, with the moment that each feature is dated and its status."""
         kept = self._kept(rows)
-        features = self._features(rows, as_of, kept)
-        return [self._vector(f, {view: of[i] for view, of in kept.items()}, as_of) for i, f in enumerate(features)]
+        values = self._values(rows, as_of, kept)
+        shown = {view for view, _ in self.outputs.values()}
+        now = _microseconds(as_of)
+        about = {of.view: of.about(kept[of.view], now) for of in self.stored if of.view in shown}
+        computed = ([None] * len(rows), [PRESENT] * len(rows))
+        dates, statuses = zip(*[about.get(view, computed) for view, _ in self.outputs.values()], strict=True)
+        # Most rows are alike in these two, and what is alike is made once.
+        dated, stated = map(cache(self._named), *dates), map(cache(self._named), *map(_with_nulls, statuses, values))
+        return list(map(Vector, map(self._named, *values), dated, stated))
+
+    def _named(self, *values: Any) -> dict[str, Any]:
+        return dict(zip(self.outputs, values, strict=True))
 
     def _kept(self, rows: Sequence[Row]) -> dict[str, list[Kept | None]]:
         return {stored.view: stored.rows(rows) for stored in self.stored}
 
-    def _features(
+    def _values(
         self, rows: Sequence[Row], as_of: datetime, kept: Mapping[str, Sequence[Kept | None]]
-    ) -> list[dict[str, Any]]:
-        now = (as_of - EPOCH) // MICROSECOND
+    ) -> list[Sequence[Any]]:
+        """The features, column by column."""
+        now = _microseconds(as_of)
         values: Columns = {name: [row.get(name) for row in rows] for name in self.request}
         values["as_of"] = [as_of] * len(rows)
         for stored in self.stored:
@@ -88,23 +109,20 @@ class Plan:
         for view in self.computed:
             given = values | {name: values[whole] for name, whole in view.inputs.items()}
             values |= {full(view.view, name): list(column) for name, column in view.run(given).items()}
-        columns = [values[whole] for _, whole in self.outputs.values()]
-        return [dict(zip(self.outputs, row, strict=True)) for row in zip(*columns, strict=True)]
+        return [values[whole] for _, whole in self.outputs.values()]
 
-    def _vector(self, features: dict[str, Any], kept: Mapping[str, Kept | None], as_of: datetime) -> Vector:
-        dated: dict[str, datetime | None] = {}
-        statuses = {}
-        holds = {stored.view: stored.holds for stored in self.stored}
-        for name, (view, _) in self.outputs.items():
-            row = kept.get(view)
-            dated[name] = EPOCH + row[0] * MICROSECOND if row else None
-            if view in kept and row is None:
-                statuses[name] = "NOT_FOUND"
-            elif row and not holds[view](row, (as_of - EPOCH) // MICROSECOND):
-                statuses[name] = "OUTSIDE_MAX_AGE"
-            else:
-                statuses[name] = "NULL_VALUE" if features[name] is None else "PRESENT"
-        return Vector(features, dated, statuses)
+
+def _with_nulls(statuses: Sequence[str], values: Sequence[Any]) -> Sequence[str]:
+    if None not in values:
+        return statuses
+    return [
+        NULL_VALUE if value is None and status == PRESENT else status
+        for status, value in zip(statuses, values, strict=True)
+    ]
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - EPOCH) // MICROSECOND
 
 
 def full(view: str, feature: str) -> str:

@@ -1,9 +1,8 @@
 """What the service needs of a feature store. `serving/retrieval.py` is the real one; tests pass a ten-line fake."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import pandas as pd
 
@@ -12,11 +11,10 @@ from features.declaration import Risk
 Row = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Vector:
+class Vector(NamedTuple):
     """What an online read says of one entity. By feature: its value, None where nothing is stored; when it is dated,
     None where it is not stored but computed; and its status in Feast's words: PRESENT, NULL_VALUE, NOT_FOUND or
-    OUTSIDE_MAX_AGE."""
+    OUTSIDE_MAX_AGE. Vectors of one answer share what is the same in them: none is to be changed."""
 
     features: dict[str, Any]
     event_timestamps: dict[str, datetime | None]

@@ -10,6 +10,12 @@ from feast.value_type import ValueType
 _LENGTH = Struct("<I")
 _TYPE_AND_LENGTH = Struct("<II")
 _INT32, _INT64 = Struct("<IIi"), Struct("<IIq")
+#: Looked up once: an enum's value is slow to come by.
+_OF_STRING, _OF_BYTES, _OF_INT32, _OF_INT64, _OF_MOMENT = (
+    kind.value
+    for kind in (ValueType.STRING, ValueType.BYTES, ValueType.INT32, ValueType.INT64, ValueType.UNIX_TIMESTAMP)
+)
+_NO_KEY = (AttributeError, TypeError, IndexError, OverflowError, error)
 
 EntityKey = Callable[..., bytes]
 
@@ -25,51 +31,52 @@ def entity_key(join_keys: Mapping[str, ValueType]) -> EntityKey:
     names = sorted(join_keys)
     head = _LENGTH.pack(len(names)) + b"".join(_text(name) for name in names)
     encode = tuple(_ENCODE[join_keys[name]] for name in names)
-    if len(names) == 1:
-        return _checked(join_keys, _of_one(head, encode[0]))
     places = [list(join_keys).index(name) for name in names]
-    steps = tuple(zip(encode, places, strict=True))
-    return _checked(join_keys, lambda *values: head + b"".join([part(values[place]) for part, place in steps]))
+    (first, *others), steps = encode, tuple(zip(encode, places, strict=True))
 
-
-def _of_one(head: bytes, encode: Callable[[Any], bytes]) -> EntityKey:
-    return lambda value: head + encode(value)
-
-
-def _checked(join_keys: Mapping[str, ValueType], make: EntityKey) -> EntityKey:
-    def key(*values: Any) -> bytes:
+    def of_one(value: Any) -> bytes:
         try:
-            return make(*values)
-        except (AttributeError, TypeError, IndexError, OverflowError, error) as cause:
-            wanted = ", ".join(f"{name} ({kind.name})" for name, kind in join_keys.items())
-            given = ", ".join(type(value).__name__ for value in values)
-            raise TypeError(f"An entity key of {given} was asked for. Give {wanted}, none of them null.") from cause
+            return head + first(value)
+        except _NO_KEY as cause:
+            raise _refused(join_keys, value) from cause
 
-    return key
+    def of_several(*values: Any) -> bytes:
+        try:
+            return head + b"".join([part(values[place]) for part, place in steps])
+        except _NO_KEY as cause:
+            raise _refused(join_keys, *values) from cause
+
+    return of_several if others else of_one
+
+
+def _refused(join_keys: Mapping[str, ValueType], *values: Any) -> TypeError:
+    wanted = ", ".join(f"{name} ({kind.name})" for name, kind in join_keys.items())
+    given = ", ".join(type(value).__name__ for value in values)
+    return TypeError(f"An entity key of {given} was asked for. Give {wanted}, none of them null.")
 
 
 def _text(value: str) -> bytes:
     encoded = value.encode()
-    return _TYPE_AND_LENGTH.pack(ValueType.STRING.value, len(encoded)) + encoded
+    return _TYPE_AND_LENGTH.pack(_OF_STRING, len(encoded)) + encoded
 
 
 def _bytes(value: bytes) -> bytes:
-    return _TYPE_AND_LENGTH.pack(ValueType.BYTES.value, len(value)) + value
+    return _TYPE_AND_LENGTH.pack(_OF_BYTES, len(value)) + value
 
 
 def _int32(value: int) -> bytes:
-    return _INT32.pack(ValueType.INT32.value, 4, value)
+    return _INT32.pack(_OF_INT32, 4, value)
 
 
 def _int64(value: int) -> bytes:
-    return _INT64.pack(ValueType.INT64.value, 8, value)
+    return _INT64.pack(_OF_INT64, 8, value)
 
 
 def _moment(value: datetime | int) -> bytes:
     """Whole seconds, as Feast takes them; a moment without a zone is in UTC."""
     if isinstance(value, datetime):
         value = int((value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp())
-    return _INT64.pack(ValueType.UNIX_TIMESTAMP.value, 8, value)
+    return _INT64.pack(_OF_MOMENT, 8, value)
 
 
 _ENCODE: dict[ValueType, Callable[[Any], bytes]] = {

@@ -46,8 +46,8 @@ def transformed_onboarding(inputs: Columns) -> Columns:
 
 
 def _lookup(feature: str, table: LastDistinctTable, inputs: Columns) -> Columns:
-    drivers = ["applicant_driver_id", table.last, table.previous]
-    return lift(lambda *ids: {feature: int(seen_on_another(*ids))}, inputs, drivers)
+    drivers = (inputs[name] for name in ("applicant_driver_id", table.last, table.previous))
+    return {feature: list(map(int, map(seen_on_another, *drivers)))}
 
 
 def ondemand_ssn_lookup(inputs: Columns) -> Columns:
