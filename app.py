@@ -10,7 +10,7 @@ import serve
 import settings
 from serving.service import RiskService
 from serving.source import FeatureSource
-from web import domains, errors, historical, openapi, risk, vectors
+from web import domains, encoding, errors, historical, openapi, risk, vectors
 from web.turns import TurnTaking
 
 LARGEST_REQUEST_BYTES = 512 * 1024
@@ -24,7 +24,7 @@ def create_app(store: FeatureSource | None = None, clock: Callable[[], datetime]
         store = FeastSource(settings.FEATURE_REPO)
     app = TurnTaking(__name__, template_folder="web/templates", static_folder="web/static")
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_REQUEST_BYTES
-    app.json.sort_keys = False  # type: ignore[attr-defined]  # answers keep the order that the docs show
+    app.json = encoding.Json(app)
     service = RiskService(store, settings.models(), settings.decisions(), settings.hash_key())
     service.prepare()
     face = risk.Face(service, settings.scores_db(), clock)

@@ -5,6 +5,7 @@
 decision: one worker of `serve.py`: retrieval, model, reasons, audit line.
 feast:    one worker of `feast serve` on Feast's own stores: the same stored features, and nothing is done with them. It
           cannot answer the on-demand view of `chargeback`, whose moment comes as text in JSON, and is not asked for it.
+vector:   the same worker's `/api/v1/features/chargeback`, which does nothing with them either, on-demand view included.
 empty:    the same server as `decision`, with nothing to do: the answer to OPTIONS.
 
 Each server is a process of its own. A turn asks all in order, on 1 or 32 connections that stay open and ask again
@@ -22,6 +23,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
 from operator import truediv
 from pathlib import Path
 
@@ -57,10 +59,13 @@ def answers(stock: FeatureStore) -> dict[tuple[str, str], bytes]:
         "entities": {name: [ORDER[name]] for name in ("user_id", "merchant_id")},
         "full_feature_names": True,
     }
+    entity = {**ORDER, "order_timestamp": datetime.now(UTC).isoformat()}
+    del entity["order_id"]
     return {
         ("daily", "decision"): request("GET", "/daily-risk-decision/1001/"),
         ("daily", "feast"): request("POST", "/get-online-features", driver),
         ("chargeback", "decision"): request("POST", "/api/v1/decisions/chargeback", ORDER),
+        ("chargeback", "vector"): request("POST", "/api/v1/features/chargeback", {"entities": [entity]}),
         ("chargeback", "feast"): request("POST", "/get-online-features", order),
         ("", "empty"): request("OPTIONS", "/api/v1/decisions/chargeback"),
     }
@@ -113,7 +118,7 @@ def serving(root: Path, stock: Path) -> Iterator[dict[str, int]]:
             stack.callback(server.terminate)
         for port in (ours, theirs):
             wait_for(port)
-        yield {"decision": ours, "feast": theirs, "empty": ours}
+        yield {"decision": ours, "vector": ours, "feast": theirs, "empty": ours}
 
 
 def free_port() -> int:
@@ -136,7 +141,9 @@ def report(connections: int, turns: dict[tuple[str, str], list[Turn]]) -> None:
         cuts = [statistics.quantiles(turn, n=100) for turn in each]
         p50, p99 = (1e3 * statistics.median(cut[percent - 1] for cut in cuts) for percent in (50, 99))
         mine = rates[what, server]
-        beside = {"feast": rates[what, "feast"], "empty": rates["", "empty"]} if server == "decision" else {}
+        beside = (
+            {"feast": rates[what, "feast"], "empty": rates["", "empty"]} if server in ("decision", "vector") else {}
+        )
         ratios = [f"{statistics.median(map(truediv, mine, rate)):.2f} × {name}" for name, rate in beside.items()]
         print(
             f"  {what:<11}{server:<9}{statistics.median(mine):6.0f}/s   p50 {p50:6.2f} ms   p99 {p99:6.2f} ms", *ratios

@@ -53,13 +53,13 @@ class Scorers:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._loaded: dict[str, tuple[Path, Scorer]] = {}
+        self._loaded: dict[str, tuple[str, Scorer]] = {}
 
     def __getitem__(self, name: str) -> Scorer:
         """Raises ModelNotTrained, ModelBroken."""
-        version = shelf.current(self._directory, name)
+        version = shelf.current_version(self._directory, name)
         at, scorer = self._loaded.get(name, (None, None))
         if scorer is None or at != version:
-            scorer = Scorer(*shelf.take(version))
+            scorer = Scorer(*shelf.take(self._directory / name / version))
             self._loaded[name] = (version, scorer)
         return scorer

@@ -51,8 +51,13 @@ def switch(shelf: Path, name: str, version: str) -> None:
 
 def current(shelf: Path, name: str) -> Path:
     """Directory of the version that serves. Raises ModelNotTrained."""
+    return shelf / name / current_version(shelf, name)
+
+
+def current_version(shelf: Path, name: str) -> str:
+    """The version that serves. Raises ModelNotTrained."""
     try:
-        return shelf / name / os.readlink(shelf / name / CURRENT)
+        return os.readlink(f"{shelf}/{name}/{CURRENT}")
     except FileNotFoundError:
         raise ModelNotTrained(f"The model {name!r} is not trained yet. Run: python -m jobs train {name}") from None
 

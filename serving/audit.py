@@ -1,12 +1,13 @@
 """The audit log: every decision, one JSON line, in a file a day. Appended to, never changed."""
 
 import fcntl
-import json
 import os
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+from pydantic_core import to_json
 
 from errors import AuditUnavailable
 
@@ -16,10 +17,9 @@ def append(directory: Path, day: datetime, records: Iterable[Mapping[str, Any]])
 
     Raises AuditUnavailable: a decision that cannot be logged must not be given.
     """
-    lines = "".join(json.dumps(record, separators=(",", ":")) + "\n" for record in records).encode()
+    lines = b"".join(to_json(record) + b"\n" for record in records)
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        log = os.open(directory / f"{day:%Y-%m-%d}.jsonl", os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o640)
+        log = _open(f"{directory}/{day.date()}.jsonl")
         try:
             fcntl.flock(log, fcntl.LOCK_EX)
             before = os.fstat(log).st_size
@@ -36,6 +36,14 @@ def append(directory: Path, day: datetime, records: Iterable[Mapping[str, Any]])
         raise AuditUnavailable(
             f"The decision could not be logged at {directory} ({error.strerror}). Free the disk."
         ) from error
+
+
+def _open(path: str) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o640)
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        return _open(path)
 
 
 def _write_all(log: int, lines: bytes) -> None:

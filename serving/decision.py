@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -70,11 +71,11 @@ def decide(
 def _model_reasons(risk: Risk, card: Card, contributions: np.ndarray, outcome: Outcome) -> list[GivenReason]:
     """What spoke most for the model's outcome: what lowered the risk of an approval, what raised that of the others."""
     declared = {i.name: i for i in risk.inputs}
-    sign = -1 if outcome == "approve" else 1
+    approves = outcome == "approve"
+    strongest = sorted(zip(contributions.tolist(), card.inputs, strict=True), key=itemgetter(0), reverse=not approves)
     given = []
-    for i in np.argsort(-sign * contributions, kind="stable"):
-        contribution = float(contributions[i])
-        if sign * contribution > 0:
-            side: Reason = declared[card.inputs[i].name].lowers if sign < 0 else declared[card.inputs[i].name].raises
+    for contribution, of in strongest[:MOST_REASONS]:
+        if contribution < 0 if approves else contribution > 0:
+            side: Reason = declared[of.name].lowers if approves else declared[of.name].raises
             given.append(GivenReason(side.code, side.text, contribution))
     return given

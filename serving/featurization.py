@@ -17,7 +17,8 @@ def complete(features: Mapping[str, Any], views: Mapping[str, str]) -> dict[str,
     `views` names the feature view of each feature.
     """
     return {
-        name: _when_empty(views[name], name) if is_missing(value) else plain(value) for name, value in features.items()
+        name: _when_empty(views[name], name) if _is_missing(value) else _plain(value)
+        for name, value in features.items()
     }
 
 
@@ -32,11 +33,11 @@ def complete_frame(frame: pd.DataFrame, views: Mapping[str, str]) -> pd.DataFram
     return frame.assign(**filled)
 
 
-def is_missing(value: Any) -> bool:
-    return bool(pd.isna(value))
+def _is_missing(value: Any) -> bool:
+    return value is None or value is pd.NA or value != value  # NaN and NaT are not equal to themselves
 
 
-def plain(value: Any) -> Any:
+def _plain(value: Any) -> Any:
     """numpy's numbers as Python's, so that JSON knows them."""
     return value.item() if isinstance(value, np.generic) else value
 
