@@ -4,7 +4,7 @@
 
 ours     the three stores of this repository
 stock    `sqlite`, `duckdb` and `local`
-bare     `executemany` into a table such as ours, of rows that are ready: SQLite alone
+bare     `executemany` into a table such as ours, of rows that are ready and in the order of their keys: SQLite alone
 
 An integer key, three features. Each in a process of its own, importing Feast is not on the clock; medians, the ratio to
 ours, bytes on disk, peak memory. Then ours with more rows, for the memory.
@@ -81,7 +81,7 @@ def bare(file: Path, folder: Path) -> float:
     keys = [b"\1\0\0\0\2\0\0\0\x09\0\0\0driver_id\4\0\0\0\x08\0\0\0" + n.to_bytes(8, "little") for n in
             table["driver_id"].to_pylist()]  # fmt: skip
     moments = [table[name].cast("int64").to_pylist() for name in ("event_timestamp", "created")]
-    rows = list(zip(keys, *moments, *(table[name].to_pylist() for name in ("trips", "rate", "state")), strict=True))
+    rows = sorted(zip(keys, *moments, *(table[name].to_pylist() for name in ("trips", "rate", "state")), strict=True))
     connection = sqlite3.connect(folder / "online.db", isolation_level=None)
     connection.executescript(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE bare (entity_key BLOB PRIMARY KEY NOT NULL,"

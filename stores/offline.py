@@ -27,14 +27,14 @@ from stores import parquet_append
 from stores.entity_frame import EntityFrame
 from stores.parquet_files import columns_and_types, is_local_parquet, local_path, open_connection, require_times
 from stores.point_in_time import ViewRequest
-from stores.pull import changed_rows, every_row, latest_rows, read_batches, source_columns
+from stores.pull import changed_rows, every_row, in_key_order, latest_rows, read_batches, source_columns
 from stores.retrieval_job import ArrowRetrievalJob
 from stores.seen_entities import seen_entities
 
 
 class AsofDuckDBOfflineStoreConfig(DuckDBOfflineStoreConfig):
     type: Literal["stores.offline.AsofDuckDBOfflineStore"] = "stores.offline.AsofDuckDBOfflineStore"  # type: ignore[assignment]
-    memory_limit: str = "1GB"
+    memory_limit: str = "512MB"
     """What one call's DuckDB may hold in memory before it spills to the folder for temporary files."""
 
 
@@ -164,7 +164,7 @@ class AsofDuckDBOfflineStore(DuckDBOfflineStore):
             )
         columns = source_columns(join_keys, feature_columns, timestamp_field, created_column)
         query = changed_rows(columns, join_keys, timestamp_field, created_column, start, end, created_after)
-        return read_batches(config, data_source, query)
+        return read_batches(config, data_source, in_key_order(query, join_keys))
 
     @staticmethod
     def offline_write_batch(
