@@ -101,7 +101,7 @@ from offline_world import at, repository, source
 from stores.offline import AsofDuckDBOfflineStore
 folder = Path(sys.argv[1])
 config = repository(folder).config
-config.offline_store.memory_limit = "64MB"
+config.offline_store.memory_limit = "128MB"
 for name in ("small", "large"):
     of = source(folder / f"{name}.parquet")
     columns = (["driver_id"], ["trips"], "event_timestamp", None)
