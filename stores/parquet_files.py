@@ -87,6 +87,14 @@ class ParquetFiles:
         described = self.connection.sql(f"DESCRIBE SELECT * FROM {self.relation}").fetchall()
         return {name: str(dtype) for name, dtype, *_ in described}
 
+    @property
+    def row_count(self) -> int:
+        """As the footers tell it."""
+        pattern = self.pattern.replace("'", "''")
+        query = f"SELECT coalesce(sum(num_rows), 0) FROM parquet_file_metadata('{pattern}')"
+        ((rows,),) = self.connection.sql(query).fetchall()
+        return int(rows)
+
     def column(self, name: str) -> str:
         """The column that holds what Feast calls `name`, quoted. Raises ValueError if there is none."""
         return quoted(self._known(name))

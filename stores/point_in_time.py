@@ -51,6 +51,10 @@ QUALIFY row_number() OVER (
 """
 
 
+#: Moments are few if a view has so many times as many rows: then it pays to look for the rows of their keys first.
+_FEW = 10
+
+
 @dataclass(frozen=True)
 class ViewRequest:
     """What is asked of one view: its join key → the frame's column, its feature → the name in the answer."""
@@ -110,7 +114,7 @@ class ViewRequest:
             span=files.between(event, *entities.span(self.ttl)),
             latest=latest.format(
                 keys="".join(f"{name}, " for name in key_names),
-                asked=_asked(key_names),
+                asked=_asked(key_names) if moments.num_rows * _FEW < files.row_count else "",
                 on_keys="".join(f"moments.{name} = past.{name} AND " for name in key_names),
             ),
             features=", ".join(f"f{i}" for i in range(len(self.features))),
@@ -122,7 +126,7 @@ class ViewRequest:
 
 
 def _asked(key_names: list[str]) -> str:
-    """Rows of other keys are not worth sorting."""
+    """Rows of other keys are not worth sorting, where there are many."""
     on = " AND ".join(f"versions.{name} = moments.{name}" for name in key_names)
     return f"SEMI JOIN moments ON {on}" if on else ""
 
