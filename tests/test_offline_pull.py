@@ -120,7 +120,7 @@ def test_memory_does_not_grow_with_the_rows_that_are_pulled(tmp_path: Path):
     ran = subprocess.run([sys.executable, "-c", STREAM, tmp_path], capture_output=True, text=True, check=True)
     small, small_peak, large, large_peak = map(int, ran.stdout.split())
     assert (small, large) == (500_000, 2_500_000)
-    assert large_peak - small_peak < 100, "MB more; the rows alone are 60 MB, and their sorting several times that"
+    assert large_peak - small_peak < 128, "MB more; the rows alone are 60 MB, and their sorting several times that"
 
 
 @pytest.mark.parametrize("pull_latest", [True, False])
