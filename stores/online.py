@@ -54,6 +54,7 @@ class WideSqliteOnlineStore(OnlineStore):
 
     def __init__(self) -> None:
         self._files: dict[tuple[Path, str], SqliteFile] = {}
+        self._readers: dict[tuple[Path, str, tuple[rows.Column, ...]], tuple[int, Reader]] = {}
         self.clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def online_write_batch(
@@ -99,11 +100,11 @@ class WideSqliteOnlineStore(OnlineStore):
         requested_features: list[str] | None = None,
     ) -> list[tuple[datetime | None, dict[str, Value] | None]]:
         """Event time and features of each key, and two Nones where nothing is stored or it is past the view's TTL."""
-        layout = [c for c in rows.columns(table) if requested_features is None or c.feature in requested_features]
+        layout = tuple(c for c in rows.columns(table) if requested_features is None or c.feature in requested_features)
         asked = [_key(config, key) for key in entity_keys]
         oldest = self._oldest(table)
         answer: list[tuple[datetime | None, dict[str, Value] | None]] = []
-        for row in Reader(self._file(config), names.table(config, table), layout).kept(asked):
+        for row in self._reader(self._file(config), names.table(config, table), layout).kept(asked):
             if row is None or row[0] < oldest:
                 answer.append((None, None))
             else:
@@ -167,6 +168,16 @@ class WideSqliteOnlineStore(OnlineStore):
             with file.writing() as connection:
                 for name in tables.of_project(connection, names.project(config)):
                     tables.drop(connection, name)
+
+    def _reader(self, file: SqliteFile, table: str, layout: tuple[rows.Column, ...]) -> Reader:
+        """One made before, unless a table of the file has changed since."""
+        with file.reading() as connection:
+            (schema,) = connection.execute("PRAGMA schema_version").fetchone()
+        made_at, reader = self._readers.get((file.path, table, layout), (None, None))
+        if reader is None or made_at != schema:
+            reader = Reader(file, table, layout)
+            self._readers[file.path, table, layout] = (schema, reader)
+        return reader
 
     def _oldest(self, view: FeatureView) -> float:
         """The event time (µs since 1970) from which on the view's rows are within its TTL now."""

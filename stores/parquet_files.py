@@ -35,7 +35,8 @@ def is_local_parquet(source: DataSource | None) -> TypeGuard[FileSource]:
 
 
 def open_connection(config: RepoConfig) -> duckdb.DuckDBPyConnection:
-    """A DuckDB of one's own, in UTC, its cursors too. Beyond the store's `memory_limit` it spills to the folder for temporary files."""
+    """A DuckDB of one's own, in UTC, its cursors too. Beyond the store's `memory_limit` it spills to the folder for
+    temporary files."""
     spill = Path(tempfile.gettempdir()) / f"feast-duckdb-{uuid.uuid4().hex}"
     connection = duckdb.connect(
         config={"memory_limit": config.offline_store.memory_limit, "temp_directory": str(spill)}

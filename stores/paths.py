@@ -1,6 +1,7 @@
 """Where the stores keep their files."""
 
 import os
+from functools import lru_cache
 from pathlib import Path
 
 
@@ -9,5 +10,9 @@ def below_data(path: str, repository: Path | None) -> Path:
 
     A relative one counts from the folder that the environment variable `RISK_DATA` names, else from `data`; and where
     that is relative too, it lies beside the Feast repository."""
-    beside = repository.parent if repository else Path()
-    return (beside / os.environ.get("RISK_DATA", "data") / path).resolve()
+    return _resolved(repository.parent if repository else Path.cwd(), os.environ.get("RISK_DATA", "data"), path)
+
+
+@lru_cache  # each online read asks
+def _resolved(*parts: str | Path) -> Path:
+    return Path(*parts).resolve()
