@@ -10,7 +10,7 @@ def below_data(path: str, repository: Path | None) -> Path:
 
     A relative one counts from the folder that the environment variable `RISK_DATA` names, else from `data`; and where
     that is relative too, it lies beside the Feast repository."""
-    return _resolved(repository.parent if repository else Path.cwd(), os.environ.get("RISK_DATA", "data"), path)
+    return _resolved(repository.parent if repository else Path(), os.environ.get("RISK_DATA", "data"), path)
 
 
 @lru_cache  # each online read asks
