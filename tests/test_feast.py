@@ -1,9 +1,14 @@
 """The real thing: a Feast registry, Parquet files and a SQLite online store, as the pipeline left them."""
 
+import json
+import sys
+import urllib.request
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pandas as pd
 import pytest
+from conftest import free_port, process
 from feast import FeatureStore
 
 import settings
@@ -149,3 +154,21 @@ def test_no_identifier_is_stored_in_the_clear(in_world):
         frame = raw(table)
         assert frame["ssn"].str.fullmatch("[0-9a-f]{32}").all()
         assert frame["dl"].str.fullmatch("[0-9a-f]{32}").all()
+
+
+def test_feast_serve_answers_from_our_stores(store: FeatureStore):
+    driver, nobody = int(raw("drivers")["driver_id"].iloc[-1]), 999_999
+    names, port = ["driver_profile:state", "driver_yesterdays_stats:acc_rate"], free_port()
+    command = [str(Path(sys.executable).with_name("feast")), "serve", f"--port={port}", "--no-access-log"]
+    with process(command, f"http://127.0.0.1:{port}/health", cwd=settings.FEATURE_REPO):
+        question = urllib.request.Request(
+            f"http://127.0.0.1:{port}/get-online-features",
+            json.dumps({"features": names, "entities": {"driver_id": [driver, nobody]}}).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(question, timeout=30) as answer:
+            served = json.load(answer)
+    found = dict(zip(served["metadata"]["feature_names"], (of["values"] for of in served["results"]), strict=True))
+    assert found == store.get_online_features(names, [{"driver_id": driver}, {"driver_id": nobody}]).to_dict()
+    assert found["state"][0]
+    assert found["state"][1] is None
