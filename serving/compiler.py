@@ -1,7 +1,6 @@
 """From the registry to a plan: what Feast works out for each request, worked out once."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC
 from operator import itemgetter
 from typing import Any
 
@@ -17,7 +16,8 @@ from feast.type_map import feast_value_type_to_python_type, python_values_to_pro
 
 from errors import FeaturesNotReady
 from features.columns import Columns
-from serving.plan import EPOCH, MICROSECOND, Computed, Kept, Plan, Read, Stored, full
+from features.moments import MICROSECOND, since_1970
+from serving.plan import Computed, Kept, Plan, Read, Stored, full
 from serving.source import Row
 
 #: The old values of a view that is being materialized stay readable until it commits.
@@ -130,7 +130,7 @@ def _read(store: FeatureStore, view: FeatureView, names: tuple[str, ...]) -> Rea
             None
             if at is None or found is None
             else (
-                ((at if at.tzinfo else at.replace(tzinfo=UTC)) - EPOCH) // MICROSECOND,
+                since_1970(at),
                 tuple(feast_value_type_to_python_type(found.get(name, Value()), types[name]) for name in names),
             )
             for at, found in answer

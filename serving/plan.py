@@ -3,14 +3,13 @@ on-demand functions run on top. `serving/compiler.py` makes one a version of the
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import cache
 from typing import Any
 
 from features.columns import Columns
+from features.moments import EPOCH, MICROSECOND, since_1970
 from serving.source import Row, Vector
-
-EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 #: Feast's words for a feature that is there, null, unknown, or older than its view's TTL.
 PRESENT, NULL_VALUE, NOT_FOUND, TOO_OLD = "PRESENT", "NULL_VALUE", "NOT_FOUND", "OUTSIDE_MAX_AGE"
@@ -81,7 +80,7 @@ class Plan:
         kept = self._kept(rows)
         values = self._values(rows, as_of, kept)
         shown = {view for view, _ in self.outputs.values()}
-        now = _microseconds(as_of)
+        now = since_1970(as_of)
         about = {of.view: of.about(kept[of.view], now) for of in self.stored if of.view in shown}
         computed = ([None] * len(rows), [PRESENT] * len(rows))
         dates, statuses = zip(*[about.get(view, computed) for view, _ in self.outputs.values()], strict=True)
@@ -99,7 +98,7 @@ class Plan:
         self, rows: Sequence[Row], as_of: datetime, kept: Mapping[str, Sequence[Kept | None]]
     ) -> list[Sequence[Any]]:
         """The features, column by column."""
-        now = _microseconds(as_of)
+        now = since_1970(as_of)
         values: Columns = {name: [row.get(name) for row in rows] for name in self.request}
         values["as_of"] = [as_of] * len(rows)
         for stored in self.stored:
@@ -119,10 +118,6 @@ def _with_nulls(statuses: Sequence[str], values: Sequence[Any]) -> Sequence[str]
         NULL_VALUE if value is None and status == PRESENT else status
         for status, value in zip(statuses, values, strict=True)
     ]
-
-
-def _microseconds(moment: datetime) -> int:
-    return (moment - EPOCH) // MICROSECOND
 
 
 def full(view: str, feature: str) -> str:

@@ -1,6 +1,8 @@
 """Moments are UTC; one without a zone is taken as UTC."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+
+EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 
 def utc(text: str) -> datetime:
@@ -10,6 +12,11 @@ def utc(text: str) -> datetime:
 
 def as_utc(moment: datetime) -> datetime:
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def since_1970(moment: datetime) -> int:
+    """In whole microseconds, rounded down."""
+    return (as_utc(moment) - EPOCH) // MICROSECOND
 
 
 def utc_day(moment: datetime) -> date:
