@@ -71,6 +71,10 @@ def parser() -> argparse.ArgumentParser:
     score.add_argument("risk")
     score.add_argument("--as-of", type=utc, help="default: the clock")
     score.add_argument("--every", type=duration, help="go on for ever at this cadence: 15m, 24h")
+
+    parity = jobs.add_parser("parity", help="logged decisions, asked for again: does training see what was served?")
+    parity.add_argument("domain")
+    parity.add_argument("--since", type=utc, help="decisions from then on; default: all that are logged")
     return top
 
 
@@ -84,6 +88,7 @@ def main() -> None:
             "execute": run_execute,
             "train": run_train,
             "score": run_score,
+            "parity": run_parity,
         }[asked.job](asked)
     except Busy as error:
         print(f"{error.name}: {error.message}", file=sys.stderr)
@@ -183,6 +188,23 @@ def run_score(asked: argparse.Namespace) -> None:
         # From this run's start, so that a long run does not shift the next; a missed one is made up at once.
         asked.as_of = None
         time.sleep(max(0.0, (as_of + asked.every - datetime.now(UTC)).total_seconds()))
+
+
+def run_parity(asked: argparse.Namespace) -> None:
+    import settings
+    from features import DOMAINS
+    from features.catalogue import risks_of
+
+    if asked.domain not in DOMAINS:
+        raise BadParameter(f"There is no domain {asked.domain[:40]!r}. Choose one of: {', '.join(DOMAINS)}.")
+    from jobs.parity import replay
+    from serving.retrieval import FeastSource
+
+    source = FeastSource(settings.FEATURE_REPO)
+    found = [replay(source, risk, settings.decisions(), asked.since) for risk in risks_of(asked.domain)]
+    print("\n".join(map(str, found)))
+    if any(parity.other for parity in found):
+        sys.exit("Training sees other features than were served: see the first of each above.")
 
 
 if __name__ == "__main__":

@@ -53,6 +53,6 @@ def score(source: FeatureSource, risk: Risk, as_of: datetime) -> int:
         given = decide(str(uuid.uuid4()), risk, scorer.card, plain, float(probabilities[i]), contributions[i], as_of)
         decisions.append((entity, given))
     key = risk.population.key
-    audit.append(settings.decisions(), as_of, (audit.record(risk.name, {key: e}, d.as_json()) for e, d in decisions))
+    audit.append(settings.decisions(), as_of, (audit.record(risk, {key: e}, d.as_json()) for e, d in decisions))
     scores.write(settings.scores_db(), risk.name, decisions)
     return len(decisions)

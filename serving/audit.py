@@ -10,6 +10,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from errors import AuditUnavailable
+from features.declaration import Risk
 
 
 def append(directory: Path, day: datetime, records: Iterable[Mapping[str, Any]]) -> None:
@@ -51,6 +52,9 @@ def _write_all(log: int, lines: bytes) -> None:
         lines = lines[os.write(log, lines) :]
 
 
-def record(risk: str, entity: Mapping[str, Any], decision: Mapping[str, Any]) -> dict[str, Any]:
-    """A line of the log: the decision as given, of which risk, about whom (identifiers as keyed hashes)."""
-    return {"risk": risk, "entity": dict(entity), **decision}
+def record(risk: Risk, row: Mapping[str, Any], decision: Mapping[str, Any]) -> dict[str, Any]:
+    """A line of the log: the decision as given, of which risk, about whom, and what else was said (identifiers as
+    keyed hashes): enough to ask for its features again (`jobs/parity.py`)."""
+    entity = {name: value for name, value in row.items() if name in risk.entity_keys}
+    request = {name: value for name, value in row.items() if name not in risk.entity_keys}
+    return {"risk": risk.name, "entity": entity, "request": request, **decision}

@@ -63,10 +63,7 @@ class RiskService:
                 many, scorer.score(matrix), scorer.contributions(matrix), strict=True
             )
         ]
-        records = [
-            audit.record(risk.name, {name: row[name] for name in risk.entity_keys}, one.as_json())
-            for row, one in zip(rows, given, strict=True)
-        ]
+        records = [audit.record(risk, row, one.as_json()) for row, one in zip(rows, given, strict=True)]
         audit.append(self._decisions, as_of, records)
         return given
 

@@ -54,7 +54,8 @@ def test_every_decision_is_logged_with_what_it_rests_on_and_no_identifier(client
     ]
     text = (tmp_path / "decisions" / "2026-01-31.jsonl").read_text()
     logged = [json.loads(line) for line in text.splitlines()]
-    assert [{k: v for k, v in line.items() if k not in ("risk", "entity")} for line in logged] == given
+    asked = ("risk", "entity", "request")
+    assert [{k: v for k, v in line.items() if k not in asked} for line in logged] == given
     assert [line["risk"] for line in logged] == ["onboarding", "daily"]
     assert logged[1]["entity"] == {"driver_id": 1001}
     assert len(logged[0]["entity"]["ssn"]) == 32

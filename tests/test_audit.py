@@ -10,9 +10,10 @@ import pytest
 
 import settings
 from errors import AuditUnavailable
+from features.catalogue import risks
 from serving import audit
 
-NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+DAILY, NOON = risks()["daily"], datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
 def logged(directory):
@@ -20,11 +21,12 @@ def logged(directory):
 
 
 def test_the_log_keeps_every_decision_in_the_file_of_its_day(tmp_path):
-    audit.append(tmp_path / "log", NOON, [audit.record("made_up", {"driver_id": 7}, {"decision": "approve"})])
+    audit.append(tmp_path / "log", NOON, [audit.record(DAILY, {"driver_id": 7, "said": NOON}, {"decision": "approve"})])
     audit.append(tmp_path / "log", NOON, [{"n": 1}, {"n": 2}])
     audit.append(tmp_path / "log", NOON + timedelta(days=1), [{"n": 3}])
     first, *others = logged(tmp_path / "log")
-    assert first == {"risk": "made_up", "entity": {"driver_id": 7}, **{"decision": "approve"}}
+    said = {"entity": {"driver_id": 7}, "request": {"said": "2026-01-31T12:00:00Z"}}
+    assert first == {"risk": "daily", **said, "decision": "approve"}
     assert others == [{"n": 1}, {"n": 2}]
     assert (tmp_path / "log" / "2026-02-01.jsonl").read_text() == '{"n":3}\n'
 

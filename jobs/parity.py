@@ -1,0 +1,100 @@
+"""Does training see what was served? Every logged decision is asked for again: the point-in-time join at its own
+moment, against the features that the log says it was given. What went online ahead of the batch, as a sign-up does,
+agrees once the next batch has run."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from features.declaration import Risk
+from features.moments import utc
+from serving import featurization
+from serving.source import FeatureSource
+
+#: Decisions that are joined at one time.
+BATCH = 50_000
+
+
+@dataclass
+class Parity:
+    """Of one risk: feature → how many decisions agree, and how many do not; of those the first, as (decision, served,
+    found). `left_out`: decisions whose line does not say all that their features need."""
+
+    risk: str
+    decisions: int = 0
+    left_out: int = 0
+    equal: Counter[str] = field(default_factory=Counter)
+    other: Counter[str] = field(default_factory=Counter)
+    first: dict[str, tuple[str, Any, Any]] = field(default_factory=dict)
+
+    def compare(self, decision: str, served: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+        """A feature that is not both in the log and in today's service is not compared."""
+        self.decisions += 1
+        for name in found.keys() & served.keys():
+            agrees = served[name] == found[name]
+            (self.equal if agrees else self.other)[name] += 1
+            if not agrees:
+                self.first.setdefault(name, (decision, served[name], found[name]))
+
+    def __str__(self) -> str:
+        left_out = f", {self.left_out:,} left out, as their lines lack what was asked" if self.left_out else ""
+        lines = [f"{self.risk}: {self.decisions:,} decisions{left_out}, {self.other.total():,} mismatches"]
+        for name in sorted(self.equal | self.other):
+            line = f"  {name:<45} {self.equal[name]:>9,} equal"
+            if name in self.first:
+                decision, served, found = self.first[name]
+                line += f" {self.other[name]:>9,} not; first {decision}: {served!r} was served, {found!r} is joined"
+            lines.append(line)
+        return "\n".join(lines)
+
+
+def replay(source: FeatureSource, risk: Risk, decisions: Path, since: datetime | None = None) -> Parity:
+    """The risk's logged decisions from a moment on. Raises FeaturesNotReady."""
+    answer, views, asks = Parity(risk.name), source.views(risk.name), source.asks(risk.name)
+    records = _logged(decisions, risk.name, since)
+    while batch := list(islice(records, BATCH)):
+        whole = [record for record in batch if asks.keys() <= _asked(record).keys()]
+        answer.left_out += len(batch) - len(whole)
+        if whole:
+            joined = featurization.complete_frame(source.historical(risk, _frame(whole, asks)), views)
+            rows = joined[list(views)].astype(object).to_dict("records")
+            for record, row in zip(whole, rows, strict=True):
+                answer.compare(record["decision_id"], record["features"], featurization.complete(row, views))
+    return answer
+
+
+def _logged(directory: Path, risk: str, since: datetime | None) -> Iterator[dict[str, Any]]:
+    """Half a line, as a machine leaves it that stops, is passed over."""
+    for file in sorted(directory.glob("*.jsonl")):
+        with file.open() as lines:
+            for record in _read(lines):
+                if record.get("risk") == risk and (since is None or utc(record["as_of"]) >= since):
+                    yield record
+
+
+def _read(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
+    for line in lines:
+        try:
+            yield json.loads(line)
+        except ValueError:
+            continue
+
+
+def _asked(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {**record["entity"], **record.get("request", {})}
+
+
+def _frame(records: list[dict[str, Any]], asks: Mapping[str, str]) -> pd.DataFrame:
+    """The entity frame; `asks`: what a row of the service has, and its Feast type."""
+    frame = pd.DataFrame([{name: _asked(record)[name] for name in asks} for record in records], columns=list(asks))
+    for name in (name for name, kind in asks.items() if kind == "UNIX_TIMESTAMP"):
+        frame[name] = pd.to_datetime(frame[name], utc=True, format="ISO8601")
+    moments = pd.to_datetime([record["as_of"] for record in records], utc=True, format="ISO8601")
+    return frame.assign(event_timestamp=moments.as_unit("us"))
