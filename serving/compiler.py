@@ -31,7 +31,7 @@ def compiled(store: FeatureStore, service: str) -> Plan:
     except (FeastObjectNotFoundException, FileNotFoundError) as error:
         raise FeaturesNotReady(f"The feature service {service!r} is not applied. Run: make pipeline") from error
     reading: dict[str, tuple[Any, FeatureViewProjection, dict[str, None]]] = {}
-    computed: list[OnDemandFeatureView] = []
+    computed: dict[str, OnDemandFeatureView] = {}
 
     def reads(projection: FeatureViewProjection) -> None:
         """Two projections of one view are one read."""
@@ -42,7 +42,7 @@ def compiled(store: FeatureStore, service: str) -> Plan:
     for projection in projections:
         view = store.registry.get_any_feature_view(projection.name, store.project, allow_cache=True)
         if isinstance(view, OnDemandFeatureView) and not view.write_to_online_store:
-            computed.append(view)
+            computed[projection.name_to_use()] = view
             for source in view.source_feature_view_projections.values():
                 reads(source)
         else:
@@ -50,13 +50,13 @@ def compiled(store: FeatureStore, service: str) -> Plan:
     keys = {n: kind for view, projection, _ in reading.values() for n, kind in _key_types(view, projection).items()}
     request = {
         field.name: field.dtype.to_value_type().name
-        for view in computed
+        for view in computed.values()
         for source in view.source_request_sources.values()
         for field in source.schema
     }
     return Plan(
         tuple(_stored(store, view, projection, tuple(names)) for view, projection, names in reading.values()),
-        tuple(map(_computed, computed)),
+        tuple(_computed(name, view) for name, view in computed.items()),
         dict(_outputs(projections)),
         keys,
         request,
@@ -139,13 +139,13 @@ def _read(store: FeatureStore, view: FeatureView, names: tuple[str, ...]) -> Rea
     return read
 
 
-def _computed(view: OnDemandFeatureView) -> Computed:
+def _computed(name: str, view: OnDemandFeatureView) -> Computed:
     inputs = {
         feature.name: full(source.name_to_use(), feature.name)
         for source in view.source_feature_view_projections.values()
         for feature in source.features
     }
-    return Computed(view.name, inputs, _function(view))
+    return Computed(name, inputs, _function(view))
 
 
 def _function(view: OnDemandFeatureView) -> Callable[[Columns], Mapping[str, Sequence[Any]]]:

@@ -110,14 +110,15 @@ class FeastSource(FeatureSource):
         for service in services:
             try:
                 yield service, compiled(self._store, service)
-            except RiskError:  # it is gone: the next request will say so
+            except (RiskError, sqlite3.OperationalError):  # it is gone: the next request will say so
                 continue
 
     def _plan(self, service: str) -> Plan:
-        plan = self._plans.get(service)
+        plans = self._plans  # if these are replaced meanwhile, a plan of the old registry goes with them
+        plan = plans.get(service)
         if plan is None:
             with _explained():
-                plan = self._plans[service] = compiled(self._store, service)
+                plan = plans[service] = compiled(self._store, service)
         return plan
 
 

@@ -29,6 +29,8 @@ class EntityFrame:
         """A frame, or SQL that DuckDB runs. Its index means nothing here. Raises Feast's error where no column, or
         more than one, may be the moment."""
         rows = _queried(given) if isinstance(given, str) else given.reset_index(drop=True)
+        if unnamed := [name for name in rows.columns if not isinstance(name, str)]:
+            raise ValueError(f"The entity frame has columns that are not named by text: {unnamed}. Rename them.")
         time_column = infer_event_timestamp_from_entity_df(dict(zip(rows.columns, rows.dtypes, strict=True)))
         return EntityFrame(rows, time_column)
 
@@ -91,7 +93,7 @@ def key_values(column: pd.Series, dtype: str) -> pa.Array:
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
     is_text = pa.types.is_string(values.type) or pa.types.is_large_string(values.type)
-    if is_text != (dtype == "VARCHAR") and not pa.types.is_null(values.type):
+    if is_text != (dtype in ("VARCHAR", "UUID")) and not pa.types.is_null(values.type):
         raise ValueError(
             f"Column {column.name!r} of the entity frame holds {values.type}, and the source has {dtype}. "
             "Convert the column, with astype, to the type of the source."

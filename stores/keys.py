@@ -52,7 +52,7 @@ def entity_key(join_keys: Mapping[str, ValueType]) -> EntityKey:
 def _refused(join_keys: Mapping[str, ValueType], *values: Any) -> TypeError:
     wanted = ", ".join(f"{name} ({kind.name})" for name, kind in join_keys.items())
     given = ", ".join(type(value).__name__ for value in values)
-    return TypeError(f"An entity key of {given} was asked for. Give {wanted}, none of them null.")
+    return TypeError(f"An entity key of {given} was asked for. Give {wanted}.")
 
 
 def _text(value: str) -> bytes:

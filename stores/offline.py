@@ -28,7 +28,7 @@ from stores import parquet_append
 from stores.entity_frame import EntityFrame
 from stores.parquet_files import columns_and_types, is_local_parquet, local_path, open_connection, require_times
 from stores.point_in_time import ViewRequest
-from stores.pull import changed_rows, every_row, in_key_order, latest_rows, read_batches, source_columns
+from stores.pull import as_moments, changed_rows, every_row, in_key_order, latest_rows, read_batches, source_columns
 from stores.retrieval_job import ArrowRetrievalJob
 from stores.seen_entities import seen_entities
 
@@ -36,7 +36,8 @@ from stores.seen_entities import seen_entities
 class AsofDuckDBOfflineStoreConfig(DuckDBOfflineStoreConfig):
     type: Literal["stores.offline.AsofDuckDBOfflineStore"] = "stores.offline.AsofDuckDBOfflineStore"  # type: ignore[assignment]
     memory_limit: str = "512MB"
-    """What one call's DuckDB may hold in memory before it spills to the folder for temporary files."""
+    """What one call's DuckDB may hold in memory before it spills to the folder for temporary files. Under some 100 MB a
+    large join or pull may fail for want of memory."""
 
 
 class AsofDuckDBOfflineStore(DuckDBOfflineStore):
@@ -78,15 +79,9 @@ class AsofDuckDBOfflineStore(DuckDBOfflineStore):
 
         def read() -> pa.Table:
             table = entities.to_arrow()
-
-            def answer(request: ViewRequest) -> pa.Table:
-                return request.answer(entities, config, connection.cursor(), filter_by_created_timestamp)
-
-            # Two views at once: what one thread must do for the one goes on beside what many do for the other.
-            with open_connection(config) as connection, ThreadPoolExecutor(2) as pool:
-                for answered in pool.map(answer, requests):
-                    for name in answered.column_names:
-                        table = table.append_column(name, answered[name])
+            for answer in _answers(entities, requests, config, filter_by_created_timestamp):
+                for name in answer.column_names:
+                    table = table.append_column(name, answer[name])
             return table
 
         first, last = entities.range
@@ -159,7 +154,8 @@ class AsofDuckDBOfflineStore(DuckDBOfflineStore):
         created_after: datetime | None,
     ) -> pa.RecordBatchReader:
         """As `pull_latest_from_table_or_query`, and also of rows that were written after `created_after`, whatever
-        their event time up to `end`: late ones. A stream; its memory does not grow with the rows.
+        their event time up to `end`: late ones. A stream, roughly in the order of the serialized keys; it takes no
+        more memory than `memory_limit` and a batch.
 
         All names are the source's own columns. Raises ValueError for a source that is not Parquet on a local disk.
         """
@@ -169,7 +165,10 @@ class AsofDuckDBOfflineStore(DuckDBOfflineStore):
             )
         columns = source_columns(join_keys, feature_columns, timestamp_field, created_column)
         query = changed_rows(columns, join_keys, timestamp_field, created_column, start, end, created_after)
-        return read_batches(config, data_source, in_key_order(query, join_keys))
+        mapping = data_source.field_mapping or {}
+        ordered = in_key_order(query, sorted(join_keys, key=lambda key: mapping.get(key, key)))
+        times = [timestamp_field, *([created_column] if created_column else [])]
+        return read_batches(config, data_source, as_moments(ordered, times))
 
     @staticmethod
     def offline_write_batch(
@@ -215,6 +214,20 @@ class AsofDuckDBOfflineStore(DuckDBOfflineStore):
         if is_local_parquet(data_source):
             return columns_and_types(data_source, config)
         return super().get_table_column_names_and_types_from_data_source(config, data_source)
+
+
+def _answers(
+    entities: EntityFrame, requests: list[ViewRequest], config: RepoConfig, only_written: bool
+) -> list[pa.Table]:
+    """Of two views at once: what one thread must do for the one goes on beside what many do for the other."""
+    with open_connection(config) as connection, ThreadPoolExecutor(2) as pool:
+        cursors = [connection.cursor() for _ in requests]
+        try:
+            return list(pool.map(lambda r, cursor: r.answer(entities, config, cursor, only_written), requests, cursors))
+        except BaseException:  # Ctrl-C too: nobody waits for the others any more
+            for cursor in cursors:
+                cursor.interrupt()
+            raise
 
 
 def _is_ours(views: list[FeatureView], on_demand: list[OnDemandFeatureView]) -> bool:

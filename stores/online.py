@@ -99,13 +99,14 @@ class WideSqliteOnlineStore(OnlineStore):
         entity_keys: list[EntityKey],
         requested_features: list[str] | None = None,
     ) -> list[tuple[datetime | None, dict[str, Value] | None]]:
-        """Event time and features of each key, and two Nones where nothing is stored or it is past the view's TTL."""
+        """Event time and features of each key, and two Nones where nothing is stored, or it is past the view's TTL, or
+        dated later than now."""
         layout = tuple(c for c in rows.columns(table) if requested_features is None or c.feature in requested_features)
         asked = [_key(config, key) for key in entity_keys]
-        oldest = self._oldest(table)
+        oldest, newest = self._oldest(table), _event_time(self.clock())
         answer: list[tuple[datetime | None, dict[str, Value] | None]] = []
         for row in self._reader(self._file(config), names.table(config, table), layout).kept(asked):
-            if row is None or row[0] < oldest:
+            if row is None or not oldest <= row[0] <= newest:
                 answer.append((None, None))
             else:
                 values = {c.feature: c.to_value(kept) for c, kept in zip(layout, row[1], strict=True)}

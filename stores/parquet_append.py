@@ -1,7 +1,10 @@
 """Rows added to the Parquet files behind a `FileSource`. A file is whole or not there: written beside, then renamed."""
 
+import fcntl
 import os
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,13 +27,25 @@ def append(source: FileSource, table: pa.Table, config: RepoConfig) -> None:
     schema = file_schema(path)
     table = _as_in(schema, _with_source_names(table, source), source)
     if Path(path).is_file():
-        whole = pa.concat_tables([pq.read_table(path, partitioning=None), table], promote_options="permissive")
-        _write(whole, Path(path))
+        with _alone(Path(path)):
+            whole = pa.concat_tables([pq.read_table(path, partitioning=None), table], promote_options="permissive")
+            _write(whole, Path(path))
     elif Path(path).is_dir():
         for folder, rows in _partitions(table, path, source.timestamp_field).items():
             _write(rows, Path(path, folder, f"{_new_name()}.parquet"))
     else:
         raise ValueError(f"Source {source.name!r} is the glob {path}. To write to it, make its folder the source.")
+
+
+@contextmanager
+def _alone(file: Path) -> Iterator[None]:
+    """Of those who add to files of its folder, in all threads and processes, one at a time."""
+    folder = os.open(file.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def append_to_folder(folder: Path, table: pa.Table, partition_by: list[str] | None) -> None:

@@ -19,9 +19,13 @@ from feast.data_format import ParquetFormat
 from feast.data_source import DataSource
 from feast.repo_config import RepoConfig
 
+from stores.names import quoted
+
 _FILE_SCHEME = "file://"
 #: What 64 bits of nanoseconds can tell.
 _NANOSECONDS = (datetime(1678, 1, 1, tzinfo=UTC), datetime(2262, 1, 1, tzinfo=UTC))
+#: Names that writers give to what they are not done with; `_day=1` is a partition.
+_IN_THE_MAKING = re.compile(r"(?:^|/)(?:\.|_[^/=]*(?:/|$))")
 _HIVE_SEGMENT = re.compile(r"(?:^|/)([^/=]+)=([^/]*)(?=/)")
 
 
@@ -46,10 +50,6 @@ def open_connection(config: RepoConfig) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
 @dataclass(frozen=True)
 class ParquetFiles:
     """A single file, a folder of files, a Hive-partitioned folder or a glob, read as one table.
@@ -67,17 +67,16 @@ class ParquetFiles:
         return ParquetFiles(local_path(source, config), source.field_mapping or {}, connection)
 
     @property
-    def pattern(self) -> str:
-        """What finds the files, for DuckDB and for `glob` alike."""
-        return _pattern(self.path)
-
-    @property
     def relation(self) -> str:
         """The files in SQL. They may differ in their columns: what one lacks is null there."""
-        pattern = self.pattern.replace("'", "''")
         partitions = ", ".join(f"{quoted(key)}: {dtype}" for key, dtype in self.partitions.items())
         hive = f"hive_partitioning = true, hive_types = {{{partitions}}}" if partitions else "hive_partitioning = false"
-        return f"read_parquet('{pattern}', union_by_name = true, {hive})"
+        return f"read_parquet({self._listed}, union_by_name = true, {hive})"
+
+    @cached_property
+    def _listed(self) -> str:
+        names = (name.replace("'", "''") for name in files(self.path))
+        return "[" + ", ".join(f"'{escape(name)}'" for name in names) + "]"
 
     @cached_property
     def partitions(self) -> dict[str, str]:
@@ -91,8 +90,7 @@ class ParquetFiles:
     @property
     def row_count(self) -> int:
         """As the footers tell it."""
-        pattern = self.pattern.replace("'", "''")
-        query = f"SELECT coalesce(sum(num_rows), 0) FROM parquet_file_metadata('{pattern}')"
+        query = f"SELECT coalesce(sum(num_rows), 0) FROM parquet_file_metadata({self._listed})"
         ((rows,),) = self.connection.sql(query).fetchall()
         return int(rows)
 
@@ -157,8 +155,10 @@ def hive_partitions(path: str) -> dict[str, str]:
 
 
 def files(path: str) -> list[str]:
-    """The files, by name. Raises FileNotFoundError."""
+    """The files, by name; of a folder, those that a writer is done with. Raises FileNotFoundError."""
     found = sorted(glob(_pattern(path), recursive=True))
+    if Path(path).is_dir():
+        found = [file for file in found if not _IN_THE_MAKING.search(file.removeprefix(path))]
     if not found:
         raise FileNotFoundError(f"No Parquet file is at {path}. Write one there, or correct the path of the source.")
     return found

@@ -63,7 +63,9 @@ def changed_rows(
 
 def in_key_order(query: Query, keys: list[str]) -> Query:
     """The same rows, roughly in the order of their entity keys: a B-tree of these is then filled page after page."""
-    return lambda files: f"{query(files)} ORDER BY {', '.join(_serialized(files, key) for key in keys) or 1}"
+    if not keys:
+        return query
+    return lambda files: f"{query(files)} ORDER BY {', '.join(_serialized(files, key) for key in keys)}"
 
 
 def _serialized(files: ParquetFiles, key: str) -> str:
@@ -85,3 +87,17 @@ def read_batches(config: RepoConfig, source: FileSource, query: Query) -> pa.Rec
 def _select(files: ParquetFiles, columns: list[str], also: str = "") -> str:
     wanted = columns or [name for name in files.types if name not in files.partitions]
     return f"SELECT {', '.join(files.column(name) for name in wanted)} {also} FROM {files.relation}"
+
+
+def as_moments(query: Query, times: list[str]) -> Query:
+    """The same rows, with these columns as moments, though the files have dates or texts."""
+
+    def cast(files: ParquetFiles) -> str:
+        moments = [
+            f"CAST({column} AS TIMESTAMPTZ) AS {column}"
+            for name in times
+            if not files.type_of(name).startswith("TIMESTAMP") and (column := files.column(name))
+        ]
+        return f"SELECT * REPLACE ({', '.join(moments)}) FROM ({query(files)})" if moments else query(files)
+
+    return cast

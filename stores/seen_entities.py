@@ -8,7 +8,8 @@ import pandas as pd
 from feast.infra.offline_stores.offline_utils import DEFAULT_ENTITY_DF_EVENT_TIMESTAMP_COL
 from feast.repo_config import RepoConfig
 
-from stores.parquet_files import ParquetFiles, open_connection, quoted
+from stores.names import quoted
+from stores.parquet_files import ParquetFiles, open_connection
 from stores.point_in_time import ViewRequest
 
 

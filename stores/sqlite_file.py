@@ -1,5 +1,6 @@
 """One SQLite file for many threads and processes: readers never wait, writers wait for each other."""
 
+import os
 import sqlite3
 import threading
 import time
@@ -51,11 +52,9 @@ class SqliteFile:
     def reading(self) -> "Connection":
         """`with file.reading() as connection`: each statement sees the last commit. Raises OnlineStoreError, also
         where there is no file: none is made."""
-        connection: Connection | None = getattr(self._threads, "connection", None)
-        if connection is None or connection.is_closed:
-            if not self.path.exists():
-                raise OnlineStoreError(f"There is no {self.path}. Run: feast apply")
-            connection = self._of_this_thread()
+        connection = self._of_this_thread()
+        if connection.is_closed and not self.path.exists():
+            raise OnlineStoreError(f"There is no {self.path}. Run: feast apply")
         return connection
 
     @contextmanager
@@ -79,6 +78,7 @@ class SqliteFile:
         if not hasattr(self._threads, "connection"):
             self._threads.connection = Connection(self.path, self._synchronous)
         connection: Connection = self._threads.connection
+        connection.close_if_replaced()
         return connection
 
 
@@ -90,6 +90,7 @@ class Connection:
         self._path = path
         self._synchronous = synchronous
         self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
         self.in_use = threading.RLock()
         forks.close_before(self)
 
@@ -118,6 +119,12 @@ class Connection:
             self._connection.close()
             self._connection = None
 
+    def close_if_replaced(self) -> None:
+        """A file that no longer lies under its name is nobody's: what is written to it would be lost."""
+        if self._connection is not None and self._file != _identity(self._path):
+            with self.in_use:
+                self.close()
+
     def _opened(self) -> sqlite3.Connection:
         # Another thread may close it, but none uses it: hence no check of the thread.
         opened = sqlite3.connect(
@@ -126,7 +133,17 @@ class Connection:
         _use_a_log(opened)
         opened.execute(f"PRAGMA synchronous = {self._synchronous}")
         opened.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
+        self._file = _identity(self._path)
         return opened
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file lies there now, None if there is none."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _use_a_log(connection: sqlite3.Connection) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 from stores.names import quoted
 from stores.rows import Column
 
+#: What SQLite's limit of columns leaves.
+MOST_FEATURES = 1997
 MATERIALIZED = "materialized"
 _OF_THE_ROW = ("entity_key", "event_timestamp", "created")
 
@@ -24,7 +26,9 @@ def exists(connection: sqlite3.Connection, table: str) -> bool:
 def prepare(connection: sqlite3.Connection, table: str, layout: Iterable[Column]) -> dict[str, str]:
     """Make the table, or the columns that it lacks; all its feature columns, as `held`. One that the view has lost
     stays: whoever still runs with the old view may write it, and no row need be rewritten."""
-    there = held(connection, table)
+    there, layout = held(connection, table), list(layout)
+    if len(layout) > MOST_FEATURES:
+        raise ValueError(f"A view has {len(layout)} features, and SQLite holds {MOST_FEATURES}. Make two views of it.")
     if not there:
         connection.execute(
             f"CREATE TABLE IF NOT EXISTS {quoted(table)} (entity_key BLOB PRIMARY KEY NOT NULL, "

@@ -66,3 +66,14 @@ def answered(folder: Path, of: FileSource, frame: pd.DataFrame | str, **settings
 ROWS = [row(1, 10, 0), row(1, 11, 10), row(2, 20, 5)]
 ASKED = asked((2, at(6)), (1, at(3)), (1, at(10)))
 ANSWER = [20, 10, 11]
+
+
+def written(driver: int, trips: int, minute: float, created: float) -> dict:
+    """A row that says when it was written."""
+    return row(driver, trips, minute, created=at(created))
+
+
+WRITTEN = [
+    written(1, 10, 0, 0), written(1, 11, 5, 6), written(1, 12, 5, 9), written(2, 20, 10, 10), written(3, 30, 11, 11),
+    written(4, 40, -1, 0),
+]  # fmt: skip

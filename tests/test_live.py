@@ -103,6 +103,17 @@ def test_what_happened_after_the_moment_does_not_count_though_it_came_before_the
     assert table.values(state, BEGIN + timedelta(seconds=2)) == {"count_1:00:00": 2}
 
 
+@pytest.mark.parametrize("hop", [timedelta(0), 5 * MINUTE])
+def test_what_still_counted_a_minute_ago_is_not_dropped_by_a_newer_event(hop):
+    table = LiveTable(AggregationTable("short", EVENTS, "key", (of("count", HOUR, hop=hop),)))
+    state, now = table.zero(), since_1970(BEGIN)
+    table.add(state, Event(now + 60 * 10**6, "a", {}))
+    moment = BEGIN + HOUR + (MINUTE if not hop else 5 * MINUTE - timedelta(seconds=10))
+    assert list(table.values(state, moment).values()) == [1]
+    table.add(state, Event(since_1970(moment) + 40 * 10**6, "b", {}))
+    assert list(table.values(state, moment).values()) == [1]
+
+
 def test_old_events_are_not_kept_one_by_one():
     table = LiveTable(AggregationTable("long", EVENTS, "key", (of("count", 30 * DAY),)))
     state = table.zero()

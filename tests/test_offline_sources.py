@@ -3,13 +3,14 @@
 from datetime import date, timedelta
 from pathlib import Path
 
+import duckdb
 import fsspec
 import ibis
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from feast import Field, FileSource
+from feast import Entity, Field, FileSource, ValueType
 from feast.data_format import DeltaFormat
 from feast.types import Int64, String
 from offline_world import (
@@ -76,6 +77,31 @@ def test_a_partition_that_is_declared_is_a_feature(tmp_path: Path):
     store.apply([DRIVER, view(source(tmp_path / "stats"), schema=[TRIPS, Field(name="month", dtype=Int64)])])
     table = store.get_historical_features(ASKED, ["stats:month", "stats:trips"]).to_arrow()
     assert (table["month"].to_pylist(), table["trips"].to_pylist()) == ([3, 3, 3], ANSWER)
+
+
+def test_of_a_folder_what_a_writer_is_not_done_with_is_not_read(tmp_path: Path):
+    write(tmp_path / "stats" / "a.parquet", ROWS)
+    for name in (".b.parquet", "_temporary/0/c.parquet", ".hidden/d.parquet", "_e.parquet"):
+        write(tmp_path / "stats" / name, [row(1, 99, 0), row(2, 99, 5)])
+    assert answered(tmp_path, source(tmp_path / "stats"), ASKED)["trips"].to_pylist() == ANSWER
+
+
+def test_keys_that_are_uuids_in_the_files_are_text_in_the_frame(tmp_path: Path):
+    who = "0b1c7c9e-3f0e-4f43-9a53-0c1f6f1f2a11"
+    duckdb.sql(
+        f"COPY (SELECT UUID '{who}' AS driver_id, 7 AS trips, TIMESTAMPTZ '{at(0)}' AS event_timestamp) "
+        f"TO '{tmp_path}/stats.parquet'"
+    )
+    store = repository(tmp_path)
+    driver = Entity(name="driver", join_keys=["driver_id"], value_type=ValueType.STRING)
+    store.apply([driver, view(source(tmp_path / "stats.parquet"), entities=[driver])])
+    assert store.get_historical_features(asked((who, at(1))), ["stats:trips"]).to_arrow()["trips"].to_pylist() == [7]
+
+
+def test_columns_that_are_named_by_numbers_are_refused(tmp_path: Path):
+    of = source(write(tmp_path / "stats.parquet", ROWS))
+    with pytest.raises(ValueError, match="not named by text"):
+        answered(tmp_path, of, ASKED.assign(**{"more": 1}).rename(columns={"more": 0}))
 
 
 def test_a_column_that_an_older_file_lacks_is_null_there(tmp_path: Path):

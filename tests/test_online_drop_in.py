@@ -213,3 +213,20 @@ def test_a_vector_that_was_computed_for_a_service_comes_back(kind, tmp_path):
     key = EntityKey(join_keys=["driver_id"], entity_values=[Value(int64_val=1)])
     online.write_precomputed_vector(store.config, "service", store.project, key, b"vector")
     assert online.read_precomputed_vectors(store.config, "service", store.project, [key]) == [b"vector"]
+
+
+def test_a_row_that_is_dated_later_than_now_is_not_served_before_its_time(tmp_path):
+    store = feature_store(tmp_path, "wide")
+    store.apply([DRIVER, view(tmp_path)])
+    store.write_to_online_store("stats", frame((7, NOON + SECOND, NOON, 70)))
+    online = store._get_provider().online_store
+    online.clock = lambda: NOON
+    assert trips(store, 7) == [None]
+    online.clock = lambda: NOON + SECOND
+    assert trips(store, 7) == [70]
+
+
+def test_a_view_of_too_many_features_is_refused_with_the_remedy(tmp_path):
+    store = feature_store(tmp_path, "wide")
+    with pytest.raises(ValueError, match="2000 features, and SQLite holds 1997"):
+        store.apply([DRIVER, view(tmp_path, [f"f{i}" for i in range(2000)])])

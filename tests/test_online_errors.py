@@ -37,7 +37,7 @@ def table(**columns) -> pa.Table:
 def test_a_key_that_is_none_is_refused_with_what_is_wanted():
     key = entity_key({"driver_id": ValueType.INT64})
     for wrong in [(None,), ("1",), (2**63,)]:
-        with pytest.raises(TypeError, match=r"Give driver_id \(INT64\), none of them null"):
+        with pytest.raises(TypeError, match=r"Give driver_id \(INT64\)"):
             key(*wrong)
     with pytest.raises(TypeError, match="'flag' is of type BOOL"):
         entity_key({"flag": ValueType.BOOL})
@@ -48,7 +48,7 @@ def test_a_key_that_is_none_is_refused_with_what_is_wanted():
     [
         ({"event_timestamp": [NOON, None]}, "1 of 2 event_timestamp are null. Drop these rows"),
         ({"event_timestamp": ["2026-03-01", "now"]}, "'event_timestamp' is string. Give moments"),
-        ({"driver_id": [1, None]}, r"Give driver_id \(INT64\), none of them null"),
+        ({"driver_id": [1, None]}, r"Give driver_id \(INT64\)"),
     ],
 )
 def test_a_row_that_cannot_be_written_is_named_and_nothing_of_its_batch_is_kept(wrong, said, store, online):

@@ -239,3 +239,12 @@ def test_an_acknowledged_write_outlives_a_kill(kind, tmp_path):
     child.start()
     child.join()
     assert trips(feature_store(tmp_path, kind), 7) == [70]
+
+
+def test_a_file_that_was_removed_under_a_running_process_is_made_anew(store, tmp_path):
+    """What is acknowledged lies in the file that others open."""
+    write_batch(store, (7, NOON, NOON, 70))
+    for file in tmp_path.glob("online.db*"):
+        file.unlink()
+    write_batch(store, (8, NOON, NOON, 80))
+    assert trips(feature_store(tmp_path, "wide"), 7, 8) == [None, 80]

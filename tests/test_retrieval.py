@@ -7,8 +7,11 @@ from pathlib import Path
 import hypothesis.strategies as st
 import pandas as pd
 import pytest
+import small
 import yaml
-from feast import FeatureService, FeatureStore
+from feast import FeatureService, FeatureStore, Field
+from feast.on_demand_feature_view import on_demand_feature_view
+from feast.types import Int64
 from flask.testing import FlaskClient
 from hypothesis import given
 from hypothesis import settings as examples
@@ -17,6 +20,7 @@ from pandas.testing import assert_frame_equal
 import settings
 from app import create_app
 from features.catalogue import risks
+from serving.compiler import compiled
 from serving.retrieval import FeastSource
 
 SERVICES = sorted(risks())
@@ -143,7 +147,8 @@ def test_what_is_too_old_is_said_to_be(real: FlaskClient, known):
      ("daily", {"entities": [{"driver_id": "1"}]}, "wrong_type", "entities.0.driver_id"),
      ("daily", {"entities": [{"driver_id": 1, "state": "CA"}]}, "unknown_field", "entities.0.state"),
      ("daily", {"entities": [{"driver_id": 2**70}]}, "bad_parameter", "driver_id"),
-     ("daily", {"entities": [{"driver_id": 1}], "as_of": "noon"}, "wrong_type", "as_of")],
+     ("daily", {"entities": [{"driver_id": 1}], "as_of": "noon"}, "wrong_type", "as_of"),
+     ("daily", {"entities": [{"driver_id": 1}], "as_of": "0001-01-01T00:00:00+05:00"}, "bad_parameter", "calendar")],
 )  # fmt: skip
 def test_a_wrong_question_is_told_what_is_wrong(real: FlaskClient, service, body, name, words):
     answer = real.post(f"/api/v1/features/{service}", json=body)
@@ -186,3 +191,19 @@ def test_on_feasts_own_stores_training_sees_the_same(known, on_stock_stores: Pat
         FeastSource(at).historical(risks()["daily"], people) for at in (settings.FEATURE_REPO, on_stock_stores)
     )
     assert_frame_equal(theirs, ours, check_dtype=False)  # ours keeps nanoseconds
+
+
+def test_an_on_demand_view_may_have_another_name_in_a_service(tmp_path: Path):
+    stats = small.view(tmp_path)
+
+    @on_demand_feature_view(sources=[stats], schema=[Field(name="twice", dtype=Int64)], mode="python")
+    def doubled(inputs):
+        return {"twice": [2 * n for n in inputs["trips"]]}
+
+    store = small.feature_store(tmp_path, "wide")
+    both = FeatureService(name="both", features=[stats, doubled.with_name("again")])
+    store.apply([small.DRIVER, stats, doubled, both])
+    small.frame((7, small.NOON, small.NOON, 70)).to_parquet(tmp_path / "rows.parquet")
+    store.materialize(small.NOON - small.SECOND, small.NOON)
+    now = datetime.now(UTC)
+    assert compiled(store, "both").answer([{"driver_id": 7}], now) == [{"trips": 70, "twice": 140}]

@@ -6,7 +6,17 @@ from functools import cache
 from typing import Annotated, Any, TypeVar
 
 from flask import Blueprint, Response, jsonify
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError, create_model
+from pydantic import (
+    Base64Bytes,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    ValidationError,
+    create_model,
+)
 
 from errors import BadParameter, WrongType
 from features.moments import as_utc
@@ -27,7 +37,7 @@ DESCRIPTION = (
 TYPES: Mapping[str, Any] = {
     "STRING": StrictStr, "INT32": Annotated[StrictInt, Field(ge=-(2**31), lt=2**31)],
     "INT64": Annotated[StrictInt, Field(ge=-(2**63), lt=2**63)], "FLOAT": float, "DOUBLE": float, "BOOL": StrictBool,
-    "UNIX_TIMESTAMP": datetime,
+    "UNIX_TIMESTAMP": datetime, "BYTES": Base64Bytes,
 }  # fmt: skip
 
 
@@ -66,7 +76,7 @@ def blueprint(face: Face) -> Blueprint:
         asked = _validated(VectorsRequest, given, "")
         row_of = _row_of(tuple(source.asks(service).items()))
         rows = [dict(_validated(row_of, one, f"entities.{i}.")) for i, one in enumerate(asked.entities)]
-        as_of, views = as_utc(asked.as_of) if asked.as_of else face.clock(), source.views(service)
+        as_of, views = _moment(asked.as_of) if asked.as_of else face.clock(), source.views(service)
         results = [
             {
                 "features": featurization.complete(vector.features, views),
@@ -78,6 +88,13 @@ def blueprint(face: Face) -> Blueprint:
         return jsonify(results=results, as_of=as_of.isoformat())
 
     return paths
+
+
+def _moment(asked: datetime) -> datetime:
+    try:
+        return as_utc(asked)
+    except OverflowError:
+        raise BadParameter("as_of is at the end of the calendar. Name another moment.", "as_of") from None
 
 
 @cache

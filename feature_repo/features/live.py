@@ -66,6 +66,10 @@ class _Live:
         edge = moment - self._delay - self._window
         return edge - edge % self._hop if self._hop else edge
 
+    def reached(self, newest: int) -> int:
+        """From when on events may count at a moment that can still be asked about."""
+        return self.oldest(newest - SLACK)
+
     def tiled(self, newest: int) -> int:
         """Events before it are in tiles. Where the old edge moves by the microsecond, none."""
         return newest - SLACK - self._delay if self._hop or self._window is None else NEVER
@@ -106,19 +110,19 @@ class LiveTable:
     def add(self, state: State, event: Event) -> bool:
         """Take in an event that was not taken in before. False where it came too late: no window reaches it."""
         before, after = state.newest, max(state.newest, event.time)
-        if event.time < min(live.oldest(after) for live in self._live):
+        if event.time < min(live.reached(after) for live in self._live):
             return False
         state.newest = after
         state.recent[event.id] = event
         for live, tiles in zip(self._live, state.tiles, strict=True):
-            low, high, oldest = live.tiled(before), live.tiled(after), live.oldest(after)
+            low, high, oldest = live.tiled(before), live.tiled(after), live.reached(after)
             for e in state.recent.values():
                 if oldest <= e.time < high and (e is event or e.time >= low) and live.counts(e):
                     start = live.tile(e.time)
                     tiles[start] = live.add(tiles.get(start, live.fold.zero), e)
             for start in [start for start in tiles if start < oldest]:
                 del tiles[start]
-        kept = min(max(live.tiled(after), live.oldest(after)) for live in self._live)
+        kept = min(max(live.tiled(after), live.reached(after)) for live in self._live)
         state.recent = {e.id: e for e in state.recent.values() if e.time >= kept}
         return True
 
