@@ -35,8 +35,8 @@ from stores.seen_entities import seen_entities
 
 class AsofDuckDBOfflineStoreConfig(DuckDBOfflineStoreConfig):
     type: Literal["stores.offline.AsofDuckDBOfflineStore"] = "stores.offline.AsofDuckDBOfflineStore"  # type: ignore[assignment]
-    memory_limit: str = "512MB"
-    """What one call's DuckDB may hold in memory before it spills to the folder for temporary files. Under some 100 MB a
+    memory_limit: str = "1GB"
+    """What one call's DuckDB may hold in memory before it spills to the folder for temporary files. Under some 200 MB a
     large join or pull may fail for want of memory."""
 
 
