@@ -68,6 +68,17 @@ def in_key_order(query: Query, keys: list[str]) -> Query:
     return lambda files: f"{query(files)} ORDER BY {', '.join(_serialized(files, key) for key in keys)}"
 
 
+def as_moments(query: Query, times: list[str]) -> Query:
+    """The same rows, with these columns as moments, though the files have dates or texts."""
+
+    def cast(files: ParquetFiles) -> str:
+        others = [files.column(name) for name in times if not files.type_of(name).startswith("TIMESTAMP")]
+        moments = ", ".join(f"CAST({column} AS TIMESTAMPTZ) AS {column}" for column in others)
+        return f"SELECT * REPLACE ({moments}) FROM ({query(files)})" if moments else query(files)
+
+    return cast
+
+
 def _serialized(files: ParquetFiles, key: str) -> str:
     """What sorts as the serialized key does: a number by its lowest byte first (four are enough), a text by its length
     first."""
@@ -87,17 +98,3 @@ def read_batches(config: RepoConfig, source: FileSource, query: Query) -> pa.Rec
 def _select(files: ParquetFiles, columns: list[str], also: str = "") -> str:
     wanted = columns or [name for name in files.types if name not in files.partitions]
     return f"SELECT {', '.join(files.column(name) for name in wanted)} {also} FROM {files.relation}"
-
-
-def as_moments(query: Query, times: list[str]) -> Query:
-    """The same rows, with these columns as moments, though the files have dates or texts."""
-
-    def cast(files: ParquetFiles) -> str:
-        moments = [
-            f"CAST({column} AS TIMESTAMPTZ) AS {column}"
-            for name in times
-            if not files.type_of(name).startswith("TIMESTAMP") and (column := files.column(name))
-        ]
-        return f"SELECT * REPLACE ({', '.join(moments)}) FROM ({query(files)})" if moments else query(files)
-
-    return cast

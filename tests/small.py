@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from feast import Entity, FeatureStore, FeatureView, Field, FileSource, PushSource, RepoConfig
 from feast.types import Int64, from_value_type
@@ -69,6 +70,18 @@ def pushed(root: Path) -> FeatureView:
     stats = view(root)
     stats.source = stats.stream_source = PushSource(name="stats_push", batch_source=stats.batch_source)
     return stats
+
+
+def with_trips(root: Path) -> FeatureStore:
+    """Our store, with the view of trips applied."""
+    made = feature_store(root, "wide")
+    made.apply([DRIVER, view(root)])
+    return made
+
+
+def table(**columns: Any) -> pa.Table:
+    """One row of the view of trips as Arrow, with these columns besides or in place of its own."""
+    return pa.table({"driver_id": [1], "trips": [10], "event_timestamp": [NOON]} | columns)
 
 
 def frame(*rows: tuple[int, datetime, datetime, int | None]) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from feast.types import Bool, Int64, String, UnixTimestamp
 from feast.value_type import ValueType
 from hypothesis import given
 from hypothesis import strategies as st
-from small import DRIVER, NOON, SECOND, feature_store, frame, read, trips, view
+from small import DRIVER, NOON, SECOND, feature_store, frame, read, table, trips, view, with_trips
 
 from stores.keys import entity_key
 from stores.online import WideSqliteOnlineStore
@@ -24,18 +24,12 @@ from stores.paths import below_data
 
 @pytest.fixture
 def store(tmp_path: Path) -> FeatureStore:
-    made = feature_store(tmp_path, "wide")
-    made.apply([DRIVER, view(tmp_path)])
-    return made
+    return with_trips(tmp_path)
 
 
 @pytest.fixture
 def online(store: FeatureStore) -> WideSqliteOnlineStore:
     return store._get_provider().online_store
-
-
-def table(**columns) -> pa.Table:
-    return pa.table({"driver_id": [1], "trips": [10], "event_timestamp": [NOON]} | columns)
 
 
 KEYS = {

@@ -11,7 +11,7 @@ from feast import FeatureStore
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 from feast.value_type import ValueType
-from small import DRIVER, NOON, SECOND, feature_store, trips, view
+from small import DRIVER, NOON, SECOND, feature_store, table, trips, view, with_trips
 
 from stores.keys import entity_key
 from stores.online import WideSqliteOnlineStore
@@ -20,18 +20,12 @@ from stores.sqlite_file import OnlineStoreError
 
 @pytest.fixture
 def store(tmp_path: Path) -> FeatureStore:
-    made = feature_store(tmp_path, "wide")
-    made.apply([DRIVER, view(tmp_path)])
-    return made
+    return with_trips(tmp_path)
 
 
 @pytest.fixture
 def online(store: FeatureStore) -> WideSqliteOnlineStore:
     return store._get_provider().online_store
-
-
-def table(**columns) -> pa.Table:
-    return pa.table({"driver_id": [1], "trips": [10], "event_timestamp": [NOON]} | columns)
 
 
 def test_a_key_that_is_none_is_refused_with_what_is_wanted():
