@@ -10,7 +10,7 @@ import pandas as pd
 
 from features.declaration import Protocol, Risk
 from features.moments import midnight
-from jobs import inputs
+from jobs import inputs, places
 from jobs.events import open_rows
 
 TRAIN_SHARE = 0.7
@@ -25,12 +25,14 @@ def cases(
     quarantine: Path | None = None,
     whole: bool = False,
 ) -> inputs.Events:
-    """Make the view `past` of a risk's cases: the columns of its raw table, `event_timestamp` and the 0/1 label. It
+    """Make the view `past` of a risk's cases: the columns of its raw table, `event_timestamp` and the label. It
     holds those whose outcome was known at `now`; with `whole`, every case that was. Raises NoData, BadInput."""
     outcomes = risk.outcomes
-    files = inputs.raw_files(outcomes.table.name) if files is None else files
+    files = places.raw_files(outcomes.table.name) if files is None else files
     events = open_rows(connected, outcomes.table, files, now, quarantine)
-    own = [c.name for c in outcomes.table.columns if c.name not in (outcomes.happened, outcomes.label)]
+    truth = {outcomes.happened, outcomes.label}
+    own = [c.name for c in outcomes.table.columns if c.name not in truth]
+    own += [derived.name for derived in outcomes.table.derived if not truth & set(derived.of)]
     if outcomes.table.time != "event_timestamp":
         own.append(f"event_timestamp AS {outcomes.table.time}")
     known = (
@@ -70,14 +72,15 @@ class Parts:
 
 def split(frame: pd.DataFrame, risk: Risk, now: datetime, protocol: Protocol | None, start: datetime | None) -> Parts:
     """Without a protocol, the first 70 % and the rest. With one, from `start` on; by default as late as outcomes are
-    known. Who was known to be bad, because a bad case of theirs is `delay_days` past, is no test of anything."""
+    known. Who was known to be bad, because a bad case of theirs is `delay_days` past, is no test of anything; a number
+    makes nobody bad."""
     if protocol is None:
         index = np.arange(len(frame))
         return Parts(index < int(len(frame) * TRAIN_SHARE), index >= int(len(frame) * TRAIN_SHARE))
     length = protocol.train_days + protocol.delay_days + protocol.test_days
     first = midnight(start or now - risk.outcomes.matures_after - length * DAY)
     day = ((frame["event_timestamp"] - pd.Timestamp(first)) // pd.Timedelta(DAY)).to_numpy()
-    bad = (frame[risk.outcomes.label] == 1).to_numpy() & (day >= 0)
+    bad = (frame[risk.outcomes.label] == 1).to_numpy() & (day >= 0) & (risk.task == "classification")
     bad_since = frame.assign(day=day)[bad].groupby(protocol.who)["day"].min()
     known_on = frame[protocol.who].map(bad_since).to_numpy(float) + protocol.delay_days + 1
     train = (day >= 0) & (day < protocol.train_days)

@@ -1,14 +1,16 @@
 """One model fitted: how it scores as ONNX, how it explains itself, and whether it goes where the business expects."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
-from sklearn.base import ClassifierMixin
+from sklearn.base import BaseEstimator, is_classifier
 
-from features.declaration import Algorithm, Risk
+from features.declaration import Algorithm, Risk, Task
 
+Fit = Callable[[Risk, np.ndarray, np.ndarray], "Fitted"]
 SHAPE = "rows"
 
 
@@ -18,7 +20,7 @@ class Fitted:
     direction; such a model cannot serve."""
 
     words: str
-    estimator: ClassifierMixin
+    estimator: BaseEstimator
     onnx: bytes
     base: float
     weights: np.ndarray | None = None
@@ -26,35 +28,64 @@ class Fitted:
     against: tuple[str, ...] = field(default=())
 
     def scores(self, rows: np.ndarray) -> np.ndarray:
-        """Probabilities, shape (n,)."""
-        return self.estimator.predict_proba(rows)[:, 1]
+        """Probabilities, or a regressor's numbers before any bounds. Shape (n,)."""
+        of = self.estimator
+        return of.predict_proba(rows)[:, 1] if is_classifier(of) else of.predict(rows)
 
 
 def logistic_regression(risk: Risk, rows: np.ndarray, labels: np.ndarray) -> Fitted:
     """On standardized inputs, so that its shrinkage treats them alike. `rows`: (n, inputs); `labels`: (n,)."""
+    from sklearn.linear_model import LogisticRegression
+
+    fitted = LogisticRegression(C=1.0, max_iter=1000)
+    return _linear("Logistic regression on standardized inputs", fitted, {"zipmap": False}, risk, rows, labels)
+
+
+def linear_regression(risk: Risk, rows: np.ndarray, labels: np.ndarray) -> Fitted:
+    """As `logistic_regression`. It shrinks just enough for inputs that say the same to share their weight, or one of
+    them might turn round."""
+    from sklearn.linear_model import Ridge
+
+    return _linear("Linear regression on standardized inputs", Ridge(alpha=1.0), {}, risk, rows, labels)
+
+
+def _linear(
+    words: str, estimator: BaseEstimator, options: dict[str, Any], risk: Risk, rows: np.ndarray, labels: np.ndarray
+) -> Fitted:
     from skl2onnx import to_onnx
     from skl2onnx.common.data_types import FloatTensorType
-    from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    fitted = make_pipeline(StandardScaler(), LogisticRegression(C=1.0, max_iter=1000)).fit(rows, labels)
+    fitted = make_pipeline(StandardScaler(), estimator).fit(rows, labels)
     shape = [(SHAPE, FloatTensorType([None, rows.shape[1]]))]
-    onnx = to_onnx(fitted, initial_types=shape, options={"zipmap": False}).SerializeToString()
-    weights = fitted[-1].coef_[0] / fitted[0].scale_
+    onnx = to_onnx(fitted, initial_types=shape, options=options).SerializeToString()
+    weights = np.ravel(fitted[-1].coef_) / fitted[0].scale_
     against = tuple(i.name for i, w in zip(risk.inputs, weights, strict=True) if i.direction * w < 0)
-    words = "Logistic regression on standardized inputs"
-    return Fitted(words, fitted, onnx, float(fitted[-1].intercept_[0]), weights=weights, against=against)
+    return Fitted(words, fitted, onnx, float(np.ravel(fitted[-1].intercept_)[0]), weights=weights, against=against)
 
 
 def gradient_boosting(risk: Risk, rows: np.ndarray, labels: np.ndarray) -> Fitted:
     """Small trees, held to the declared directions while they grow. Trained on 32-bit inputs, as ONNX takes them."""
-    from lightgbm import Booster, LGBMClassifier
+    from lightgbm import LGBMClassifier
+
+    return _trees(LGBMClassifier, risk, rows, labels)
+
+
+def boosted_regression(risk: Risk, rows: np.ndarray, labels: np.ndarray) -> Fitted:
+    """The same trees, whose sum is the number itself."""
+    from lightgbm import LGBMRegressor
+
+    return _trees(LGBMRegressor, risk, rows, labels)
+
+
+def _trees(kind: Callable[..., Any], risk: Risk, rows: np.ndarray, labels: np.ndarray) -> Fitted:
+    from lightgbm import Booster
     from onnxmltools import convert_lightgbm
     from onnxmltools.convert.common.data_types import FloatTensorType
 
     rounded = rows.astype(np.float32).astype(float)
-    fitted = LGBMClassifier(
+    fitted = kind(
         n_estimators=150, num_leaves=8, learning_rate=0.05, min_child_samples=30, min_child_weight=1,
         colsample_bytree=0.6, subsample=0.8, subsample_freq=1, monotone_constraints=[i.direction for i in risk.inputs],
         random_state=0, n_jobs=2, deterministic=True, force_row_wise=True, verbose=-1,
@@ -82,7 +113,7 @@ def in_32_bits(trees: str) -> str:
     return re.sub(r"(?m)^threshold=(.*)$", rounded, without_lengths)
 
 
-FIT: dict[Algorithm, Callable[[Risk, np.ndarray, np.ndarray], Fitted]] = {
-    "logistic_regression": logistic_regression,
-    "gradient_boosting": gradient_boosting,
+FIT: Mapping[Task, Mapping[Algorithm, Fit]] = {
+    "classification": {"logistic_regression": logistic_regression, "gradient_boosting": gradient_boosting},
+    "regression": {"linear_regression": linear_regression, "gradient_boosting": boosted_regression},
 }

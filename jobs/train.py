@@ -7,29 +7,22 @@ from importlib.metadata import version as library_version
 import numpy as np
 import pandas as pd
 from sklearn.inspection import permutation_importance
-from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
 import settings
 from errors import ModelRefused, NoData
 from features.declaration import Protocol, Risk
-from jobs.cases import Parts, card_precision, known_cases, split
+from jobs import history
+from jobs.cases import Parts, known_cases, split
 from jobs.fitting import FIT, Fitted
 from jobs.report import report
+from jobs.tasks import TASKS, Labels
 from model import shelf
 from model.card import Card, CardInput, Metrics, OutcomeRate, Split, Thresholds
-from serving import featurization
 from serving.source import FeatureSource
 
-FEWEST_ROWS, FEWEST_OF_A_KIND = 200, 10
 #: Explaining a model by shuffling its inputs takes no more rows than this.
 SHUFFLED_ROWS = 20_000
 LIBRARIES = ("feast", "lightgbm", "numpy", "onnx", "onnxmltools", "onnxruntime", "scikit-learn", "skl2onnx")
-
-
-def training_rows(source: FeatureSource, risk: Risk, frame: pd.DataFrame) -> pd.DataFrame:
-    """Cases with the features that Feast joins at each one's own moment. Never reads a feature from the raw table.
-    Raises FeaturesNotReady."""
-    return featurization.complete_frame(source.historical(risk, frame), source.views(risk.name))
 
 
 def train(
@@ -40,23 +33,24 @@ def train(
     protocol: Protocol | None = None,
     start: datetime | None = None,
 ) -> Card:
-    """Train, describe and shelve; the best on average precision serves from then on. `done` hears of each of the four
-    steps. `protocol` and `start` say on which days; by default the risk does.
+    """Train, describe and shelve; the best serves from then on. `done` hears of each of the four steps. `protocol` and
+    `start` say on which days; by default the risk does.
 
     Raises NoData on too few cases, ModelRefused where every model goes against a declared direction.
     """
     past, future = _rows(source, risk, now, protocol or risk.protocol, start)
     done("rows")
 
+    task = TASKS[risk.task]
     names = [i.name for i in risk.inputs]
     missing = past[names].astype(float).median().fillna(0)
     x_past, x_future = (part[names].astype(float).fillna(missing).to_numpy() for part in (past, future))
-    y_past, y_future = (part[risk.outcomes.label].to_numpy(int) for part in (past, future))
-    fitted: dict[str, Fitted] = {name: FIT[name](risk, x_past, y_past) for name in risk.algorithms}
+    y_past, y_future = (part[risk.outcomes.label].to_numpy(task.dtype) for part in (past, future))
+    fitted: dict[str, Fitted] = {name: FIT[risk.task][name](risk, x_past, y_past) for name in risk.algorithms}
     done("fit")
 
-    scores = {name: model.scores(x_future) for name, model in fitted.items()}
-    metrics = {name: _metrics(risk, future, y_future, of) for name, of in scores.items()}
+    scores = {name: _as_served(risk, model.scores(x_future)) for name, model in fitted.items()}
+    metrics = {name: task.metrics(risk, future, Labels(y_past, y_future), of) for name, of in scores.items()}
     champion = _champion(risk, fitted, metrics)
     best = fitted[champion]
     card = Card(
@@ -67,8 +61,8 @@ def train(
         algorithm=best.words,
         inputs=_card_inputs(risk, best, x_past, missing.to_numpy()),
         base=best.base,
-        train=_split(past, y_past),
-        test=_split(future, y_future),
+        train=_split(risk, past, y_past),
+        test=_split(risk, future, y_future),
         metrics=metrics,
         thresholds=Thresholds(approve_below=risk.appetite.approve_below, decline_from=risk.appetite.decline_from),
         outcomes=_outcome_rates(risk, y_future, scores[champion]),
@@ -76,12 +70,14 @@ def train(
         libraries={name: library_version(name) for name in LIBRARIES},
         model_sha256=shelf.sha256(best.onnx),
         trees_sha256=shelf.sha256(best.trees.encode()) if best.trees else None,
+        task=risk.task,
+        bounds=risk.bounds,
     )
     done("card")
 
     some = np.random.default_rng(0).permutation(len(y_future))[:SHUFFLED_ROWS]
     shuffled = permutation_importance(
-        best.estimator, x_future[some], y_future[some], scoring="roc_auc", n_repeats=5, random_state=0
+        best.estimator, x_future[some], y_future[some], scoring=task.shuffled, n_repeats=5, random_state=0
     )
     page = report(card, y_future, scores[champion], shuffled.importances_mean)
     others = {f"{name}.onnx": model.onnx for name, model in fitted.items() if name != champion}
@@ -99,32 +95,20 @@ def _rows(
     parts: Parts = split(frame, risk, now, protocol, start)
     label = risk.outcomes.label
     for name, part in (("training", frame[parts.train]), ("test", frame[parts.test])):
-        kinds = part[label].value_counts()
-        if len(part) < FEWEST_ROWS or len(kinds) < 2 or kinds.min() < FEWEST_OF_A_KIND:
-            raise NoData(
-                f"{len(part)} {name} rows of {risk.name} with {dict(kinds)} outcomes are too few: {FEWEST_ROWS} with "
-                f"{FEWEST_OF_A_KIND} of each kind are needed. Bring more history, or train on other days."
-            )
+        if lack := TASKS[risk.task].lack(part[label]):
+            raise NoData(f"{len(part)} {name} rows of {risk.name} {lack}")
     used = parts.train | parts.test
-    rows = training_rows(source, risk, frame[used].reset_index(drop=True))
+    rows = history.features(source, risk, frame[used].reset_index(drop=True))
     return rows[parts.train[used]], rows[parts.test[used]]
 
 
-def _metrics(risk: Risk, rows: pd.DataFrame, labels: np.ndarray, scores: np.ndarray) -> Metrics:
-    of_cards, protocol = None, risk.protocol
-    if protocol:
-        of_cards = card_precision(rows[protocol.who], rows["event_timestamp"], labels, scores, protocol.top)
-    return Metrics(
-        roc_auc=roc_auc_score(labels, scores),
-        average_precision=average_precision_score(labels, scores),
-        brier=brier_score_loss(labels, scores),
-        log_loss=log_loss(labels, scores),
-        card_precision_100=of_cards,
-    )
+def _as_served(risk: Risk, scores: np.ndarray) -> np.ndarray:
+    """As the scorer gives them: within the risk's bounds."""
+    return scores if risk.bounds is None else scores.clip(*risk.bounds)
 
 
 def _champion(risk: Risk, fitted: dict[str, Fitted], metrics: dict[str, Metrics]) -> str:
-    """The best on average precision of those that go against no declared direction. Raises ModelRefused."""
+    """The best of those that go against no declared direction. Raises ModelRefused."""
     able = [name for name, model in fitted.items() if not model.against]
     if not able:
         against = ", ".join(sorted({name for model in fitted.values() for name in model.against}))
@@ -132,7 +116,7 @@ def _champion(risk: Risk, fitted: dict[str, Fitted], metrics: dict[str, Metrics]
             f"The model of {risk.name} goes against what the business declared of {against}. Look at the "
             f"data, or at the declared direction in features; the current model stays."
         )
-    return max(able, key=lambda name: metrics[name].average_precision)
+    return max(able, key=lambda name: TASKS[risk.task].worth(metrics[name]))
 
 
 def _card_inputs(risk: Risk, fitted: Fitted, rows: np.ndarray, missing: np.ndarray) -> tuple[CardInput, ...]:
@@ -144,15 +128,14 @@ def _card_inputs(risk: Risk, fitted: Fitted, rows: np.ndarray, missing: np.ndarr
     )
 
 
-def _split(rows: pd.DataFrame, labels: np.ndarray) -> Split:
+def _split(risk: Risk, rows: pd.DataFrame, labels: np.ndarray) -> Split:
     times = rows["event_timestamp"]
-    return Split(since=times.min(), until=times.max(), rows=len(rows), positives=int(labels.sum()))
+    return Split(since=times.min(), until=times.max(), rows=len(rows), **TASKS[risk.task].split(labels))
 
 
-def _outcome_rates(risk: Risk, labels: np.ndarray, scores: np.ndarray) -> dict:
-    approved, declined = scores < risk.appetite.approve_below, scores >= risk.appetite.decline_from
-    groups = {"approve": approved, "review": ~approved & ~declined, "decline": declined}
+def _outcome_rates(risk: Risk, labels: np.ndarray, scores: np.ndarray) -> dict[str, OutcomeRate]:
+    bands = np.digitize(scores, [risk.appetite.approve_below, risk.appetite.decline_from])
     return {
-        name: OutcomeRate(share=float(group.mean()), positive_rate=float(labels[group].mean()) if group.any() else None)
-        for name, group in groups.items()
+        word: OutcomeRate(share=float((bands == band).mean()), **TASKS[risk.task].outcome(labels[bands == band]))
+        for band, word in enumerate(risk.appetite.words)
     }

@@ -1,4 +1,4 @@
-"""What each input did to a score, so that with the card's base it sums to the log-odds."""
+"""What each input did to a score, so that with the card's base it sums to the log-odds, or to the estimated number."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from model.card import Card
 
 
 class Linear:
-    """Against a row at the training means; exact, as the log-odds are linear in the inputs."""
+    """Against a row at the training means; exact, as the sum is linear in the inputs."""
 
     def __init__(self, card: Card) -> None:
         self._weights = np.array([i.weight for i in card.inputs], dtype=float)

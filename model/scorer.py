@@ -9,9 +9,7 @@ from errors import ModelBroken
 from model import shelf
 from model.card import Card
 from model.explanation import Linear, Trees
-
-#: Relative: ONNX computes in 32-bit floats, which hold no odds beyond some millions to one.
-TOLERANCE = 1e-3
+from model.link import LINKS
 
 
 class Scorer:
@@ -20,7 +18,7 @@ class Scorer:
         options = ort.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        self.card = card
+        self.card, self._link = card, LINKS[card.task]
         try:
             self._explanation = Linear(card) if trees is None else Trees(trees)
             self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
@@ -31,21 +29,26 @@ class Scorer:
             raise ModelBroken(f"The card of {card.name} {card.version} explains another model. Train again.")
 
     def score(self, rows: np.ndarray) -> np.ndarray:
-        """Probabilities. Shapes: (n, inputs) in the card's order, nothing missing → (n,)."""
-        _, probabilities = self._session.run(None, {"rows": rows.astype(np.float32)})
-        return np.asarray(probabilities)[:, 1].astype(float)
+        """Probabilities, or numbers within the card's bounds. Shapes: (n, inputs) in the card's order, nothing missing
+        → (n,)."""
+        said = self._said(rows)
+        return said if self.card.bounds is None else said.clip(*self.card.bounds)
 
     def contributions(self, rows: np.ndarray) -> np.ndarray:
-        """What each input adds to the log-odds. Shape (n, inputs). `card.base` plus a row's sum is the log-odds of its
-        score, exactly: of a linear model against the training means, of trees as their Shapley values."""
+        """What each input adds to the log-odds, or to the number before its bounds. Shape (n, inputs). `card.base` plus
+        a row's sum is that, exactly: of a linear model against the training means, of trees as their Shapley values."""
         return self._explanation.contributions(rows)
+
+    def _said(self, rows: np.ndarray) -> np.ndarray:
+        return self._link.read(self._session.run(None, {"rows": rows.astype(np.float32)}))
 
     def _is_explained(self) -> bool:
         """With every input at its median, and with each in turn at the least and at the most it was in training."""
         usual, low, high = (np.array([getattr(i, at) for i in self.card.inputs]) for at in ("missing", "low", "high"))
         probes = np.vstack([usual, *(np.where(np.eye(len(usual)), end, usual) for end in (low, high))])
-        log_odds = self.card.base + self.contributions(probes).sum(axis=1)
-        return np.allclose(self.score(probes), 1 / (1 + np.exp(-log_odds)), rtol=TOLERANCE, atol=1e-7)
+        parts = np.column_stack([np.full(len(probes), self.card.base), self.contributions(probes)])
+        apart = np.abs(self._said(probes) - self._link.of_sum(parts.sum(axis=1)))
+        return bool((apart <= self._link.rounding(parts)).all())
 
 
 class Scorers:

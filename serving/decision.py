@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from features.declaration import Outcome, Reason, Risk
+from features.declaration import Reason, Risk
 from model.card import Card, Thresholds
 
 MOST_REASONS = 3
-_SEVERITY: dict[Outcome, int] = {"approve": 0, "review": 1, "decline": 2}
 
 
 @dataclass(frozen=True)
 class GivenReason:
-    """`contribution` is what it added to the log-odds of the score: positive raises the risk. A policy's is 0."""
+    """`contribution` is what it added to the log-odds of a probability, or to an estimated number itself: positive
+    raises the score. A policy's is 0."""
 
     code: str
     text: str
@@ -26,8 +26,10 @@ class GivenReason:
 
 @dataclass(frozen=True)
 class Decision:
+    """`decision` is one of the risk's words."""
+
     decision_id: str
-    decision: Outcome
+    decision: str
     score: float
     reasons: tuple[GivenReason, ...]
     features: Mapping[str, Any]
@@ -39,11 +41,11 @@ class Decision:
         return {**vars(self), "reasons": reasons, "as_of": self.as_of.isoformat()}
 
 
-def outcome_of(score: float, thresholds: Thresholds) -> Outcome:
-    """`approve` below the first threshold, `decline` from the second on, `review` between."""
+def band_of(score: float, thresholds: Thresholds) -> int:
+    """0 below the first threshold, 2 from the second on, 1 between: the place of the outcome in the risk's words."""
     if score < thresholds.approve_below:
-        return "approve"
-    return "decline" if score >= thresholds.decline_from else "review"
+        return 0
+    return 2 if score >= thresholds.decline_from else 1
 
 
 def decide(
@@ -56,26 +58,33 @@ def decide(
     as_of: datetime,
 ) -> Decision:
     """The model's outcome, made stricter, never milder, by the policies. `contributions`: shape (inputs,)."""
-    outcome = outcome_of(score, card.thresholds)
+    words, band = risk.appetite.words, band_of(score, card.thresholds)
     policies = [policy for policy in risk.policies if policy.applies(features)]
-    for policy in policies:
-        outcome = max(outcome, policy.outcome, key=_SEVERITY.__getitem__)
+    outcome = words[max([band, *(words.index(policy.outcome) for policy in policies)])]
     of_policies = [GivenReason(policy.reason.code, policy.reason.text, 0.0) for policy in policies]
-    reasons = of_policies + _model_reasons(risk, card, contributions, outcome_of(score, card.thresholds))
+    reasons = of_policies + _model_reasons(risk, card, contributions, band)
     return Decision(
         decision_id, outcome, score, tuple(reasons[:MOST_REASONS]), features,
         {"name": card.name, "version": card.version}, as_of,
     )  # fmt: skip
 
 
-def _model_reasons(risk: Risk, card: Card, contributions: np.ndarray, outcome: Outcome) -> list[GivenReason]:
-    """What spoke most for the model's outcome: what lowered the risk of an approval, what raised that of the others."""
+def _model_reasons(risk: Risk, card: Card, contributions: np.ndarray, band: int) -> list[GivenReason]:
+    """What spoke most for the model's outcome: all of them raised the score, or all lowered it."""
     declared = {i.name: i for i in risk.inputs}
-    approves = outcome == "approve"
-    strongest = sorted(zip(contributions.tolist(), card.inputs, strict=True), key=itemgetter(0), reverse=not approves)
+    up = _is_up(card, contributions, band)
+    strongest = sorted(zip(contributions.tolist(), card.inputs, strict=True), key=itemgetter(0), reverse=up)
     given = []
     for contribution, of in strongest[:MOST_REASONS]:
-        if contribution < 0 if approves else contribution > 0:
-            side: Reason = declared[of.name].lowers if approves else declared[of.name].raises
+        if contribution > 0 if up else contribution < 0:
+            side: Reason = declared[of.name].raises if up else declared[of.name].lowers
             given.append(GivenReason(side.code, side.text, contribution))
     return given
+
+
+def _is_up(card: Card, contributions: np.ndarray, band: int) -> bool:
+    """Only what lowers a score leads to the first band, and only what raises it to the last. Between them a person asks
+    what speaks against approval; an estimated number may have come there from either side."""
+    if band == 1 and card.task == "regression":
+        return bool(contributions.sum() > 0)
+    return band > 0

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from features.declaration import Appetite, Input, Outcomes, Policy, Reason, Risk, RiskRequest
 from model.card import Card, CardInput, Thresholds
 from serving import featurization, scores
-from serving.decision import decide, outcome_of
+from serving.decision import band_of, decide
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 NAMES = ("trips", "seen", "age", "rate")
@@ -35,12 +35,14 @@ def policy(outcome):
     return Policy("state", 0, outcome, Reason(f"policy_{outcome}", f"The policy says {outcome}."))
 
 
-def decision(score=0.1, contributions=(0, 0, 0, 0), *policies, state=1, as_of=NOON, number="d-1"):
+def decision(
+    score=0.1, contributions=(0, 0, 0, 0), *policies, state=1, as_of=NOON, number="d-1", words=SEVERITY, card=CARD
+):
     risk = Risk(
         name="made_up", title="", description="", request=RiskRequest, entity_keys=(), policies=policies,
-        outcomes=Outcomes("cases", "is_bad", timedelta()), appetite=Appetite(0.2, 0.7), inputs=INPUTS,
+        outcomes=Outcomes("cases", "is_bad", timedelta()), appetite=Appetite(0.2, 0.7, words), inputs=INPUTS,
     )  # fmt: skip
-    return decide(number, risk, CARD, {"state": state}, score, np.array(contributions, float), as_of)
+    return decide(number, risk, card, {"state": state}, score, np.array(contributions, float), as_of)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +52,7 @@ def decision(score=0.1, contributions=(0, 0, 0, 0), *policies, state=1, as_of=NO
      (math.nextafter(0.7, 1), "decline"), (1.0, "decline")],
 )  # fmt: skip
 def test_a_score_below_the_first_threshold_approves_and_from_the_second_on_declines(score, outcome):
-    assert outcome_of(score, THRESHOLDS) == outcome == decision(score).decision
+    assert SEVERITY[band_of(score, THRESHOLDS)] == outcome == decision(score).decision
 
 
 @pytest.mark.parametrize("score", [0.1, 0.5, 0.9])
@@ -62,6 +64,22 @@ def test_a_policy_makes_an_outcome_stricter_and_never_milder(score, outcome, sta
     assert after.decision == (stricter if state == 0 else before.decision)
     assert after.score == score
     assert [r.code for r in after.reasons] == ([f"policy_{outcome}"] if state == 0 else [])
+
+
+@pytest.mark.parametrize("words", [("allow", "review", "block"), ("new", "regular", "loyal")])
+@pytest.mark.parametrize(
+    ("score", "said", "band"),
+    [(0.1, None, 0), (0.5, None, 1), (0.9, None, 2), (0.1, 0, 0), (0.1, 1, 1), (0.1, 2, 2), (0.5, 0, 1), (0.5, 1, 1),
+     (0.5, 2, 2), (0.9, 0, 2), (0.9, 1, 2), (0.9, 2, 2)],
+)  # fmt: skip
+def test_a_risk_decides_in_its_own_words_and_its_policies_only_make_them_stricter(words, score, said, band):
+    policies = [] if said is None else [policy(words[said])]
+    assert decision(score, (0, 0, 0, 0), *policies, state=0, words=words).decision == words[band]
+
+
+def test_a_policy_that_does_not_know_the_risks_words_is_refused_with_them():
+    with pytest.raises(ValueError, match=r"'decline'\. Let it say one of: allow, review, block"):
+        decision(0.1, (0, 0, 0, 0), policy("decline"), words=("allow", "review", "block"))
 
 
 def test_the_strictest_of_several_policies_counts_and_each_is_named():
@@ -81,6 +99,18 @@ def test_the_strictest_of_several_policies_counts_and_each_is_named():
 )  # fmt: skip
 def test_the_reasons_are_what_spoke_most_for_the_outcome(score, contributions, codes):
     assert [r.code for r in decision(score, contributions).reasons] == codes
+
+
+@pytest.mark.parametrize(
+    ("score", "contributions", "codes"),
+    [(0.1, (9, -4, 8, -0.1), ["seen_low", "rate_low"]), (0.9, (-9, 0.1, -8, 4), ["rate_high", "seen_high"]),
+     (0.5, (2, -1, 1, -1), ["trips_high", "age_high"]), (0.5, (1, -3, 1, -1), ["seen_low", "rate_low"]),
+     (0.5, (0, 0, 0, 0), [])],
+)  # fmt: skip
+def test_the_reasons_of_an_estimated_number_are_what_moved_it_to_its_band(score, contributions, codes):
+    """In the middle band that may be from below or from above."""
+    of_number = CARD.model_copy(update={"task": "regression"})
+    assert [r.code for r in decision(score, contributions, card=of_number).reasons] == codes
 
 
 @given(st.floats(0, 1), st.tuples(*[st.floats(-5, 5)] * 4), st.sampled_from([0, 1]), st.sampled_from(SEVERITY))

@@ -103,8 +103,8 @@ def features(face: Face, risk: Risk, asked: RiskRequest) -> dict[str, Any]:
 
 def score(face: Face, risk: Risk, asked: RiskRequest) -> dict[str, Any]:
     as_of = face.clock()
-    probability, card = face.service.score(risk, asked, as_of)
-    return {"score": probability, "model": {"name": card.name, "version": card.version}, "as_of": as_of.isoformat()}
+    number, card = face.service.score(risk, asked, as_of)
+    return {"score": number, "model": {"name": card.name, "version": card.version}, "as_of": as_of.isoformat()}
 
 
 def decision(face: Face, risk: Risk, asked: RiskRequest) -> dict[str, Any]:

@@ -1,0 +1,115 @@
+"""The pictures of a training run's report, as SVG: of probabilities, and of estimated numbers."""
+
+import io
+from collections.abc import Callable
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import PrecisionRecallDisplay, RocCurveDisplay
+
+from model.card import Card
+
+#: The card; labels and scores, (test rows,); importance, (inputs,) → what draws each picture, by its title.
+Pictures = Callable[[Card, np.ndarray, np.ndarray, np.ndarray], dict[str, Callable[[Axes], object]]]
+
+INK, RISE, FALL, QUIET = "#1f2937", "#b91c1c", "#15803d", "#9ca3af"
+TENTHS = 10
+matplotlib.rcParams.update(
+    {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "svg.fonttype": "none"}
+)
+
+
+def of_probabilities(
+    card: Card, labels: np.ndarray, scores: np.ndarray, importance: np.ndarray
+) -> dict[str, Callable[[Axes], object]]:
+    return {
+        "ROC": lambda axes: RocCurveDisplay.from_predictions(labels, scores, ax=axes, name=card.name),
+        "Precision and recall": lambda axes: PrecisionRecallDisplay.from_predictions(
+            labels, scores, ax=axes, name=card.name
+        ),
+        "Calibration: is a score of 0.3 right three times in ten?": lambda axes: _calibration(axes, labels, scores),
+        "Scores, with the thresholds": lambda axes: _distribution(axes, card, labels, scores),
+        "Importance: AUC lost when the input is shuffled": lambda axes: _importance(axes, card, importance),
+    }
+
+
+def of_numbers(
+    card: Card, labels: np.ndarray, scores: np.ndarray, importance: np.ndarray
+) -> dict[str, Callable[[Axes], object]]:
+    return {
+        "Score and truth, with the thresholds": lambda axes: _score_and_truth(axes, card, labels, scores),
+        "Errors: truth less score": lambda axes: _errors(axes, labels, scores),
+        "By tenths of the rows: is a score right on average?": lambda axes: _tenths(axes, labels, scores),
+        "Importance: RMSE gained when the input is shuffled": lambda axes: _importance(axes, card, importance),
+    }
+
+
+def svg(draw: Callable[[Axes], object]) -> str:
+    figure = Figure(figsize=(4.6, 3.2), layout="constrained")
+    draw(figure.subplots())
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
+
+
+def _calibration(axes: Axes, labels: np.ndarray, scores: np.ndarray) -> None:
+    seen, said = calibration_curve(labels, scores, n_bins=10, strategy="uniform")
+    axes.plot([0, 1], [0, 1], color=QUIET, linestyle=":")
+    axes.plot(said, seen, marker="o", color=INK)
+    axes.set(xlabel="score", ylabel="share that came true")
+
+
+def _distribution(axes: Axes, card: Card, labels: np.ndarray, scores: np.ndarray) -> None:
+    bins = np.linspace(0, 1, 41).tolist()
+    axes.hist(
+        [scores[labels == 0], scores[labels == 1]],
+        bins=bins,
+        stacked=True,
+        color=[FALL, RISE],
+        label=["0", "1"],
+    )
+    _thresholds(axes, card)
+    axes.set(xlabel="score", ylabel="rows", yscale="log")
+    axes.legend(title="outcome")
+
+
+def _thresholds(axes: Axes, card: Card) -> None:
+    for threshold in (card.thresholds.approve_below, card.thresholds.decline_from):
+        axes.axvline(threshold, color=INK, linestyle="--", linewidth=1)
+
+
+def _score_and_truth(axes: Axes, card: Card, labels: np.ndarray, scores: np.ndarray) -> None:
+    """Counted in cells: a point for each row would make a file of many megabytes."""
+    axes.hexbin(scores, labels, gridsize=25, bins="log", cmap="Greys", mincnt=1)
+    _right(axes, labels)
+    _thresholds(axes, card)
+    axes.set(xlabel="score", ylabel="truth")
+
+
+def _errors(axes: Axes, labels: np.ndarray, scores: np.ndarray) -> None:
+    axes.hist(labels - scores, bins=40, color=INK)
+    axes.axvline(0, color=QUIET, linestyle=":")
+    axes.set(xlabel="truth less score", ylabel="rows")
+
+
+def _tenths(axes: Axes, labels: np.ndarray, scores: np.ndarray) -> None:
+    """The bar of a tenth is as long as its mean absolute error, up and down."""
+    tenths = [part for part in np.array_split(np.argsort(scores), TENTHS) if len(part)]
+    said, seen = ([of[part].mean() for part in tenths] for of in (scores, labels))
+    off = [np.abs(labels[part] - scores[part]).mean() for part in tenths]
+    _right(axes, labels)
+    axes.errorbar(said, seen, yerr=off, marker="o", color=INK, ecolor=QUIET)
+    axes.set(xlabel="mean score", ylabel="mean truth")
+
+
+def _right(axes: Axes, labels: np.ndarray) -> None:
+    axes.plot([labels.min(), labels.max()], [labels.min(), labels.max()], color=QUIET, linestyle=":")
+
+
+def _importance(axes: Axes, card: Card, importance: np.ndarray) -> None:
+    order = np.argsort(importance)
+    axes.barh([card.inputs[i].name for i in order], importance[order], color=INK)

@@ -1,0 +1,70 @@
+"""A made-up risk whose score is an estimated number, and a feature store of a few lines for it."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+
+import settings
+from features.declaration import Appetite, Input, Outcomes, Reason, Risk, RiskRequest
+from features.raw import Column, RawTable
+
+CASES = 3000
+LEAST, MOST = 1.0, 10.0
+NAMES = ("orders", "spent", "weekday")
+TREES, LINEAR = "gradient_boosting", "linear_regression"
+
+
+class Customer(RiskRequest):
+    customer_id: int
+
+
+def declared(**changes):
+    inputs = tuple(
+        Input(name, "float", direction, Reason(f"{name}_up", "Up."), Reason(f"{name}_down", "Down."))
+        for name, direction in zip(NAMES, (+1, +1, 0), strict=True)
+    )
+    table = RawTable("made_loyalty", (Column("customer_id", "int"), Column("loyalty", "float")))
+    return replace(
+        Risk(
+            name="made_up", title="", description="", request=Customer, entity_keys=("customer_id",), inputs=inputs,
+            outcomes=Outcomes(table, "loyalty", timedelta()), task="regression", algorithms=(LINEAR, TREES),
+            appetite=Appetite(4, 7, ("new", "regular", "loyal")), bounds=(LEAST, MOST),
+        ),
+        **changes,
+    )  # fmt: skip
+
+
+class Source:
+    """A feature store in which customer n stands in row n."""
+
+    def __init__(self, features):
+        self.features = features
+
+    def views(self, service):
+        return dict.fromkeys(NAMES, "made")
+
+    def historical(self, risk, frame):
+        return frame.assign(**{n: self.features[n].to_numpy()[frame["customer_id"]] for n in NAMES})
+
+    def online_many(self, risk, rows, as_of):
+        return [self.features.loc[row["customer_id"]].to_dict() for row in rows]
+
+
+def made_up():
+    """The store, and its raw table too. The noise is 1 wide: so much no input tells."""
+    rng = np.random.default_rng(0)
+    features = pd.DataFrame({"orders": rng.poisson(8, CASES), "spent": rng.gamma(2, 50, CASES), "weekday": 0.0})
+    features = features.astype(float).assign(weekday=rng.integers(0, 7, CASES))
+    clear = 1 + 0.35 * features["orders"] + 2 * (features["spent"] > 100) - 1.5 * (features["weekday"] == 3)
+    outcomes(np.clip(clear + rng.normal(0, 1, CASES), LEAST, MOST))
+    return Source(features)
+
+
+def outcomes(loyalty):
+    times = pd.date_range("2025-01-01", periods=len(loyalty), freq="h", tz="UTC")
+    frame = pd.DataFrame({"customer_id": range(len(loyalty)), "loyalty": loyalty, "event_timestamp": times})
+    table = settings.data_root() / "raw" / "made_loyalty"
+    table.mkdir(parents=True, exist_ok=True)
+    frame.to_parquet(table / "made.parquet")
