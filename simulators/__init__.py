@@ -14,15 +14,29 @@ Tables: TypeAlias = "dict[str, pd.DataFrame]"
 
 @dataclass(frozen=True)
 class Size:
-    """How much is made. The last three are, by default, those of the Fraud Detection Handbook's simulated data."""
+    """How much is made. Users, merchants and order days are, by default, those of the Fraud Detection Handbook's
+    simulated data."""
 
     drivers: int = 10_000
     users: int = 5_000
     merchants: int = 10_000
     order_days: int = 183
+    coupon_days: int = 28
+    customers: int = 2_000
+    products: int = 300
+    shop_days: int = 60
 
 
-FEWEST = {"drivers": 100, "users": 10, "merchants": 10, "order_days": 1}
+FEWEST = {
+    "drivers": 100,
+    "users": 10,
+    "merchants": 10,
+    "order_days": 1,
+    "coupon_days": 1,
+    "customers": 100,
+    "products": 12,
+    "shop_days": 1,
+}
 
 
 def add_sizes(parser: argparse.ArgumentParser, default: Size) -> None:
