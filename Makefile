@@ -6,7 +6,7 @@ READY := .venv/.ready
 .PHONY: demo serve pipeline setup test test-spark lint ui browser lock clean
 
 demo: pipeline
-	@$(BIN)/python app.py
+	@$(BIN)/python -m jobs stream all & trap "kill $$! 2>/dev/null" EXIT; $(BIN)/python app.py
 
 serve: setup
 	@exec $(BIN)/python serve.py

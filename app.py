@@ -10,7 +10,7 @@ import serve
 import settings
 from serving.service import RiskService
 from serving.source import FeatureSource
-from web import domains, encoding, errors, historical, openapi, risk, vectors
+from web import domains, encoding, errors, events, historical, openapi, risk, vectors
 from web.turns import TurnTaking
 
 LARGEST_REQUEST_BYTES = 512 * 1024
@@ -25,10 +25,10 @@ def create_app(store: FeatureSource | None = None, clock: Callable[[], datetime]
     app = TurnTaking(__name__, template_folder="web/templates", static_folder="web/static")
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_REQUEST_BYTES
     app.json = encoding.Json(app)
-    service = RiskService(store, settings.models(), settings.decisions(), settings.hash_key())
+    service = RiskService(store, settings.models(), settings.decisions(), settings.event_logs(), settings.hash_key())
     service.prepare()
     face = risk.Face(service, settings.scores_db(), clock)
-    for part in (risk, vectors, historical, *domains.pages()):
+    for part in (risk, vectors, events, historical, *domains.pages()):
         app.register_blueprint(part.blueprint(face))
     openapi.install(app)
     errors.install(app)
@@ -38,7 +38,7 @@ def create_app(store: FeatureSource | None = None, clock: Callable[[], datetime]
 def main() -> None:
     """Serve with one process, and say what to look at. Raises SystemExit as `serve.run`."""
     at = f"http://{settings.host()}:{settings.port()}"
-    pages = {"Sign up": "/", "A driver": "/home/1001", "API docs": "/apidocs/"}
+    pages = {"Sign up": "/", "A driver": "/home/1001", "Coupons": "/coupon/", "API docs": "/apidocs/"}
     looks = (f"  {what:<10}{at}{path}" for what, path in pages.items())
     serve.run(1, "\n".join(["Ready in some seconds; then open", *looks]))
 

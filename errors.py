@@ -22,7 +22,9 @@
         ├── AuditUnavailable    1305 audit_unavailable
         ├── ModelRefused        1306 model_refused
         ├── BadInput            1307 bad_input
-        └── Busy                1308 busy
+        ├── Busy                1308 busy
+        ├── LogUnavailable      1309 log_unavailable
+        └── ServiceFailed       1310 service_failed
 
 A message says what was seen, then what to do. It never repeats an SSN or a licence number.
 """
@@ -130,3 +132,11 @@ class BadInput(NotReady):
 
 class Busy(NotReady):
     code = 1308
+
+
+class LogUnavailable(NotReady):
+    code = 1309
+
+
+class ServiceFailed(NotReady):
+    code = 1310

@@ -66,9 +66,39 @@ def feature_table(table: str) -> Path:
     return data_root() / "features" / table
 
 
+def states(view: str) -> Path:
+    """Directory of what a live view held at times, Hive-partitioned by the day on which it was written."""
+    return data_root() / "states" / view
+
+
 def dataset(risk: str) -> Path:
     """Directory of a risk's past cases, Hive-partitioned by year, month and day."""
     return data_root() / "datasets" / risk
+
+
+def event_logs() -> Path:
+    """Root of the event logs, a directory for each stream."""
+    return data_root() / "log"
+
+
+def event_log(stream: str) -> Path:
+    """Directory of the events that the service has accepted, as JSON lines, a file a day."""
+    return event_logs() / stream
+
+
+def events(stream: str) -> Path:
+    """Directory of the events that the stream job has taken in: the offline log, Hive-partitioned Parquet."""
+    return data_root() / "events" / stream
+
+
+def dead_letters(stream: str) -> Path:
+    """Directory of the lines that were no events, with the reason."""
+    return data_root() / "dead_letters" / stream
+
+
+def stream_state(domain: str) -> Path:
+    """SQLite file of a stream job: states, what was seen, and how far it has read."""
+    return data_root() / "streams" / f"{domain}.db"
 
 
 def models() -> Path:

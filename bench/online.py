@@ -86,7 +86,7 @@ def show(what: str, found: dict[str, tuple[float, float]]) -> None:
 def deciding(source: FeastSource, decisions: Path, now: datetime) -> Callable[[], object]:
     risk = risks()["onboarding"]
     asked = risk.request.model_validate({"state": "CA", "ssn": "123-45-6789", "dl": "D1234567", "dob": "1990-05-17"})
-    service = RiskService(source, settings.models(), decisions, settings.hash_key())
+    service = RiskService(source, settings.models(), decisions, settings.event_logs(), settings.hash_key())
     return lambda: service.decision(risk, asked, now)
 
 

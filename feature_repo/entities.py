@@ -35,3 +35,11 @@ dl = Entity(
     owner=OWNER,
     tags={"domain": "onboarding", "personal": "pseudonym"},
 )
+shop_customer = Entity(
+    name="shop_customer",
+    join_keys=["customer_id"],
+    value_type=ValueType.STRING,
+    description="Somebody who buys in the shop.",
+    owner=OWNER,
+    tags={"domain": "loyalty", "personal": "no"},
+)

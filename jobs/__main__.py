@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from errors import BadParameter, Busy, RiskError
 from features.moments import utc
+from jobs import simulate
 from simulators import Size, add_sizes, size_of
 
 if TYPE_CHECKING:
@@ -75,6 +76,13 @@ def parser() -> argparse.ArgumentParser:
     parity = jobs.add_parser("parity", help="logged decisions, asked for again: does training see what was served?")
     parity.add_argument("domain")
     parity.add_argument("--since", type=utc, help="decisions from then on; default: all that are logged")
+    stream = jobs.add_parser("stream", help="events as they happen → online features and the offline log")
+    stream.add_argument("domain", help="or all: those that have a stream, from the log")
+    stream.add_argument("--source", default="log", help="log, what the service accepts (default), or jsonl:PATH")
+    stream.add_argument("--once", action="store_true", help="stop when everything there is has been taken in")
+    stream.add_argument("--metrics", type=int, metavar="PORT", help="for Prometheus, on this machine")
+
+    simulate.add_arguments(jobs.add_parser("simulate", help="somebody uses the running service, in real time"))
     return top
 
 
@@ -89,6 +97,8 @@ def main() -> None:
             "train": run_train,
             "score": run_score,
             "parity": run_parity,
+            "stream": run_stream,
+            "simulate": simulate.run,
         }[asked.job](asked)
     except Busy as error:
         print(f"{error.name}: {error.message}", file=sys.stderr)
@@ -205,6 +215,12 @@ def run_parity(asked: argparse.Namespace) -> None:
     print("\n".join(map(str, found)))
     if any(parity.other for parity in found):
         sys.exit("Training sees other features than were served: see the first of each above.")
+
+
+def run_stream(asked: argparse.Namespace) -> None:
+    from jobs import stream_process
+
+    stream_process.run(asked.domain, asked.source, asked.once, asked.metrics)
 
 
 if __name__ == "__main__":

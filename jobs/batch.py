@@ -1,5 +1,4 @@
-"""Raw events → feature tables, and features at given moments, by the definitions of `features`, as the SQL of
-`jobs/windows.py`.
+"""Raw events → feature tables, by the definitions of `features`, as the SQL of `jobs/windows.py`.
 
 A run for an interval computes and replaces exactly the rows of (start, end]; run twice, it changes nothing.
 """
@@ -11,13 +10,11 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import duckdb
-import pandas as pd
-import pyarrow as pa
 
 import settings
 from features.aggregation import AggregationTable, LastDistinctTable, Table
 from features.moments import utc_day
-from jobs import inputs, partitions, windows
+from jobs import inputs, partitions, places, windows
 from jobs.events import open_events
 from jobs.layout import Layout, microseconds
 
@@ -68,12 +65,12 @@ def run(
     """
     began = time.perf_counter()
     directory = settings.feature_table(table.name)
-    files = inputs.raw_files(table.source.name) if files is None else files
+    files = places.raw_files(table.source.name) if files is None else files
     with partitions.connection(directory) as connected:
         tell("check")
         since, until = None if start is None else _us(start), _us(end)
         if isinstance(table, AggregationTable):
-            layout = Layout(table, ticks=True)
+            layout = Layout(table)
             first = None if since is None else layout.first_event(since)
             events = open_events(connected, table, files, end, first, quarantine)
             tell("windows")
@@ -127,31 +124,3 @@ def _last_distinct(table: LastDistinctTable, since: int | None) -> str:
             make_timestamptz(seen) AS event_timestamp
         FROM first_sight WINDOW by_sight AS (PARTITION BY key ORDER BY seen, value)
         QUALIFY row_number() OVER (PARTITION BY key, seen ORDER BY value DESC) = 1 AND seen >= {since or 0}"""
-
-
-def at_moments(table: AggregationTable, asked: pd.DataFrame, files: list[Path] | None = None) -> pd.DataFrame:
-    """A table's features at given moments, exactly: the events in each window ending there, up to the microsecond.
-
-    `asked` has the table's key and `event_timestamp` (UTC). The answer has the same rows in the same order, and the
-    features as columns. For training and backtests; what a feature store would have served is at the tick before.
-    Raises NoData, BadInput.
-    """
-    layout = Layout(table, ticks=False)
-    files = inputs.raw_files(table.source.name) if files is None else files
-    with duckdb.connect() as connected:
-        connected.execute("SET TimeZone = 'UTC'")
-        moments = pa.table(
-            {
-                "ask": range(len(asked)),
-                "key": pa.Array.from_pandas(asked[table.key]),
-                "t": asked["event_timestamp"].dt.as_unit("us").astype("int64"),
-            }
-        )
-        last = asked["event_timestamp"].max() if len(asked) else EPOCH
-        open_events(connected, table, files, last)
-        connected.execute(f"CREATE TEMP TABLE tile AS {windows.tiles(layout)}")
-        connected.register("asked", moments)
-        values = ", ".join([*(a.name for a in table.aggregations)])
-        flags = "".join(f", CAST({f.aggregation} {f.operator} {f.bound} AS BIGINT) AS {f.name}" for f in table.flags)
-        found = connected.execute(f"SELECT {values}{flags} FROM ({windows.at_moments(layout)}) ORDER BY ask").df()
-    return asked.reset_index(drop=True).join(found)

@@ -11,9 +11,8 @@ import pyarrow as pa
 import settings
 from features.declaration import Risk
 from features.moments import midnight, utc_day
-from jobs import inputs, partitions
+from jobs import history, inputs, partitions
 from jobs.cases import cases, in_microseconds
-from jobs.train import training_rows
 from serving.source import FeatureSource
 
 #: So many cases are joined at a time, whatever their number.
@@ -66,7 +65,7 @@ def run(
         for done in range(0, max(count, 1), CHUNK):
             tell(f"{done:,} of {count:,} rows")
             query = f"SELECT * EXCLUDE n FROM wanted WHERE n > {done} AND n <= {done + CHUNK} ORDER BY n"
-            rows = training_rows(source, risk, in_microseconds(connected.execute(query).df()))
+            rows = history.features(source, risk, in_microseconds(connected.execute(query).df()))
             connected.register("chunk", pa.Table.from_pandas(rows, preserve_index=False))
             connected.execute(
                 "INSERT INTO joined BY NAME FROM chunk" if done else "CREATE TEMP TABLE joined AS FROM chunk"

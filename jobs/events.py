@@ -19,14 +19,18 @@ def open_events(
     until: datetime,
     first: int | None = None,
     quarantine: Path | None = None,
+    versions: bool = False,
 ) -> Events:
     """Check the input and make the view `event` of it: `key`, `t` (µs), `created` (µs), `tie`, and `c_<column>` for
-    each column. It holds what was known and had happened before `until`, from `first` (µs) on. Raises BadInput, NoData.
+    each column. It holds what was known and had happened before `until`, from `first` (µs) on: of an event the newest
+    version; with `versions` all of them, each with when the next came, `superseded` (µs). Raises BadInput, NoData.
     """
     with readable(files):
-        reader = Reader(connection, table.source, files, [table.key, table.source.time], _used(table))
+        keys = table.keys if isinstance(table, AggregationTable) else (table.key,)
+        reader = Reader(connection, table.source, files, [*keys, table.source.time], _used(table))
         events = reader.check(quarantine)
-        connection.execute(f"CREATE OR REPLACE TEMP VIEW event AS {_event(reader, table, until, first)}")
+        versions = versions and bool(table.source.id and table.source.learned)
+        connection.execute(f"CREATE OR REPLACE TEMP VIEW event AS {_event(reader, table, until, first, versions)}")
     return events
 
 
@@ -41,7 +45,9 @@ def open_rows(
         events = reader.check(quarantine)
         by_name = reader.values()
         values = ", ".join(f"{by_name[c.name]} AS {name_of(c.name)}" for c in source.columns)
-        at, created = by_name[source.time], by_name.get(source.created or "", by_name[source.time])
+        at = by_name[source.time]
+        values += "".join(f", {by_name[d.name]} AS {d.name}" for d in source.derived)
+        created = by_name.get(source.learned or "", at)
         connection.execute(
             f"CREATE OR REPLACE TEMP VIEW raw_row AS SELECT {values}, {at} AS event_timestamp FROM {reader.good} "
             f"WHERE {at} < {moment(until)} AND {created} <= {moment(until)}"
@@ -55,17 +61,22 @@ def _used(table: Table) -> set[str]:
     return {table.event_time, *(name for a in table.aggregations for name in (a.column, *a.where) if name)}
 
 
-def _event(reader: Reader, table: Table, until: datetime, first: int | None) -> str:
+def _event(reader: Reader, table: Table, until: datetime, first: int | None, versions: bool) -> str:
     by_name, source = reader.values(), table.source
     at = by_name[table.event_time]
-    created = by_name.get(source.created or "", at)
+    created = by_name.get(source.learned or "", at)
     values = "".join(f", {sql} AS c_{name}" for name, sql in _cells(table, by_name))
     since = "" if first is None else f" AND t >= {first}"
     tie = by_name[source.id] if source.id else "NULL::VARCHAR"
     last = f"epoch_us({moment(until)})"
+    keys = [by_name[name] for name in (table.keys if isinstance(table, AggregationTable) else (table.key,))]
+    whole = " AND ".join(f"{part} IS NOT NULL" for part in keys)
+    key = keys[0] if len(keys) == 1 else f"CASE WHEN {whole} THEN [{', '.join(keys)}] END"
+    superseded = f"lead(epoch_us({created})) OVER (PARTITION BY {tie} ORDER BY {reader.rank})" if versions else "NULL"
     return (
-        f"FROM (SELECT {by_name[table.key]} AS key, epoch_us({at}) AS t, epoch_us({created}) AS created, {tie} AS tie"
-        f"{values} FROM {reader.good}) WHERE key IS NOT NULL AND t < {last} AND created <= {last}{since}"
+        f"FROM (SELECT {key} AS key, epoch_us({at}) AS t, epoch_us({created}) AS created, {tie} AS tie{values}, "
+        f"{superseded} AS superseded FROM {reader.every if versions else reader.good}) "
+        f"WHERE key IS NOT NULL AND t < {last} AND created <= {last}{since}"
     )
 
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from features.declaration import Risk
-from jobs import batch, inputs
+from jobs import batch, places
 from jobs.named import Pipeline
 
 
@@ -22,7 +22,7 @@ def run(
     engine: str = "duckdb",
 ) -> Iterator[object]:
     """Yield each pipeline's report as it ends. Raises NoData, BadInput, Busy, FeaturesNotReady, BadParameter."""
-    files = None if path is None else inputs.files_at(path)
+    files = None if path is None else places.files_at(path)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     for pipeline in pipelines:
         with Progress(*columns, console=Console(stderr=True), transient=True) as progress:

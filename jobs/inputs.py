@@ -1,4 +1,4 @@
-"""What a job reads: where raw events lie, and whether every row of them can be what its table declares.
+"""Whether every row that a job reads can be what its table declares.
 
 Nothing is guessed and nothing is dropped silently. A bad row stops the job, or is written to the quarantine with its
 reason; the same event twice counts once; an event without the moment that dates it is none of this table's.
@@ -13,12 +13,11 @@ from pathlib import Path
 
 import duckdb
 
-import settings
 from errors import BadInput, NoData
 from features.folds import LARGEST
-from features.raw import Column, RawTable
+from features.raw import CREATED, Column, RawTable
+from jobs.places import relation
 
-READERS = {".parquet": "read_parquet", ".csv": "read_csv"}
 _ZONE = r"(?i)[0-9](z|utc|[+-][0-9]{2}(:?[0-9]{2})?)$"
 
 
@@ -46,35 +45,6 @@ def _counted(relation: str, state: tuple[tuple[int, int], ...]) -> dict[str, int
     return {}
 
 
-def raw_files(table: str) -> list[Path]:
-    """The files of a raw table: `raw/<table>.parquet`, `.csv`, or those of the folder `raw/<table>/`. Raises NoData on
-    none of them, BadInput on two."""
-    places = [place for suffix in READERS if (place := settings.raw_table(table).with_suffix(suffix)).is_file()]
-    places += [settings.raw_table(table)] if settings.raw_table(table).is_dir() else []
-    if len(places) > 1:
-        raise BadInput(f"{' and '.join(map(str, places))} are both raw events of {table}. Keep one of them.")
-    if not places:
-        raise NoData(f"No raw events at {settings.raw_table(table)}. Run: python generate_data.py")
-    return files_at(places[0])
-
-
-def files_at(path: Path) -> list[Path]:
-    """A file, or the files of a folder, all of one kind. Raises NoData, BadInput."""
-    files = sorted(f for f in path.iterdir() if f.suffix in READERS) if path.is_dir() else [path]
-    if not files or not path.exists():
-        raise NoData(f"No raw events at {path}. Give a Parquet or CSV file, or a folder of them.")
-    if len({f.suffix for f in files}) > 1 or files[0].suffix not in READERS:
-        raise BadInput(f"{path} is not Parquet or CSV alone. Give files that end in .parquet, or in .csv.")
-    return files
-
-
-def relation(files: list[Path]) -> str:
-    """The rows of the files, as SQL reads them, each with its `filename`. CSV cells are text."""
-    names = ", ".join("'" + str(f).replace("'", "''") + "'" for f in files)
-    text = ", all_varchar = true, header = true, delim = ',', null_padding = false" if files[0].suffix == ".csv" else ""
-    return f"{READERS[files[0].suffix]}([{names}], filename = true, union_by_name = true{text})"
-
-
 def moment(at: datetime) -> str:
     return f"TIMESTAMPTZ '{at.astimezone(UTC).isoformat()}'"
 
@@ -88,7 +58,7 @@ def readable(files: list[Path]) -> Iterator[None]:
 
 
 class Reader:
-    """`needed` columns must be filled in every row, `used` ones may be empty but not wrong."""
+    """`needed` columns must be filled in every row; of `used` ones the optional may be empty, but not wrong."""
 
     def __init__(
         self,
@@ -101,10 +71,12 @@ class Reader:
         self.connection, self.source, self.files, self.input = connection, source, files, relation(files)
         self.types = {name: dtype for name, dtype, *_ in connection.execute(f"DESCRIBE FROM {self.input}").fetchall()}
         self.needed = {*needed, *(name for name in (source.id, source.created) if name)}
-        self.columns = self._columns(self.needed | used)
-        self.absent = tuple(c.name for c in self.columns if c.name not in self.types)
-        #: The rows that may be used, each event once, as SQL reads them.
-        self.good = self.input
+        self.columns = self._columns(self.needed | used | ({CREATED} if source.is_live else set()))
+        self.absent = tuple(c.name for c in self.columns if c.name not in {*self.types, CREATED})
+        #: The rows that may be used, as SQL reads them: each event once, and every version of each.
+        self.good = self.every = self.input
+        #: The newest version of an event has the highest, as SQL reads it.
+        self.rank = self._rank()
 
     def check(self, quarantine: Path | None) -> Events:
         faults = list(self._faults())
@@ -124,7 +96,9 @@ class Reader:
             quarantined, good = self._quarantine(seen, bad, quarantine), f"{self.input} WHERE NOT ({bad})"
             (different,) = self.connection.execute(f"SELECT {unique} FROM {good}").fetchone() or (0,)
         repeated = rows - quarantined - different
-        self.good = f"(SELECT * FROM {good}{' ' + self._newest() if repeated else ''})"
+        self.every = f"(SELECT * FROM {good})"
+        newest = f" QUALIFY row_number() OVER (PARTITION BY {name_of(self.source.id)} ORDER BY {self.rank} DESC) = 1"
+        self.good = f"(SELECT * FROM {good}{newest if repeated else ''})"
         return Events(rows, quarantined, repeated, self.absent)
 
     def _count(self, counts: list[str]) -> list[int]:
@@ -136,11 +110,17 @@ class Reader:
         return [known[count] for count in counts]
 
     def values(self) -> dict[str, str]:
-        return {c.name: self._value(c) for c in self.columns}
+        """The SQL of each column; `created` is there where it is recorded, or the input is a stream's."""
+        found = {c.name: self._value(c) for c in self.columns}
+        if self.source.is_live:
+            found[CREATED] = f"coalesce({found[CREATED]}, {found[self.source.time]})"
+        return found | {d.name: d.sql(found) for d in self.source.derived if found.keys() >= set(d.of)}
 
     def _columns(self, used: set[str]) -> list[Column]:
         """Raises BadInput on a column that must be there and is not."""
-        columns = [self.source.column(name) for name in sorted(used)]
+        derived = {d.name: set(d.of) for d in self.source.derived}
+        given = (used - derived.keys()) | {name for d in used & derived.keys() for name in derived[d]}
+        columns = [self.source.column(name) for name in sorted(given)]
         declared = [*columns, *self.source.columns]
         missing = sorted({c.name for c in declared if not c.is_optional and c.name not in self.types})
         if missing:
@@ -165,7 +145,13 @@ class Reader:
         if column.dtype == "float":
             number = f"TRY_CAST({cell} AS DOUBLE)"
             return f"CASE WHEN NOT isnan({number}) THEN {number} END"
-        return f"TRY_CAST({cell} AS {'VARCHAR' if column.dtype == 'string' else 'BIGINT'})"
+        if column.dtype == "string":
+            return f"TRY_CAST({cell} AS VARCHAR)"
+        whole = f"TRY_CAST({cell} AS BIGINT)"
+        if "INT" in self.types[column.name]:
+            return whole
+        # DuckDB makes 2 or 3 of 2.5
+        return f"CASE WHEN {whole} = TRY_CAST({cell} AS DOUBLE) THEN {whole} END"
 
     def _faults(self) -> Iterator[_Fault]:
         """Everything that can be wrong with a row."""
@@ -176,8 +162,9 @@ class Reader:
     def _faults_of(self, column: Column) -> Iterator[_Fault]:
         name, value, dtype = name_of(column.name), self._value(column), self.types[column.name]
         filled = f"nullif(trim({name}), '') IS NOT NULL" if dtype == "VARCHAR" else f"{name} IS NOT NULL"
-        if column.name in self.needed:
-            yield _Fault(column.name, "empty", f"NOT ({filled})")
+        if not column.is_optional:
+            nothing = f"{value} IS NULL AND isnan(TRY_CAST({name} AS DOUBLE))" if column.dtype == "float" else "false"
+            yield _Fault(column.name, "empty", f"NOT ({filled}) OR coalesce({nothing}, false)")
         if column.dtype == "timestamp":
             zoned = f"NOT ({filled}) OR regexp_matches(trim({name}), '{_ZONE}')" if dtype == "VARCHAR" else "true"
             if dtype != "VARCHAR" and "TIME ZONE" not in dtype and "TZ" not in dtype:
@@ -190,8 +177,14 @@ class Reader:
             nan = f" AND NOT coalesce(isnan(TRY_CAST({name} AS DOUBLE)), false)" if column.dtype == "float" else ""
             yield _Fault(column.name, f"no {column.dtype}", f"{filled} AND {value} IS NULL{nan}")
             yield _Fault(column.name, f"beyond ±{LARGEST:.0e}", f"abs({value}::DOUBLE) > {LARGEST}")
+        if column.pattern is not None:
+            yield _Fault(
+                column.name, f"not like {column.pattern}", f"NOT regexp_full_match({value}, '{column.pattern}')"
+            )
         if column.minimum is not None:
             yield _Fault(column.name, f"under {column.minimum:g}", f"{value} < {column.minimum}")
+        if column.maximum is not None:
+            yield _Fault(column.name, f"over {column.maximum:g}", f"{value} > {column.maximum}")
 
     def _say(self, fault: _Fault, count: int) -> str:
         # One thread, in the order of the file: else the first to be found is not the first.
@@ -222,11 +215,10 @@ class Reader:
         written.replace(to)
         return int(count)
 
-    def _newest(self) -> str:
-        names = (self.source.created, *(c.name for c in self.source.columns), self.source.time)
+    def _rank(self) -> str:
+        names = (self.source.learned, *(c.name for c in self.source.columns), self.source.time)
         own = [self.source.column(name) for name in names if name and name in self.types]
-        order = ", ".join(f"{self._value(column)} DESC NULLS LAST" for column in own)
-        return f"QUALIFY row_number() OVER (PARTITION BY {name_of(self.source.id)} ORDER BY {order}) = 1"
+        return f"row({', '.join(f'{self._value(c)} IS NOT NULL, {self._value(c)}' for c in own)})"
 
 
 def name_of(column: str | None) -> str:

@@ -13,26 +13,25 @@ def microseconds(length: timedelta) -> int:
 
 @dataclass
 class Layout:
-    """How a table's windows lie on the grid. `size`: length of a tile, µs. `ticks`: whether the moments are ticks."""
+    """How a table's windows lie on the grid of its ticks. `size`: length of a tile, µs."""
 
     table: AggregationTable
-    ticks: bool
     is_dense: bool = False
     size: int = field(init=False)
 
     def __post_init__(self) -> None:
-        """At ticks: the largest tile that no edge cuts. At given moments every microsecond may be an edge."""
+        """The largest tile that no edge cuts."""
         edges = [microseconds(TICK)]
         for a in self.table.aggregations:
             fixed = self.fixed_reach(a)
             edges += [microseconds(a.delay)]
             if a.window is not None:
                 edges += [microseconds(a.reach), microseconds(a.old_edge_hop)] if fixed is None else [fixed]
-        self.size = math.gcd(*edges) if self.ticks else 1
+        self.size = math.gcd(*edges)
 
     @property
     def can_be_dense(self) -> bool:
-        return self.ticks and self.size == microseconds(TICK)
+        return self.size == microseconds(TICK)
 
     @property
     def longest(self) -> int:
@@ -40,11 +39,11 @@ class Layout:
         return max((self.upper_reach(a) for a in self.table.aggregations if a.window is not None), default=0)
 
     def fixed_reach(self, a: Aggregation) -> int | None:
-        """How far back the old edge is if that is the same at every moment asked about, µs; else None."""
+        """How far back the old edge is if that is the same at every tick, µs; else None."""
         hop, reach = microseconds(a.old_edge_hop), microseconds(a.reach)
         if hop == 0:
             return reach
-        return -(-reach // hop) * hop if self.ticks and microseconds(TICK) % hop == 0 else None
+        return -(-reach // hop) * hop if microseconds(TICK) % hop == 0 else None
 
     def upper_reach(self, a: Aggregation) -> int:
         return microseconds(a.reach) + microseconds(a.old_edge_hop)

@@ -1,10 +1,10 @@
-"""Does training see what was served? Every logged decision is asked for again: the point-in-time join at its own
-moment, against the features that the log says it was given. What went online ahead of the batch, as a sign-up does,
-agrees once the next batch has run."""
+"""Does training see what was served? Every logged decision is asked for again: by the point-in-time join at its own
+moment, and where its tables are live from the raw events that they had seen; against the features that the log says it
+was given. What went online ahead of the batch, as a sign-up does, agrees once the next batch has run."""
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -14,7 +14,9 @@ from typing import Any
 import pandas as pd
 
 from features.declaration import Risk
+from features.live_features import seen_of
 from features.moments import utc
+from jobs import history
 from serving import featurization
 from serving.source import FeatureSource
 
@@ -25,9 +27,11 @@ BATCH = 50_000
 @dataclass
 class Parity:
     """Of one risk: feature → how many decisions agree, and how many do not; of those the first, as (decision, served,
-    found). `left_out`: decisions whose line does not say all that their features need."""
+    found). `left_out`: decisions whose line does not say all that their features need. `seen`: no features, but up to
+    when live tables had seen events."""
 
     risk: str
+    seen: tuple[str, ...] = ()
     decisions: int = 0
     left_out: int = 0
     equal: Counter[str] = field(default_factory=Counter)
@@ -37,7 +41,7 @@ class Parity:
     def compare(self, decision: str, served: Mapping[str, Any], found: Mapping[str, Any]) -> None:
         """A feature that is not both in the log and in today's service is not compared."""
         self.decisions += 1
-        for name in found.keys() & served.keys():
+        for name in (found.keys() & served.keys()) - set(self.seen):
             agrees = served[name] == found[name]
             (self.equal if agrees else self.other)[name] += 1
             if not agrees:
@@ -57,13 +61,15 @@ class Parity:
 
 def replay(source: FeatureSource, risk: Risk, decisions: Path, since: datetime | None = None) -> Parity:
     """The risk's logged decisions from a moment on. Raises FeaturesNotReady."""
-    answer, views, asks = Parity(risk.name), source.views(risk.name), source.asks(risk.name)
+    seen = tuple(seen_of(table) for table in risk.live.tables) if risk.live else ()
+    answer, views, asks = Parity(risk.name, seen), source.views(risk.name), source.asks(risk.name)
+    needed = {*asks, *seen}
     records = _logged(decisions, risk.name, since)
     while batch := list(islice(records, BATCH)):
-        whole = [record for record in batch if asks.keys() <= _asked(record).keys()]
+        whole = [record for record in batch if needed <= _asked(record).keys()]
         answer.left_out += len(batch) - len(whole)
         if whole:
-            joined = featurization.complete_frame(source.historical(risk, _frame(whole, asks)), views)
+            joined = history.features(source, risk, _frame(whole, asks, seen))
             rows = joined[list(views)].astype(object).to_dict("records")
             for record, row in zip(whole, rows, strict=True):
                 answer.compare(record["decision_id"], record["features"], featurization.complete(row, views))
@@ -88,12 +94,15 @@ def _read(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
 
 
 def _asked(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {**record["entity"], **record.get("request", {})}
+    """What was said, and what the live tables had seen."""
+    return {**record["features"], **record["entity"], **record.get("request", {})}
 
 
-def _frame(records: list[dict[str, Any]], asks: Mapping[str, str]) -> pd.DataFrame:
+def _frame(records: list[dict[str, Any]], asks: Mapping[str, str], seen: Sequence[str]) -> pd.DataFrame:
     """The entity frame; `asks`: what a row of the service has, and its Feast type."""
-    frame = pd.DataFrame([{name: _asked(record)[name] for name in asks} for record in records], columns=list(asks))
+    names = [*asks, *seen]
+    frame = pd.DataFrame([{name: _asked(record)[name] for name in names} for record in records], columns=names)
+    frame = frame.astype(dict.fromkeys(seen, "Int64"))  # as a float it would lose microseconds
     for name in (name for name, kind in asks.items() if kind == "UNIX_TIMESTAMP"):
         frame[name] = pd.to_datetime(frame[name], utc=True, format="ISO8601")
     moments = pd.to_datetime([record["as_of"] for record in records], utc=True, format="ISO8601")

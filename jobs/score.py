@@ -10,7 +10,7 @@ import pandas as pd
 import settings
 from errors import NoData
 from features.declaration import Population, Risk
-from jobs import inputs
+from jobs import history, places
 from model.scorer import Scorers
 from serving import audit, featurization, scores
 from serving.decision import Decision, decide
@@ -20,7 +20,7 @@ from serving.source import FeatureSource
 def population(of: Population, as_of: datetime) -> pd.DataFrame:
     """The distinct keys that a raw table holds at `as_of`, as rows to join features to. Raises NoData."""
     query = (
-        f"SELECT DISTINCT {of.key} FROM {inputs.relation(inputs.raw_files(of.table))} "
+        f"SELECT DISTINCT {of.key} FROM {places.relation(places.raw_files(of.table))} "
         f"WHERE event_timestamp <= ? AND {of.key} IS NOT NULL ORDER BY 1"
     )
     with duckdb.connect() as connected:
@@ -43,14 +43,14 @@ def score(source: FeatureSource, risk: Risk, as_of: datetime) -> int:
     scorer = Scorers(settings.models())[risk.name]
     people = population(risk.population, as_of)
     views = source.views(risk.name)
-    joined = featurization.complete_frame(source.historical(risk, people), views)
+    joined = history.features(source, risk, people)
     matrix = featurization.rows(joined, scorer.card)
-    probabilities, contributions = scorer.score(matrix), scorer.contributions(matrix)
+    said, contributions = scorer.score(matrix), scorer.contributions(matrix)
     features = joined[list(views)].astype(object).to_dict("records")
     decisions: list[tuple[Any, Decision]] = []
     for i, entity in enumerate(people[risk.population.key].tolist()):
         plain = featurization.complete(features[i], views)
-        given = decide(str(uuid.uuid4()), risk, scorer.card, plain, float(probabilities[i]), contributions[i], as_of)
+        given = decide(str(uuid.uuid4()), risk, scorer.card, plain, float(said[i]), contributions[i], as_of)
         decisions.append((entity, given))
     key = risk.population.key
     audit.append(settings.decisions(), as_of, (audit.record(risk, {key: e}, d.as_json()) for e, d in decisions))

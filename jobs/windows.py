@@ -1,10 +1,10 @@
-"""A table's definitions as one SQL query, for its ticks or for given moments.
+"""A table's definitions as one SQL query for its ticks, and in pieces for `jobs/moments.py`.
 
 Input is the relation `event`: `key`, `t` (microseconds since 1970), `tie` (orders events of one time), and each column
 that a definition names; sums also take `<column>_units`, whole billionths, and `<column>_root_units`, millionths.
 
 1. Tiles: the states of the events of a key in each stretch of time, so small that no window's edge cuts one.
-2. A grid: tiles and the moments asked about, ordered by time. Where both are evenly spaced (windows of whole days at
+2. A grid: tiles and the ticks asked about, ordered by time. Where both are evenly spaced (windows of whole days at
    days' ends) the grid has a row for every day, and a window is a number of rows, four times faster to find.
 3. Windows: states merged over a frame of the grid, read as values.
 
@@ -12,7 +12,7 @@ An outcome that becomes known while its event is in the window enters a `rate` a
 event: two more tiles of +1 and −1, summed from the beginning.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,21 +29,22 @@ def literal(value: Any) -> str:
     return "'" + str(value).replace("'", "''") + "'"
 
 
-def _where(a: Aggregation) -> list[str]:
+def where(a: Aggregation) -> list[str]:
     values = {column: value if isinstance(value, tuple) else (value,) for column, value in a.where.items()}
     return [f"c_{column} IN ({', '.join(map(literal, of))})" for column, of in values.items()]
 
 
-def _conditions(a: Aggregation) -> str:
-    tests = _where(a)
+def _conditions(a: Aggregation, further: Sequence[str]) -> str:
+    tests = [*further, *where(a)]
     if a.column and a.function != "rate":
         tests.append(f"c_{a.column} IS NOT NULL")
     return f" FILTER (WHERE {' AND '.join(tests)})" if tests else ""
 
 
-def _states(a: Aggregation) -> dict[str, tuple[str, str]]:
-    """Role → (a tile's state, how states merge over a frame), as SQL; `{}` is the state's column."""
-    x, only = f"c_{a.column}", _conditions(a)
+def states(a: Aggregation, further: Sequence[str] = ()) -> dict[str, tuple[str, str]]:
+    """Role → (the state of some events, how states merge over a frame), as SQL; `{}` is the state's column. `further`
+    says which events count, beside the definition."""
+    x, only = f"c_{a.column}", _conditions(a, further)
     count = (f"count(*){only}", "sum({})")
     units = "_units" if a.function.startswith("last_n") else ""
     event = f"struct_pack(t := t, tie := tie, x := {x}{units})"
@@ -66,7 +67,7 @@ def _states(a: Aggregation) -> dict[str, tuple[str, str]]:
     return roles.get(a.function, recent)
 
 
-def _value(a: Aggregation, role: dict[str, str]) -> str:
+def value(a: Aggregation, role: dict[str, str]) -> str:
     """A feature of the merged states, whose columns `role` names."""
     newest = f"list_sort(flatten({role.get('l')}), 'DESC')[:{a.n}]"
     units = f"list_sum(list_transform({newest}, lambda e : e.x))"
@@ -102,7 +103,7 @@ def _parts(layout: Layout) -> _Parts:
     values: dict[str, str] = {}
     for a in layout.table.aggregations:
         role = {}
-        for name, (state, merge) in _states(a).items():
+        for name, (state, merge) in states(a).items():
             column = tiles.setdefault(state, f"s{len(tiles)}")
             over = f"{merge.replace('{}', column)} OVER ({KEY_ORDER} {layout.frame(a)})"
             role[name] = merged.setdefault(over, f"m{len(merged)}")
@@ -110,7 +111,7 @@ def _parts(layout: Layout) -> _Parts:
             since = "ROWS" if layout.is_dense else "RANGE"
             over = f"sum(came_{a.name}) OVER ({KEY_ORDER} {since} BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)"
             role["came"] = merged.setdefault(over, f"m{len(merged)}")
-        values[a.name] = _value(a, role)
+        values[a.name] = value(a, role)
     return _Parts(tiles, merged, values)
 
 
@@ -132,12 +133,12 @@ def tiles(layout: Layout) -> str:
 
 def _outcome_steps(layout: Layout, a: Aggregation, outcomes: list[Aggregation]) -> Iterator[str]:
     """+1 from the moment that an outcome counts and is known, −1 from when its event leaves the window."""
-    where = [f"c_{a.column} IS NOT NULL", *_where(a)]
+    tests = [f"c_{a.column} IS NOT NULL", *where(a)]
     known = f"greatest(t + {microseconds(a.delay)}, c_{a.column})"
     last = layout.leaves(a)
     for moment, step in ((known, 1), (last, -1)):
         came = ", ".join(f"{step if other is a else 0} AS came_{other.name}" for other in outcomes)
-        yield f"SELECT key, {moment} AS t, {came} FROM event WHERE {' AND '.join(where)} AND {known} < {last}"
+        yield f"SELECT key, {moment} AS t, {came} FROM event WHERE {' AND '.join(tests)} AND {known} < {last}"
 
 
 def _valued(layout: Layout, grid: str, keep: str) -> str:
@@ -146,11 +147,6 @@ def _valued(layout: Layout, grid: str, keep: str) -> str:
     merged = ", ".join(f"{over} AS {name}" for over, name in parts.merged.items())
     values = ", ".join(f"{sql} AS {name}" for name, sql in parts.values.items())
     return f"SELECT ask, key, t, {values} FROM (SELECT ask, key, t, {merged} FROM ({grid})) WHERE {keep}"
-
-
-def at_moments(layout: Layout) -> str:
-    """SELECT `ask` and the values, for each row of the relation `asked` (ask, key, t), over the relation `tile`."""
-    return _valued(layout, _and_asked(layout, "NULL", "ask", "asked"), "ask IS NOT NULL")
 
 
 def _and_asked(layout: Layout, of_tile: str, of_asked: str, asked: str) -> str:

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from feast import FeatureStore
+import pyarrow as pa
+from feast import FeatureStore, FeatureView
+from feast.errors import FeatureViewNotFoundException
 
 from errors import FeaturesNotReady, RiskError, UnknownEntity
 from features.declaration import Risk
@@ -27,6 +29,7 @@ class FeastSource(FeatureSource):
     def __init__(self, repository: Path) -> None:
         self._store = FeatureStore(str(repository))
         self._plans: dict[str, Plan] = {}
+        self._views: dict[str, FeatureView] = {}
         self._version: Any = None
         seconds = self._store.config.registry.cache_ttl_seconds
         if seconds > 0:  # 0 is Feast's word for a cache that never ends
@@ -98,12 +101,30 @@ class FeastSource(FeatureSource):
     def write(self, view: str, row: Row) -> None:
         self._store.write_to_online_store(view, pd.DataFrame([row]))
 
+    def write_table(self, view: str, table: pa.Table) -> None:
+        """In one transaction where the online store is ours. Raises FeaturesNotReady."""
+        provider: Any = self._store._get_provider()
+        with _explained():
+            if not hasattr(provider.online_store, "write_table"):
+                self._store.write_to_online_store(view, table.to_pandas())
+                return
+            if view not in self._views:
+                self._views[view] = self._view(view)
+            provider.online_store.write_table(self._store.config, self._views[view], table, created="created")
+
+    def _view(self, name: str) -> FeatureView:
+        try:
+            return self._store.get_feature_view(name, allow_registry_cache=True)
+        except (FeatureViewNotFoundException, FileNotFoundError) as error:
+            raise FeaturesNotReady(f"The feature view {name!r} is not applied. Run: make pipeline") from error
+
     def follow_registry(self) -> None:
         """Read the registry anew; after a change, compile again what was in use."""
         self._store.refresh_registry()
         version = self._store.registry.proto().version_id
         if version != self._version:
             self._plans = dict(self._compiled_anew(list(self._plans)))
+            self._views = {}
             self._version = version
 
     def _compiled_anew(self, services: list[str]) -> Iterator[tuple[str, Plan]]:

@@ -14,18 +14,19 @@ from features.catalogue import risks
 from features.declaration import Risk, RiskRequest
 from model.card import Card
 from model.scorer import Scorers
-from serving import audit, featurization
+from serving import audit, event_log, featurization
 from serving.decision import Decision, decide
 from serving.source import FeatureSource, Row
 
 
 class RiskService:
-    """The hash key turns secrets in a request into the keys that are stored."""
+    """The hash key turns secrets in a request into the keys that are stored. `event_logs` has a folder a stream."""
 
-    def __init__(self, source: FeatureSource, models: Path, decisions: Path, hash_key: bytes) -> None:
+    def __init__(self, source: FeatureSource, models: Path, decisions: Path, event_logs: Path, hash_key: bytes) -> None:
         self.source = source
         self.scorers = Scorers(models)
         self._decisions = decisions
+        self._event_logs = event_logs
         self._hash_key = hash_key
 
     def prepare(self) -> None:
@@ -41,13 +42,14 @@ class RiskService:
         return self._features(risk, request.row(as_of, self._hash_key), as_of)
 
     def score(self, risk: Risk, request: RiskRequest, as_of: datetime) -> tuple[float, Card]:
-        """The probability, and the card of the model that gave it. Raises ModelNotTrained besides."""
+        """The probability, or the estimated number, and the card of the model that gave it. Raises ModelNotTrained
+        besides."""
         scorer = self.scorers[risk.name]
         vector = featurization.row(self.features(risk, request, as_of), scorer.card)
         return float(scorer.score(vector)[0]), scorer.card
 
     def decision(self, risk: Risk, request: RiskRequest, as_of: datetime) -> Decision:
-        """A decision, logged before it is given. Raises AuditUnavailable besides."""
+        """A decision, logged before it is given. Raises AuditUnavailable, LogUnavailable besides."""
         return self.decisions(risk, [request], as_of)[0]
 
     def decisions(self, risk: Risk, requests: Sequence[RiskRequest], as_of: datetime) -> list[Decision]:
@@ -65,6 +67,9 @@ class RiskService:
         ]
         records = [audit.record(risk, row, one.as_json()) for row, one in zip(rows, given, strict=True)]
         audit.append(self._decisions, as_of, records)
+        if risk.publishes:
+            events = [risk.publishes.event(row, one.score) for row, one in zip(rows, given, strict=True)]
+            event_log.append(self._event_logs / risk.publishes.stream, events, as_of)
         return given
 
     def _features(self, risk: Risk, row: Row, as_of: datetime) -> dict[str, Any]:

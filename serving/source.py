@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
 import pandas as pd
+import pyarrow as pa
 
 from features.declaration import Risk
 
@@ -48,3 +49,6 @@ class FeatureSource(Protocol):
 
     def write(self, view: str, row: Row) -> None:
         """Put one row, with its `event_timestamp` and `created`, into the online store."""
+
+    def write_table(self, view: str, table: pa.Table) -> None:
+        """The same of many: the view's join keys and features, `event_timestamp` and `created`."""

@@ -96,7 +96,7 @@ def test_the_old_edge_moves_in_steps_that_suit_the_window(window, hop):
 
 @pytest.mark.parametrize(
     ("function", "column", "window", "n"),
-    [("sum", None, TICK, None), ("count", None, None, None), ("mean", "x", None, None),
+    [("sum", None, TICK, None), ("rate", "x", None, None),
      ("last_n_mean", "x", TICK, None), ("mean", "x", TICK, 3)],
 )  # fmt: skip
 def test_a_definition_that_means_nothing_is_refused_where_it_stands(function, column, window, n):

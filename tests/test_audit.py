@@ -1,6 +1,7 @@
 """The audit log: every decision, a line each, whole."""
 
 import json
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -32,11 +33,11 @@ def test_the_log_keeps_every_decision_in_the_file_of_its_day(tmp_path):
 
 
 WRITE = """
-import pathlib, sys, threading, time
+import os, pathlib, sys, threading, time
 from datetime import datetime
 from serving import audit
 
-audit.os.write = lambda log, lines, write=audit.os.write: write(log, lines[:1000])  # as a full disk or a signal would
+os.write = lambda log, lines, write=os.write: write(log, lines[:1000])  # as a full disk or a signal would
 directory, noon = pathlib.Path(sys.argv[1]), datetime.fromisoformat("2026-01-31T12:00:00+00:00")
 def write(thread):
     for n in range(100):
@@ -69,7 +70,7 @@ def test_a_decision_that_cannot_be_logged_is_an_error(tmp_path):
 
 def test_a_full_disk_leaves_whole_lines(tmp_path, monkeypatch):
     audit.append(tmp_path, NOON, [{"n": 1}])
-    write = audit.os.write
+    write = os.write
 
     def half(log, lines):
         if len(lines) < 10:
@@ -77,7 +78,7 @@ def test_a_full_disk_leaves_whole_lines(tmp_path, monkeypatch):
         return write(log, lines[: len(lines) // 2])
 
     with monkeypatch.context() as full:
-        full.setattr(audit.os, "write", half)
+        full.setattr(os, "write", half)
         with pytest.raises(AuditUnavailable, match="No space left"):
             audit.append(tmp_path, NOON, [{"n": 2}, {"n": 3}, {"n": 4}])
     audit.append(tmp_path, NOON, [{"n": 5}])

@@ -11,7 +11,7 @@ import pytest
 import generate_data
 import settings
 from features import DOMAINS
-from jobs import inputs
+from jobs import places
 from simulators import Size, onboarding
 
 NOW = datetime(2026, 1, 31, 13, 37, tzinfo=UTC)
@@ -171,7 +171,7 @@ def test_what_is_written_is_what_was_made_in_microseconds_and_utc(tmp_path, monk
     expected = {table: frame for world in worlds for table, frame in world.items()}
     assert heard == {table: len(frame) for table, frame in expected.items()}
     for table, frame in expected.items():
-        (file,) = inputs.raw_files(table)
+        (file,) = places.raw_files(table)
         written = pq.read_table(file)
         times = [field.type for field in written.schema if pa.types.is_timestamp(field.type)]
         assert set(times) == {pa.timestamp("us", "UTC")}

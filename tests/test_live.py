@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import settings as examples
 
 from features.aggregation import Aggregation, AggregationTable
-from features.live import Event, LiveTable
+from features.live import SLACK, LiveTable
 from features.moments import since_1970
 from features.raw import Column, RawTable
 
@@ -47,50 +47,90 @@ def events(draw):
     ]  # fmt: skip
 
 
-def live(event) -> Event:
-    values = {name: event[name] for name in ("x", "who", "kind")}
-    return Event(since_1970(event["event_timestamp"]), event["id"], values)
+def entries(table, event):
+    """What the stream makes of an event: itself, and what became of it."""
+    own = (since_1970(event["event_timestamp"]), event["id"])
+    values = [event.get(name) for name in table.columns]
+    yield (*own, 0, *values)
+    if event.get("outcome"):
+        yield (*own, since_1970(event["outcome"]), *values)
 
 
-def state_of(came, keep=False):
-    state = LIVE.zero()
-    for event in came:
-        LIVE.add(state, live(event))
-        state = LIVE.from_json(LIVE.to_json(state)) if keep else state
+def state_of(came, table=LIVE, batch=1, keep=False):
+    """Of entries as they come, so many at a time; with `keep`, through the bytes after each time."""
+    state = table.zero()
+    for i in range(0, len(came), batch):
+        table.add(state, came[i : i + batch])
+        state = table.from_json(table.to_json(state)) if keep else state
     return state
 
 
-@given(came=events(), later=st.one_of(EDGES, st.integers(-60, 60), st.integers(0, 50 * 86_400)))
+def entries_of(events, table=LIVE):
+    return [entry for event in events for entry in entries(table, event)]
+
+
+@given(came=events(), batch=st.integers(1, 9), later=st.one_of(EDGES, st.integers(-10, 60), st.integers(0, 4_000_000)))
 @examples(max_examples=150, deadline=None)
-def test_values_are_the_oracles_at_any_moment_from_a_minute_before_the_newest_event_on(came, later):
+def test_values_are_the_oracles_at_any_moment_from_shortly_before_the_newest_event_on(came, batch, later):
     newest = max((e["event_timestamp"] for e in came), default=BEGIN)
     moment = newest + timedelta(seconds=later)
     expected = oracle.values(TABLE, came, "k", moment)
-    assert LIVE.values(state_of(came), moment) == {
+    assert LIVE.values(state_of(entries_of(came), batch=batch), moment) == {
         name: pytest.approx(value, rel=1e-12) if value and "stddev" in name else value
         for name, value in expected.items()
     }
 
 
-@given(came=events(), shuffle=st.randoms(use_true_random=False))
+@given(came=events(), batch=st.integers(1, 9), shuffle=st.randoms(use_true_random=False))
 @examples(max_examples=100, deadline=None)
-def test_the_state_is_the_same_bytes_in_whatever_order_events_came(came, shuffle):
-    mixed = shuffle.sample(came, len(came))
-    assert LIVE.to_json(state_of(mixed, keep=True)) == LIVE.to_json(state_of(came))
+def test_the_state_is_the_same_bytes_in_whatever_order_events_came(came, batch, shuffle):
+    whole = entries_of(came)
+    mixed = shuffle.sample(whole, len(whole))
+    assert LIVE.to_json(state_of(mixed, batch=batch, keep=True)) == LIVE.to_json(state_of(whole))
 
 
-def test_an_event_that_no_window_reaches_is_refused():
-    table = AggregationTable("short", EVENTS, "key", (of("count", HOUR),))
-    live_table = LiveTable(table)
-    state = live_table.zero()
-    assert live_table.add(state, Event(10**13, "new", {}))
-    kept = live_table.to_json(state)
-    assert not live_table.add(state, Event(10**13 - 2 * 3600 * 10**6, "old", {}))
-    assert live_table.to_json(state) == kept
+RATES = AggregationTable(
+    "late", EVENTS, "key",
+    (*(Aggregation(f"share_{d}d", "rate", "outcome", d * DAY, delay=delay) for d, delay in [(1, DAY), (7, DAY), (30, 0 * DAY)]),
+     Aggregation("bad", "rate", "outcome", 3 * DAY, where={"kind": "bad"}), of("count", 7 * DAY)),
+)  # fmt: skip
+LIVE_RATES = LiveTable(RATES)
+
+
+@given(came=events(), batch=st.integers(1, 9), after=st.lists(st.none() | st.integers(-9, 9 * 86_400)),
+       later=st.one_of(EDGES, st.integers(-10, 60), st.integers(0, 4_000_000)), shuffle=st.randoms(use_true_random=False))
+@examples(max_examples=150, deadline=None)  # fmt: skip
+def test_a_rate_counts_an_outcome_from_its_own_moment_on_whatever_came_first(came, batch, after, later, shuffle):
+    for event, seconds in zip(came, after, strict=False):
+        event["outcome"] = None if seconds is None else event["event_timestamp"] + timedelta(seconds=seconds)
+    came = [{"outcome": None, **event} for event in came]
+    moments = [m for e in came for m in (e["event_timestamp"], e["outcome"]) if m]
+    moment = max(moments, default=BEGIN) + timedelta(seconds=later)
+    whole = entries_of(came, LIVE_RATES)
+    state = state_of(shuffle.sample(whole, len(whole)), LIVE_RATES, batch, keep=True)
+    assert LIVE_RATES.values(state, moment) == oracle.values(RATES, came, "k", moment)
+    assert LIVE_RATES.to_json(state) == LIVE_RATES.to_json(state_of(whole, LIVE_RATES))
+
+
+def test_an_event_that_no_window_reaches_is_told_and_changes_nothing():
+    table = LiveTable(AggregationTable("short", EVENTS, "key", (of("count", HOUR),)))
+    state = table.zero()
+    assert table.add(state, [(10**13, "new", 0)]) == []
+    kept = table.to_json(state)
+    late = (10**13 - 2 * 3600 * 10**6, "old", 0)
+    assert table.add(state, [late]) == [late]
+    assert table.to_json(state) == kept
+
+
+def test_windows_that_differ_only_in_length_share_their_tiles():
+    table = LiveTable(AggregationTable("days", EVENTS, "key", tuple(of("count", d * DAY) for d in (1, 3, 7, 30))))
+    state = table.zero()
+    table.add(state, [(i * 3600 * 10**6, str(i), 0) for i in range(24)])
+    assert len(state.tiles) == 2  # a hop of an hour for the first three, of a day for the last
 
 
 def test_a_count_falls_to_zero_though_nothing_happens():
-    state = state_of([{"event_timestamp": BEGIN, "id": "e", "x": 1.0, "who": "a", "kind": "bad"}])
+    state = state_of(entries_of([{"event_timestamp": BEGIN, "id": "e", "x": 1.0, "who": "a", "kind": "bad"}]))
     counts = [LIVE.values(state, BEGIN + after)["count_0:05:00"] for after in (MINUTE, 5 * MINUTE, 10 * MINUTE)]
     assert counts == [1, 1, 0]
 
@@ -98,19 +138,18 @@ def test_a_count_falls_to_zero_though_nothing_happens():
 def test_what_happened_after_the_moment_does_not_count_though_it_came_before_the_answer():
     table = LiveTable(AggregationTable("short", EVENTS, "key", (of("count", HOUR),)))
     state, now = table.zero(), since_1970(BEGIN)
-    for seconds in (0, 1, 2, 3):
-        table.add(state, Event(now + seconds * 10**6, str(seconds), {}))
+    table.add(state, [(now + seconds * 10**6, str(seconds), 0) for seconds in (0, 1, 2, 3)])
     assert table.values(state, BEGIN + timedelta(seconds=2)) == {"count_1:00:00": 2}
 
 
 @pytest.mark.parametrize("hop", [timedelta(0), 5 * MINUTE])
-def test_what_still_counted_a_minute_ago_is_not_dropped_by_a_newer_event(hop):
+def test_what_still_counted_a_moment_ago_is_not_dropped_by_a_newer_event(hop):
     table = LiveTable(AggregationTable("short", EVENTS, "key", (of("count", HOUR, hop=hop),)))
     state, now = table.zero(), since_1970(BEGIN)
-    table.add(state, Event(now + 60 * 10**6, "a", {}))
-    moment = BEGIN + HOUR + (MINUTE if not hop else 5 * MINUTE - timedelta(seconds=10))
+    table.add(state, [(now + 60 * 10**6, "a", 0)])
+    moment = BEGIN + HOUR + (MINUTE if not hop else 5 * MINUTE - timedelta(seconds=2))
     assert list(table.values(state, moment).values()) == [1]
-    table.add(state, Event(since_1970(moment) + 40 * 10**6, "b", {}))
+    table.add(state, [(since_1970(moment) + SLACK - 1, "b", 0)])
     assert list(table.values(state, moment).values()) == [1]
 
 
@@ -118,12 +157,6 @@ def test_old_events_are_not_kept_one_by_one():
     table = LiveTable(AggregationTable("long", EVENTS, "key", (of("count", 30 * DAY),)))
     state = table.zero()
     for i in range(5000):
-        table.add(state, Event(i * 600 * 10**6, str(i), {}))
+        table.add(state, [(i * 600 * 10**6, str(i), 0)])
     assert len(state.recent) == 1
     assert len(state.tiles[0]) <= 32
-
-
-def test_a_rate_is_refused_by_name():
-    outcomes = AggregationTable("late", EVENTS, "key", (Aggregation("share", "rate", "x", DAY),))
-    with pytest.raises(ValueError, match="share: the outcome of a rate"):
-        LiveTable(outcomes)

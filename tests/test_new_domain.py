@@ -12,6 +12,7 @@ import pytest
 import readme
 
 import settings
+from features import DOMAINS
 
 ALLOWED = {
     "simulators/refund_abuse.py",
@@ -33,6 +34,28 @@ RULES = """
 from unittest.mock import Mock
 from app import create_app
 print(*create_app(Mock()).url_map.iter_rules())
+"""
+
+LIVE = """
+import json
+from datetime import UTC, datetime, timedelta
+from threading import Event
+from unittest.mock import Mock
+from app import create_app
+from features.catalogue import stream_of
+from features.refund_abuse import REFUNDS_NOW
+from jobs import stream_run
+from jobs.stream_sources import opened
+from views import refund_abuse
+now = datetime.now(UTC)
+refund = {"refund_id": "r1", "customer_id": 7, "amount": 5.5, "event_timestamp": now.isoformat()}
+print(create_app(Mock()).test_client().post("/api/v1/events/refunds", json=[refund, refund]).status_code)
+sink = Mock()
+stream_run.run(stream_of("refund_abuse"), opened("log", "refunds"), sink, True, Event(), lambda line: None)
+(_, table), _ = sink.write_table.call_args
+for days in (1, 9):
+    print(json.dumps(REFUNDS_NOW.columns(table.to_pydict() | {"as_of": [now + timedelta(days=days)]})))
+print(*[of.name for of in refund_abuse.refund_abuse.feature_view_projections])
 """
 
 
@@ -106,15 +129,34 @@ def test_a_forgotten_room_is_named(repository: Path, tmp_path: Path):
         run(forgetful, "-m", "pytest", "tests/test_domains.py")
 
 
-def test_our_own_domain_can_be_taken_out_and_leaves_nothing_behind(repository: Path, tmp_path: Path):
+def test_our_own_domains_can_be_taken_out_and_leave_nothing_behind(repository: Path, tmp_path: Path):
     replaced = tmp_path / "replaced"
     shutil.copytree(repository, replaced, ignore=shutil.ignore_patterns("data"))
-    for room in ("feature_repo/features", "feature_repo/views", "simulators", "web", "serving"):
-        for ours in ("onboarding.py", "chargeback.py"):
-            (replaced / room / ours).unlink(missing_ok=True)
+    for room in ("feature_repo/features", "feature_repo/views", "simulators", "web", "serving", "jobs"):
+        for ours in DOMAINS:
+            (replaced / room / f"{ours}.py").unlink(missing_ok=True)
+            (replaced / room / f"simulate_{ours}.py").unlink(missing_ok=True)
     domains = replaced / "feature_repo/features/__init__.py"
-    domains.write_text(domains.read_text().replace('"onboarding", "chargeback", "refund_abuse"', '"refund_abuse",'))
+    domains.write_text(re.sub(r"(?m)^DOMAINS = .*$", 'DOMAINS = ("refund_abuse",)', domains.read_text()))
     said = run(replaced, "-c", RULES)
     assert "/refund-abuse-risk-decision/<customer_id>/" in said
     assert "/historical-features/" in said
-    assert not [left for left in ("daily", "onboarding", "sign-up", "/home", "chargeback") if left in said]
+    assert not [left for left in ("daily", "sign-up", "/home", "products", *DOMAINS) if left in said]
+    assert "pipeline" in run(replaced, "-m", "jobs", "--help")
+
+
+def test_a_stream_added_by_the_readme_counts_the_second_it_happens(repository: Path, tmp_path: Path):
+    live = tmp_path / "live"
+    shutil.copytree(repository, live, ignore=shutil.ignore_patterns("data"))
+    declared, served = re.findall(r"```python\n(.*?)```", readme.TEXT.split("## Adding a stream")[1], re.DOTALL)
+    features, views = (live / f"feature_repo/{room}/refund_abuse.py" for room in ("features", "views"))
+    text = features.read_text().replace("class Customer(", f"{declared}\n\nclass Customer(")
+    stream = 'RawTable("refunds", id="refund_id", is_live=True, columns=(Column("refund_id", "string"), '
+    text = text.replace('RawTable("refunds", columns=(', stream)
+    features.write_text(text.replace("    inputs=(", "    live=REFUNDS_NOW,\n    inputs=("))
+    views.write_text(views.read_text() + served)
+    accepted, now, later, service = run(live, "-c", LIVE).splitlines()
+    assert accepted == "202"
+    assert json.loads(now) == {"refunds_7d": [1], "refund_amount_30d": [5.5]}
+    assert json.loads(later) == {"refunds_7d": [0], "refund_amount_30d": [5.5]}
+    assert service == "refunds_now customer_refunds_state"

@@ -4,27 +4,36 @@ import json
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from flask.testing import FlaskClient
 
 import settings
 from app import create_app
-from features.catalogue import risks
-from jobs.parity import replay
+from features.catalogue import risks, streams
+from jobs import stream_run
+from jobs.parity import _logged, replay
+from jobs.stream_sources import opened
 from serving.retrieval import FeastSource
+from simulators import coupon
 
-DAILY = risks()["daily"]
+DAILY, DAY = risks()["daily"], timedelta(days=1)
 
 
 @pytest.fixture
 def root(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The world with a log and an online store of its own."""
+    """The world with logs, streams and an online store of its own."""
     for part in world.iterdir():
         if part.name.startswith("online.db"):
             shutil.copy(part, tmp_path)
-        elif part.name != "decisions":
+        elif part.name in ("streams", "states"):
+            shutil.copytree(part, tmp_path / part.name)
+        elif part.name not in ("decisions", "log", "events"):
             (tmp_path / part.name).symlink_to(part)
     monkeypatch.setenv("RISK_DATA", str(tmp_path))
     return tmp_path
@@ -49,13 +58,74 @@ def decide_often(client: FlaskClient) -> None:
         client.post("/onboarding-risk-decision/", json=person)
 
 
+def live_events(client: FlaskClient, turn: int) -> None:
+    """A few of the same people and machines decide and happen, some late, some twice; an order is charged back."""
+    rng, now = np.random.default_rng(turn), datetime.now(UTC)
+    attempts = coupon.attack(rng, now - timedelta(seconds=20), 8, 2) + coupon.normal(rng, now - DAY / 200, 7, 1)
+    for event in attempts:
+        asked = {name: event[name] for name in ("msg_id", "device_id", "location_code", "coupon_code")}
+        assert client.post("/api/v1/decisions/coupon", json=asked).status_code == 200
+        assert client.post("/api/v1/events/coupon_attempts", json=[event, event]).status_code == 202
+    for i in range(15):
+        made = (now - i * 1.5 * DAY).isoformat()
+        order = {"order_id": f"live-{turn}-{i}", "user_id": f"u{i % 4:05}", "amount": 10 + i * 3.3}
+        order["merchant_id"] = f"m{i % 3:05}" if i % 7 else None
+        assert client.post("/api/v1/decisions/chargeback", json=order).status_code == 200
+        placed = order | {"order_timestamp": made}
+        events = [placed, placed | ({"chargeback_timestamp": now.isoformat()} if i % 2 else {})]
+        assert client.post("/api/v1/events/orders", json=events[:: 1 if i % 5 else -1]).status_code == 202
+        purchase = {"purchase_id": f"live-{turn}-{i}", "customer_id": f"c{i % 4:05}", "purchase_value": i + 0.5}
+        assert client.post("/api/v1/decisions/loyalty", json=purchase | {"purchase_timestamp": made}).status_code == 200
+
+
+def take_in(source: FeastSource) -> None:
+    for stream in streams().values():
+        stream_run.run(stream, opened("log", stream.raw.name), source, True, Event(), print)
+
+
 def test_every_feature_of_every_decision_is_what_training_sees(client: FlaskClient, source: FeastSource, root: Path):
     decide_often(client)
-    for risk in risks().values():
+    for risk in [risks()[name] for name in ("onboarding", "daily", "chargeback")]:
         found = replay(source, risk, root / "decisions")
         assert (found.decisions, found.left_out) == (15, 0)
         assert not found.other, str(found)
-        assert set(found.equal) == set(source.views(risk.name))
+        assert set(found.equal) == set(source.views(risk.name)) - set(found.seen)
+
+
+def test_live_features_are_what_the_raw_events_known_then_give_to_the_last_digit(
+    client: FlaskClient, source: FeastSource, root: Path
+):
+    for turn in range(4):
+        live_events(client, turn)
+        take_in(source)
+    served = {}
+    for risk in [risks()[name] for name in ("coupon", "chargeback", "loyalty")]:
+        found = replay(source, risk, root / "decisions")
+        assert (found.decisions, found.left_out) == (60, 0)
+        assert not found.other, str(found)
+        assert set(found.equal) == set(source.views(risk.name)) - set(found.seen)
+        served |= {risk.name: [r["features"] for r in _logged(root / "decisions", risk.name, None)]}
+    # The states moved meanwhile: what is equal above is not all zeros.
+    assert max(f["failures_5m"] for f in served["coupon"]) > 5
+    assert max(f["chargeback_rate_30d"] or 0 for f in served["chargeback"]) > 0
+    assert len({f["mean_loyalty_score"] for f in served["loyalty"]}) > 8
+
+
+def test_an_event_that_serving_had_not_seen_is_found(client: FlaskClient, source: FeastSource, root: Path):
+    """Planted: the log says that it came a day before it did."""
+    live_events(client, 1)
+    take_in(source)
+    live_events(client, 2)
+    log = min((root / "events" / "purchases").rglob("*.parquet"))
+    table = pq.read_table(log, partitioning=None)
+    extra = table.slice(0, 1).set_column(
+        0, "purchase_timestamp", pa.array([datetime.now(UTC) - DAY], table.schema[0].type)
+    )
+    extra = extra.set_column(1, "purchase_id", pa.array(["planted"]))
+    pq.write_table(pa.concat_tables([table, extra]), log)
+    found = replay(source, risks()["loyalty"], root / "decisions")
+    assert found.other["mean_purchase_value"] > 0
+    assert "is joined" in str(found)
 
 
 def test_a_value_that_went_online_only_is_found(client: FlaskClient, source: FeastSource, root: Path):

@@ -139,7 +139,7 @@ def test_what_is_too_old_is_said_to_be(real: FlaskClient, known):
 
 @pytest.mark.parametrize(
     ("service", "body", "name", "words"),
-    [("nothing", {"entities": [{}]}, "bad_parameter", "Choose one of: chargeback, daily, onboarding"),
+    [("nothing", {"entities": [{}]}, "bad_parameter", "Choose one of: catalog, catalog_30d, chargeback,"),
      ("daily", [], "wrong_type", "Send one object"), ("daily", {}, "missing_field", "entities is missing"),
      ("daily", {"entities": []}, "bad_parameter", "at least 1"),
      ("daily", {"entities": [{"driver_id": 1}] * 1001}, "bad_parameter", "at most 1000"),

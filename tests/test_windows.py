@@ -20,6 +20,7 @@ import settings
 from features.aggregation import ZERO, Aggregation, AggregationTable
 from features.raw import Column, RawTable
 from jobs import batch
+from jobs.moments import at_moments
 
 FEW = examples(max_examples=15, deadline=None, phases=(Phase.explicit, Phase.generate))
 DAY, HOUR, INSTANT = timedelta(days=1), timedelta(hours=1), timedelta(microseconds=1)
@@ -150,7 +151,7 @@ def test_every_value_at_a_given_moment_is_what_a_list_by_hand_gives(of, raw, ask
          "event_timestamp": pd.to_datetime([t for _, t in asked], utc=True).as_unit("us")}
     )  # fmt: skip
     with root_with(raw):
-        answer = batch.at_moments(of, frame)
+        answer = at_moments(of, frame)
     names = [a.name for a in of.aggregations]
     here = [
         {n: None if pd.isna(v) else v for n, v in row.items()}

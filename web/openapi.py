@@ -1,5 +1,6 @@
 """The OpenAPI 3 document: written from the declared risks and the schemas, so that it cannot lag behind them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from flasgger import Swagger
@@ -8,15 +9,14 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from features.catalogue import risks
-from features.declaration import Risk
-from web import domains, historical, schemas, vectors
+from features.declaration import Risk, Task
+from web import domains, events, historical, schemas, vectors
 from web.operations import Spec, body, operation, reference
 from web.risk import MOST_DECISIONS
 
-ANSWERS: dict[str, tuple[type[BaseModel], str]] = {
-    "features": (schemas.FeaturesAnswer, "The features that the decision rests on."),
-    "score": (schemas.ScoreAnswer, "The probability of a bad outcome."),
-    "decision": (schemas.Decision, "The decision with its reasons. It is appended to the audit log."),
+SCORES: Mapping[Task, str] = {
+    "classification": "The probability of a bad outcome.",
+    "regression": "The estimated number.",
 }
 
 
@@ -46,7 +46,8 @@ def document() -> Spec:
     for risk in risks().values():
         paths |= _risk_paths(risk)
     paths |= _decisions_path()
-    for part in (vectors, historical, *domains.pages()):
+    parts = [part for part in domains.pages() if hasattr(part, "openapi_paths")]
+    for part in (vectors, events, historical, *parts):
         paths |= part.openapi_paths()
     return {
         "openapi": "3.0.3",
@@ -64,7 +65,7 @@ def _risk_paths(risk: Risk) -> Spec:
         f"/{risk.slug}-risk-{part}/{suffix}": {
             method: operation(risk.name, f"{risk.title}: {part}", about, answer, errors, **asked)
         }
-        for part, (answer, about) in ANSWERS.items()
+        for part, (answer, about) in _answers(risk).items()
     }
     if risk.population and risk.path_field:
         about = "What the last batches said: `python -m jobs score " + risk.name + "`."
@@ -72,6 +73,15 @@ def _risk_paths(risk: Risk) -> Spec:
             "get": operation(risk.name, f"{risk.title}: batch scores", about, schemas.BatchScores, errors, **asked)
         }
     return paths
+
+
+def _answers(risk: Risk) -> dict[str, tuple[type[BaseModel], str]]:
+    words = ", ".join(f"`{word}`" for word in risk.appetite.words)
+    return {
+        "features": (schemas.FeaturesAnswer, "The features that the decision rests on."),
+        "score": (schemas.ScoreAnswer, SCORES[risk.task]),
+        "decision": (schemas.Decision, f"The decision ({words}) with its reasons. It is appended to the audit log."),
+    }
 
 
 def _decisions_path() -> Spec:
@@ -112,6 +122,8 @@ def _schemas() -> Spec:
         ref_template="#/components/schemas/{model}",
     )
     schema: Spec = _for_openapi_3_0(defined["$defs"])
+    words = dict.fromkeys(word for risk in risks().values() for word in risk.appetite.words)
+    schema["Decision"]["properties"]["decision"]["enum"] = list(words)
     return schema
 
 

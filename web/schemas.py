@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field, RootModel
 
 FEATURES = "Feature name → plain JSON value; null where nothing is stored and nothing can stand for it."
 FEATURES_EXAMPLE = {"is_gt_18_years_old": 1, "is_previously_seen_ssn": 1}
+SCORE = "The probability of a bad outcome, 0 to 1; of a risk that estimates a number, that number, within its bounds."
 AS_OF_EXAMPLE = "2026-01-31T12:00:00+00:00"
 AS_OF = "The moment for which this is true, UTC."
 
@@ -15,7 +16,8 @@ class Reason(BaseModel):
     code: str = Field(description="Stable name of the reason.", examples=["ssn_seen_before"])
     text: str = Field(examples=["The social security number was seen on another driver."])
     contribution: float = Field(
-        description="What it added to the log-odds of the score: positive raises the risk. 0 for a policy.",
+        description="What it added to the log-odds of a probability, or to an estimated number before its bounds: "
+        "positive raises the score. 0 for a policy.",
         examples=[4.27],
     )
 
@@ -31,7 +33,7 @@ class FeaturesAnswer(BaseModel):
 
 
 class ScoreAnswer(BaseModel):
-    score: float = Field(description="Probability of a bad outcome, 0 to 1.", ge=0, le=1, examples=[0.03])
+    score: float = Field(description=SCORE, examples=[0.03])
     model: Model
     as_of: datetime = Field(description=AS_OF, examples=[AS_OF_EXAMPLE])
 
@@ -40,8 +42,8 @@ class Decision(BaseModel):
     decision_id: str = Field(
         description="The decision's number in the audit log.", examples=["3f1c8a52-9f0e-4a59-8b54-0d6c1a2b3c4d"]
     )
-    decision: Literal["approve", "review", "decline"]
-    score: float = Field(description="Probability of a bad outcome, 0 to 1.", ge=0, le=1, examples=[0.03])
+    decision: str = Field(description="One of the risk's three words; its path names them.", examples=["approve"])
+    score: float = Field(description=SCORE, examples=[0.03])
     reasons: list[Reason] = Field(description="Up to three, the strongest first.")
     features: dict[str, Any] = Field(description=FEATURES, examples=[FEATURES_EXAMPLE])
     model: Model
@@ -84,6 +86,24 @@ class Vectors(BaseModel):
     as_of: datetime = Field(description=AS_OF, examples=[AS_OF_EXAMPLE])
 
 
+class Accepted(BaseModel):
+    accepted: int = Field(description="How many events are safe on disk now.", examples=[1])
+
+
+class Missing(BaseModel):
+    missing: list[list[int]] = Field(description="Ranges of numbers, both ends included.", examples=[[[3, 5]]])
+
+
+class Value(BaseModel):
+    value: float | None = Field(description="Null where there is none, or none that still holds.", examples=[4.2])
+    unit: str = Field(examples=["stars"])
+    event_timestamp: datetime = Field(
+        description="The newest event of whom it is about; of a batch value, the midnight since which it holds.",
+        examples=["2026-01-31T00:00:00+00:00"],
+    )
+    as_of: datetime = Field(description=AS_OF, examples=[AS_OF_EXAMPLE])
+
+
 class HistoricalRow(BaseModel):
     entity: dict[str, Any] = Field(description="Who.", examples=[{"driver_id": 1001}])
     event_timestamp: datetime = Field(description="When.")
@@ -109,5 +129,6 @@ class Error(BaseModel):
 
 
 ANSWERS: tuple[type[BaseModel], ...] = (
-    Decision, Decisions, FeaturesAnswer, ScoreAnswer, SignUpAnswer, BatchScores, Vectors, HistoricalAnswer, Error,
+    Decision, Decisions, FeaturesAnswer, ScoreAnswer, SignUpAnswer, BatchScores, Vectors, HistoricalAnswer,
+    Accepted, Missing, Value, Error,
 )  # fmt: skip

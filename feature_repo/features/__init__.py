@@ -4,4 +4,4 @@ A domain is one word, the same in every room: `features/<domain>.py`, `views/<do
 `simulators/<domain>.py`, `tests/test_<domain>.py`. Adding one starts with its name here.
 """
 
-DOMAINS = ("onboarding", "chargeback")
+DOMAINS = ("onboarding", "chargeback", "coupon", "loyalty", "catalog")

@@ -36,7 +36,7 @@ class Aggregation:
 
     column     None counts events; an event whose column is null does not take part. For `rate` it is the moment of an
                outcome, and the value is the share of the events whose outcome had come by t.
-    window     None: all events ever, for the `last` functions
+    window     None: all events ever
     where      column → the value that it has, or the values of which it has one
     delay      an event counts only from so long after it happened, because what it means was not known before
     hop        by how much the old edge moves at a time; None: by the window's length (`HOPS`), ZERO: exactly
@@ -57,8 +57,8 @@ class Aggregation:
     def __post_init__(self) -> None:
         if (self.column is None) != (self.function == "count") and self.function != "count":
             raise ValueError(f"{self.name}: {self.function} needs a column. Name one.")
-        if self.window is None and not self.function.startswith("last"):
-            raise ValueError(f"{self.name}: {self.function} needs a window. Give one.")
+        if self.window is None and self.function == "rate":
+            raise ValueError(f"{self.name}: a rate needs a window. Give one.")
         if self.function.startswith("last_n") != (self.n is not None):
             raise ValueError(f"{self.name}: n goes with last_n_mean and last_n_sum, and only with them.")
 
@@ -141,6 +141,7 @@ class AggregationTable:
     A row stands where a value changed, the first all-empty one included, and again at every tick from one longest
     window after that, should nothing change for so long: so no value outlives its `ttl` while it still holds.
     `time` names the moment that dates an event; None: the raw table's own. Rows without it are no events here.
+    `also`: further parts of the key, which only a live table may have. `lives`: a TTL, if not that of the windows.
     """
 
     name: str
@@ -150,10 +151,21 @@ class AggregationTable:
     flags: tuple[Flag, ...] = ()
     time: str | None = None
     description: str = ""
+    also: tuple[str, ...] = ()
+    lives: timedelta | None = None
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return (self.key, *self.also)
 
     @property
     def event_time(self) -> str:
         return self.time or self.source.time
+
+    @property
+    def outcome(self) -> str | None:
+        """The column of its rates, if it has any: the moment of what became of an event."""
+        return next((a.column for a in self.aggregations if a.function == "rate"), None)
 
     @property
     def longest_reach(self) -> timedelta:
@@ -161,7 +173,7 @@ class AggregationTable:
 
     @property
     def ttl(self) -> timedelta:
-        return min(self.longest_reach + TICK, FOR_EVER)
+        return self.lives or min(self.longest_reach + TICK, FOR_EVER)
 
     @property
     def empty(self) -> dict[str, float | int | None]:

@@ -1,14 +1,26 @@
 """Finds what the domains declare, so that jobs, serving and the HTTP face need no list of their own."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from typing import Any
 
 from errors import BadParameter
 from features import DOMAINS
-from features.aggregation import Table
+from features.aggregation import AggregationTable, Table
 from features.declaration import Risk
+from features.live_features import LiveFeatures
+from features.raw import RawTable
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The events of a domain as they happen, and the live tables that they feed."""
+
+    domain: str
+    raw: RawTable
+    tables: tuple[AggregationTable, ...]
 
 
 def tables_of(domain: str) -> tuple[Table, ...]:
@@ -17,6 +29,30 @@ def tables_of(domain: str) -> tuple[Table, ...]:
 
 def risks_of(domain: str) -> tuple[Risk, ...]:
     return tuple(getattr(import_module(f"features.{domain}"), "RISKS", ()))
+
+
+def live_of(domain: str) -> tuple[LiveFeatures, ...]:
+    return tuple(getattr(import_module(f"features.{domain}"), "LIVE", ()))
+
+
+@cache
+def streams() -> dict[str, Stream]:
+    """The stream of each domain that has one, by its raw table's name."""
+    found = {}
+    for domain in DOMAINS:
+        tables = tuple({table.name: table for live in live_of(domain) for table in live.tables}.values())
+        if tables:
+            raw = tables[0].source
+            found[raw.name] = Stream(domain, raw, tables)
+    return found
+
+
+def stream_of(domain: str) -> Stream:
+    """Raises BadParameter, with the domains that have one."""
+    by_domain = {stream.domain: stream for stream in streams().values()}
+    if domain not in by_domain:
+        raise BadParameter(f"There is no stream of {domain[:40]!r}. Choose one of: {', '.join(by_domain)}.")
+    return by_domain[domain]
 
 
 def tables() -> Iterator[Table]:

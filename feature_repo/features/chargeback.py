@@ -1,15 +1,16 @@
 """The domain `chargeback`: is this order going to be charged back?"""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
-from errors import BadParameter
-from features.aggregation import Aggregation, AggregationTable
-from features.columns import Columns, lift
+from features.aggregation import Aggregation, AggregationTable, Feature
 from features.declaration import Appetite, Input, Outcomes, Protocol, Reason, Risk, RiskRequest
 from features.folds import LARGEST
+from features.forms import zoned
+from features.live_features import LiveFeatures
 from features.moments import as_utc, utc
 from features.raw import Column, RawTable
 
@@ -22,6 +23,7 @@ ORDERS = RawTable(
     "orders",
     time="order_timestamp",
     id="order_id",
+    is_live=True,
     columns=(
         Column("order_id", "string"),
         Column("user_id", "string"),
@@ -96,25 +98,33 @@ def order_in_context(
     }
 
 
-def transformed_order(inputs: Columns) -> Columns:
-    history = [f"orders_amount_{of}_30d" for of in ("mean", "stddev", "max")]
-    return lift(order_in_context, inputs, ["amount", *history, "order_timestamp"])
+def against_history(given: Mapping[str, Any]) -> dict[str, float | int | None]:
+    mean, stddev, largest = (given[f"orders_amount_{of}_30d"] for of in ("mean", "stddev", "max"))
+    return order_in_context(given["amount"], mean, stddev, largest, given["order_timestamp"])
 
 
-def zoned(text: str) -> str:
-    """An ISO moment that says its zone. Raises BadParameter."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        wanted = "Write it with its zone, as 2026-01-31T12:00:00Z"
-        raise BadParameter(f"order_timestamp is {text[:40]!r}. {wanted}.", "order_timestamp")
-    return text
+ORDER_LIVE = LiveFeatures(
+    "order_now",
+    TABLES,
+    request=("amount", "order_timestamp"),
+    then=against_history,
+    more=(
+        Feature("order_amount", "float", None, "USD", "What the order costs."),
+        Feature("amount_to_mean_30d", "float", "30 d", "ratio", "The amount over the user's mean of 30 days."),
+        Feature("amount_deviation_30d", "float", "30 d", "spreads",
+                "How many spreads over that mean, one dollar added to each."),
+        Feature("amount_to_max_30d", "float", "30 d", "ratio", "The amount over the user's largest of 30 days."),
+        Feature("is_weekend", "int", None, "0/1", "1 on Saturday and Sunday, UTC."),
+        Feature("is_night", "int", None, "0/1", "1 from midnight to 6 in the morning, UTC."),
+    ),
+)  # fmt: skip
+LIVE = (ORDER_LIVE,)
 
 
 class Order(RiskRequest):
     """An order that somebody places."""
+
+    model_config = ConfigDict(str_strip_whitespace=True)  # as its events have it
 
     order_id: str = Field(min_length=1, max_length=100, description="The order's number.", examples=["o1"])
     user_id: str = Field(min_length=1, max_length=100, description="Who buys.", examples=["u00007"])
@@ -122,7 +132,7 @@ class Order(RiskRequest):
     amount: float | None = Field(
         None, ge=0, le=LARGEST, allow_inf_nan=False, description="What it costs, USD, if known.", examples=[49.9]
     )
-    order_timestamp: Annotated[str, AfterValidator(zoned)] | None = Field(
+    order_timestamp: Annotated[str, AfterValidator(zoned("order_timestamp"))] | None = Field(
         None, description="When it is placed, with its zone; default: now.", examples=["2026-01-31T12:00:00Z"]
     )
 
@@ -146,13 +156,9 @@ def _inputs(names: list[str], code: str, raises: str, lowers: str) -> tuple[Inpu
 
 
 def _of(table: AggregationTable, *functions: str) -> list[str]:
-    """Names of a table's features as the service spells them: with the view where another has the same."""
-    names = [a.name for a in table.aggregations if a.function in functions]
-    return [f"{table.name}__{name}" if name in SHARED else name for name in names]
+    """Names of a table's features as the service spells them."""
+    return [ORDER_LIVE.named(table, a.name) for a in table.aggregations if a.function in functions]
 
-
-_NAMES = [a.name for table in TABLES for a in table.aggregations]
-SHARED = {name for name in _NAMES if _NAMES.count(name) > 1}
 
 CHARGEBACK = Risk(
     name="chargeback",
@@ -163,6 +169,7 @@ CHARGEBACK = Risk(
     outcomes=Outcomes(ORDERS, "is_charged_back", LABEL_DELAY, happened="chargeback_timestamp"),
     protocol=Protocol(who="user_id"),
     algorithms=("logistic_regression", "gradient_boosting"),
+    live=ORDER_LIVE,
     appetite=Appetite(approve_below=0.05, decline_from=0.50),
     inputs=(
         _input("order_amount", +1, "amount", "The order's amount is one of fraud.", "The order's amount is ordinary."),

@@ -1,17 +1,23 @@
 """What a domain declares about a decision it takes. Jobs, serving and the HTTP face read these
 declarations and know no domain by name, so a new domain changes none of them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from features.live_features import LiveFeatures
 from features.raw import RawTable
 
-Outcome = Literal["approve", "review", "decline"]
-Algorithm = Literal["logistic_regression", "gradient_boosting"]
+Task = Literal["classification", "regression"]
+Algorithm = Literal["logistic_regression", "linear_regression", "gradient_boosting"]
+#: What a task can be learned with; trees are fitted to either.
+ALGORITHMS: Mapping[Task, tuple[Algorithm, ...]] = {
+    "classification": ("logistic_regression", "gradient_boosting"),
+    "regression": ("linear_regression", "gradient_boosting"),
+}
 
 
 class RiskRequest(BaseModel):
@@ -35,8 +41,9 @@ class Reason:
 class Input:
     """One input of a model: a feature of the risk's feature service.
 
-    `direction` is what the business expects of it: +1 a higher value never lowers the risk, −1 never
-    raises it, 0 nothing is said. Training refuses a model that goes against it.
+    `direction` is what the business expects of it: +1 a higher value never lowers the score, −1 never
+    raises it, 0 nothing is said. Training refuses a model that goes against it. `raises` and `lowers` are what is
+    said where it did so to the score.
     """
 
     name: str
@@ -48,12 +55,12 @@ class Input:
 
 @dataclass(frozen=True)
 class Policy:
-    """A rule of the business beside the model: where `feature == equals`, at least `outcome`.
+    """A rule of the business beside the model: where `feature == equals`, at least `outcome`, one of the risk's words.
     The model never sees `feature`, so a policy is no penalty in the score."""
 
     feature: str
     equals: int | float | str | None
-    outcome: Outcome
+    outcome: str
     reason: Reason
 
     def applies(self, features: Mapping[str, Any]) -> bool:
@@ -63,7 +70,8 @@ class Policy:
 @dataclass(frozen=True)
 class Outcomes:
     """Where the truth about past cases is: a raw table with the columns of `RiskRequest.row`, known `matures_after` the
-    event. `label` is its 0/1 column; or, with `happened`, 1 where that column has a moment and 0 where it is empty."""
+    event. `label` is its 0/1 column, of a regression a number; or, with `happened`, 1 where that column has a moment
+    and 0 where it is empty."""
 
     table: RawTable
     label: str
@@ -85,11 +93,12 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Appetite:
-    """How much risk the business takes. A score is a probability: below `approve_below` it approves, from
-    `decline_from` on it declines, and between the two a person looks."""
+    """How much risk the business takes. A score lies in one of three bands: below `approve_below`, between, and from
+    `decline_from` on. `words` say what is decided in each, the mildest first."""
 
     approve_below: float
     decline_from: float
+    words: tuple[str, str, str] = ("approve", "review", "decline")
 
 
 @dataclass(frozen=True)
@@ -101,8 +110,19 @@ class Population:
 
 
 @dataclass(frozen=True)
+class Publication:
+    """The event that a scored request becomes: of which stream, and made how of the request's row and its score."""
+
+    stream: str
+    event: Callable[[Mapping[str, Any], float], dict[str, Any]]
+
+
+@dataclass(frozen=True)
 class Risk:
-    """One decision: its name is also that of its feature service, its model and its paths."""
+    """One decision: its name is also that of its feature service, its model and its paths.
+
+    The score of a classification is the probability that the label is 1, that of a regression an estimate of the label.
+    """
 
     name: str
     title: str
@@ -121,8 +141,23 @@ class Risk:
     population: Population | None = None
     #: How a model is tested; None: on the later 30 % of the cases.
     protocol: Protocol | None = None
-    #: The best on average precision becomes champion.
+    #: The best on average precision becomes champion, of a regression the one with the least RMSE.
     algorithms: tuple[Algorithm, ...] = ("logistic_regression",)
+    task: Task = "classification"
+    #: Of a regression: no score lies outside; the model's estimate is moved to the nearer of the two.
+    bounds: tuple[float, float] | None = None
+    publishes: Publication | None = None
+    #: What its feature service makes of live tables. Training computes it anew, at each case's moment.
+    live: LiveFeatures | None = None
+
+    def __post_init__(self) -> None:
+        able, words = ALGORITHMS[self.task], self.appetite.words
+        if unable := [name for name in self.algorithms if name not in able]:
+            raise ValueError(f"{self.name}: {unable[0]} fits no {self.task}. Name some of: {', '.join(able)}.")
+        if self.bounds and self.task != "regression":
+            raise ValueError(f"{self.name}: a probability has its bounds. Declare bounds of a regression only.")
+        if unknown := [policy.outcome for policy in self.policies if policy.outcome not in words]:
+            raise ValueError(f"{self.name}: a policy says {unknown[0]!r}. Let it say one of: {', '.join(words)}.")
 
     def path_value(self, request: RiskRequest) -> Any:
         """The one field of the request that stands in the URL."""

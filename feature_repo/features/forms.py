@@ -1,9 +1,10 @@
-"""What people write about themselves, brought to one form: a date of birth, a US state."""
+"""What people write, held to one form: a date of birth, a US state, a moment."""
 
 import re
+from collections.abc import Callable
 from datetime import datetime
 
-from errors import BadDate, BadState
+from errors import BadDate, BadParameter, BadState
 from features.identifiers import shape
 
 STATES = frozenset(
@@ -33,3 +34,19 @@ def state_code(text: str) -> str:
     if code not in STATES or not text.isascii():
         raise BadState(f"state is {shape(text)!r}. Write the two letters of a US state, such as CA.", "state")
     return code
+
+
+def zoned(field: str) -> Callable[[str], str]:
+    """A validator of an ISO moment that says its zone; it raises BadParameter, and names the field."""
+
+    def valid(text: str) -> str:
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            moment = None
+        if moment is None or moment.tzinfo is None:
+            wanted = "Write it with its zone, as 2026-01-31T12:00:00Z"
+            raise BadParameter(f"{field} is {text[:40]!r}. {wanted}.", field)
+        return text
+
+    return valid

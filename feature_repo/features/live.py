@@ -1,157 +1,226 @@
-"""The state of one key as its events come, in any order: enough to answer an `AggregationTable` for any moment from its
-newest event on, however long nothing happens, and for a minute before it.
+"""The state of one key as its events come, in any order: enough to answer an `AggregationTable` for any moment from
+`SLACK` before its newest event on, however long nothing happens.
 
 An aggregation keeps its fold's state in tiles, one for each hop of time: the old edge of a window moves by whole ones.
-The young edge does not, so an event stays as it came until the newest is the delay and a minute past it. The state
+The young edge does not, so an event stays as it came until the newest is the delay and `SLACK` past it. The state
 depends on which events came, and not on when or in which order they did.
+
+What became of an event, for a `rate`, is an entry of its own: it counts from its own moment on, in the tile of its
+event.
 """
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain
 from typing import Any
+
+from pydantic_core import from_json, to_json
 
 from features.aggregation import Aggregation, AggregationTable
 from features.folds import Fold, fold
 from features.moments import MICROSECOND, since_1970
 
 #: A moment that is asked about may be so much before the newest event, µs: others' events come in the meantime.
-SLACK = 60_000_000
+SLACK = 10_000_000
+#: Of the bytes of a state. Another one has the states made anew.
+FORMAT = 1
 #: Before every event.
 NEVER = -(2**63)
 
-
-@dataclass(frozen=True)
-class Event:
-    """`time`: when it happened, µs since 1970. `values`: by column."""
-
-    time: int
-    id: str
-    values: Mapping[str, Any]
+#: When it happened (µs since 1970), its id, when its outcome came (µs; 0 for the event itself), and its values in the
+#: order of `LiveTable.columns`.
+Entry = tuple[Any, ...]
 
 
 @dataclass
 class State:
-    """Of one key. `tiles`: for each aggregation, in the table's order, the start of a tile → its fold's state.
-    `recent`: events that are not in the tiles of every aggregation yet. `newest`: the time of the newest event."""
+    """Of one key. `tiles`: for each of the table's slots, the start of a tile → its fold's state. `recent`: entries
+    that are not in the tiles of every slot yet, oldest first. `newest`: the latest moment of any entry."""
 
     tiles: list[dict[int, Any]]
-    recent: dict[str, Event] = field(default_factory=dict)
+    recent: list[Entry] = field(default_factory=list)
     newest: int = NEVER
 
 
-class _Live:
-    """One aggregation on the clock of whole microseconds."""
+class _Slot:
+    """Tiles that aggregations share: those that differ in nothing but how far back they reach."""
 
-    def __init__(self, of: Aggregation) -> None:
-        if of.function == "rate":
-            raise ValueError(f"{of.name}: the outcome of a rate comes after its event; it cannot be live.")
-        self._of = of
+    def __init__(self, of: Aggregation, columns: Sequence[str]) -> None:
         self.fold: Fold = fold(of.function, of.n)
-        self._delay = of.delay // MICROSECOND
-        self._window = None if of.window is None else of.window // MICROSECOND
-        self._hop = of.old_edge_hop // MICROSECOND
+        self.is_rate = of.function == "rate"
+        self.delay = of.delay // MICROSECOND
+        self.hop = of.old_edge_hop // MICROSECOND
+        self.is_endless = of.window is None
+        self.reach = 0
+        self._column = columns.index(of.column) + 3 if of.column in columns else None
+        self._where = [
+            (columns.index(name) + 3, frozenset(value if isinstance(value, tuple) else (value,)))
+            for name, value in of.where.items()
+        ]
 
-    def counts(self, event: Event) -> bool:
-        where = ((event.values.get(c), v if isinstance(v, tuple) else (v,)) for c, v in self._of.where.items())
-        return all(value in wanted for value, wanted in where) and (
-            self._of.column is None or event.values.get(self._of.column) is not None
-        )
-
-    def oldest(self, moment: int) -> int:
+    def oldest(self, moment: int, reach: int) -> int:
         """From when on events count at a moment."""
-        if self._window is None:
+        if self.is_endless:
             return NEVER
-        edge = moment - self._delay - self._window
-        return edge - edge % self._hop if self._hop else edge
+        edge = moment - reach
+        return edge - edge % self.hop if self.hop else edge
 
     def reached(self, newest: int) -> int:
         """From when on events may count at a moment that can still be asked about."""
-        return self.oldest(newest - SLACK)
+        return self.oldest(newest - SLACK, self.reach)
 
     def tiled(self, newest: int) -> int:
         """Events before it are in tiles. Where the old edge moves by the microsecond, none."""
-        return newest - SLACK - self._delay if self._hop or self._window is None else NEVER
+        return newest - SLACK - self.delay if self.hop or self.is_endless else NEVER
 
-    def tile(self, time: int) -> int:
-        return NEVER if self._window is None else time - time % self._hop
+    def is_tiled(self, entry: Entry, newest: int) -> bool:
+        return entry[0] < self.tiled(newest) and (not entry[2] or entry[2] < newest - SLACK)
 
-    def at(self, tiles: Mapping[int, Any], state: State, moment: int) -> Any:
-        oldest, tiled = self.oldest(moment), self.tiled(state.newest)
-        merged = self.fold.zero
+    def counts(self, entry: Entry) -> bool:
+        if entry[2] and not self.is_rate:
+            return False
+        for at, wanted in self._where:
+            if entry[at] not in wanted:
+                return False
+        return self._column is None or entry[self._column] is not None
+
+    def add(self, state: Any, entry: Entry) -> Any:
+        if self.is_rate:
+            return (state[0] + 1, state[1]) if entry[2] else (state[0], state[1] + 1)
+        return self.fold.add(state, None if self._column is None else entry[self._column], entry[:2])
+
+    def take(self, tiles: dict[int, Any], state: State, came: Sequence[Entry], before: int) -> None:
+        """Move into tiles what is ripe now and was not before; drop the tiles that no window reaches any more."""
+        after = state.newest
+        low, high, oldest = self.tiled(before), self.tiled(after), self.reached(after)
+        kept = state.recent[: bisect_left(state.recent, (high,))] if high != NEVER else ()
+        fresh: Iterable[Entry]
+        if self.is_rate:
+            new = set(came)
+            fresh = [e for e in kept if self.is_tiled(e, after) and (e in new or not self.is_tiled(e, before))]
+        else:
+            late = [e for e in came if e[0] < low and e[0] < high]
+            fresh = chain(late, kept[bisect_left(kept, (low,)) :])
+        hop, endless, zero = self.hop, self.is_endless, self.fold.zero
+        for entry in fresh:
+            if entry[0] >= oldest and self.counts(entry):
+                start = NEVER if endless else entry[0] - entry[0] % hop
+                tiles[start] = self.add(tiles.get(start, zero), entry)
+        if not endless and hop and oldest != self.reached(before):
+            for start in [start for start in tiles if start < oldest]:
+                del tiles[start]
+
+    def at(self, tiles: Mapping[int, Any], state: State, moment: int, reach: int) -> Any:
+        oldest, merged, merge = self.oldest(moment, reach), self.fold.zero, self.fold.merge
         for start, of in tiles.items():
             if start >= oldest:
-                merged = self.fold.merge(merged, of)
-        for event in state.recent.values():
-            if max(oldest, tiled) <= event.time < moment - self._delay and self.counts(event):
-                merged = self.add(merged, event)
+                merged = merge(merged, of)
+        for entry in state.recent:
+            if (
+                oldest <= entry[0] < moment - self.delay
+                and entry[2] < moment
+                and not self.is_tiled(entry, state.newest)
+                and self.counts(entry)
+            ):
+                merged = self.add(merged, entry)
         return self.fold.value(merged)
-
-    def folded(self, kept: Any) -> Any:
-        """A fold's state from what JSON kept of it."""
-        return frozenset(kept) if isinstance(self.fold.zero, frozenset) else _tuples(kept)
-
-    def add(self, state: Any, event: Event) -> Any:
-        value = event.values.get(self._of.column) if self._of.column else None
-        return self.fold.add(state, value, (event.time, event.id))
 
 
 class LiveTable:
-    """The definitions of a table, event by event. Raises ValueError for a `rate`."""
+    """The definitions of a table, event by event."""
 
     def __init__(self, table: AggregationTable) -> None:
-        self._table = table
-        self._live = [_Live(a) for a in table.aggregations]
+        self.table = table
+        used = chain.from_iterable((a.column, *a.where) for a in table.aggregations)
+        #: The columns of an entry, after its times and id.
+        self.columns = tuple(dict.fromkeys(name for name in used if name and name != table.outcome))
+        self._slots: list[_Slot] = []
+        self._of: list[tuple[str, int, int]] = []
+        known: dict[Any, int] = {}
+        for a in table.aggregations:
+            alike = (a.function, a.column, *a.where.items(), a.delay, a.old_edge_hop, a.n, a.window is None)
+            if alike not in known:
+                known[alike] = len(self._slots)
+                self._slots.append(_Slot(a, self.columns))
+            slot, reach = self._slots[known[alike]], 0 if a.window is None else (a.delay + a.window) // MICROSECOND
+            slot.reach = max(slot.reach, reach)
+            self._of.append((a.name, known[alike], reach))
+        self._thaws = [_thaw(slot.fold.zero) for slot in self._slots]
+        self._has_sets = any(isinstance(slot.fold.zero, frozenset) for slot in self._slots)
 
     def zero(self) -> State:
-        return State([{} for _ in self._live])
+        return State([{} for _ in self._slots])
 
-    def add(self, state: State, event: Event) -> bool:
-        """Take in an event that was not taken in before. False where it came too late: no window reaches it."""
-        before, after = state.newest, max(state.newest, event.time)
-        if event.time < min(live.reached(after) for live in self._live):
-            return False
-        state.newest = after
-        state.recent[event.id] = event
-        for live, tiles in zip(self._live, state.tiles, strict=True):
-            low, high, oldest = live.tiled(before), live.tiled(after), live.reached(after)
-            for e in state.recent.values():
-                if oldest <= e.time < high and (e is event or e.time >= low) and live.counts(e):
-                    start = live.tile(e.time)
-                    tiles[start] = live.add(tiles.get(start, live.fold.zero), e)
-            for start in [start for start in tiles if start < oldest]:
-                del tiles[start]
-        kept = min(max(live.tiled(after), live.reached(after)) for live in self._live)
-        state.recent = {e.id: e for e in state.recent.values() if e.time >= kept}
-        return True
+    def reached(self, newest: int) -> int:
+        """An entry dated before it changes nothing any more."""
+        return min(slot.reached(newest) for slot in self._slots)
+
+    def add(self, state: State, came: Sequence[Entry]) -> list[Entry]:
+        """Take in entries that were not taken in before. Answers those that came too late: no window reached them."""
+        before = state.newest
+        state.newest = max(before, max(entry[0] for entry in came), max(entry[2] for entry in came))
+        reached = self.reached(state.newest)
+        kept = [entry for entry in came if entry[0] >= reached]
+        for entry in kept:
+            insort(state.recent, entry)
+        for slot, tiles in zip(self._slots, state.tiles, strict=True):
+            slot.take(tiles, state, kept, before)
+        self._prune(state, reached)
+        return [] if len(kept) == len(came) else self._late(before, came)
+
+    def _late(self, newest: int, came: Sequence[Entry]) -> list[Entry]:
+        """Those that no window reached when they came, one after the other: a batch of a whole day is not late."""
+        late = []
+        for entry in came:
+            newest = max(newest, entry[0], entry[2])
+            if entry[0] < self.reached(newest):
+                late.append(entry)
+        return late
+
+    def _prune(self, state: State, reached: int) -> None:
+        """Let go of the entries that are in every slot's tiles, or beyond its reach."""
+        newest, recent = state.newest, state.recent
+        done = min(max(slot.tiled(newest), slot.reached(newest)) for slot in self._slots)
+        if recent and recent[0][0] < done:
+            cut = bisect_left(recent, (done,))
+            state.recent = [e for e in recent[:cut] if e[2] >= newest - SLACK and e[0] >= reached] + recent[cut:]
 
     def values(self, state: State, as_of: datetime) -> dict[str, Any]:
         """The table's features at a moment that is at most `SLACK` before the newest event."""
         moment = since_1970(as_of)
-        found = {
-            of.name: live.at(tiles, state, moment)
-            for of, live, tiles in zip(self._table.aggregations, self._live, state.tiles, strict=True)
-        }
-        return found | {flag.name: flag.of(found[flag.aggregation]) for flag in self._table.flags}
+        found = {name: self._slots[slot].at(state.tiles[slot], state, moment, reach) for name, slot, reach in self._of}
+        return found | {flag.name: flag.of(found[flag.aggregation]) for flag in self.table.flags}
 
     def to_json(self, state: State) -> bytes:
         """The same bytes for the same events, whatever their order."""
-        tiles = [{start: _plain(of) for start, of in sorted(each.items())} for each in state.tiles]
-        recent = [asdict(e) for e in sorted(state.recent.values(), key=lambda e: (e.time, e.id))]
-        return json.dumps({"tiles": tiles, "recent": recent, "newest": state.newest}, separators=(",", ":")).encode()
+        tiles = [dict(sorted(each.items())) if len(each) > 1 else each for each in state.tiles]
+        if self._has_sets:
+            tiles = [{start: _plain(of) for start, of in each.items()} for each in tiles]
+        return to_json((state.newest, tiles, state.recent))
 
     def from_json(self, text: bytes) -> State:
-        kept = json.loads(text)
-        tiles = [
-            {int(start): live.folded(of) for start, of in each.items()}
-            for live, each in zip(self._live, kept["tiles"], strict=True)
-        ]
-        return State(tiles, {e["id"]: Event(**e) for e in kept["recent"]}, kept["newest"])
+        newest, tiles, recent = from_json(text)
+        return State(
+            [
+                {int(start): thaw(of) for start, of in each.items()}
+                for thaw, each in zip(self._thaws, tiles, strict=True)
+            ],
+            list(map(tuple, recent)),
+            newest,
+        )
 
 
-def _plain(state: Any) -> Any:
-    return sorted(state) if isinstance(state, frozenset) else state
+def _plain(of: Any) -> Any:
+    return sorted(of) if isinstance(of, frozenset) else of
+
+
+def _thaw(zero: Any) -> Callable[[Any], Any]:
+    """From what JSON kept of a fold's state back to it."""
+    if isinstance(zero, frozenset):
+        return frozenset
+    return _tuples if isinstance(zero, tuple) else lambda kept: kept
 
 
 def _tuples(of: Any) -> Any:

@@ -2,11 +2,12 @@
 
 from feast import Entity, FeatureService, Field, RequestSource, ValueType
 from feast.on_demand_feature_view import on_demand_feature_view
-from feast.types import Float64, Int64, UnixTimestamp
+from feast.types import Float64, UnixTimestamp
 
 from entities import OWNER
-from features.chargeback import MERCHANT_CHARGEBACKS, MERCHANT_RISK, USER_CHARGEBACKS, USER_ORDERS
-from views.sources import aggregated
+from features.chargeback import MERCHANT_CHARGEBACKS, MERCHANT_RISK, ORDER_LIVE, USER_CHARGEBACKS, USER_ORDERS
+from features.live_features import seen_of
+from views.sources import aggregated, computed, live, moment
 from views.sources import field as described
 
 TAGS = {"domain": "chargeback"}
@@ -47,31 +48,45 @@ order = RequestSource(
 )
 
 
+user_orders_now = live(USER_ORDERS, [user], "chargeback")
+user_chargebacks_now = live(USER_CHARGEBACKS, [user], "chargeback")
+merchant_risk_now = live(MERCHANT_RISK, [merchant], "chargeback")
+merchant_chargebacks_now = live(MERCHANT_CHARGEBACKS, [merchant], "chargeback")
+
+
 @on_demand_feature_view(
-    sources=[user_orders, order],
-    schema=[
-        field("order_amount", Float64, "What the order costs.", "USD"),
-        field("amount_to_mean_30d", Float64, "The amount over the user's mean of 30 days.", "ratio"),
-        field("amount_deviation_30d", Float64, "How many spreads over that mean, one dollar added to each.", "spreads"),
-        field("amount_to_max_30d", Float64, "The amount over the user's largest of 30 days.", "ratio"),
-        field("is_weekend", Int64, "1 on Saturday and Sunday, UTC.", "0/1"),
-        field("is_night", Int64, "1 from midnight to 6 in the morning, UTC.", "0/1"),
+    sources=[
+        user_orders_now, user_chargebacks_now, merchant_risk_now, merchant_chargebacks_now, order, moment("chargeback")
     ],
+    schema=computed(ORDER_LIVE, "chargeback"),
     mode="python",
-    description="The order against what the user usually buys.",
+    description="The user and the merchant at the moment of the order, and the order against what the user buys.",
     owner=OWNER,
     tags=TAGS,
-)
-def transformed_order(inputs: dict[str, list]) -> dict[str, list]:
-    from features.chargeback import transformed_order as transform
+)  # fmt: skip
+def order_now(inputs: dict[str, list]) -> dict[str, list]:
+    from features.chargeback import ORDER_LIVE
 
-    return transform(inputs)
+    return ORDER_LIVE.columns(inputs)
 
 
 chargeback = FeatureService(
     name="chargeback",
-    features=[transformed_order, user_orders, user_chargebacks, merchant_risk, merchant_chargebacks],
-    description="Features of an order.",
+    features=[
+        order_now,
+        user_orders_now[[seen_of(USER_ORDERS)]],
+        user_chargebacks_now[[seen_of(USER_CHARGEBACKS)]],
+        merchant_risk_now[[seen_of(MERCHANT_RISK)]],
+        merchant_chargebacks_now[[seen_of(MERCHANT_CHARGEBACKS)]],
+    ],
+    description="Features of an order, at its moment.",
+    owner=OWNER,
+    tags=TAGS,
+)
+chargeback_daily = FeatureService(
+    name="chargeback_daily",
+    features=[user_orders, user_chargebacks, merchant_risk, merchant_chargebacks],
+    description="The same of users and merchants as of the last midnight, for who has no stream.",
     owner=OWNER,
     tags=TAGS,
 )

@@ -3,15 +3,19 @@
 from pathlib import Path
 from typing import Any
 
-from feast import Entity, FeatureView, Field, FileSource
+from feast import Entity, FeatureView, Field, FileSource, RequestSource
 from feast.data_format import ParquetFormat
-from feast.types import Float64, Int64, String, UnixTimestamp
+from feast.types import Bytes, Float64, Int64, String, UnixTimestamp
 
 import settings
 import stores  # noqa: F401  first: it mends and silences Feast
 from entities import OWNER
-from features.aggregation import Table
+from features.aggregation import AggregationTable, Table
+from features.live import SLACK as live_slack
+from features.live_features import LiveFeatures, seen_of, state_of
+from features.moments import MICROSECOND
 
+SLACK = live_slack * MICROSECOND
 TYPES = {"int": Int64, "float": Float64, "string": String, "timestamp": UnixTimestamp}
 
 
@@ -34,6 +38,47 @@ def aggregated(table: Table, entity: Entity, domain: str) -> FeatureView:
         owner=OWNER,
         tags={"domain": domain},
     )
+
+
+def live(table: AggregationTable, entities: list[Entity], domain: str) -> FeatureView:
+    """The view of a live table's states, which `jobs stream` writes. Its numbers come of an on-demand view on top."""
+    tags = {"domain": domain, "kind": "live"}
+    state = f"What was seen of a key, for: {table.description} An on-demand view makes numbers of it."
+    return FeatureView(
+        name=state_of(table),
+        entities=entities,
+        ttl=table.ttl + SLACK,
+        schema=[
+            field(state_of(table), Bytes, state, unit="JSON", **tags),
+            field(
+                seen_of(table), Int64, "When the stream last took in an event of the key.", unit="µs since 1970", **tags
+            ),
+        ],
+        source=_source(state_of(table), settings.states(state_of(table)), domain, table.description),
+        description=state,
+        owner=OWNER,
+        tags=tags,
+    )
+
+
+def moment(domain: str) -> RequestSource:
+    """The moment of the request, which live features are made for."""
+    tags = {"domain": domain}
+    return RequestSource(
+        name=f"{domain}_moment",
+        schema=[field("as_of", UnixTimestamp, "The moment of the request.", unit="UTC", **tags)],
+        description="When somebody asks.",
+        owner=OWNER,
+        tags=tags,
+    )
+
+
+def computed(live_features: LiveFeatures, domain: str) -> list[Field]:
+    """The schema of the on-demand view on live tables."""
+    return [
+        field(f.name, TYPES[f.dtype], f.description, unit=f.unit, window=f.window or "none", domain=domain)
+        for f in live_features.features
+    ]
 
 
 def raw_table(table: str, domain: str, description: str) -> FileSource:

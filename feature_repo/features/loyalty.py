@@ -1,0 +1,135 @@
+"""The domain `loyalty`: what is a customer's loyalty score after this purchase?"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, ConfigDict, Field
+
+from errors import BadParameter
+from features.aggregation import Aggregation, AggregationTable, Feature
+from features.declaration import Appetite, Input, Outcomes, Publication, Reason, Risk, RiskRequest
+from features.events import NUMBER, PRODUCER
+from features.folds import LARGEST
+from features.forms import zoned
+from features.live import SLACK
+from features.live_features import LiveFeatures
+from features.moments import MICROSECOND, utc
+from features.raw import Column, Derived, RawTable
+
+LOWEST, HIGHEST = 1.0, 10.0
+
+PURCHASES = RawTable(
+    "purchases",
+    time="purchase_timestamp",
+    id="purchase_id",
+    is_live=True,
+    columns=(
+        Column("purchase_id", "string"),
+        Column("customer_id", "string"),
+        Column("purchase_value", "float", minimum=0),
+        Column("loyalty_score", "float", is_optional=True, minimum=LOWEST),
+        Column("predicted_score", "float", is_optional=True, minimum=LOWEST),
+    ),
+    #: What the customer said, or until then what we believe.
+    derived=(Derived("known_score", "first", ("loyalty_score", "predicted_score")),),
+)
+CUSTOMER_PURCHASES = AggregationTable(
+    "customer_purchases", PURCHASES, "customer_id",
+    (Aggregation("last_purchase_value", "last", "purchase_value", None, unit="USD",
+                 description="The newest purchase, by when it was made."),
+     Aggregation("mean_purchase_value", "mean", "purchase_value", None, unit="USD",
+                 description="Mean of all purchases."),
+     Aggregation("mean_loyalty_score", "mean", "known_score", None, unit="1 to 10",
+                 description="Mean of the scores of all purchases, told or predicted.")),
+    description="What a customer bought, and how loyal that made them.",
+)  # fmt: skip
+
+
+def with_defaults(given: Mapping[str, Any]) -> dict[str, Any]:
+    """A new customer's purchases are this one, and their score is 0: nobody has said one."""
+    value, last, mean = (given[name] for name in ("purchase_value", "last_purchase_value", "mean_purchase_value"))
+    return {
+        "this_purchase_value": value,
+        "latest_purchase_value": value if last is None else last,
+        "average_purchase_value": value if mean is None else mean,
+        "average_loyalty_score": given["mean_loyalty_score"] or 0.0,
+    }
+
+
+LOYALTY_LIVE = LiveFeatures(
+    "loyalty_now",
+    (CUSTOMER_PURCHASES,),
+    request=("purchase_value",),
+    then=with_defaults,
+    more=(
+        Feature("this_purchase_value", "float", None, "USD", "What the purchase costs."),
+        Feature("latest_purchase_value", "float", "all", "USD", "The newest purchase before; if none, this one."),
+        Feature("average_purchase_value", "float", "all", "USD", "Mean of the purchases before; if none, this one."),
+        Feature("average_loyalty_score", "float", "all", "1 to 10", "Mean of the scores before; if none, 0."),
+    ),
+)
+LIVE = (LOYALTY_LIVE,)
+
+
+class Purchase(RiskRequest):
+    """A purchase that was just made."""
+
+    model_config = ConfigDict(str_strip_whitespace=True)  # as its events have it
+
+    purchase_id: str = Field(min_length=1, max_length=100, description="The purchase's number.", examples=["p1"])
+    customer_id: str = Field(min_length=1, max_length=100, description="Who buys.", examples=["c00007"])
+    purchase_value: float = Field(ge=0, le=LARGEST, allow_inf_nan=False, description="USD.", examples=[49.9])
+    purchase_timestamp: Annotated[str, AfterValidator(zoned("purchase_timestamp"))] | None = Field(
+        None, description="When it was made, with its zone; default: now.", examples=["2026-01-31T12:00:00Z"]
+    )
+    producer: str | None = Field(None, min_length=1, max_length=100, description="Who sends.", examples=["till-1"])
+    number: int | None = Field(None, ge=1, le=LARGEST, description="Which of theirs it is, from 1.", examples=[1])
+
+    def row(self, as_of: datetime, hash_key: bytes) -> dict[str, Any]:
+        made = utc(self.purchase_timestamp) if self.purchase_timestamp else as_of
+        if made - as_of > SLACK * MICROSECOND:
+            ahead = f"purchase_timestamp is {(made - as_of).total_seconds():.0f} s ahead of us"
+            raise BadParameter(f"{ahead}. Set the clock that it is read from.", "purchase_timestamp")
+        return {
+            "purchase_id": self.purchase_id,
+            "customer_id": self.customer_id,
+            "purchase_value": self.purchase_value,
+            "purchase_timestamp": made,
+            PRODUCER: self.producer,
+            NUMBER: self.number,
+        }
+
+
+def scored(row: Mapping[str, Any], score: float) -> dict[str, Any]:
+    """The event that a scored purchase is."""
+    return {**row, "predicted_score": score}
+
+
+def _input(name: str, code: str, raises: str, lowers: str) -> Input:
+    return Input(name, "float", 0, Reason(f"{code}_high", raises), Reason(f"{code}_low", lowers))
+
+
+LOYALTY = Risk(
+    name="loyalty",
+    title="Loyalty score of a customer after a purchase",
+    description="What is this customer's loyalty score, 1 to 10, after this purchase?",
+    request=Purchase,
+    entity_keys=("purchase_id", "customer_id"),
+    outcomes=Outcomes(PURCHASES, "loyalty_score", timedelta(0)),
+    task="regression",
+    bounds=(LOWEST, HIGHEST),
+    algorithms=("linear_regression", "gradient_boosting"),
+    appetite=Appetite(approve_below=4, decline_from=7, words=("passing", "regular", "loyal")),
+    publishes=Publication(PURCHASES.name, scored),
+    live=LOYALTY_LIVE,
+    inputs=(
+        _input("this_purchase_value", "purchase", "It is a large purchase.", "It is a small purchase."),
+        _input(
+            "latest_purchase_value", "last_purchase", "The last purchase was large.", "The last purchase was small."
+        ),
+        _input("average_purchase_value", "spending", "The customer spends much.", "The customer spends little."),
+        _input("average_loyalty_score", "past", "The customer was loyal so far.", "The customer was not loyal so far."),
+    ),
+)
+RISKS = (LOYALTY,)

@@ -1,0 +1,72 @@
+"""How Feast stores and serves the domain `catalog`."""
+
+from feast import Entity, FeatureService, ValueType
+from feast.on_demand_feature_view import on_demand_feature_view
+
+from entities import OWNER, shop_customer
+from features.catalog import (
+    CATALOG_LIVE,
+    CATEGORY_ORDERS,
+    CATEGORY_SALES,
+    CUSTOMER_ORDERS,
+    CUSTOMER_REVIEWS,
+    PRODUCT_REVIEWS,
+    PRODUCT_SALES,
+)
+from features.live_features import seen_of
+from views.sources import aggregated, computed, live, moment
+
+TAGS = {"domain": "catalog"}
+
+
+def entity(name: str, key: str, description: str) -> Entity:
+    return Entity(
+        name=name, join_keys=[key], value_type=ValueType.STRING, description=description, owner=OWNER, tags=TAGS
+    )
+
+
+product = entity("product", "product_id", "Something that the shop sells.")
+category = entity("category", "category", "A kind of products, by its name.")
+
+product_reviews = live(PRODUCT_REVIEWS, [product], "catalog")
+category_orders = live(CATEGORY_ORDERS, [category], "catalog")
+customer_orders = live(CUSTOMER_ORDERS, [shop_customer], "catalog")
+customer_reviews = live(CUSTOMER_REVIEWS, [shop_customer, product], "catalog")
+product_sales = aggregated(PRODUCT_SALES, product, "catalog")
+category_sales = aggregated(CATEGORY_SALES, category, "catalog")
+
+
+@on_demand_feature_view(
+    sources=[product_reviews, category_orders, customer_orders, customer_reviews, moment("catalog")],
+    schema=computed(CATALOG_LIVE, "catalog"),
+    mode="python",
+    description="What was last sold, and how it was liked, at the moment of the request.",
+    owner=OWNER,
+    tags=TAGS,
+)
+def catalog_now(inputs: dict[str, list]) -> dict[str, list]:
+    from features.catalog import CATALOG_LIVE
+
+    return CATALOG_LIVE.columns(inputs)
+
+
+catalog = FeatureService(
+    name="catalog",
+    features=[
+        catalog_now,
+        product_reviews[[seen_of(PRODUCT_REVIEWS)]],
+        category_orders[[seen_of(CATEGORY_ORDERS)]],
+        customer_orders[[seen_of(CUSTOMER_ORDERS)]],
+        customer_reviews[[seen_of(CUSTOMER_REVIEWS)]],
+    ],
+    description="A shop's numbers as its transactions come in. A key that is null is not asked for.",
+    owner=OWNER,
+    tags=TAGS,
+)
+catalog_30d = FeatureService(
+    name="catalog_30d",
+    features=[product_sales, category_sales],
+    description="A shop's numbers of 30 days, by midnight. A key that is null is not asked for.",
+    owner=OWNER,
+    tags=TAGS,
+)

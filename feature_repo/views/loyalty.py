@@ -1,0 +1,44 @@
+"""How Feast stores and serves the domain `loyalty`."""
+
+from feast import FeatureService, RequestSource
+from feast.on_demand_feature_view import on_demand_feature_view
+from feast.types import Float64
+
+from entities import OWNER, shop_customer
+from features.live_features import seen_of
+from features.loyalty import CUSTOMER_PURCHASES, LOYALTY_LIVE
+from views.sources import computed, field, live, moment
+
+TAGS = {"domain": "loyalty"}
+
+customer_purchases = live(CUSTOMER_PURCHASES, [shop_customer], "loyalty")
+purchase = RequestSource(
+    name="purchase",
+    schema=[field("purchase_value", Float64, "What the purchase costs.", unit="USD", **TAGS)],
+    description="A purchase that was just made.",
+    owner=OWNER,
+    tags=TAGS,
+)
+
+
+@on_demand_feature_view(
+    sources=[customer_purchases, purchase, moment("loyalty")],
+    schema=computed(LOYALTY_LIVE, "loyalty"),
+    mode="python",
+    description="What the customer bought before, at the moment of the request, and this purchase.",
+    owner=OWNER,
+    tags=TAGS,
+)
+def loyalty_now(inputs: dict[str, list]) -> dict[str, list]:
+    from features.loyalty import LOYALTY_LIVE
+
+    return LOYALTY_LIVE.columns(inputs)
+
+
+loyalty = FeatureService(
+    name="loyalty",
+    features=[loyalty_now, customer_purchases[[seen_of(CUSTOMER_PURCHASES)]]],
+    description="Features of a purchase.",
+    owner=OWNER,
+    tags=TAGS,
+)

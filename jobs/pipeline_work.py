@@ -1,0 +1,141 @@
+"""What the steps of the pipeline do, each in a few words about what came out."""
+
+import os
+import shutil
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Event
+
+import generate_data
+import settings
+from errors import Busy
+from features.catalogue import stream_of, streams, tables
+from features.declaration import Risk
+from features.live_features import state_of
+from jobs import batch
+from jobs.steps import Tell, fingerprint
+from simulators import Size
+
+SCORED_MIDNIGHTS = 7
+
+
+def generate(seed: int, size: Size, day: datetime, world: dict, tell: Tell) -> str:
+    """Another seed, size or hash key is another world: what was made of the old one is removed, its models and
+    decisions stay."""
+    data, marker = settings.data_root(), settings.data_root() / "raw" / "world"
+    if marker.exists() and marker.read_text() != fingerprint(world):
+        for name in ("raw", "features", "states", "events", "log", "streams", "dead_letters"):
+            shutil.rmtree(data / name, ignore_errors=True)
+        for file in [*data.glob("online.db*"), *data.glob("registry.db"), *data.glob("scores.db*")]:
+            file.unlink()
+    rows = 0
+
+    def done(table: str, count: int) -> None:
+        nonlocal rows
+        rows += count
+        tell(table)
+
+    generate_data.generate(seed, day, size, done)
+    marker.write_text(fingerprint(world))
+    return f"{rows:,} rows as of {day:%Y-%m-%d}"
+
+
+def features(until: datetime, now: datetime, tell: Tell) -> str:
+    rows = 0
+    for table in tables():
+        rows += batch.run(table, until, now).out.rows
+        tell(table.name)
+    return f"{rows:,} rows"
+
+
+def stores(data: Path) -> list[Path]:
+    """Registry, online store, and a mark that the second holds what the first says."""
+    return [data / "registry.db", data / "online.db", data / "materialized"]
+
+
+def apply(data: Path, tell: Tell) -> str:
+    """The registry remembers up to when the online store was filled. Without the one, the other is worth nothing."""
+    if not all(path.exists() for path in stores(data)[:2]):
+        for path in [*stores(data), *data.glob("online.db-*")]:
+            path.unlink(missing_ok=True)
+    return _feast("apply", tell)
+
+
+def materialize(data: Path, now: datetime, tell: Tell) -> str:
+    said = _feast(f"materialize-incremental {now.astimezone(UTC):%Y-%m-%dT%H:%M:%S}", tell)
+    stores(data)[-1].touch()
+    return said
+
+
+def _feast(command: str, tell: Tell) -> str:
+    """The `feast` command itself, as a user would run it."""
+    feast = Path(sys.executable).with_name("feast")
+    environment = {**os.environ, "RISK_DATA": str(settings.data_root())}
+    ended = subprocess.run(
+        [feast, *command.split()],
+        cwd=settings.FEATURE_REPO,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if ended.returncode:
+        raise SystemExit(f"feast {command} failed:\n{ended.stdout}{ended.stderr}")
+    tell("done")
+    return "done"
+
+
+def states() -> list[str]:
+    return [state_of(table) for stream in streams().values() for table in stream.tables]
+
+
+def prepare(tell: Tell) -> str:
+    from jobs.stream import prepare
+
+    for of in streams().values():
+        prepare(of)
+    return f"{len(states())} live tables"
+
+
+def sizes(folder: Path) -> list[tuple[str, int]]:
+    return [(file.name, file.stat().st_size) for file in sorted(folder.glob("*.jsonl"))]
+
+
+def stream(domain: str, tell: Tell) -> str:
+    """Take in the history, and what the service has accepted; a stream job that is at work does so itself."""
+    from jobs import stream_run
+    from jobs.stream_sources import opened
+    from serving.retrieval import FeastSource
+
+    of, said = stream_of(domain), list[str]()
+    try:
+        stream_run.run(of, opened("log", of.raw.name), FeastSource(settings.FEATURE_REPO), True, Event(), said.append)
+    except Busy:
+        return "a stream job is at work"
+    return said[0].removeprefix(f"{domain}: ")
+
+
+def train(risk: Risk, now: datetime, tell: Tell) -> str:
+    from jobs import train as training
+    from serving.retrieval import FeastSource
+
+    card = training.train(FeastSource(settings.FEATURE_REPO), risk, now, tell)
+    return f"{card.headline} on {card.test.rows:,} rows"
+
+
+def score(risk: Risk, now: datetime, day: datetime, tell: Tell) -> str:
+    """Everybody now, and once for each of the last midnights, so that a page has a history on its first day."""
+    from jobs import score as scoring
+    from serving import scores
+    from serving.retrieval import FeastSource
+
+    source = FeastSource(settings.FEATURE_REPO)
+    known = scores.moments(settings.scores_db(), risk.name)
+    midnights = [day - timedelta(days=n) for n in range(SCORED_MIDNIGHTS - 1, -1, -1)]
+    count = 0
+    for as_of in [*(m for m in midnights if m not in known), now]:
+        count += scoring.score(source, risk, as_of)
+        tell(f"{as_of:%Y-%m-%d}")
+    return f"{count:,} decisions"

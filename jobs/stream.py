@@ -1,0 +1,241 @@
+"""Events as they happen → the same features, kept as states: each update goes online and into the offline log.
+
+A batch of events changes states, what was seen and the position in one transaction; what goes elsewhere follows,
+absolute and known by its stamp, and is written again after a crash. So wherever it is killed, it ends where it would
+have ended.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+
+import pyarrow as pa
+from pydantic_core import from_json, to_json
+
+import settings
+from features import events, numbering
+from features.catalogue import Stream
+from features.events import ACCEPTED, Row
+from features.live import SLACK, LiveTable, State
+from features.live_features import seen_of, state_of
+from features.moments import MICROSECOND, since_1970
+from features.raw import CREATED
+from jobs import stream_lines, stream_log
+from jobs.stream_lines import Batch
+from jobs.stream_sources import Position, Source
+from jobs.stream_state import LOGGED, ONLINE, STAMP, WATERMARK, Key, StateFile, StateRow
+from jobs.stream_status import Counts, Status
+from serving.source import FeatureSource
+
+#: Bytes that are read at a time, hence the largest batch.
+MOST_BYTES = 16 * 1024 * 1024
+#: Events wait for the offline log until they are so many, or so old.
+LOGGED_TOGETHER, LOGGED_AFTER_SECONDS = 200_000, 5.0
+#: Decoded states that are kept in memory.
+MOST_STATES = 500_000
+EVENT, DEAD = "event", "dead"
+_ARROW = {"string": pa.string(), "int": pa.int64(), "float": pa.float64()}
+DAY = timedelta(days=1)
+#: A row, and those of its moments that were not seen.
+Fresh = tuple[Row, frozenset[str]]
+
+
+def prepare(stream: Stream) -> None:
+    """Make the folders of its states: `feast apply` wants a file in each source."""
+    for live in map(LiveTable, stream.tables):
+        if not any((directory := settings.states(state_of(live.table))).rglob("*.parquet")):
+            stream_log.write_empty(directory, _online_rows(live, []))
+
+
+class StreamJob:
+    """`clock` says when events were taken in; `sink` is where they go online."""
+
+    def __init__(self, stream: Stream, source: Source, sink: FeatureSource, clock: Callable[[], datetime]) -> None:
+        self.stream, self._source, self._sink, self._clock = stream, source, sink, clock
+        self._live = [LiveTable(table) for table in stream.tables]
+        self.state = StateFile(settings.stream_state(stream.domain), stream.tables)
+        self._position = self.state.position(source.name)
+        self._stamp: int = self.state.meta(STAMP, 0)
+        self._online: int = self.state.meta(ONLINE, 0)
+        self._received = self.state.received()
+        self._cache: list[dict[Key, State]] = [{} for _ in self._live]
+        self._moments = events.moments(stream.raw, stream.tables)
+        self._columns = [stream.raw.time, *(c.name for c in stream.raw.columns)]
+        self.status = Status(stream.domain, Counts(**from_json(self.state.meta("counts", "{}"))))
+        self.status.watermark = self.state.meta(WATERMARK, 0)
+        self._waiting, self._waits_since = self.state.waiting(), time.monotonic()
+
+    def recover(self) -> None:
+        """Write again what a run that was killed may not have written."""
+        self._catch_up()
+        self.flush()
+
+    def step(self, final: bool = False) -> bool:
+        """Take in what the source has next. False if it has nothing. Raises FeaturesNotReady: what was taken in is
+        kept, and goes online with the next step."""
+        self._catch_up()
+        lines, after = self._source.read(self._position, MOST_BYTES, final)
+        if after == self._position:
+            return False
+        batch = stream_lines.read(self.stream, lines, since_1970(self._clock()) + SLACK)
+        counts = Counts(dead_letters=len(batch.dead))
+        self._commit(self._fresh(batch.rows, counts), counts, batch, after)
+        return True
+
+    def seed(self, rows: Iterable[Sequence[Row]]) -> int:
+        """Take in history: it goes into the states and online, and not into the log. Raises FeaturesNotReady."""
+        taken = 0
+        for batch in rows:
+            self._catch_up()
+            fresh = self._fresh(batch, Counts())
+            self._commit(fresh, Counts())
+            taken += len(fresh)
+        return taken
+
+    def is_flush_due(self) -> bool:
+        late = time.monotonic() - self._waits_since > LOGGED_AFTER_SECONDS
+        return self._waiting > LOGGED_TOGETHER or (late and self._waiting > 0)
+
+    def flush(self) -> None:
+        """Write what waits for the offline log and the dead letters."""
+        raw = self.stream.raw
+        if rows := self.state.to_log(EVENT):
+            log = stream_log.events(raw, rows)
+            stream_log.write(settings.events(raw.name), log, raw.time, rows[0][0], rows[-1][0])
+            self.state.logged(EVENT, rows[-1][0])
+        if rows := self.state.to_log(DEAD):
+            stream_log.write_dead(settings.dead_letters(raw.name), rows)
+            self.state.logged(DEAD, rows[-1][0])
+        for live in self._live:
+            self._log_states(live)
+        self._waiting = 0
+        # By the newest event too: what is old now was new in a file of last month, and may be in it twice.
+        newest = min(self.status.watermark, since_1970(self._clock())) - DAY // MICROSECOND
+        reached = min(live.reached(newest) for live in self._live)
+        with self.state.batch():
+            self.state.set_meta({ONLINE: self._online, LOGGED: self._stamp})
+            self.state.forget_seen_before(reached)
+
+    def close(self) -> None:
+        self.flush()
+        self.state.close()
+
+    def behind(self) -> int:
+        return self._source.behind(self._position)
+
+    def _log_states(self, live: LiveTable) -> None:
+        """The states that changed since the last time, as they are now."""
+        directory = settings.states(state_of(live.table))
+        states = self.state.states_since(live.table.name, self.state.meta(LOGGED, 0))
+        if states:
+            stamps = [stamp for *_, stamp in states]
+            stream_log.write(directory, _online_rows(live, states), CREATED, min(stamps), max(stamps))
+
+    def _fresh(self, rows: Sequence[Row], counts: Counts) -> list[Fresh]:
+        """The rows that bring a moment that was not seen, each with those moments."""
+        name, fresh = self.stream.raw.id or "", []
+        seen = self.state.seen([row[name] for row in rows])
+        for row in rows:
+            new = frozenset(m for m in self._moments if row.get(m) is not None and (row[name], m) not in seen)
+            if new:
+                seen.update((row[name], moment) for moment in new)
+                fresh.append((row, new))
+            else:
+                counts.duplicates += 1
+        counts.events += len(fresh)
+        return fresh
+
+    def _commit(
+        self, fresh: Sequence[Fresh], counts: Counts, batch: Batch | None = None, position: Position | None = None
+    ) -> None:
+        """All of it is kept, or on any error nothing; then it goes online. `batch`: as it came; none of history."""
+        stamp = max(since_1970(self._clock()), self._stamp + 1)
+        changed = self._fold(fresh, stamp, counts)
+        name, newest = self.stream.raw.id or "", max((row[m] for row, new in fresh for m in new), default=0)
+        with self.state.batch():
+            for live, states in zip(self._live, changed, strict=True):
+                self.state.put_states(live.table.name, states)
+            self.state.add_seen([(row[name], moment, row[moment]) for row, new in fresh for moment in new])
+            if batch is not None:
+                logged = (to_json({column: row.get(column) for column in self._columns}) for row, _ in fresh)
+                self.state.add_to_log(EVENT, stamp, logged)
+                self.state.add_to_log(DEAD, stamp, batch.dead)
+                for producer, number in batch.numbers:
+                    numbering.add(self._received.setdefault(producer, []), number)
+                self.state.set_received({of: self._received[of] for of, _ in batch.numbers})
+                self.state.set_position(self._source.name, position or {})
+                self.status.add(counts, newest)
+            told = {WATERMARK: self.status.watermark, "counts": to_json(vars(self.status.counts))}
+            self.state.set_meta({STAMP: stamp, ONLINE: self._online, **told})
+        self._stamp = stamp
+        if batch is not None:
+            self._position = position or {}
+            self._waits_since = self._waits_since if self._waiting else time.monotonic()
+            self._waiting += len(fresh) + len(batch.dead)
+        self._write_online(changed)
+        if batch is not None:
+            now = since_1970(self._clock())
+            self.status.visible([(now - row[ACCEPTED]) / 1e6 for row, _ in fresh if row.get(ACCEPTED)])
+
+    def _fold(self, fresh: Sequence[Fresh], stamp: int, counts: Counts) -> list[list[StateRow]]:
+        """The states that change, of each table."""
+        changed, late = [], Counter[str]()
+        for live, cache in zip(self._live, self._cache, strict=True):
+            by_key: dict[Key, list] = {}
+            names = live.table.keys
+            for row, new in fresh:
+                if came := events.entries(live, row, new):
+                    by_key.setdefault(tuple([row[name] for name in names]), []).extend(came)
+            self._load(live, cache, by_key)
+            states: list[StateRow] = []
+            for key, came in by_key.items():
+                state = cache[key]
+                late.update(entry[1] for entry in live.add(state, came))
+                states.append((to_json(key), live.to_json(state), state.newest, stamp))
+            changed.append(sorted(states))
+        if late:
+            entries = ((row[self.stream.raw.id or ""], self._entries(row, new)) for row, new in fresh)
+            counts.late += sum(bool(late[name] and late[name] >= of) for name, of in entries)
+        return changed
+
+    def _entries(self, row: Row, new: frozenset[str]) -> int:
+        return sum(len(events.entries(live, row, new)) for live in self._live)
+
+    def _load(self, live: LiveTable, cache: dict[Key, State], keys: Iterable[Key]) -> None:
+        if len(cache) > MOST_STATES:
+            cache.clear()
+        unknown = [key for key in keys if key not in cache]
+        stored = self.state.states(live.table.name, unknown) if unknown else {}
+        for key in unknown:
+            cache[key] = live.from_json(stored[key]) if key in stored else live.zero()
+
+    def _catch_up(self) -> None:
+        """Write online what a run that was killed, or a store that refused, has left."""
+        if self._online < self._stamp:
+            self._write_online([self.state.states_since(live.table.name, self._online) for live in self._live])
+
+    def _write_online(self, changed: Sequence[Sequence[StateRow]]) -> None:
+        """The states of each table, with which all up to the last stamp are online."""
+        for live, states in zip(self._live, changed, strict=True):
+            if states:
+                self._sink.write_table(state_of(live.table), _online_rows(live, states))
+        self._online = self._stamp
+
+
+def _online_rows(live: LiveTable, states: Sequence[StateRow]) -> pa.Table:
+    """Rows of the live view. A row is dated at the first moment that its state answers."""
+    table, moment = live.table, pa.timestamp("us", "UTC")
+    keys = list(zip(*(from_json(key) for key, *_ in states), strict=True)) or [()] * len(table.keys)
+    types = [_ARROW[table.source.column(key).dtype] for key in table.keys]
+    stamps = pa.array([stamp for *_, stamp in states], pa.int64())
+    dated = pa.array([newest - SLACK for *_, newest, _ in states], pa.int64())
+    return pa.table(
+        {name: pa.array(of, kind) for name, of, kind in zip(table.keys, keys, types, strict=True)}
+        | {
+            state_of(table): pa.array([state for _, state, *_ in states], pa.binary()),
+            seen_of(table): stamps,
+            "event_timestamp": dated.cast(moment),
+            CREATED: stamps.cast(moment),
+        }
+    )

@@ -1,0 +1,42 @@
+"""`python -m jobs stream`: stream jobs in this process, a thread for each domain, until SIGTERM or Ctrl-C."""
+
+import signal
+import sys
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from threading import Event
+
+import settings
+from errors import BadParameter
+from features.catalogue import Stream, stream_of, streams
+from jobs import stream_run
+from jobs.stream_sources import opened
+
+
+def run(domain: str, source: str, once: bool, metrics: int | None) -> None:
+    """`domain` may be `all`. Raises BadParameter, Busy."""
+    wanted = list(streams().values()) if domain == "all" else [stream_of(domain)]
+    if len(wanted) > 1 and (source != "log" or metrics is not None):
+        raise BadParameter("--source and --metrics are for one domain. Name it instead of all.")
+    sources = [opened(source, stream.raw.name) for stream in wanted]
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    from serving.retrieval import FeastSource  # importing Feast takes seconds, and a wrong name needs none
+
+    sink = FeastSource(settings.FEATURE_REPO)
+
+    def work(job: tuple[Stream, object]) -> None:
+        stream, source = job
+        stream_run.run(stream, source, sink, once, stop, _tell, metrics)  # type: ignore[arg-type]
+
+    with ThreadPoolExecutor(len(wanted)) as pool:
+        running = [pool.submit(work, job) for job in zip(wanted, sources, strict=True)]
+        wait(running, return_when=FIRST_EXCEPTION)
+        if any(job.done() and job.exception() for job in running):
+            stop.set()  # one that fails stops the others: whoever started them sees it
+    for job in running:
+        job.result()
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,141 @@
+"""A stream job as a process: one for a domain at a time, from its history on, until the source ends or somebody says
+stop."""
+
+import fcntl
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from itertools import takewhile
+from pathlib import Path
+from threading import Event
+from typing import TypeVar
+
+import duckdb
+
+import settings
+from errors import Busy, FeaturesNotReady, NoData
+from features import events
+from features.catalogue import Stream
+from features.events import Row
+from features.live import LiveTable
+from features.moments import EPOCH, MICROSECOND, since_1970
+from jobs import inputs, places
+from jobs.events import open_rows
+from jobs.steps import fingerprint, listing
+from jobs.stream import StreamJob
+from jobs.stream_sources import Source
+from jobs.stream_state import HISTORY
+from serving.source import FeatureSource
+
+POLL_SECONDS = 0.01
+STATUS_SECONDS = 10
+RETRY_SECONDS = 1
+HISTORY_BATCH = 100_000
+Tell = Callable[[str], object]
+T = TypeVar("T")
+
+
+def run(
+    stream: Stream,
+    source: Source,
+    sink: FeatureSource,
+    once: bool,
+    stop: Event,
+    tell: Tell,
+    metrics: int | None = None,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> None:
+    """Take in what the source has, and what comes until `stop`, or with `once` no more. Raises Busy, BadInput."""
+    with alone(stream), closing(StreamJob(stream, source, sink, clock)) as job:
+        if metrics is not None:
+            job.status.serve(metrics)
+        _patiently(job.recover, stop, tell)
+        if taken := _patiently(lambda: seed(job, clock(), stop), stop, tell):
+            tell(f"{stream.domain}: {taken:,} events of the history taken in")
+        told = time.monotonic()
+        job.status.line(0, told)
+        while not stop.is_set():
+            moved = _patiently(lambda: job.step(final=once), stop, tell)
+            if job.is_flush_due():
+                job.flush()
+            if time.monotonic() - told > STATUS_SECONDS:
+                told = time.monotonic()
+                tell(job.status.line(job.behind(), told))
+            if not moved and once:
+                break
+            if not moved:
+                stop.wait(POLL_SECONDS)
+        tell(job.status.line(job.behind(), time.monotonic()))
+
+
+@contextmanager
+def alone(stream: Stream) -> Iterator[None]:
+    """One process on a domain's state; the system lets go of the lock even if this process is killed. Raises Busy."""
+    path = settings.stream_state(stream.domain).with_suffix(".lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Busy(
+                f"Another stream job is at work on {stream.domain} in {settings.data_root()}. Stop it first."
+            ) from None
+        yield
+
+
+def _patiently(work: Callable[[], T], stop: Event, tell: Tell) -> T | None:
+    """An online store that cannot be written is tried again: what is to be written there is kept."""
+    while True:
+        try:
+            return work()
+        except FeaturesNotReady as error:
+            tell(f"{error.name}: {error.message} It is tried again.")
+            if stop.wait(RETRY_SECONDS):
+                return None
+
+
+def seed(job: StreamJob, now: datetime, stop: Event) -> int:
+    """Take in the raw table, unless its files are those that were taken in: a state reaches back before the first live
+    event. Events that were seen change nothing. New states, of new definitions too, take in the offline log as well."""
+    raw, before = job.stream.raw, job.state.meta(HISTORY)
+    here = fingerprint(listing(*_files_or_none(places.history_files, raw.name)))
+    if before == here:
+        return 0
+    files = _files_or_none(places.history_files if before else places.raw_files, raw.name)
+    reached = min(LiveTable(table).reached(since_1970(now)) for table in job.stream.tables)
+    rows = _history(job.stream, files, now, reached) if files else iter(())
+    taken = job.seed(takewhile(lambda _: not stop.is_set(), rows))
+    job.flush()
+    if not stop.is_set():
+        with job.state.batch():
+            job.state.set_meta({HISTORY: here})
+    return taken
+
+
+def _files_or_none(found: Callable[[str], list[Path]], table: str) -> list[Path]:
+    try:
+        return found(table)
+    except NoData:
+        return []
+
+
+def _history(stream: Stream, files: list[Path], now: datetime, reached: int) -> Iterator[list[Row]]:
+    """Checked rows up to `now`, in the form of live ones, oldest first, from where a window still reaches."""
+    raw = stream.raw
+    names = [raw.time, *(c.name for c in raw.columns)]
+    first = EPOCH + max(reached, 0) * MICROSECOND
+    with duckdb.connect() as connected:
+        connected.execute("SET TimeZone = 'UTC'")
+        open_rows(connected, raw, files, now + timedelta(microseconds=1), None)
+        at = {raw.time: "event_timestamp"}
+        wanted = ", ".join(f"{at.get(name, inputs.name_of(name))} AS {inputs.name_of(name)}" for name in names)
+        latest = ", ".join(
+            f"coalesce({at.get(m, m)}, {inputs.moment(EPOCH)})" for m in events.moments(raw, stream.tables)
+        )
+        found = connected.execute(
+            f"SELECT {wanted} FROM raw_row WHERE greatest({latest}) >= {inputs.moment(first)} "
+            f"ORDER BY event_timestamp, {inputs.name_of(raw.id)}"
+        )
+        while rows := found.fetchmany(HISTORY_BATCH):
+            yield [events.plain(raw, dict(zip(names, row, strict=True))) for row in rows]

@@ -1,0 +1,154 @@
+"""The domain `coupon`: what is known at a machine at the moment of an attempt, and what counts for whom."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from features import events
+from features.catalogue import risks
+from features.coupon import COUPON, COUPON_ATTEMPTS, COUPON_LIVE, LIVE, Coupon, share_of_failures
+from features.live import LiveTable
+from features.live_features import state_of
+
+NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+BOOK, OTHER_BOOK = "1234-5678-9012-", "1234-5678-9013-"
+NOTHING = {
+    "prefix_attempts_10m": 0, "attempts_5m": 0, "failures_5m": 0, "device_attempts_1h": 0, "device_failures_1h": 0,
+    "device_codes_1h": 0, "device_failure_share_1h": None,
+}  # fmt: skip
+
+
+def ago(minutes: float = 0, seconds: float = 0) -> datetime:
+    return NOON - timedelta(minutes=minutes, seconds=seconds)
+
+
+def attempt(
+    when: datetime, device: str = "d1", location: str = "L1", code: str = f"{BOOK}0001", response: str = "VALID"
+) -> dict[str, Any]:
+    """An event as a machine sends it."""
+    return {
+        "msg_id": f"{when} {device} {location} {code}", "create_time": when.isoformat(), "device_id": device,
+        "location_code": location, "coupon_code": code, "response": response,
+    }  # fmt: skip
+
+
+def asked(**changes: str) -> Coupon:
+    return Coupon(**{"msg_id": "m", "device_id": "d1", "location_code": "L1", "coupon_code": f"{BOOK}9999"} | changes)
+
+
+def known(*attempts: dict[str, Any], at: datetime = NOON, **changes: str) -> dict[str, Any]:
+    """The features of a request at a moment, by the states that the stream job makes of these events."""
+    request, inputs = asked(**changes).row(at, b""), {}
+    validate = events.schema(COUPON_ATTEMPTS).validate_json
+    rows = [events.plain(COUPON_ATTEMPTS, validate(json.dumps(one))) for one in attempts]
+    for live in map(LiveTable, COUPON_LIVE.tables):
+        keys = live.table.keys
+        mine = [row for row in rows if all(row[key] == request[key] for key in keys)]
+        entries = [entry for row in mine for entry in events.entries(live, row, frozenset(["create_time"]))]
+        state = live.zero()
+        if entries:
+            live.add(state, entries)
+        inputs[state_of(live.table)] = [live.to_json(state) if entries else None]
+    return {name: column[0] for name, column in COUPON_LIVE.columns({**inputs, "as_of": [at]}).items()}
+
+
+def test_where_nothing_was_tried_the_counts_are_zero_and_the_share_is_missing():
+    assert known() == NOTHING
+    assert share_of_failures({"device_attempts_1h": 0, "device_failures_1h": 0}) == {"device_failure_share_1h": None}
+
+
+def test_an_attempt_counts_for_its_neighbours_its_location_and_its_machine():
+    there = attempt(ago(1), code=f"{BOOK}0001"), attempt(ago(2), code=f"{BOOK}0002", response="INVALID")
+    assert known(*there) == {
+        "prefix_attempts_10m": 2, "attempts_5m": 2, "failures_5m": 1, "device_attempts_1h": 2, "device_failures_1h": 1,
+        "device_codes_1h": 2, "device_failure_share_1h": 0.5,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("elsewhere", "counted"),
+    [
+        ({"device": "d2", "location": "L2", "code": f"{OTHER_BOOK}0001"}, {}),
+        ({"device": "d2", "location": "L2"}, {}),  # the same book, but at another location
+        ({"device": "d2"}, {"prefix_attempts_10m": 1, "attempts_5m": 1, "failures_5m": 1}),
+        ({"device": "d2", "code": f"{OTHER_BOOK}0001"}, {"attempts_5m": 1, "failures_5m": 1}),
+        ({"location": "L2"}, {"device_attempts_1h": 1, "device_failures_1h": 1, "device_codes_1h": 1,
+                              "device_failure_share_1h": 1.0}),
+    ],
+    ids=["all", "device and location", "device", "device and book", "location"],
+)  # fmt: skip
+def test_what_others_try_elsewhere_does_not_count(elsewhere: dict[str, str], counted: dict[str, Any]):
+    assert known(attempt(ago(1), response="INVALID", **elsewhere)) == NOTHING | counted
+
+
+def test_neighbours_are_the_numbers_that_differ_in_the_last_four_digits_only():
+    neighbours = [f"{BOOK}0000", f"{BOOK}9999", f"{BOOK}0420"]
+    others = ["1234-5678-9010-0420", "2234-5678-9012-0420", "1234-5679-9012-0420"]
+    tried = [attempt(ago(1, n), code=code) for n, code in enumerate([*neighbours, *others])]
+    assert known(*tried)["prefix_attempts_10m"] == len(neighbours)
+    assert asked().row(NOON, b"")["coupon_prefix"] == BOOK
+
+
+@pytest.mark.parametrize(
+    ("feature", "oldest"),
+    [("prefix_attempts_10m", 10), ("attempts_5m", 5), ("failures_5m", 5), ("device_attempts_1h", 60),
+     ("device_failures_1h", 60), ("device_codes_1h", 60)],
+)  # fmt: skip
+@pytest.mark.parametrize("later", [0, 4.99])
+def test_a_window_ends_at_the_moment_and_its_old_edge_moves_by_five_minutes(feature: str, oldest: int, later: float):
+    """At 12:00, and still at 12:04:59, an attempt of 12:00 less the window's length counts, and none before it."""
+    moment = NOON + timedelta(minutes=later)
+    edge, before = attempt(ago(oldest), response="INVALID"), attempt(ago(oldest, 1e-6), response="INVALID")
+    assert known(edge, before, at=moment)[feature] == 1
+    assert known(edge, before, at=NOON + timedelta(minutes=5))[feature] == 0
+    young, now = attempt(moment - timedelta(microseconds=1), response="INVALID"), attempt(moment, response="INVALID")
+    assert known(young, now, at=moment)[feature] == 1
+
+
+def test_only_what_was_invalid_is_a_failure():
+    tried = [attempt(ago(0, n + 1), response="INVALID" if n < 3 else "VALID") for n in range(4)]
+    found = known(*tried)
+    assert (found["failures_5m"], found["device_failures_1h"], found["device_failure_share_1h"]) == (3, 3, 0.75)
+    assert known(attempt(ago(1)))["device_failure_share_1h"] == 0.0
+
+
+def test_a_coupon_that_is_tried_again_is_one_code_and_another_attempt():
+    tried = [attempt(ago(n + 1), code=f"{BOOK}{n % 2:04}") for n in range(5)]
+    found = known(*tried)
+    assert (found["device_codes_1h"], found["device_attempts_1h"]) == (2, 5)
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["", "1234", "1234-5678-9012-345", "1234-5678-9012-34567", "1234567890123456", "1234-5678-9012-345a",
+     "1234-5678-9012-3456-7890", "1234-5678 9012-3456", "١٢٣٤-5678-9012-3456", None, 1234],
+)  # fmt: skip
+def test_what_is_no_coupon_is_refused_in_the_request_and_in_the_event(code: Any):
+    with pytest.raises(ValidationError, match="coupon_code"):
+        asked(coupon_code=code)
+    with pytest.raises(ValidationError, match="coupon_code"):
+        events.schema(COUPON_ATTEMPTS).validate_json(json.dumps(attempt(NOON) | {"coupon_code": code}))
+
+
+@pytest.mark.parametrize("code", [" 1234-5678-9012-3456", "1234-5678-9012-3456\n"])
+def test_blanks_around_a_coupon_are_no_part_of_it_in_the_request_and_in_the_event(code: str):
+    assert asked(coupon_code=code) == asked(coupon_code=code.strip())
+    taken = events.schema(COUPON_ATTEMPTS).validate_json(json.dumps(attempt(NOON) | {"coupon_code": code}))
+    assert taken["coupon_code"] == code.strip()
+
+
+@pytest.mark.parametrize("response", ["", "invalid", "INVALIDATED", "NOT VALID", None])
+def test_an_event_says_valid_or_invalid_and_nothing_else(response: Any):
+    with pytest.raises(ValidationError, match="response"):
+        events.schema(COUPON_ATTEMPTS).validate_json(json.dumps(attempt(NOON) | {"response": response}))
+
+
+def test_the_decision_is_to_allow_to_review_or_to_block_on_features_that_there_are():
+    assert risks()["coupon"] is COUPON
+    assert COUPON.appetite.words == ("allow", "review", "block")
+    assert {i.name for i in COUPON.inputs} < {feature.name for live in LIVE for feature in live.features}
+    assert set(NOTHING) == {feature.name for feature in COUPON_LIVE.features}
+    assert all(i.direction == 1 for i in COUPON.inputs)

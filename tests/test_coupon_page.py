@@ -1,0 +1,211 @@
+"""The page one watches attacks on: what it says before anything happens, and where it takes what it shows from."""
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake import NOW, Fake
+from flask.testing import FlaskClient
+from playwright.sync_api import Page, expect
+from werkzeug.serving import make_server
+
+from errors import FeaturesNotReady
+from features.coupon import COUPON
+from features.onboarding import DAILY
+from serving import audit
+from serving.source import Vector
+from serving.uptake import oldest_waiting
+
+DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
+
+
+@pytest.fixture
+def decisions(tmp_path: Path) -> Path:
+    return tmp_path / "decisions"
+
+
+def record(n: int, at: datetime = NOW, **changes: Any) -> dict[str, Any]:
+    """A line of the audit log, as a decision leaves it."""
+    row = {"msg_id": f"m{n}", "device_id": f"d{n}", "location_code": "L1", "coupon_prefix": "1234-5678-9012-"}
+    decision = {"decision": "allow", "score": 0.1, "reasons": [], "as_of": at.isoformat()}
+    return audit.record(COUPON, {**row, "coupon_code": "1234-5678-9012-3456", **changes}, decision | changes)
+
+
+@pytest.fixture
+def watched(untrained: FlaskClient, fake: Fake, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
+    """Of every location the fake store says 7 attempts, 3 of them invalid."""
+
+    def vectors(service: str, rows: list[dict], as_of: datetime) -> list[Vector]:
+        fake.rows.append((service, rows, as_of))
+        return [Vector({"attempts_5m": 7, "failures_5m": 3}, {}, {}) for _ in rows]
+
+    monkeypatch.setattr(fake, "vectors", vectors, raising=False)
+    return untrained
+
+
+# What the page gets
+
+
+def test_the_newest_decisions_come_first_without_the_last_digits_of_a_coupon(watched: FlaskClient, decisions: Path):
+    reason = {"code": "neighbours_many", "text": "Neighbouring numbers were just tried here.", "contribution": 2.0}
+    audit.append(decisions, NOW, [record(1), record(2, decision="block", score=0.9, reasons=[reason])])
+    answer = watched.get("/coupon/live")
+    block, allow = answer.json["decisions"]
+    assert block == {
+        "as_of": NOW.isoformat(), "location": "L1", "device": "d2", "coupon": "1234-5678-9012-••••", "score": 0.9,
+        "reason": reason["text"], "decision": "block", "look": "decline",
+    }  # fmt: skip
+    assert (allow["device"], allow["reason"], allow["look"]) == ("d1", "", "approve")
+    assert "3456" not in answer.text
+
+
+def test_every_location_of_late_is_there_once_with_its_attempts_and_its_newest_decision(
+    watched: FlaskClient, decisions: Path, fake: Fake
+):
+    places = ["L2", "L1", "L2", "L3"]
+    said = ["block", "allow", "review", "allow"]
+    audit.append(decisions, NOW, [record(n, location_code=p, decision=said[n]) for n, p in enumerate(places)])
+    shown = watched.get("/coupon/live").json["locations"]
+    assert [(one["location"], one["attempts"], one["failures"], one["decision"]) for one in shown] == [
+        ("L1", 7, 3, "allow"), ("L2", 7, 3, "review"), ("L3", 7, 3, "allow"),
+    ]  # fmt: skip
+    ((service, rows, as_of),) = fake.rows
+    assert (service, as_of, [row["location_code"] for row in rows]) == ("coupon", NOW, ["L1", "L2", "L3"])
+
+
+def test_the_page_says_from_when_on_attempts_count(watched: FlaskClient):
+    assert watched.get("/coupon/live").json["since"] == (NOW - timedelta(minutes=5)).isoformat()
+
+
+# The end of the audit log
+
+
+def test_only_the_newest_of_the_risk_are_read_and_only_of_two_days(decisions: Path):
+    audit.append(decisions, NOW - 2 * DAY, [record(0)])
+    audit.append(decisions, NOW - DAY, [record(1), record(2)])
+    daily = audit.record(DAILY, {"driver_id": 7}, {"decision": "approve"})
+    audit.append(decisions, NOW, [record(3), daily, record(4), daily])
+    found = [[one["entity"]["msg_id"] for one in audit.latest(decisions, COUPON, NOW, most)] for most in (1, 3, 100)]
+    assert found == [["m4"], ["m4", "m3", "m2"], ["m4", "m3", "m2", "m1"]]
+    assert audit.latest(decisions, DAILY, NOW, 1) == [json.loads(json.dumps(daily))]
+    assert audit.latest(decisions / "nowhere", COUPON, NOW, 5) == []
+
+
+def test_a_half_line_is_passed_over_wherever_it_stands(decisions: Path):
+    decisions.mkdir()
+    whole = [json.dumps(record(n), separators=(",", ":")) for n in range(3)]
+    text = f"{whole[0][40:]}\n{whole[0]}\n{whole[1][:80]}\n{whole[1]}\n{whole[2][:-1]}"
+    (decisions / f"{NOW.date()}.jsonl").write_text(text)
+    assert [one["entity"]["msg_id"] for one in audit.latest(decisions, COUPON, NOW, 9)] == ["m1", "m0"]
+
+
+def test_of_a_long_log_only_the_end_is_read(decisions: Path):
+    audit.append(decisions, NOW, [record(n) for n in range(5000)])
+    found = [one["entity"]["msg_id"] for one in audit.latest(decisions, COUPON, NOW, 10_000)]
+    assert found == [f"m{n}" for n in range(4999, 4999 - len(found), -1)]
+    size = (decisions / f"{NOW.date()}.jsonl").stat().st_size
+    assert audit.TAIL_BYTES * 0.9 < len(found) * size / 5000 <= audit.TAIL_BYTES
+
+
+# Whether the stream job takes events in
+
+
+def event(n: int, seconds_ago: float) -> str:
+    return json.dumps({"msg_id": f"m{n}", "accepted_at": (NOW - seconds_ago * SECOND).isoformat()}) + "\n"
+
+
+def test_the_oldest_event_that_was_not_taken_in_is_the_one_that_waits(tmp_path: Path):
+    log, state = tmp_path / "log", tmp_path / "coupon.db"
+    assert oldest_waiting(log, state, NOW) is None
+    log.mkdir()
+    (log / "2026-01-30.jsonl").write_text(event(1, 90) + '{"half": \n' + event(2, 60))
+    (log / "2026-01-31.jsonl").write_text(event(3, 30) + '{"ha')
+    assert oldest_waiting(log, state, NOW) == 90 * SECOND
+    first, second = len(event(1, 90)), (log / "2026-01-30.jsonl").stat().st_size
+    for position, waits in [
+        ({}, 90), ({"2026-01-30.jsonl": first}, 60), ({"2026-01-30.jsonl": second}, 30),
+        ({"2026-01-30.jsonl": second, "2026-01-31.jsonl": len(event(3, 30))}, None),
+    ]:  # fmt: skip
+        with sqlite3.connect(state) as connection:
+            connection.execute("CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID")
+            connection.execute("INSERT OR REPLACE INTO meta VALUES ('position log', ?)", (json.dumps(position),))
+        connection.close()
+        assert oldest_waiting(log, state, NOW) == (waits and waits * SECOND)
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(0.5, None), (12, 12)])
+def test_only_what_has_waited_longer_than_a_job_takes_is_told(
+    watched: FlaskClient, tmp_path: Path, seconds: float, said: float | None
+):
+    log = tmp_path / "log" / "coupon_attempts"
+    log.mkdir(parents=True)
+    (log / "2026-01-31.jsonl").write_text(event(1, seconds))
+    assert watched.get("/coupon/live").json["waiting_seconds"] == said
+
+
+# In a browser
+
+
+@pytest.fixture
+def address(watched: FlaskClient) -> Iterator[str]:
+    server = make_server("127.0.0.1", 0, watched.application)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.browser
+def test_before_anything_was_decided_the_page_says_which_commands_to_run(page: Page, address: str, decisions: Path):
+    page.goto(f"{address}/coupon/")
+    commands = page.locator("#nothing pre")
+    expect(commands).to_be_visible()
+    expect(commands).to_contain_text("python -m jobs stream coupon")
+    expect(commands).to_contain_text(f"python -m jobs simulate coupon --attack --url {address}")
+    expect(page.locator("#watch")).to_be_hidden()
+    audit.append(decisions, NOW, [record(1)])
+    expect(page.locator("#decisions tbody tr")).to_have_count(1)
+    expect(commands).to_be_hidden()
+
+
+@pytest.mark.browser
+def test_where_no_stream_job_runs_the_page_says_so_and_how_to_start_it(page: Page, address: str, tmp_path: Path):
+    log = tmp_path / "log" / "coupon_attempts"
+    page.goto(f"{address}/coupon/")
+    expect(page.locator("#nothing")).to_be_visible()
+    expect(page.locator("#waiting")).to_be_hidden()
+    log.mkdir(parents=True)
+    (log / "2026-01-31.jsonl").write_text(event(1, 34))
+    expect(page.locator("#waiting")).to_contain_text("the oldest has been waiting for 34 s")
+    expect(page.locator("#waiting pre")).to_have_text("python -m jobs stream coupon")
+
+
+@pytest.mark.browser
+def test_what_the_service_lacks_stands_on_the_page_until_it_is_there(
+    page: Page, address: str, decisions: Path, fake: Fake, monkeypatch: pytest.MonkeyPatch
+):
+    def not_applied(*_: object) -> None:
+        raise FeaturesNotReady("The feature view 'x' is not applied. Run: make pipeline")
+
+    audit.append(decisions, NOW, [record(1)])
+    with monkeypatch.context() as lacking:
+        lacking.setattr(fake, "vectors", not_applied)
+        page.goto(f"{address}/coupon/")
+        expect(page.locator("#problem")).to_contain_text("is not applied. Run: make pipeline")
+    expect(page.locator("#problem")).to_be_hidden()
+    expect(page.locator("#decisions tbody tr")).to_have_count(1)
+
+
+@pytest.mark.browser
+def test_what_a_caller_says_is_shown_as_text_and_never_run(page: Page, address: str, decisions: Path):
+    evil = "<img src=x onerror='window.evil = true'>\"]"
+    audit.append(decisions, NOW, [record(1, location_code=evil, device_id=evil)])
+    page.goto(f"{address}/coupon/")
+    expect(page.locator("#decisions tbody td").nth(2)).to_have_text(evil)
+    expect(page.locator("#locations tbody td").first).to_have_text(evil)
+    assert page.evaluate("window.evil") is None
