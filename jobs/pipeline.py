@@ -26,7 +26,10 @@ from simulators import Size
 ROOT = settings.ROOT
 FEATURES = settings.FEATURE_REPO / "features"
 #: The modules of jobs that features are made by.
-WINDOWS = ("batch", "events", "inputs", "layout", "places", "windows", "partitions", "stream", "stream_state")
+WINDOWS = (
+    "batch", "events", "inputs", "layout", "places", "windows", "partitions", "stream", "stream_lines", "stream_log",
+    "stream_run", "stream_state",
+)  # fmt: skip
 
 
 def run(seed: int, size: Size, now: datetime) -> None:

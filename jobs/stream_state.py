@@ -5,14 +5,13 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pydantic_core import to_json
 
 from features.aggregation import AggregationTable
-from features.live import FORMAT
+from features.live import LiveTable
 from jobs.stream_sources import Position
 
 _SCHEMA = """
@@ -44,9 +43,9 @@ class StateFile:
 
     def _make_tables(self, tables: Sequence[AggregationTable]) -> None:
         """States of other definitions than today's mean nothing: they go, and with them that anything was seen."""
-        now = json.dumps([FORMAT, *(definition(table) for table in tables)])
+        now = json.dumps({live.table.name: live.version for live in map(LiveTable, tables)})
         if (before := self.meta(DEFINITIONS)) not in (None, now):
-            for name in {*(of[0] for of in json.loads(before)[1:]), *(table.name for table in tables)}:
+            for name in json.loads(before).keys() | {table.name for table in tables}:
                 self._db.execute(f'DROP TABLE IF EXISTS "{name}"')
             self._db.execute("DELETE FROM seen")
             self._db.execute("DELETE FROM meta WHERE name = ?", (HISTORY,))
@@ -136,9 +135,3 @@ class StateFile:
     def logged(self, kind: str, until: int) -> None:
         with self.batch():
             self._db.execute("DELETE FROM to_log WHERE kind = ? AND stamp <= ?", (kind, until))
-
-
-def definition(table: AggregationTable) -> list[str]:
-    """What a table's states depend on, its name first."""
-    folds = [repr(replace(a, unit="", description="")) for a in table.aggregations]
-    return [table.name, repr(table.keys), table.event_time, repr(table.source.derived), *folds]

@@ -108,9 +108,9 @@ class FeastSource(FeatureSource):
             if not hasattr(provider.online_store, "write_table"):
                 self._store.write_to_online_store(view, table.to_pandas())
                 return
-            if view not in self._views:
-                self._views[view] = self._view(view)
-            provider.online_store.write_table(self._store.config, self._views[view], table, created="created")
+            views = self._views  # another thread may put new ones in its place
+            of = views.get(view) or views.setdefault(view, self._view(view))
+            provider.online_store.write_table(self._store.config, of, table, created="created")
 
     def _view(self, name: str) -> FeatureView:
         try:

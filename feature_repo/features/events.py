@@ -1,7 +1,6 @@
 """An event of a stream as it comes: one JSON object, checked against what its raw table declares. Pure."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from functools import cache
 from typing import Annotated, Any, NotRequired
 
@@ -10,7 +9,7 @@ from typing_extensions import TypedDict
 
 from features.aggregation import AggregationTable
 from features.folds import LARGEST
-from features.live import Entry, LiveTable
+from features.live import NO_OUTCOME, Entry, LiveTable
 from features.moments import EPOCH, since_1970
 from features.raw import Column, RawTable
 
@@ -71,10 +70,24 @@ def _most(column: Column) -> float:
 
 def plain(stream: RawTable, event: Mapping[str, Any]) -> Row:
     """What `schema` answered, with its moments in µs since 1970 and the derived columns."""
-    row = {name: since_1970(value) if isinstance(value, datetime) else value for name, value in event.items()}
+    row = {**blank(stream), **event}
+    for name in _moments(stream):
+        if (moment := row[name]) is not None:
+            row[name] = since_1970(moment)
     for derived in stream.derived:
         row[derived.name] = derived.value(row)
     return row
+
+
+@cache
+def blank(stream: RawTable) -> Row:
+    """A row that says nothing."""
+    return dict.fromkeys([stream.time, *(c.name for c in (*stream.columns, *ENVELOPE))]) | {NO_OUTCOME: 0}
+
+
+@cache
+def _moments(stream: RawTable) -> tuple[str, ...]:
+    return (stream.time, *(c.name for c in (*stream.columns, *ENVELOPE) if c.dtype == "timestamp"))
 
 
 def moments(stream: RawTable, tables: tuple[AggregationTable, ...]) -> tuple[str, ...]:
@@ -86,12 +99,10 @@ def moments(stream: RawTable, tables: tuple[AggregationTable, ...]) -> tuple[str
 
 def entries(live: LiveTable, row: Mapping[str, Any], new: frozenset[str]) -> list[Entry]:
     """What a row is to a table, of its moments those that are `new`."""
-    table = live.table
-    time = row.get(table.event_time)
-    if time is None or None in [row.get(key) for key in table.keys]:
+    table, entry = live.table, live.entry(row)
+    if entry[0] is None or None in [row[key] for key in table.keys]:
         return []
-    own, values = (time, row[table.source.id or ""]), [row.get(name) for name in live.columns]
-    found: list[Entry] = [(*own, 0, *values)] if table.event_time in new else []
-    if table.outcome in new and row.get(table.outcome) is not None:
-        found.append((*own, row[table.outcome], *values))
+    found: list[Entry] = [entry] if table.event_time in new else []
+    if table.outcome in new:
+        found.append((*entry[:2], row[table.outcome], *entry[3:]))
     return found

@@ -14,20 +14,26 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
+from operator import itemgetter
 from typing import Any
+from zlib import crc32
 
 from pydantic_core import from_json, to_json
 
+from errors import FeaturesNotReady
 from features.aggregation import Aggregation, AggregationTable
 from features.folds import Fold, fold
 from features.moments import MICROSECOND, since_1970
 
 #: A moment that is asked about may be so much before the newest event, µs: others' events come in the meantime.
 SLACK = 10_000_000
-#: Of the bytes of a state. Another one has the states made anew.
+#: Of the bytes of a state.
 FORMAT = 1
 #: Before every event.
 NEVER = -(2**63)
+
+#: The name of what stands in a row for the outcome of what has none, 0.
+NO_OUTCOME = ""
 
 #: When it happened (µs since 1970), its id, when its outcome came (µs; 0 for the event itself), and its values in the
 #: order of `LiveTable.columns`.
@@ -136,6 +142,10 @@ class LiveTable:
         used = chain.from_iterable((a.column, *a.where) for a in table.aggregations)
         #: The columns of an entry, after its times and id.
         self.columns = tuple(dict.fromkeys(name for name in used if name and name != table.outcome))
+        #: The entry of a row's event (`features/events.py`).
+        self.entry: Callable[[Mapping[str, Any]], Entry] = itemgetter(
+            table.event_time, table.source.id or NO_OUTCOME, NO_OUTCOME, *self.columns
+        )
         self._slots: list[_Slot] = []
         self._of: list[tuple[str, int, int]] = []
         known: dict[Any, int] = {}
@@ -147,6 +157,9 @@ class LiveTable:
             slot, reach = self._slots[known[alike]], 0 if a.window is None else (a.delay + a.window) // MICROSECOND
             slot.reach = max(slot.reach, reach)
             self._of.append((a.name, known[alike], reach))
+        #: Of the bytes of its states: those of another definition mean something else.
+        reaches = [(alike, self._slots[slot].reach) for alike, slot in known.items()]
+        self.version = crc32(repr((FORMAT, table.keys, table.event_time, table.source.derived, reaches)).encode())
         self._thaws = [_thaw(slot.fold.zero) for slot in self._slots]
         self._has_sets = any(isinstance(slot.fold.zero, frozenset) for slot in self._slots)
 
@@ -198,10 +211,15 @@ class LiveTable:
         tiles = [dict(sorted(each.items())) if len(each) > 1 else each for each in state.tiles]
         if self._has_sets:
             tiles = [{start: _plain(of) for start, of in each.items()} for each in tiles]
-        return to_json((state.newest, tiles, state.recent))
+        return to_json((self.version, state.newest, tiles, state.recent))
 
     def from_json(self, text: bytes) -> State:
-        newest, tiles, recent = from_json(text)
+        """Raises FeaturesNotReady on a state of another definition."""
+        version, newest, tiles, recent = from_json(text)
+        if version != self.version:
+            raise FeaturesNotReady(
+                f"A state of {self.table.name} is of another definition. Run: feast apply, and start the stream job"
+            )
         return State(
             [
                 {int(start): thaw(of) for start, of in each.items()}

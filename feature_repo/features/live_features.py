@@ -19,8 +19,8 @@ def state_of(table: AggregationTable) -> str:
 
 
 def seen_of(table: AggregationTable) -> str:
-    """The column that says when the stream last took in something of the key, µs since 1970: the state has what was taken
-    in up to then, and nothing else."""
+    """The column that says when the stream last took in something of the key, µs since 1970: the state has what was
+    taken in up to then, and nothing else."""
     return f"{table.name}_seen"
 
 

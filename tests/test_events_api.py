@@ -1,0 +1,171 @@
+"""Who sends an event is told 202 once it is safe on disk, and not before; what cannot be an event is refused with its
+field; and what got lost on the way can be asked for."""
+
+import json
+import multiprocessing
+import os
+from datetime import datetime, timedelta
+
+import pytest
+from fake import NOW
+from flask.testing import FlaskClient
+from stream_world import Sink, Told
+
+import settings
+from features.catalogue import streams
+from features.coupon import COUPON_ATTEMPTS
+from jobs.stream import StreamJob
+from serving import event_log
+
+URL = f"/api/v1/events/{COUPON_ATTEMPTS.name}"
+
+
+def attempt(nth=1, **more):
+    one = {"msg_id": f"c{nth}", "device_id": "d1", "location_code": "L1", "coupon_code": "1234-5678-9012-3456"}
+    return one | {"response": "INVALID", "create_time": "2026-01-31T11:59:00+00:00"} | more
+
+
+def accepted():
+    files = sorted(settings.event_log(COUPON_ATTEMPTS.name).glob("*.jsonl"))
+    return [json.loads(line) for file in files for line in file.read_text().splitlines()]
+
+
+def refused(answer, status=400):
+    assert (answer.status_code, accepted()) == (status, [])
+    return answer.json["error"]["name"], answer.json["error"].get("field")
+
+
+def test_an_event_is_in_the_file_of_its_day_with_when_it_was_accepted(untrained: FlaskClient):
+    answer = untrained.post(URL, json=attempt(producer="till", number=1, unknown="left out"))
+    assert (answer.status_code, answer.json) == (202, {"accepted": 1})
+    (one,) = accepted()
+    assert datetime.fromisoformat(one.pop("accepted_at")) == NOW
+    assert datetime.fromisoformat(one["create_time"]) == NOW - timedelta(minutes=1)
+    assert one | {"create_time": 0} == attempt(producer="till", number=1, create_time=0)
+    assert (settings.event_log(COUPON_ATTEMPTS.name) / "2026-01-31.jsonl").exists()
+
+
+def test_nobody_else_says_when_an_event_was_accepted(untrained: FlaskClient):
+    untrained.post(URL, json=attempt(accepted_at="2020-01-01T00:00:00Z"))
+    assert datetime.fromisoformat(accepted()[0]["accepted_at"]) == NOW
+
+
+def test_it_is_on_disk_before_the_answer(untrained: FlaskClient, monkeypatch):
+    synced, sync = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda file: (synced.append(len(accepted())), sync(file)))
+    assert untrained.post(URL, json=[attempt(n) for n in range(3)]).status_code == 202
+    assert synced[-1] == 3
+
+
+@pytest.mark.parametrize("fails", ["fsync", "write", "open"])
+def test_what_cannot_be_kept_is_not_accepted_and_leaves_nothing(untrained: FlaskClient, monkeypatch, fails):
+    untrained.post(URL, json=attempt(1))
+    work = getattr(os, fails)
+
+    def full(*args, **kwargs):
+        if fails == "open" and not str(args[0]).endswith(".jsonl"):
+            return work(*args, **kwargs)
+        if fails == "write":
+            work(args[0], args[1][:30])
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, fails, full)
+        answer = untrained.post(URL, json=[attempt(2), attempt(3)])
+    assert (answer.status_code, answer.json["error"]["name"]) == (503, "log_unavailable")
+    assert "No space left" in answer.json["error"]["message"]
+    assert [one["msg_id"] for one in accepted()] == ["c1"]
+    assert untrained.post(URL, json=attempt(2)).status_code == 202
+    assert [one["msg_id"] for one in accepted()] == ["c1", "c2"]
+
+
+def test_of_a_list_all_are_accepted_in_order_or_none(untrained: FlaskClient):
+    many = [attempt(n) for n in range(1000)]
+    bad = [*many[:700], attempt(700, coupon_code="1234"), *many[701:]]
+    assert refused(untrained.post(URL, json=bad)) == ("bad_parameter", "700.coupon_code")
+    assert untrained.post(URL, json=many).json == {"accepted": 1000}
+    assert [one["msg_id"] for one in accepted()] == [f"c{n}" for n in range(1000)]
+
+
+BAD = {
+    "no field": ({k: v for k, v in attempt().items() if k != "msg_id"}, "missing_field", "msg_id"),
+    "a wrong type": (attempt(msg_id=5), "wrong_type", "msg_id"),
+    "a moment as a number": (attempt(create_time=1_769_860_740), "wrong_type", "create_time"),
+    "no moment": (attempt(create_time="yesterday"), "wrong_type", "create_time"),
+    "no zone": (attempt(create_time="2026-01-31T11:59:00"), "bad_parameter", "create_time"),
+    "before 1970": (attempt(create_time="1969-12-31T23:59:59Z"), "bad_parameter", "create_time"),
+    "a clock ahead": (attempt(create_time="2026-01-31T12:00:11Z"), "bad_parameter", "create_time"),
+    "the end of the calendar": (attempt(create_time="9999-12-31T23:59:59-12:00"), "bad_parameter", "create_time"),
+    "no word of ours": (attempt(response="MAYBE"), "bad_parameter", "response"),
+    "digits of other scripts": (attempt(coupon_code="١٢٣٤-5678-9012-3456"), "bad_parameter", "coupon_code"),
+    "an empty key": (attempt(device_id=""), "bad_parameter", "device_id"),
+    "a blank key": (attempt(device_id="  "), "bad_parameter", "device_id"),
+    "a NUL": (attempt(device_id="a\0"), "bad_parameter", "device_id"),
+    "a number from 1 on": (attempt(producer="till", number=0), "bad_parameter", "number"),
+    "no object": ("c1", "wrong_type", None),
+    "in a list": ([attempt(), None], "wrong_type", None),
+    "an empty list": ([], "bad_parameter", None),
+    "too many": ([attempt()] * 1001, "bad_parameter", None),
+}
+
+
+@pytest.mark.parametrize(("body", "name", "field"), BAD.values(), ids=BAD)
+def test_what_cannot_be_an_event_is_refused_with_its_field(untrained: FlaskClient, body, name, field):
+    assert refused(untrained.post(URL, json=body)) == (name, field)
+
+
+NO_JSON = {"nothing": b"", "half": b"{", "not UTF-8": b"\xff", "deep": b"[" * 100_000}
+
+
+@pytest.mark.parametrize("body", NO_JSON.values(), ids=NO_JSON)
+def test_what_is_no_json_is_refused(untrained: FlaskClient, body):
+    assert refused(untrained.post(URL, data=body))[0] == "not_json"
+
+
+def test_half_a_character_is_refused(untrained: FlaskClient):
+    assert refused(untrained.post(URL, data=b'{"msg_id": "\\ud800"}'))[0] == "bad_parameter"
+
+
+def test_a_stream_that_is_none_is_told_which_there_are(untrained: FlaskClient):
+    answer = untrained.post("/api/v1/events/nope", json=attempt())
+    assert refused(answer) == ("bad_parameter", "stream")
+    assert all(name in answer.json["error"]["message"] for name in streams())
+    assert untrained.get("/api/v1/events/nope/missing?producer=till&last=3").status_code == 400
+
+
+def missing(client, producer, last):
+    return client.get(f"{URL}/missing?producer={producer}&last={last}").json["missing"]
+
+
+def test_a_producer_is_told_what_got_lost_on_the_way(untrained: FlaskClient):
+    assert missing(untrained, "till", 3) == [[1, 3]]  # no stream job ever ran
+    lines = [attempt(n, producer="till", number=n) for n in (2, 3, 7, 3)]
+    job = StreamJob(streams()[COUPON_ATTEMPTS.name], Told(lines), Sink(), lambda: NOW)
+    job.step()
+    asked = {("till", 9): [[1, 1], [4, 6], [8, 9]], ("till", 7): [[1, 1], [4, 6]], ("till", 0): [[1, 1], [4, 6]]}
+    asked |= {("another", 4): [[1, 4]], ("another", 0): []}
+    assert {ask: missing(untrained, *ask) for ask in asked} == asked
+    job.close()
+
+
+@pytest.mark.parametrize("query", ["", "?producer=till", "?last=3", "?producer=till&last=-1", "?producer=till&last=x"])
+def test_who_asks_for_what_got_lost_names_himself_and_his_last(untrained: FlaskClient, query):
+    assert untrained.get(f"{URL}/missing{query}").json["error"]["name"] == "bad_parameter"
+
+
+def test_two_processes_append_whole_lists_though_the_disk_takes_them_in_pieces(tmp_path, monkeypatch):
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda file, text: write(file, text[:1000]))
+
+    def send(who):
+        for n in range(20):
+            event_log.append(tmp_path, [{"who": who, "n": n, "i": i, "long": "x" * 5000} for i in range(5)], NOW)
+
+    senders = [multiprocessing.get_context("fork").Process(target=send, args=(who,)) for who in "ab"]
+    for sender in senders:
+        sender.start()
+    for sender in senders:
+        sender.join()
+    lines = [json.loads(line) for line in (tmp_path / "2026-01-31.jsonl").read_text().splitlines()]
+    assert [line["i"] for line in lines] == [0, 1, 2, 3, 4] * 40
+    assert {(line["who"], line["n"]) for line in lines} == {(who, n) for who in "ab" for n in range(20)}
