@@ -38,7 +38,7 @@ EVENT, DEAD = "event", "dead"
 _ARROW = {"string": pa.string(), "int": pa.int64(), "float": pa.float64()}
 DAY = timedelta(days=1)
 #: A row, and those of its moments that were not seen.
-Fresh = tuple[Row, frozenset[str]]
+Fresh = tuple[Row, list[str]]
 
 
 def prepare(stream: Stream) -> None:
@@ -61,7 +61,6 @@ class StreamJob:
         self._received = self.state.received()
         self._cache: list[dict[Key, State]] = [{} for _ in self._live]
         self._moments = events.moments(stream.raw, stream.tables)
-        self._columns = [stream.raw.time, *(c.name for c in stream.raw.columns)]
         self.status = Status(stream.domain, Counts(**from_json(self.state.meta("counts", "{}"))))
         self.status.watermark = self.state.meta(WATERMARK, 0)
         self._waiting, self._waits_since = self.state.waiting(), time.monotonic()
@@ -100,13 +99,13 @@ class StreamJob:
     def flush(self) -> None:
         """Write what waits for the offline log and the dead letters."""
         raw = self.stream.raw
-        if rows := self.state.to_log(EVENT):
-            log = stream_log.events(raw, rows)
-            stream_log.write(settings.events(raw.name), log, raw.time, rows[0][0], rows[-1][0])
-            self.state.logged(EVENT, rows[-1][0])
-        if rows := self.state.to_log(DEAD):
-            stream_log.write_dead(settings.dead_letters(raw.name), rows)
-            self.state.logged(DEAD, rows[-1][0])
+        if batches := self.state.to_log(EVENT):
+            log = stream_log.events(raw, batches)
+            stream_log.write(settings.events(raw.name), log, raw.time, batches[0][0], batches[-1][0])
+            self.state.logged(EVENT, batches[-1][0])
+        if batches := self.state.to_log(DEAD):
+            stream_log.write_dead(settings.dead_letters(raw.name), batches)
+            self.state.logged(DEAD, batches[-1][0])
         for live in self._live:
             self._log_states(live)
         self._waiting = 0
@@ -137,12 +136,14 @@ class StreamJob:
         name, fresh = self.stream.raw.id or "", []
         seen = self.state.seen([row[name] for row in rows])
         for row in rows:
-            new = frozenset(m for m in self._moments if row.get(m) is not None and (row[name], m) not in seen)
-            if new:
-                seen.update((row[name], moment) for moment in new)
-                fresh.append((row, new))
-            else:
+            key = row[name]
+            new = [moment for moment in self._moments if row[moment] is not None and (key, moment) not in seen]
+            if not new:
                 counts.duplicates += 1
+                continue
+            fresh.append((row, new))
+            for moment in new:
+                seen.add((key, moment))
         counts.events += len(fresh)
         return fresh
 
@@ -158,9 +159,9 @@ class StreamJob:
                 self.state.put_states(live.table.name, states)
             self.state.add_seen([(row[name], moment, row[moment]) for row, new in fresh for moment in new])
             if batch is not None:
-                logged = (to_json({column: row.get(column) for column in self._columns}) for row, _ in fresh)
-                self.state.add_to_log(EVENT, stamp, logged)
-                self.state.add_to_log(DEAD, stamp, batch.dead)
+                events_packed = stream_log.packed(self.stream.raw, [row for row, _ in fresh])
+                self.state.add_to_log(EVENT, stamp, len(fresh), events_packed)
+                self.state.add_to_log(DEAD, stamp, len(batch.dead), b"".join(line + b"\n" for line in batch.dead))
                 for producer, number in batch.numbers:
                     numbering.add(self._received.setdefault(producer, []), number)
                 self.state.set_received({of: self._received[of] for of, _ in batch.numbers})
@@ -180,27 +181,20 @@ class StreamJob:
 
     def _fold(self, fresh: Sequence[Fresh], stamp: int, counts: Counts) -> list[list[StateRow]]:
         """The states that change, of each table."""
-        changed, late = [], Counter[str]()
+        changed, late, came = [], Counter[str](), Counter[str]()
         for live, cache in zip(self._live, self._cache, strict=True):
-            by_key: dict[Key, list] = {}
-            names = live.table.keys
-            for row, new in fresh:
-                if came := events.entries(live, row, new):
-                    by_key.setdefault(tuple([row[name] for name in names]), []).extend(came)
+            by_key = events.by_key(live, fresh)
             self._load(live, cache, by_key)
             states: list[StateRow] = []
-            for key, came in by_key.items():
+            for key, entries in by_key.items():
                 state = cache[key]
-                late.update(entry[1] for entry in live.add(state, came))
+                late.update(entry[1] for entry in live.add(state, entries))
                 states.append((to_json(key), live.to_json(state), state.newest, stamp))
             changed.append(sorted(states))
-        if late:
-            entries = ((row[self.stream.raw.id or ""], self._entries(row, new)) for row, new in fresh)
-            counts.late += sum(bool(late[name] and late[name] >= of) for name, of in entries)
+        for live in self._live if late else ():
+            came.update(entry[1] for entries in events.by_key(live, fresh).values() for entry in entries)
+        counts.late += sum(late[name] == came[name] for name in late)
         return changed
-
-    def _entries(self, row: Row, new: frozenset[str]) -> int:
-        return sum(len(events.entries(live, row, new)) for live in self._live)
 
     def _load(self, live: LiveTable, cache: dict[Key, State], keys: Iterable[Key]) -> None:
         if len(cache) > MOST_STATES:

@@ -28,11 +28,11 @@ class Batch:
 
 def read(stream: Stream, lines: Sequence[Line], latest: int) -> Batch:
     """`latest`: no event is dated after it, µs since 1970."""
-    batch, validate = Batch(), events.schema(stream.raw).validate_json
+    batch, validate, row_of = Batch(), events.schema(stream.raw).validate_json, events.row_of(stream.raw)
     moments = events.moments(stream.raw, stream.tables)
     for text, at in lines:
         try:
-            row = events.plain(stream.raw, validate(text))
+            row = row_of(validate(text))
             ahead = max(row[m] for m in moments if row.get(m) is not None) - latest
             reason = f"a moment of it is {ahead / 1e6:.0f} s later than can be" if ahead > 0 else ""
         except (ValidationError, OverflowError) as error:

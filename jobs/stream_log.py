@@ -7,13 +7,13 @@ compacted, its range lies in another's, which holds the same rows.
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pydantic_core import from_json
 
 from features.raw import CREATED, RawTable
 
@@ -29,11 +29,25 @@ def schema(stream: RawTable) -> pa.Schema:
     return pa.schema([(name, _TYPES[dtype]) for name, dtype in columns.items()])
 
 
-def events(stream: RawTable, rows: Sequence[tuple[int, bytes]]) -> pa.Table:
-    """From (stamp, JSON of the columns, moments in µs); `created` is the stamp."""
-    told = [from_json(row) | {CREATED: stamp} for stamp, row in rows]
-    return pa.table(
-        {f.name: pa.array([event.get(f.name) for event in told], f.type) for f in schema(stream)}, schema=schema(stream)
+def packed(stream: RawTable, rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """Rows, with moments in µs, as bytes that keep them until they are written."""
+    names = [field for field in schema(stream) if field.name != CREATED]
+    table = pa.table({field.name: pa.array([row[field.name] for row in rows], field.type) for field in names})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream_of:
+        stream_of.write_table(table)
+    return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
+
+
+def events(stream: RawTable, batches: Sequence[tuple[int, bytes]]) -> pa.Table:
+    """From (stamp, what `packed` made); `created` is the stamp. A column that was declared meanwhile is null."""
+    tables = []
+    for stamp, kept in batches:
+        table = pa.ipc.open_stream(kept).read_all()
+        created = pa.array([stamp], pa.int64()).cast(_TYPES["timestamp"])[0]
+        tables.append(table.append_column(CREATED, pa.repeat(created, len(table))))
+    return pa.concat_tables([schema(stream).empty_table(), *tables], promote_options="permissive").select(
+        schema(stream).names
     )
 
 
@@ -54,12 +68,12 @@ def write_empty(directory: Path, table: pa.Table) -> None:
     _write(table, folder / "0-0.parquet", CREATED)
 
 
-def write_dead(directory: Path, rows: Sequence[tuple[int, bytes]]) -> None:
+def write_dead(directory: Path, batches: Sequence[tuple[int, bytes]]) -> None:
     """Lines that were no events, with where they stood and why, to a file of JSON lines."""
     directory.mkdir(parents=True, exist_ok=True)
-    target = directory / f"{rows[0][0]}-{rows[-1][0]}.jsonl"
+    target = directory / f"{batches[0][0]}-{batches[-1][0]}.jsonl"
     beside = target.with_suffix(".tmp")
-    beside.write_bytes(b"".join(row + b"\n" for _, row in rows))
+    beside.write_bytes(b"".join(lines for _, lines in batches))
     beside.replace(target)
 
 

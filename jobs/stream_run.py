@@ -28,7 +28,8 @@ from jobs.stream_sources import Source
 from jobs.stream_state import HISTORY
 from serving.source import FeatureSource
 
-POLL_SECONDS = 0.01
+#: How long a source that had nothing is left alone: the shorter, the more recently it had something.
+POLL_SECONDS, IDLE_SECONDS = 0.005, 0.05
 STATUS_SECONDS = 10
 RETRY_SECONDS = 1
 HISTORY_BATCH = 100_000
@@ -53,19 +54,22 @@ def run(
         _patiently(job.recover, stop, tell)
         if taken := _patiently(lambda: seed(job, clock(), stop), stop, tell):
             tell(f"{stream.domain}: {taken:,} events of the history taken in")
-        told = time.monotonic()
+        told, wait, counts = time.monotonic(), POLL_SECONDS, dict(vars(job.status.counts))
         job.status.line(0, told)
         while not stop.is_set():
             moved = _patiently(lambda: job.step(final=once), stop, tell)
             if job.is_flush_due():
                 job.flush()
             if time.monotonic() - told > STATUS_SECONDS:
-                told = time.monotonic()
-                tell(job.status.line(job.behind(), told))
+                told, before, counts = time.monotonic(), counts, dict(vars(job.status.counts))
+                line = job.status.line(job.behind(), told)
+                if counts != before:  # of many streams, most are often quiet
+                    tell(line)
             if not moved and once:
                 break
+            wait = POLL_SECONDS if moved else min(2 * wait, IDLE_SECONDS)
             if not moved:
-                stop.wait(POLL_SECONDS)
+                stop.wait(wait)
         tell(job.status.line(job.behind(), time.monotonic()))
 
 
@@ -138,4 +142,4 @@ def _history(stream: Stream, files: list[Path], now: datetime, reached: int) -> 
             f"ORDER BY event_timestamp, {inputs.name_of(raw.id)}"
         )
         while rows := found.fetchmany(HISTORY_BATCH):
-            yield [events.plain(raw, dict(zip(names, row, strict=True))) for row in rows]
+            yield [events.row_of(raw)(dict(zip(names, row, strict=True))) for row in rows]

@@ -18,7 +18,7 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS seen (id TEXT, moment TEXT, time INTEGER, PRIMARY KEY (id, moment)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS received (producer TEXT PRIMARY KEY, ranges TEXT) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS to_log (kind TEXT, stamp INTEGER, row TEXT);
+CREATE TABLE IF NOT EXISTS to_log (kind TEXT, stamp INTEGER, rows INTEGER, packed BLOB);
 """
 #: Names in `meta`: counters, stamps, and the positions of sources.
 STAMP, ONLINE, LOGGED, HISTORY, WATERMARK = "stamp", "online", "logged", "history", "watermark"
@@ -121,15 +121,17 @@ class StateFile:
         rows = [(producer, json.dumps(of)) for producer, of in ranges.items()]
         self._db.executemany("INSERT OR REPLACE INTO received VALUES (?, ?)", rows)
 
-    def add_to_log(self, kind: str, stamp: int, rows: Iterable[bytes]) -> None:
-        """Keep rows, as JSON, until they are in a file of the log."""
-        self._db.executemany("INSERT INTO to_log VALUES (?, ?, ?)", ((kind, stamp, row) for row in rows))
+    def add_to_log(self, kind: str, stamp: int, rows: int, packed: bytes) -> None:
+        """Keep what a batch has for a log, until it is in a file there."""
+        if rows:
+            self._db.execute("INSERT INTO to_log VALUES (?, ?, ?, ?)", (kind, stamp, rows, packed))
 
     def to_log(self, kind: str) -> list[tuple[int, bytes]]:
-        return self._db.execute("SELECT stamp, row FROM to_log WHERE kind = ? ORDER BY rowid", (kind,)).fetchall()
+        return self._db.execute("SELECT stamp, packed FROM to_log WHERE kind = ? ORDER BY stamp", (kind,)).fetchall()
 
     def waiting(self) -> int:
-        (count,) = self._db.execute("SELECT count(*) FROM to_log").fetchone()
+        """So many rows."""
+        (count,) = self._db.execute("SELECT coalesce(sum(rows), 0) FROM to_log").fetchone()
         return int(count)
 
     def logged(self, kind: str, until: int) -> None:

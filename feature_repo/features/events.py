@@ -1,7 +1,9 @@
 """An event of a stream as it comes: one JSON object, checked against what its raw table declares. Pure."""
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cache
+from operator import itemgetter
 from typing import Annotated, Any, NotRequired
 
 from pydantic import AwareDatetime, Field, Strict, StringConstraints, TypeAdapter
@@ -27,6 +29,7 @@ ENVELOPE = (
 )
 
 Row = dict[str, Any]
+Key = tuple[Any, ...]
 
 
 @cache
@@ -69,25 +72,28 @@ def _most(column: Column) -> float:
 
 
 def plain(stream: RawTable, event: Mapping[str, Any]) -> Row:
-    """What `schema` answered, with its moments in µs since 1970 and the derived columns."""
-    row = {**blank(stream), **event}
-    for name in _moments(stream):
-        if (moment := row[name]) is not None:
-            row[name] = since_1970(moment)
-    for derived in stream.derived:
-        row[derived.name] = derived.value(row)
+    """The row of one event, as `row_of` makes it."""
+    return row_of(stream)(event)
+
+
+@cache
+def row_of(stream: RawTable) -> Callable[[Mapping[str, Any]], Row]:
+    """A function of what `schema` answered, which makes a row of it: every column, moments in µs since 1970, and the
+    derived ones. (A function for a stream, not of it: it runs forty thousand times a second.)"""
+    columns = (Column(stream.time, "timestamp"), *stream.columns, *ENVELOPE)
+    nothing = dict.fromkeys(column.name for column in columns) | {NO_OUTCOME: 0}
+    moments = tuple(dict.fromkeys(column.name for column in columns if column.dtype == "timestamp"))
+
+    def row(event: Mapping[str, Any]) -> Row:
+        made = {**nothing, **event}
+        for name in moments:
+            if (moment := made[name]) is not None:
+                made[name] = since_1970(moment)
+        for derived in stream.derived:
+            made[derived.name] = derived.value(made)
+        return made
+
     return row
-
-
-@cache
-def blank(stream: RawTable) -> Row:
-    """A row that says nothing."""
-    return dict.fromkeys([stream.time, *(c.name for c in (*stream.columns, *ENVELOPE))]) | {NO_OUTCOME: 0}
-
-
-@cache
-def _moments(stream: RawTable) -> tuple[str, ...]:
-    return (stream.time, *(c.name for c in (*stream.columns, *ENVELOPE) if c.dtype == "timestamp"))
 
 
 def moments(stream: RawTable, tables: tuple[AggregationTable, ...]) -> tuple[str, ...]:
@@ -97,12 +103,23 @@ def moments(stream: RawTable, tables: tuple[AggregationTable, ...]) -> tuple[str
     return tuple(dict.fromkeys(used))
 
 
-def entries(live: LiveTable, row: Mapping[str, Any], new: frozenset[str]) -> list[Entry]:
-    """What a row is to a table, of its moments those that are `new`."""
-    table, entry = live.table, live.entry(row)
-    if entry[0] is None or None in [row[key] for key in table.keys]:
-        return []
-    found: list[Entry] = [entry] if table.event_time in new else []
-    if table.outcome in new:
-        found.append((*entry[:2], row[table.outcome], *entry[3:]))
+def entries(live: LiveTable, row: Row, new: Collection[str]) -> list[Entry]:
+    """What one row is to a table."""
+    return next(iter(by_key(live, [(row, new)]).values()), [])
+
+
+def by_key(live: LiveTable, fresh: Iterable[tuple[Row, Collection[str]]]) -> dict[Key, list[Entry]]:
+    """What rows are to a table, by key; of their moments those that are new."""
+    table, entry_of, outcome = live.table, live.entry, live.table.outcome
+    time, keys = table.event_time, table.keys
+    key_of: Callable[[Row], Key] = itemgetter(*keys) if len(keys) > 1 else lambda row: (row[keys[0]],)
+    found: dict[Key, list[Entry]] = defaultdict(list)
+    for row, new in fresh:
+        entry, key = entry_of(row), key_of(row)
+        if entry[0] is None or None in key:
+            continue
+        if time in new:
+            found[key].append(entry)
+        if outcome in new:
+            found[key].append((*entry[:2], row[outcome or ""], *entry[3:]))
     return found

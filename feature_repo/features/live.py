@@ -10,7 +10,7 @@ event.
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
@@ -97,24 +97,26 @@ class _Slot:
             return (state[0] + 1, state[1]) if entry[2] else (state[0], state[1] + 1)
         return self.fold.add(state, None if self._column is None else entry[self._column], entry[:2])
 
-    def take(self, tiles: dict[int, Any], state: State, came: Sequence[Entry], before: int) -> None:
-        """Move into tiles what is ripe now and was not before; drop the tiles that no window reaches any more."""
-        after = state.newest
-        low, high, oldest = self.tiled(before), self.tiled(after), self.reached(after)
-        kept = state.recent[: bisect_left(state.recent, (high,))] if high != NEVER else ()
-        fresh: Iterable[Entry]
-        if self.is_rate:
-            new = set(came)
-            fresh = [e for e in kept if self.is_tiled(e, after) and (e in new or not self.is_tiled(e, before))]
-        else:
-            late = [e for e in came if e[0] < low and e[0] < high]
-            fresh = chain(late, kept[bisect_left(kept, (low,)) :])
+    def take(self, tiles: dict[int, Any], recent: list[Entry], came: Sequence[Entry], before: int, after: int) -> None:
+        """Move into tiles what is ripe now and was not before; drop the tiles that no window reaches any more.
+        `before`, `after`: the newest moment without and with what came."""
+        high, oldest = self.tiled(after), self.reached(after)
+        fresh: list[Entry] = []
+        if recent and recent[0][0] < high:
+            low = self.tiled(before)
+            kept = recent[: bisect_left(recent, (high,))]
+            if self.is_rate:
+                new = set(came)
+                fresh = [e for e in kept if self.is_tiled(e, after) and (e in new or not self.is_tiled(e, before))]
+            else:
+                fresh = [e for e in came if e[0] < low] if before != NEVER else []
+                fresh += kept[bisect_left(kept, (low,)) :]
         hop, endless, zero = self.hop, self.is_endless, self.fold.zero
         for entry in fresh:
             if entry[0] >= oldest and self.counts(entry):
                 start = NEVER if endless else entry[0] - entry[0] % hop
                 tiles[start] = self.add(tiles.get(start, zero), entry)
-        if not endless and hop and oldest != self.reached(before):
+        if tiles and not endless and hop and oldest != self.reached(before):
             for start in [start for start in tiles if start < oldest]:
                 del tiles[start]
 
@@ -168,18 +170,25 @@ class LiveTable:
 
     def reached(self, newest: int) -> int:
         """An entry dated before it changes nothing any more."""
-        return min(slot.reached(newest) for slot in self._slots)
+        if len(self._slots) == 1:
+            return self._slots[0].reached(newest)
+        return min([slot.reached(newest) for slot in self._slots])
 
     def add(self, state: State, came: Sequence[Entry]) -> list[Entry]:
         """Take in entries that were not taken in before. Answers those that came too late: no window reached them."""
-        before = state.newest
-        state.newest = max(before, max(entry[0] for entry in came), max(entry[2] for entry in came))
-        reached = self.reached(state.newest)
+        before = after = state.newest
+        for entry in came:
+            after = max(after, entry[0], entry[2])
+        state.newest, recent = after, state.recent
+        reached = self.reached(after)
         kept = [entry for entry in came if entry[0] >= reached]
         for entry in kept:
-            insort(state.recent, entry)
+            if recent and entry < recent[-1]:
+                insort(recent, entry)
+            else:
+                recent.append(entry)
         for slot, tiles in zip(self._slots, state.tiles, strict=True):
-            slot.take(tiles, state, kept, before)
+            slot.take(tiles, recent, kept, before, after)
         self._prune(state, reached)
         return [] if len(kept) == len(came) else self._late(before, came)
 
@@ -195,8 +204,10 @@ class LiveTable:
     def _prune(self, state: State, reached: int) -> None:
         """Let go of the entries that are in every slot's tiles, or beyond its reach."""
         newest, recent = state.newest, state.recent
-        done = min(max(slot.tiled(newest), slot.reached(newest)) for slot in self._slots)
-        if recent and recent[0][0] < done:
+        if not recent or recent[0][0] >= newest - SLACK:
+            return
+        done = min([max(slot.tiled(newest), slot.reached(newest)) for slot in self._slots])
+        if recent[0][0] < done:
             cut = bisect_left(recent, (done,))
             state.recent = [e for e in recent[:cut] if e[2] >= newest - SLACK and e[0] >= reached] + recent[cut:]
 

@@ -16,7 +16,8 @@ def as_utc(moment: datetime) -> datetime:
 
 def since_1970(moment: datetime) -> int:
     """In whole microseconds, rounded down."""
-    return (as_utc(moment) - EPOCH) // MICROSECOND
+    since = (moment if moment.tzinfo else as_utc(moment)) - EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def utc_day(moment: datetime) -> date:
