@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
@@ -38,8 +39,20 @@ def generate(seed: int, size: Size, day: datetime, world: dict, tell: Tell) -> s
         tell(table)
 
     generate_data.generate(seed, day, size, done)
+    _forget_history()
     marker.write_text(fingerprint(world))
     return f"{rows:,} rows as of {day:%Y-%m-%d}"
+
+
+def _forget_history() -> None:
+    """The same events have other moments now: states are made anew, of these and of what streams have logged. A job
+    that is at work keeps its own."""
+    from jobs import stream_run
+
+    for stream in streams().values():
+        with suppress(Busy), stream_run.alone(stream):
+            for file in settings.stream_state(stream.domain).parent.glob(f"{stream.domain}.db*"):
+                file.unlink()
 
 
 def features(until: datetime, now: datetime, tell: Tell) -> str:

@@ -91,14 +91,20 @@ def test_the_state_is_the_same_bytes_in_whatever_order_events_came(came, batch, 
 
 RATES = AggregationTable(
     "late", EVENTS, "key",
-    (*(Aggregation(f"share_{d}d", "rate", "outcome", d * DAY, delay=delay) for d, delay in [(1, DAY), (7, DAY), (30, 0 * DAY)]),
+    (*(Aggregation(f"share_{days}d", "rate", "outcome", days * DAY, delay=late * DAY)
+       for days, late in [(1, 1), (7, 1), (30, 0)]),
      Aggregation("bad", "rate", "outcome", 3 * DAY, where={"kind": "bad"}), of("count", 7 * DAY)),
 )  # fmt: skip
 LIVE_RATES = LiveTable(RATES)
 
 
-@given(came=events(), batch=st.integers(1, 9), after=st.lists(st.none() | st.integers(-9, 9 * 86_400)),
-       later=st.one_of(EDGES, st.integers(-10, 60), st.integers(0, 4_000_000)), shuffle=st.randoms(use_true_random=False))
+@given(
+    came=events(),
+    batch=st.integers(1, 9),
+    after=st.lists(st.none() | st.integers(-9, 9 * 86_400)),
+    later=st.one_of(EDGES, st.integers(-10, 60), st.integers(0, 4_000_000)),
+    shuffle=st.randoms(use_true_random=False),
+)
 @examples(max_examples=150, deadline=None)  # fmt: skip
 def test_a_rate_counts_an_outcome_from_its_own_moment_on_whatever_came_first(came, batch, after, later, shuffle):
     for event, seconds in zip(came, after, strict=False):

@@ -29,7 +29,8 @@ class Crash(BaseException):
 
 EVENTS = [event(n, 600 * n + (n * 7919) % 1500, producer="till", number=n + 1) for n in range(12)]
 EVENTS += [EVENTS[3], EVENTS[1] | {"outcome": "2026-03-01T10:30:00Z"}, event(90, -90_000)]
-HISTORY = [events.row_of(STREAM.raw)({}) | event(n, 0, at=1_772_352_000_000_000 - n * 60_000_000) for n in range(50, 54)]
+NOTHING = events.row_of(STREAM.raw)({})
+HISTORY = [NOTHING | event(n, 0, at=1_772_352_000_000_000 - n * 60_000_000) for n in range(50, 54)]
 BATCHES = [EVENTS[:4], [b"no event", *EVENTS[4:9]], [EVENTS[9]], [b'{"producer": "till", "number": 40}', *EVENTS[10:]]]
 
 

@@ -19,7 +19,8 @@ def operation(
     tag: str, title: str, about: str, answer: type[BaseModel], errors: tuple[int, ...], status: int = 200, **asked: Any
 ) -> Spec:
     """`asked` is what the caller sends: `parameters` or `requestBody`."""
-    responses = {str(status): _json(answer, about)} | {str(error): _json(schemas.Error, ERRORS[error]) for error in errors}
+    responses = {str(status): _json(answer, about)}
+    responses |= {str(error): _json(schemas.Error, ERRORS[error]) for error in errors}
     return {"tags": [tag], "summary": title, "description": about, "responses": responses, **asked}
 
 

@@ -28,8 +28,8 @@ PURCHASES = RawTable(
         Column("purchase_id", "string"),
         Column("customer_id", "string"),
         Column("purchase_value", "float", minimum=0),
-        Column("loyalty_score", "float", is_optional=True, minimum=LOWEST),
-        Column("predicted_score", "float", is_optional=True, minimum=LOWEST),
+        Column("loyalty_score", "float", is_optional=True, minimum=LOWEST, maximum=HIGHEST),
+        Column("predicted_score", "float", is_optional=True, minimum=LOWEST, maximum=HIGHEST),
     ),
     #: What the customer said, or until then what we believe.
     derived=(Derived("known_score", "first", ("loyalty_score", "predicted_score")),),
