@@ -3,8 +3,8 @@
     python bench/http_decision.py            (after make pipeline; about two minutes)
 
 decision: one worker of `serve.py`: retrieval, model, reasons, audit line.
-feast:    one worker of `feast serve` on Feast's own stores: the same stored features, and nothing is done with them. It
-          cannot answer the on-demand view of `chargeback`, whose moment comes as text in JSON, and is not asked for it.
+feast:    one worker of `feast serve` on Feast's own stores: the same stored features, and nothing is done with them. Of
+          an order's these are the numbers of last midnight (`chargeback_daily`); ours makes them of live states.
 vector:   the same worker's `/api/v1/features/chargeback`, which does nothing with them either, on-demand view included.
 empty:    the same server as `decision`, with nothing to do: the answer to OPTIONS.
 
@@ -55,7 +55,7 @@ def answers(stock: FeatureStore) -> dict[tuple[str, str], bytes]:
     """(what, server) → the request that is sent again and again."""
     driver = {"feature_service": "daily", "entities": {"driver_id": [1001]}}
     order = {
-        "features": stored_features(stock, "chargeback"),
+        "features": stored_features(stock, "chargeback_daily"),
         "entities": {name: [ORDER[name]] for name in ("user_id", "merchant_id")},
         "full_feature_names": True,
     }
@@ -157,7 +157,7 @@ def main() -> None:
         for part in settings.data_root().iterdir():
             if part.name != "decisions":  # what is decided here is nobody's business
                 (root / part.name).symlink_to(part)
-        stock = stock_repository(feast, "daily", "chargeback")
+        stock = stock_repository(feast, "daily", "chargeback_daily")
         asked = answers(stock)
         with serving(root, stock.repo_path) as ports:
             for connections in CONNECTIONS:

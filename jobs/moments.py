@@ -12,6 +12,7 @@ import pyarrow as pa
 from features.aggregation import Aggregation, AggregationTable
 from features.live_features import seen_of
 from features.moments import EPOCH, MICROSECOND
+from features.tiles import AHEAD, SLACK
 from jobs import places, windows
 from jobs.events import open_events
 from jobs.layout import microseconds
@@ -29,14 +30,14 @@ def at_moments(table: AggregationTable, asked: pd.DataFrame, files: list[Path] |
     relation = {"ask": range(len(asked)), "t": moments, "known": known, **{f"k{i}": key for i, key in enumerate(keys)}}
     with duckdb.connect() as connected:
         connected.execute("SET TimeZone = 'UTC'")
-        last = EPOCH + int(max(moments.max(), known.max())) * MICROSECOND if len(asked) else EPOCH
+        last = EPOCH + (int(max(moments.max(), known.max())) + AHEAD) * MICROSECOND if len(asked) else EPOCH
         open_events(connected, table, files, last, versions=True)
         connected.register("asked", pa.table(relation))
-        found = connected.execute(f"{_query(table)} ORDER BY ask").df()
+        found = connected.execute(f"{_query(table, seen_of(table) in asked)} ORDER BY ask").df()
     return asked.reset_index(drop=True).join(found.drop(columns="ask"))
 
 
-def _query(table: AggregationTable) -> str:
+def _query(table: AggregationTable, has_seen: bool) -> str:
     states: list[str] = []
     values: list[str] = []
     for a in table.aggregations:
@@ -50,14 +51,25 @@ def _query(table: AggregationTable) -> str:
     key = parts[0] if len(parts) == 1 else f"[{', '.join(parts)}]"
     reaches = [microseconds(a.reach + a.old_edge_hop) for a in table.aggregations if a.window is not None]
     oldest = f"AND e.t >= a.t - {max(reaches)}" if len(reaches) == len(table.aggregations) else ""
+    asked = f"SELECT ask, t, known, {key} AS key FROM asked"
+    if has_seen:
+        asked = _answered(table, asked)
     inside = (
-        f"SELECT a.ask, a.t AS moment, e.* FROM (SELECT ask, t, known, {key} AS key FROM asked) a "
+        f"SELECT a.ask, a.t AS moment, e.* FROM ({asked}) a "
         f"JOIN event e ON e.key = a.key AND e.t < a.t AND e.created <= a.known "
         f"AND (e.superseded IS NULL OR e.superseded > a.known) {oldest}"
     )
     folded = f"SELECT ask, {', '.join(states)} FROM ({inside}) GROUP BY ask"
     valued = f"SELECT ask, {', '.join(values)} FROM (SELECT ask FROM asked) LEFT JOIN ({folded}) USING (ask)"
     return f"SELECT *{''.join(', ' + flag for flag in flags)} FROM ({valued})"
+
+
+def _answered(table: AggregationTable, asked: str) -> str:
+    """The moments asked about; or where a live state answers only later ones, the first of these."""
+    newest = f"greatest(e.t, coalesce(c_{table.outcome}, 0))" if table.outcome else "e.t"
+    known = f"JOIN event e ON e.key = a.key AND e.created <= a.known AND {newest} - {SLACK} > a.t"
+    first = f"SELECT a.ask, max({newest}) - {SLACK} AS first FROM ({asked}) a {known} GROUP BY a.ask"
+    return f"SELECT ask, coalesce(first, t) AS t, known, key FROM ({asked}) LEFT JOIN ({first}) USING (ask)"
 
 
 def _states(a: Aggregation) -> Iterator[tuple[str, str]]:

@@ -6,7 +6,6 @@ have ended.
 """
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 
@@ -17,10 +16,11 @@ import settings
 from features import events, numbering
 from features.catalogue import Stream
 from features.events import ACCEPTED, Row
-from features.live import SLACK, LiveTable, State
+from features.live import LiveTable, State
 from features.live_features import seen_of, state_of
 from features.moments import MICROSECOND, since_1970
 from features.raw import CREATED
+from features.tiles import AHEAD
 from jobs import stream_lines, stream_log
 from jobs.stream_lines import Batch
 from jobs.stream_sources import Position, Source
@@ -77,7 +77,7 @@ class StreamJob:
         lines, after = self._source.read(self._position, MOST_BYTES, final)
         if after == self._position:
             return False
-        batch = stream_lines.read(self.stream, lines, since_1970(self._clock()) + SLACK)
+        batch = stream_lines.read(self.stream, lines, since_1970(self._clock()) + AHEAD)
         counts = Counts(dead_letters=len(batch.dead))
         self._commit(self._fresh(batch.rows, counts), counts, batch, after)
         return True
@@ -181,20 +181,23 @@ class StreamJob:
 
     def _fold(self, fresh: Sequence[Fresh], stamp: int, counts: Counts) -> list[list[StateRow]]:
         """The states that change, of each table."""
-        changed, late, came = [], Counter[str](), Counter[str]()
-        for live, cache in zip(self._live, self._cache, strict=True):
+        changed, late = [], set[tuple[int, Key, int]]()
+        for n, (live, cache) in enumerate(zip(self._live, self._cache, strict=True)):
             by_key = events.by_key(live, fresh)
             self._load(live, cache, by_key)
             states: list[StateRow] = []
-            for key, entries in by_key.items():
+            for key, came in by_key.items():
                 state = cache[key]
-                late.update(entry[1] for entry in live.add(state, entries))
+                late.update((n, key, entry[0]) for entry in live.add(state, came))
                 states.append((to_json(key), live.to_json(state), state.newest, stamp))
             changed.append(sorted(states))
-        for live in self._live if late else ():
-            came.update(entry[1] for entries in events.by_key(live, fresh).values() for entry in entries)
-        counts.late += sum(late[name] == came[name] for name in late)
+        counts.late += sum(bool(of := self._entries(one)) and of <= late for one in fresh) if late else 0
         return changed
+
+    def _entries(self, one: Fresh) -> set[tuple[int, Key, int]]:
+        """Table, key and time of what an event is to each table."""
+        of_tables = enumerate(events.by_key(live, [one]) for live in self._live)
+        return {(n, key, entry[0]) for n, found in of_tables for key, entries in found.items() for entry in entries}
 
     def _load(self, live: LiveTable, cache: dict[Key, State], keys: Iterable[Key]) -> None:
         if len(cache) > MOST_STATES:
@@ -223,7 +226,7 @@ def _online_rows(live: LiveTable, states: Sequence[StateRow]) -> pa.Table:
     keys = list(zip(*(from_json(key) for key, *_ in states), strict=True)) or [()] * len(table.keys)
     types = [_ARROW[table.source.column(key).dtype] for key in table.keys]
     stamps = pa.array([stamp for *_, stamp in states], pa.int64())
-    dated = pa.array([newest - SLACK for *_, newest, _ in states], pa.int64())
+    dated = pa.array([newest - AHEAD for *_, newest, _ in states], pa.int64())
     return pa.table(
         {name: pa.array(of, kind) for name, of, kind in zip(table.keys, keys, types, strict=True)}
         | {

@@ -1,6 +1,5 @@
 """`python -m jobs stream`: stream jobs in this process, a thread for each domain, until SIGTERM or Ctrl-C."""
 
-import gc
 import signal
 import sys
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -19,8 +18,6 @@ def run(domain: str, source: str, once: bool, metrics: int | None) -> None:
     if len(wanted) > 1 and (source != "log" or metrics is not None):
         raise BadParameter("--source and --metrics are for one domain. Name it instead of all.")
     sources = [opened(source, stream.raw.name) for stream in wanted]
-    # A batch is hundreds of thousands of small containers, none of them a cycle: to look through them takes a fifth.
-    gc.set_threshold(500_000, 20, 20)
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -1,6 +1,7 @@
 """A data root with the domain `coupon` only, which takes seconds, and a service and a stream job at work on it."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -90,8 +91,9 @@ def stream_job(root: Path) -> Iterator[None]:
 
 
 def started(root: Path, *arguments: str) -> subprocess.Popen[str]:
-    """`python -m jobs` as a process that goes on."""
+    """`python -m jobs` as a process that goes on, and that Ctrl-C stops even where a shell runs the tests beside it."""
     return subprocess.Popen(
         [sys.executable, "-m", "jobs", *arguments], cwd=settings.ROOT, env={**os.environ, "RISK_DATA": str(root)},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip

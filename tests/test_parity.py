@@ -62,7 +62,8 @@ def live_events(client: FlaskClient, turn: int) -> None:
     """A few of the same people and machines decide and happen, some late, some twice; an order is charged back."""
     rng, now = np.random.default_rng(turn), datetime.now(UTC)
     attempts = coupon.attack(rng, now - timedelta(seconds=20), 8, 2) + coupon.normal(rng, now - DAY / 200, 7, 1)
-    for event in attempts:
+    fast = attempts[0] | {"msg_id": f"fast-{turn}", "create_time": (now + timedelta(seconds=6)).isoformat()}
+    for event in [*attempts[:-1], fast]:  # a machine whose clock is ahead of ours
         asked = {name: event[name] for name in ("msg_id", "device_id", "location_code", "coupon_code")}
         assert client.post("/api/v1/decisions/coupon", json=asked).status_code == 200
         assert client.post("/api/v1/events/coupon_attempts", json=[event, event]).status_code == 202

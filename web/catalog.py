@@ -16,9 +16,9 @@ from features.catalog import (
     PRODUCT_REVIEWS,
     PRODUCT_SALES,
 )
-from features.live import SLACK
 from features.live_features import seen_of
 from features.moments import MICROSECOND
+from features.tiles import AHEAD
 from serving.plan import TOO_OLD
 from web.operations import Spec, operation
 from web.risk import Face
@@ -115,7 +115,7 @@ def told(face: Face, number: Number, keys: dict[str, str]) -> dict[str, Any]:
     return {
         "value": None if status == TOO_OLD else vector.features[number.name],
         "unit": number.feature.unit,
-        "event_timestamp": (dated + SLACK * MICROSECOND if number.is_live else dated).isoformat(),
+        "event_timestamp": (dated + AHEAD * MICROSECOND if number.is_live else dated).isoformat(),
         "as_of": as_of.isoformat(),
     }
 

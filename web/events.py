@@ -11,8 +11,8 @@ import settings
 from errors import BadParameter, WrongType
 from features import events
 from features.catalogue import Stream, streams
-from features.live import SLACK
 from features.moments import MICROSECOND
+from features.tiles import AHEAD
 from serving import event_log
 from web.errors import from_validation
 from web.operations import Spec, operation
@@ -88,7 +88,7 @@ def _valid(stream: Stream, event: Any, at: str, now: datetime) -> Any:
         raise from_validation(error, at) from None
     except PydanticSerializationError:
         raise BadParameter("A text of it holds half a character. Send UTF-8, whole.") from None
-    if ahead > SLACK * MICROSECOND:
+    if ahead > AHEAD * MICROSECOND:
         said = f"{at}{stream.raw.time} is {ahead.total_seconds():.0f} s ahead of us"
         raise BadParameter(f"{said}. Set the clock that it is read from.", at + stream.raw.time)
     return checked

@@ -36,10 +36,11 @@ class LiveTable:
         used = chain.from_iterable((a.column, *a.where) for a in table.aggregations)
         #: The columns of an entry, after its times and id.
         self.columns = tuple(dict.fromkeys(name for name in used if name and name != table.outcome))
+        # Ids order events of one moment, and tell whose an outcome is. Where nothing asks for that they are only bytes.
+        tells_apart = any(a.function == "rate" or a.function.startswith("last") for a in table.aggregations)
+        name = (table.source.id if tells_apart else None) or NO_OUTCOME
         #: The entry of a row's event (`features/events.py`).
-        self.entry: Callable[[Mapping[str, Any]], Entry] = itemgetter(
-            table.event_time, table.source.id or NO_OUTCOME, NO_OUTCOME, *self.columns
-        )
+        self.entry: Callable[[Mapping[str, Any]], Entry] = itemgetter(table.event_time, name, NO_OUTCOME, *self.columns)
         self._slots: list[Slot] = []
         self._of: list[tuple[str, int, int]] = []
         known: dict[Any, int] = {}
@@ -69,7 +70,9 @@ class LiveTable:
     def add(self, state: State, came: Sequence[Entry]) -> list[Entry]:
         """Take in entries that were not taken in before. Answers those that came too late: no window reached them."""
         before = after = state.newest
+        in_order = True
         for entry in came:
+            in_order &= entry[0] >= after
             after = max(after, entry[0], entry[2])
         state.newest, recent = after, state.recent
         reached = self.reached(after)
@@ -82,7 +85,7 @@ class LiveTable:
         for slot, tiles in zip(self._slots, state.tiles, strict=True):
             slot.take(tiles, recent, kept, before, after)
         self._prune(state, reached)
-        return [] if len(kept) == len(came) else self._late(before, came)
+        return [] if in_order or len(kept) == len(came) else self._late(before, came)
 
     def _late(self, newest: int, came: Sequence[Entry]) -> list[Entry]:
         """Those that no window reached when they came, one after the other: a batch of a whole day is not late."""
@@ -104,8 +107,8 @@ class LiveTable:
             state.recent = [e for e in recent[:cut] if e[2] >= newest - SLACK and e[0] >= reached] + recent[cut:]
 
     def values(self, state: State, as_of: datetime) -> dict[str, Any]:
-        """The table's features at a moment that is at most `SLACK` before the newest event."""
-        moment = since_1970(as_of)
+        """The table's features at a moment, or at the first that the state answers."""
+        moment = max(since_1970(as_of), state.newest - SLACK)
         found = {name: self._slots[slot].at(state.tiles[slot], state, moment, reach) for name, slot, reach in self._of}
         return found | {flag.name: flag.of(found[flag.aggregation]) for flag in self.table.flags}
 

@@ -12,10 +12,10 @@ from features.declaration import Appetite, Input, Outcomes, Publication, Reason,
 from features.events import NUMBER, PRODUCER
 from features.folds import LARGEST
 from features.forms import zoned
-from features.live import SLACK
 from features.live_features import LiveFeatures
 from features.moments import MICROSECOND, utc
 from features.raw import Column, Derived, RawTable
+from features.tiles import AHEAD
 
 LOWEST, HIGHEST = 1.0, 10.0
 
@@ -88,7 +88,7 @@ class Purchase(RiskRequest):
 
     def row(self, as_of: datetime, hash_key: bytes) -> dict[str, Any]:
         made = utc(self.purchase_timestamp) if self.purchase_timestamp else as_of
-        if made - as_of > SLACK * MICROSECOND:
+        if made - as_of > AHEAD * MICROSECOND:
             ahead = f"purchase_timestamp is {(made - as_of).total_seconds():.0f} s ahead of us"
             raise BadParameter(f"{ahead}. Set the clock that it is read from.", "purchase_timestamp")
         return {

@@ -9,16 +9,19 @@ from features.aggregation import Aggregation
 from features.folds import Fold, fold
 from features.moments import MICROSECOND
 
-#: A moment that is asked about may be so much before the newest event, µs: others' events come in the meantime.
-SLACK = 10_000_000
+#: A state answers any moment from so much before its newest event on, µs: others' events come between a question and
+#: its answer. Asked for an earlier one, it answers that one.
+SLACK = 2_000_000
+#: An event may be dated so much later than it comes: clocks differ.
+AHEAD = 10_000_000
 #: Before every event.
 NEVER = -(2**63)
 
 #: The name of what stands in a row for the outcome of what has none, 0.
 NO_OUTCOME = ""
 
-#: When it happened (µs since 1970), its id, when its outcome came (µs; 0 for the event itself), and its values in the
-#: order of `LiveTable.columns`.
+#: When it happened (µs since 1970), its id or 0, when its outcome came (µs; 0 for the event itself), and its values in
+#: the order of `LiveTable.columns`.
 Entry = tuple[Any, ...]
 
 

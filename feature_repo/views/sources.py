@@ -11,11 +11,10 @@ import settings
 import stores  # noqa: F401  first: it mends and silences Feast
 from entities import OWNER
 from features.aggregation import AggregationTable, Table
-from features.live import SLACK as live_slack
 from features.live_features import LiveFeatures, seen_of, state_of
 from features.moments import MICROSECOND
+from features.tiles import AHEAD
 
-SLACK = live_slack * MICROSECOND
 TYPES = {"int": Int64, "float": Float64, "string": String, "timestamp": UnixTimestamp}
 
 
@@ -47,7 +46,7 @@ def live(table: AggregationTable, entities: list[Entity], domain: str) -> Featur
     return FeatureView(
         name=state_of(table),
         entities=entities,
-        ttl=table.ttl + SLACK,
+        ttl=table.ttl + AHEAD * MICROSECOND,
         schema=[
             field(state_of(table), Bytes, state, unit="JSON", **tags),
             field(
