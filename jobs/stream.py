@@ -5,11 +5,9 @@ absolute and known by its stamp, and is written again after a crash. So wherever
 have ended.
 """
 
-import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 
-import pyarrow as pa
 from pydantic_core import from_json, to_json
 
 import settings
@@ -17,25 +15,21 @@ from features import events, numbering
 from features.catalogue import Stream
 from features.events import ACCEPTED, Row
 from features.live import LiveTable, State
-from features.live_features import seen_of, state_of
+from features.live_features import state_of
 from features.moments import MICROSECOND, since_1970
-from features.raw import CREATED
 from features.tiles import AHEAD
 from jobs import stream_lines, stream_log
 from jobs.stream_lines import Batch
+from jobs.stream_offline import DEAD, EVENT, OfflineLog, online_rows
 from jobs.stream_sources import Position, Source
-from jobs.stream_state import LOGGED, ONLINE, STAMP, WATERMARK, Key, StateFile, StateRow
+from jobs.stream_state import ONLINE, STAMP, WATERMARK, Key, StateFile, StateRow
 from jobs.stream_status import Counts, Status
 from serving.source import FeatureSource
 
 #: Bytes that are read at a time, hence the largest batch.
 MOST_BYTES = 16 * 1024 * 1024
-#: Events wait for the offline log until they are so many, or so old.
-LOGGED_TOGETHER, LOGGED_AFTER_SECONDS = 200_000, 5.0
 #: Decoded states that are kept in memory.
 MOST_STATES = 500_000
-EVENT, DEAD = "event", "dead"
-_ARROW = {"string": pa.string(), "int": pa.int64(), "float": pa.float64()}
 DAY = timedelta(days=1)
 #: A row, and those of its moments that were not seen.
 Fresh = tuple[Row, list[str]]
@@ -45,7 +39,7 @@ def prepare(stream: Stream) -> None:
     """Make the folders of its states: `feast apply` wants a file in each source."""
     for live in map(LiveTable, stream.tables):
         if not any((directory := settings.states(state_of(live.table))).rglob("*.parquet")):
-            stream_log.write_empty(directory, _online_rows(live, []))
+            stream_log.write_empty(directory, online_rows(live, []))
 
 
 class StreamJob:
@@ -63,7 +57,7 @@ class StreamJob:
         self._moments = events.moments(stream.raw, stream.tables)
         self.status = Status(stream.domain, Counts(**from_json(self.state.meta("counts", "{}"))))
         self.status.watermark = self.state.meta(WATERMARK, 0)
-        self._waiting, self._waits_since = self.state.waiting(), time.monotonic()
+        self._offline = OfflineLog(stream.raw, self._live, self.state)
 
     def recover(self) -> None:
         """Write again what a run that was killed may not have written."""
@@ -93,27 +87,28 @@ class StreamJob:
         return taken
 
     def is_flush_due(self) -> bool:
-        late = time.monotonic() - self._waits_since > LOGGED_AFTER_SECONDS
-        return self._waiting > LOGGED_TOGETHER or (late and self._waiting > 0)
+        return self._offline.is_due()
 
     def flush(self) -> None:
-        """Write what waits for the offline log and the dead letters."""
-        raw = self.stream.raw
-        if batches := self.state.to_log(EVENT):
-            log = stream_log.events(raw, batches)
-            stream_log.write(settings.events(raw.name), log, raw.time, batches[0][0], batches[-1][0])
-            self.state.logged(EVENT, batches[-1][0])
-        if batches := self.state.to_log(DEAD):
-            stream_log.write_dead(settings.dead_letters(raw.name), batches)
-            self.state.logged(DEAD, batches[-1][0])
-        for live in self._live:
-            self._log_states(live)
-        self._waiting = 0
-        # By the newest event too: what is old now was new in a file of last month, and may be in it twice.
+        """Write all that waits for the offline log."""
+        self._offline.finish()
+        self._offline.begin(self._stamp)
+        self._offline.finish()
+        self._forget()
+
+    def flush_a_part(self) -> None:
+        """The next file of what waits: events that come meanwhile wait for one, and not for all of them."""
+        if not self._offline.a_part():
+            self._offline.begin(self._stamp)
+            self._forget()
+
+    def _forget(self) -> None:
+        """Ids that no window reaches, by the newest event too: what is old now was new in a file of last month, and may
+        be in it twice."""
         newest = min(self.status.watermark, since_1970(self._clock())) - DAY // MICROSECOND
         reached = min(live.reached(newest) for live in self._live)
         with self.state.batch():
-            self.state.set_meta({ONLINE: self._online, LOGGED: self._stamp})
+            self.state.set_meta({ONLINE: self._online})
             self.state.forget_seen_before(reached)
 
     def close(self) -> None:
@@ -122,14 +117,6 @@ class StreamJob:
 
     def behind(self) -> int:
         return self._source.behind(self._position)
-
-    def _log_states(self, live: LiveTable) -> None:
-        """The states that changed since the last time, as they are now."""
-        directory = settings.states(state_of(live.table))
-        states = self.state.states_since(live.table.name, self.state.meta(LOGGED, 0))
-        if states:
-            stamps = [stamp for *_, stamp in states]
-            stream_log.write(directory, _online_rows(live, states), CREATED, min(stamps), max(stamps))
 
     def _fresh(self, rows: Sequence[Row], counts: Counts) -> list[Fresh]:
         """The rows that bring a moment that was not seen, each with those moments."""
@@ -170,10 +157,9 @@ class StreamJob:
             told = {WATERMARK: self.status.watermark, "counts": to_json(vars(self.status.counts))}
             self.state.set_meta({STAMP: stamp, ONLINE: self._online, **told})
         self._stamp = stamp
+        self._offline.add(changed, 0 if batch is None else len(fresh) + len(batch.dead))
         if batch is not None:
             self._position = position or {}
-            self._waits_since = self._waits_since if self._waiting else time.monotonic()
-            self._waiting += len(fresh) + len(batch.dead)
         self._write_online(changed)
         if batch is not None:
             now = since_1970(self._clock())
@@ -216,23 +202,5 @@ class StreamJob:
         """The states of each table, with which all up to the last stamp are online."""
         for live, states in zip(self._live, changed, strict=True):
             if states:
-                self._sink.write_table(state_of(live.table), _online_rows(live, states))
+                self._sink.write_table(state_of(live.table), online_rows(live, states))
         self._online = self._stamp
-
-
-def _online_rows(live: LiveTable, states: Sequence[StateRow]) -> pa.Table:
-    """Rows of the live view. A row is dated at the first moment that its state answers."""
-    table, moment = live.table, pa.timestamp("us", "UTC")
-    keys = list(zip(*(from_json(key) for key, *_ in states), strict=True)) or [()] * len(table.keys)
-    types = [_ARROW[table.source.column(key).dtype] for key in table.keys]
-    stamps = pa.array([stamp for *_, stamp in states], pa.int64())
-    dated = pa.array([newest - AHEAD for *_, newest, _ in states], pa.int64())
-    return pa.table(
-        {name: pa.array(of, kind) for name, of, kind in zip(table.keys, keys, types, strict=True)}
-        | {
-            state_of(table): pa.array([state for _, state, *_ in states], pa.binary()),
-            seen_of(table): stamps,
-            "event_timestamp": dated.cast(moment),
-            CREATED: stamps.cast(moment),
-        }
-    )

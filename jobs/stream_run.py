@@ -62,7 +62,7 @@ def run(
         while not stop.is_set():
             moved = _patiently(lambda: job.step(final=once), stop, tell)
             if job.is_flush_due():
-                job.flush()
+                job.flush_a_part()
             if time.monotonic() - told > STATUS_SECONDS:
                 told, before, counts = time.monotonic(), counts, dict(vars(job.status.counts))
                 line = job.status.line(job.behind(), told)
