@@ -19,8 +19,10 @@ from pydantic_core import to_json
 
 import settings
 from features.catalogue import stream_of
+from features.coupon import COUPON as COUPON_RISK
 from jobs import stream_log
 from jobs.stream import prepare
+from serving.retrieval import FeastSource
 
 COUPON = stream_of("coupon")
 JOB = (sys.executable, "-m", "jobs", "stream")
@@ -121,10 +123,19 @@ def test_a_real_job_that_is_killed_stopped_and_begun_again_keeps_every_event_onc
     assert sum(pq.read_metadata(f).num_rows for f in files) == 3000
     dead = settings.dead_letters(COUPON.raw.name).glob("*.jsonl")
     assert sum(len(file.read_text().splitlines()) for file in dead) == 36
-    answer = features(FeatureStore(str(settings.FEATURE_REPO)), now + timedelta(seconds=1))  # of whole seconds
+    store = FeatureStore(str(settings.FEATURE_REPO))
+    answer = features(store, now + timedelta(seconds=1))  # of whole seconds
     assert sum(answer["device_attempts_1h"]) == 3000
     assert answer["failures_5m"][:3] == [1000] * 3
     assert answer["device_codes_1h"] == [429, 429, 429, 429, 428, 428, 428]
+    # Nothing more happens, and counts fall to zero by themselves: in Feast's own read, and in ours.
+    ours, person = FeastSource(settings.FEATURE_REPO), {"device_id": "d0", "location_code": "L0", "coupon_prefix": ""}
+    for minutes, failures, an_hour in ((10, 0, 3000), (120, 0, 0)):
+        later = now + timedelta(minutes=minutes)
+        answer = features(store, later)
+        assert (answer["failures_5m"], sum(answer["device_attempts_1h"])) == ([failures] * 7, an_hour)
+        told = ours.online(COUPON_RISK, person, later)
+        assert (told["failures_5m"], told["device_attempts_1h"]) == (failures, answer["device_attempts_1h"][0])
 
 
 def test_a_watched_job_tells_prometheus_what_it_tells_a_person(applied, tmp_path):
