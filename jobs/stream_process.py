@@ -39,4 +39,4 @@ def run(domain: str, source: str, once: bool, metrics: int | None) -> None:
 
 
 def _tell(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    print(f"{text}\n", end="", file=sys.stderr, flush=True)  # in one piece: another thread may print, too
