@@ -2,6 +2,8 @@
 
 import os
 import time
+from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from threading import Event
 
@@ -177,3 +179,24 @@ def test_numbers_of_a_producer_are_kept_though_a_line_was_no_event():
         pass
     assert job.state.received() == {"till": [[1, 3]], "x": [[2, 2]]}
     job.close()
+
+
+def test_a_definition_that_changed_has_its_states_made_anew_from_all_that_was_logged(tmp_path, monkeypatch):
+    this_evening = [event(n, 70_000 + 600 * n) for n in range(20)]
+    batches = [this_evening[:9], this_evening[9:]]
+    with closing(job_of(batches, Sink())) as job:
+        while job.step():
+            pass
+    wider = tuple(replace(a, window=a.window * 2) for a in PEOPLE.aggregations)
+    changed = Stream("small", RAW, (replace(PEOPLE, aggregations=wider), *STREAM.tables[1:]))
+    states = []
+    for root in (tmp_path, tmp_path / "fresh"):  # begun anew on what was logged; and on nothing, all of it to come
+        monkeypatch.setenv("RISK_DATA", str(root))
+        with closing(StreamJob(changed, Told(*batches), Sink(), lambda: NOW)) as job:
+            job.recover()
+            stream_run.seed(job, NOW + HOUR / 60, Event())
+            while job.step():
+                pass
+            states.append({row[:2] for row in job.state.states_since(PEOPLE.name, 0)})
+    assert states[0] == states[1]
+    assert len(states[0]) == 3
