@@ -7,7 +7,7 @@ import pandas as pd
 
 from features.declaration import Risk
 from features.live_features import LiveFeatures, seen_of
-from jobs.moments import at_moments
+from jobs.moments import records_at_moments
 from serving import featurization
 from serving.source import FeatureSource
 
@@ -33,8 +33,7 @@ def _live(live: LiveFeatures, frame: pd.DataFrame) -> pd.DataFrame:
     seen: dict[str, Any] = {}
     for table in live.tables:
         asked = frame[[*table.keys, "event_timestamp", *frame.columns.intersection([seen_of(table)])]]
-        found = at_moments(table, asked)[list(table.empty)].astype(object)
-        by_table[table.name] = found.where(found.notna(), None).to_dict("records")
+        by_table[table.name] = records_at_moments(table, asked)
         seen[seen_of(table)] = frame[seen_of(table)].tolist() if seen_of(table) in frame else None
     request = frame[list(live.request)].astype(object)
     said = request.where(request.notna(), None).to_dict("records")

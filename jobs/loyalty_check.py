@@ -7,20 +7,19 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pandas as pd
 import pyarrow.parquet as pq
 
 import settings
 from features import events
+from features.catalogue import stream_of
 from features.events import Row
 from features.live import Entry, LiveTable, State
 from features.loyalty import CUSTOMER_PURCHASES, LOYALTY, LOYALTY_LIVE, PURCHASES, Purchase, scored
 from features.moments import utc
-from jobs import stream_log
+from jobs import stream_log, stream_run
 from jobs.caller import Caller
-from jobs.events import open_rows
-from jobs.moments import at_moments
+from jobs.moments import records_at_moments
 from model.scorer import Scorer
 from serving import featurization
 
@@ -54,29 +53,20 @@ def differing(service: Caller, customers: Sequence[str]) -> list[str]:
         some = customers[begin : begin + MOST_ENTITIES]
         request = {"purchase_value": 1.0}
         answer = service.vectors(LOYALTY.name, [{"customer_id": customer, **request} for customer in some])
-        for customer, vector, batch in zip(some, answer["results"], _batch(some, utc(answer["as_of"])), strict=True):
+        asked = pd.DataFrame({"customer_id": some, "event_timestamp": pd.Timestamp(utc(answer["as_of"]))})
+        batch_of = records_at_moments(CUSTOMER_PURCHASES, asked)
+        for customer, vector, batch in zip(some, answer["results"], batch_of, strict=True):
             expected = LOYALTY_LIVE.of({CUSTOMER_PURCHASES.name: batch}, request)
             if any(vector["features"][name] != value for name, value in expected.items()):
                 found.append(customer)
     return found
 
 
-def _batch(customers: Sequence[str], at: datetime) -> list[dict[str, Any]]:
-    asked = pd.DataFrame({"customer_id": customers, "event_timestamp": pd.Timestamp(at)})
-    rows = at_moments(CUSTOMER_PURCHASES, asked)[list(CUSTOMER_PURCHASES.empty)].astype(object)
-    return rows.where(rows.notna(), None).to_dict("records")
-
-
 def history(files: list[Path], now: datetime, but: frozenset[str]) -> list[Row]:
     """The purchases in some files without those named, each with the score that is known of it; in the form of live
     ones."""
-    with duckdb.connect() as connected:
-        connected.execute("SET TimeZone = 'UTC'")
-        open_rows(connected, PURCHASES, files, now, None)
-        names = [c.name for c in PURCHASES.columns]
-        rows = connected.execute(f"SELECT event_timestamp, {', '.join(names)} FROM raw_row").fetchall()
-    whole = (dict(zip((PURCHASES.time, *names), row, strict=True)) for row in rows)
-    return [events.plain(PURCHASES, row) for row in whole if row["purchase_id"] not in but]
+    batches = stream_run.history(stream_of("loyalty"), files, now, reached=0)
+    return [row for batch in batches for row in batch if row["purchase_id"] not in but]
 
 
 def without_loss(

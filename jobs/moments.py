@@ -4,6 +4,7 @@ then."""
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pandas as pd
@@ -35,6 +36,12 @@ def at_moments(table: AggregationTable, asked: pd.DataFrame, files: list[Path] |
         connected.register("asked", pa.table(relation))
         found = connected.execute(f"{_query(table, seen_of(table) in asked)} ORDER BY ask").df()
     return asked.reset_index(drop=True).join(found.drop(columns="ask"))
+
+
+def records_at_moments(table: AggregationTable, asked: pd.DataFrame) -> list[dict[str, Any]]:
+    """The features alone, row by row, None where one is missing."""
+    found = at_moments(table, asked)[list(table.empty)].astype(object)
+    return found.where(found.notna(), None).to_dict("records")
 
 
 def _query(table: AggregationTable, has_seen: bool) -> str:

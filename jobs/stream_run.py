@@ -111,7 +111,7 @@ def seed(job: StreamJob, now: datetime, stop: Event) -> int:
         return 0
     files = _files_or_none(places.history_files if before else places.raw_files, raw.name)
     reached = min(LiveTable(table).reached(since_1970(now)) for table in job.stream.tables)
-    rows = _history(job.stream, files, now, reached) if files else iter(())
+    rows = history(job.stream, files, now, reached) if files else iter(())
     taken = job.seed(takewhile(lambda _: not stop.is_set(), rows))
     job.flush()
     if not stop.is_set():
@@ -127,7 +127,7 @@ def _files_or_none(found: Callable[[str], list[Path]], table: str) -> list[Path]
         return []
 
 
-def _history(stream: Stream, files: list[Path], now: datetime, reached: int) -> Iterator[list[Row]]:
+def history(stream: Stream, files: list[Path], now: datetime, reached: int) -> Iterator[list[Row]]:
     """Checked rows up to `now`, in the form of live ones, oldest first, from where a window still reaches."""
     raw = stream.raw
     names = [raw.time, *(c.name for c in raw.columns)]

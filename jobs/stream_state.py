@@ -30,7 +30,7 @@ StateRow = tuple[bytes, bytes, int, int]
 
 
 class StateFile:
-    """Of one domain. One process holds it at a time (`jobs/stream.py` locks it)."""
+    """Of one domain. One process holds it at a time (`jobs/stream_run.py` locks it)."""
 
     def __init__(self, path: Path, tables: Iterable[AggregationTable]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,10 +1,7 @@
 """The event log: what the service accepts for a stream, as JSON lines in a file a day, safe on disk before it says
 so."""
 
-import json
-import sqlite3
 from collections.abc import Iterable, Mapping
-from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +9,6 @@ from typing import Any
 from pydantic_core import to_json
 
 from errors import LogUnavailable
-from features import numbering
 from features.events import ACCEPTED
 from serving import lines
 
@@ -26,13 +22,3 @@ def append(directory: Path, events: Iterable[Mapping[str, Any]], accepted_at: da
         raise LogUnavailable(
             f"The events could not be written to {directory} ({error.strerror}). Nothing was accepted; free the disk."
         ) from error
-
-
-def missing(state: Path, producer: str, last: int) -> numbering.Ranges:
-    """Of the numbers 1 to `last` of a producer, those that the stream job has not taken in, as ranges with both ends.
-    `state` is the job's file."""
-    if not state.exists():
-        return numbering.missing([], last)
-    with closing(sqlite3.connect(f"{state.as_uri()}?mode=ro", uri=True, timeout=30)) as connection:
-        found = connection.execute("SELECT ranges FROM received WHERE producer = ?", (producer,)).fetchone()
-    return numbering.missing(json.loads(found[0]) if found else [], last)

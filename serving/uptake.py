@@ -1,14 +1,15 @@
-"""Whether somebody takes in what the service accepts: what stands in the event log, against how far the stream job has
-read it."""
+"""What the stream job has taken in of what the service accepts: by its own file, which is only read here."""
 
 import json
 import sqlite3
 from contextlib import closing, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from pydantic_core import from_json
 
+from features import numbering
 from features.events import ACCEPTED
 from features.moments import utc
 
@@ -26,13 +27,26 @@ def oldest_waiting(log: Path, state: Path, now: datetime) -> timedelta | None:
 
 def _position(state: Path) -> dict[str, int]:
     """File → how far the job has read the event log, in bytes (`jobs/stream_state.py` writes it)."""
-    if not state.exists():
-        return {}
+    position: dict[str, int] = {}
     # An error says that the job is making its tables just now, and has read nothing.
-    with closing(sqlite3.connect(f"file:{state}?mode=ro", uri=True)) as job, suppress(sqlite3.OperationalError):
-        found = job.execute("SELECT value FROM meta WHERE name = 'position log'").fetchone()
-        return json.loads(found[0]) if found else {}
-    return {}
+    with suppress(sqlite3.OperationalError):
+        position = _told(state, "SELECT value FROM meta WHERE name = ?", "position log") or {}
+    return position
+
+
+def missing(state: Path, producer: str, last: int) -> numbering.Ranges:
+    """Of the numbers 1 to `last` of a producer, those that the stream job has not taken in, as ranges with both ends.
+    `state` is the job's file."""
+    return numbering.missing(_told(state, "SELECT ranges FROM received WHERE producer = ?", producer) or [], last)
+
+
+def _told(state: Path, query: str, name: str) -> Any:
+    """JSON that the job's file keeps under a name, None where there is none."""
+    if not state.exists():
+        return None
+    with closing(sqlite3.connect(f"{state.as_uri()}?mode=ro", uri=True, timeout=30)) as job:
+        found = job.execute(query, (name,)).fetchone()
+    return json.loads(found[0]) if found else None
 
 
 def _accepted_at(file: Path, offset: int) -> datetime | None:

@@ -1,6 +1,7 @@
 """One small world for all tests that need the real thing: made once by the pipeline itself, in a root of its own."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -46,6 +47,17 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("world")
     jobs(root, *PIPELINE)
     return root
+
+
+def own_root(world: Path, root: Path) -> None:
+    """Make a root of the world's data and models, with an online store and streams of its own, and with empty logs."""
+    for part in world.iterdir():
+        if part.name.startswith("online.db"):
+            shutil.copy(part, root)
+        elif part.name in ("streams", "states"):
+            shutil.copytree(part, root / part.name)
+        elif part.name not in ("decisions", "log", "events"):
+            (root / part.name).symlink_to(part)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """What was served is what training sees, and where it is not, the feature is named."""
 
 import json
-import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
@@ -11,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from conftest import own_root
 from flask.testing import FlaskClient
 
 import settings
@@ -28,13 +28,7 @@ DAILY, DAY = risks()["daily"], timedelta(days=1)
 @pytest.fixture
 def root(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The world with logs, streams and an online store of its own."""
-    for part in world.iterdir():
-        if part.name.startswith("online.db"):
-            shutil.copy(part, tmp_path)
-        elif part.name in ("streams", "states"):
-            shutil.copytree(part, tmp_path / part.name)
-        elif part.name not in ("decisions", "log", "events"):
-            (tmp_path / part.name).symlink_to(part)
+    own_root(world, tmp_path)
     monkeypatch.setenv("RISK_DATA", str(tmp_path))
     return tmp_path
 

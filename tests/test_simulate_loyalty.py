@@ -3,7 +3,6 @@ delays, no purchase is lost, and the features are those of all purchases."""
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -15,7 +14,7 @@ import oracle
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from conftest import free_port, process
+from conftest import free_port, own_root, process
 
 import settings
 from errors import BadParameter, NoData, ServiceFailed
@@ -42,13 +41,7 @@ def started(root: Path, *arguments: str) -> subprocess.Popen[str]:
 def root(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The world with logs, streams and an online store of its own."""
     root = tmp_path_factory.mktemp("loyalty")
-    for part in world.iterdir():
-        if part.name.startswith("online.db"):
-            shutil.copy(part, root)
-        elif part.name in ("streams", "states"):
-            shutil.copytree(part, root / part.name)
-        elif part.name not in ("decisions", "log", "events"):
-            (root / part.name).symlink_to(part)
+    own_root(world, root)
     return root
 
 
