@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 import settings
 from features import DOMAINS
-from features.moments import utc
+from features.utc import utc
 from simulators import Size, add_sizes, size_of
 
 

@@ -29,7 +29,7 @@ import pandas as pd
 from stock import stock_repository
 
 import settings
-from features.catalogue import risks
+from features.domains import risks
 from features.onboarding import NOBODY
 from serving.retrieval import FeastSource
 from serving.service import RiskService

@@ -93,7 +93,7 @@ def apply() -> None:
     from feast import FeatureStore
 
     import settings
-    from features.catalogue import stream_of
+    from features.domains import stream_of
     from jobs.stream import prepare
     from views import coupon
 
@@ -109,7 +109,7 @@ def ours(lines: Path, folder: Path, keys: int) -> None:
 
     apply()
     import settings
-    from features.catalogue import stream_of
+    from features.domains import stream_of
     from jobs import stream_run
     from jobs.stream_sources import opened
     from serving.retrieval import FeastSource

@@ -64,7 +64,7 @@ def follow(appends: int) -> list[float]:
     """When each of the watched events was found online, s since 1970. Prints a line once it can begin."""
     import settings
     from features.coupon import COUPON_PREFIXES
-    from features.live_features import state_of
+    from features.windows.live import state_of
     from serving.retrieval import FeastSource
 
     store: Any = FeastSource(settings.FEATURE_REPO)._store

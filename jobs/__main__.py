@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from errors import BadParameter, Busy, RiskError
-from features.moments import utc
+from features.utc import utc
 from jobs import simulate
 from simulators import Size, add_sizes, size_of
 
 if TYPE_CHECKING:
-    from features.declaration import Protocol, Risk
+    from features.risk import Protocol, Risk
 
 #: Small enough that a first look takes a minute or two; `python generate_data.py` makes the full size.
 DEMO_SIZE = Size(drivers=10_000, users=1_000, merchants=2_000, order_days=90)
@@ -149,7 +149,7 @@ def run_execute(asked: argparse.Namespace) -> None:
 
 def run_train(asked: argparse.Namespace) -> None:
     import settings
-    from features.catalogue import risk_named
+    from features.domains import risk_named
 
     risk = risk_named(asked.risk)  # a wrong name is known before what takes seconds to import
     from jobs.train import train
@@ -167,7 +167,7 @@ def run_train(asked: argparse.Namespace) -> None:
 
 def _protocol(asked: argparse.Namespace, risk: "Risk") -> "Protocol | None":
     """The risk's own, changed as asked; None where it has none and nothing is asked."""
-    from features.declaration import Protocol
+    from features.risk import Protocol
 
     said = {name: value for name in ("train_days", "delay_days", "test_days") if (value := getattr(asked, name))}
     if risk.protocol is None and not said and asked.train_start is None:
@@ -177,7 +177,7 @@ def _protocol(asked: argparse.Namespace, risk: "Risk") -> "Protocol | None":
 
 def run_score(asked: argparse.Namespace) -> None:
     import settings
-    from features.catalogue import risk_named
+    from features.domains import risk_named
 
     risk = risk_named(asked.risk)
     from jobs.score import score
@@ -203,7 +203,7 @@ def run_score(asked: argparse.Namespace) -> None:
 def run_parity(asked: argparse.Namespace) -> None:
     import settings
     from features import DOMAINS
-    from features.catalogue import risks_of
+    from features.domains import risks_of
 
     if asked.domain not in DOMAINS:
         raise BadParameter(f"There is no domain {asked.domain[:40]!r}. Choose one of: {', '.join(DOMAINS)}.")

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from features.events import ACCEPTED, NUMBER, PRODUCER
+from features.windows.events import ACCEPTED, NUMBER, PRODUCER
 
 
 @dataclass

@@ -12,8 +12,8 @@ from pathlib import Path
 import duckdb
 
 import settings
-from features.aggregation import AggregationTable, LastDistinctTable, Table
-from features.moments import utc_day
+from features.utc import utc_day
+from features.windows.aggregation import AggregationTable, LastDistinctTable, Table
 from jobs import inputs, partitions, places, windows
 from jobs.events import open_events
 from jobs.layout import Layout, microseconds

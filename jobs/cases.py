@@ -8,8 +8,8 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from features.declaration import Protocol, Risk
-from features.moments import midnight
+from features.risk import Protocol, Risk
+from features.utc import midnight
 from jobs import inputs, places
 from jobs.events import open_rows
 

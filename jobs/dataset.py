@@ -9,8 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 
 import settings
-from features.declaration import Risk
-from features.moments import midnight, utc_day
+from features.risk import Risk
+from features.utc import midnight, utc_day
 from jobs import history, inputs, partitions
 from jobs.cases import cases, in_microseconds
 from serving.source import FeatureSource

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import duckdb
 
-from features.aggregation import AggregationTable, Table
-from features.folds import ROOT_UNITS, UNITS
-from features.raw import RawTable
+from features.windows.aggregation import AggregationTable, Table
+from features.windows.folds import ROOT_UNITS, UNITS
+from features.windows.raw import RawTable
 from jobs.inputs import Events, Reader, moment, name_of, readable
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from features.declaration import Risk
+from features.risk import Risk
 from jobs import batch, places
 from jobs.named import Pipeline
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, is_classifier
 
-from features.declaration import Algorithm, Risk, Task
+from features.risk import Algorithm, Risk, Task
 
 Fit = Callable[[Risk, np.ndarray, np.ndarray], "Fitted"]
 SHAPE = "rows"

@@ -5,8 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from features.declaration import Risk
-from features.live_features import LiveFeatures, seen_of
+from features.risk import Risk
+from features.windows.live import LiveFeatures, seen_of
 from jobs.moments import records_at_moments
 from serving import featurization
 from serving.source import FeatureSource

@@ -14,8 +14,8 @@ from pathlib import Path
 import duckdb
 
 from errors import BadInput, NoData
-from features.folds import LARGEST
-from features.raw import CREATED, Column, RawTable
+from features.windows.folds import LARGEST
+from features.windows.raw import CREATED, Column, RawTable
 from jobs.places import relation
 
 _ZONE = r"(?i)[0-9](z|utc|[+-][0-9]{2}(:?[0-9]{2})?)$"

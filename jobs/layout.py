@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from features.aggregation import TICK, Aggregation, AggregationTable
+from features.windows.aggregation import TICK, Aggregation, AggregationTable
 
 
 def microseconds(length: timedelta) -> int:

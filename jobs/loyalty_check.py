@@ -11,12 +11,12 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 import settings
-from features import events
-from features.catalogue import stream_of
-from features.events import Row
-from features.live import Entry, LiveTable, State
+from features.domains import stream_of
 from features.loyalty import CUSTOMER_PURCHASES, LOYALTY, LOYALTY_LIVE, PURCHASES, Purchase, scored
-from features.moments import utc
+from features.utc import utc
+from features.windows import events
+from features.windows.events import Row
+from features.windows.state import Entry, LiveTable, State
 from jobs import stream_log, stream_run
 from jobs.caller import Caller
 from jobs.moments import records_at_moments

@@ -11,9 +11,9 @@ import pandas as pd
 
 import settings
 from errors import ServiceFailed
-from features.events import NUMBER, PRODUCER, Row
 from features.loyalty import LOYALTY, PURCHASES
-from features.moments import since_1970, utc
+from features.utc import since_1970, utc
+from features.windows.events import NUMBER, PRODUCER, Row
 from jobs import arrivals, loyalty_check, places
 from jobs.caller import Caller
 from jobs.tills import Tills

@@ -10,10 +10,10 @@ import duckdb
 import pandas as pd
 import pyarrow as pa
 
-from features.aggregation import Aggregation, AggregationTable
-from features.live_features import seen_of
-from features.moments import EPOCH, MICROSECOND
-from features.tiles import AHEAD, SLACK
+from features.utc import EPOCH, MICROSECOND
+from features.windows.aggregation import Aggregation, AggregationTable
+from features.windows.live import seen_of
+from features.windows.tiles import AHEAD, SLACK
 from jobs import places, windows
 from jobs.events import open_events
 from jobs.layout import microseconds

@@ -8,9 +8,9 @@ from typing import Any
 import settings
 from errors import BadParameter
 from features import DOMAINS
-from features.aggregation import Feature, Table
-from features.catalogue import risks_of, tables_of
-from features.declaration import Risk
+from features.domains import risks_of, tables_of
+from features.risk import Risk
+from features.windows.aggregation import Feature, Table
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from typing import Any
 
 import pandas as pd
 
-from features.declaration import Risk
-from features.live_features import seen_of
-from features.moments import utc
+from features.risk import Risk
+from features.utc import utc
+from features.windows.live import seen_of
 from jobs import history
 from serving import featurization
 from serving.source import FeatureSource

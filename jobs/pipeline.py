@@ -13,9 +13,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 import settings
-from features.catalogue import risks, stream_of, streams, tables
-from features.declaration import Risk
-from features.moments import midnight
+from features.domains import risks, stream_of, streams, tables
+from features.risk import Risk
+from features.utc import midnight
 from jobs import pipeline_work as work
 from jobs import places
 from jobs.steps import Stamps, Step, code, fingerprint, listing

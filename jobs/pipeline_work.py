@@ -12,9 +12,9 @@ from threading import Event
 import generate_data
 import settings
 from errors import Busy
-from features.catalogue import stream_of, streams, tables
-from features.declaration import Risk
-from features.live_features import state_of
+from features.domains import stream_of, streams, tables
+from features.risk import Risk
+from features.windows.live import state_of
 from jobs import batch
 from jobs.steps import Tell, fingerprint
 from simulators import Size

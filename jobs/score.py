@@ -9,7 +9,7 @@ import pandas as pd
 
 import settings
 from errors import NoData
-from features.declaration import Population, Risk
+from features.risk import Population, Risk
 from jobs import history, places
 from model.scorer import Scorers
 from serving import audit, featurization, scores

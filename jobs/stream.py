@@ -11,13 +11,13 @@ from datetime import datetime, timedelta
 from pydantic_core import from_json, to_json
 
 import settings
-from features import events, numbering
-from features.catalogue import Stream
-from features.events import ACCEPTED, Row
-from features.live import LiveTable, State
-from features.live_features import state_of
-from features.moments import MICROSECOND, since_1970
-from features.tiles import AHEAD
+from features.domains import Stream
+from features.utc import MICROSECOND, since_1970
+from features.windows import events, numbering
+from features.windows.events import ACCEPTED, Row
+from features.windows.live import state_of
+from features.windows.state import LiveTable, State
+from features.windows.tiles import AHEAD
 from jobs import stream_lines, stream_log
 from jobs.stream_lines import Batch
 from jobs.stream_offline import DEAD, EVENT, OfflineLog, online_rows

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
-from features import events
-from features.catalogue import Stream
-from features.events import LONGEST_STRING, NUMBER, PRODUCER, Row
-from features.folds import LARGEST
+from features.domains import Stream
+from features.windows import events
+from features.windows.events import LONGEST_STRING, NUMBER, PRODUCER, Row
+from features.windows.folds import LARGEST
 from jobs.stream_sources import Line
 
 #: Of a line that is no event a dead letter shows so many characters; it says where the whole one stands.

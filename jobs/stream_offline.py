@@ -9,10 +9,10 @@ import pyarrow as pa
 from pydantic_core import from_json
 
 import settings
-from features.live import LiveTable
-from features.live_features import seen_of, state_of
-from features.raw import CREATED, RawTable
-from features.tiles import AHEAD
+from features.windows.live import seen_of, state_of
+from features.windows.raw import CREATED, RawTable
+from features.windows.state import LiveTable
+from features.windows.tiles import AHEAD
 from jobs import stream_log
 from jobs.stream_state import LOGGED, StateFile, StateRow
 

@@ -7,7 +7,7 @@ from threading import Event
 
 import settings
 from errors import BadParameter
-from features.catalogue import Stream, stream_of, streams
+from features.domains import Stream, stream_of, streams
 from jobs import stream_run
 from jobs.stream_sources import opened
 

@@ -16,11 +16,11 @@ import duckdb
 
 import settings
 from errors import Busy, FeaturesNotReady, NoData
-from features import events
-from features.catalogue import Stream
-from features.events import Row
-from features.live import LiveTable
-from features.moments import EPOCH, MICROSECOND, since_1970
+from features.domains import Stream
+from features.utc import EPOCH, MICROSECOND, since_1970
+from features.windows import events
+from features.windows.events import Row
+from features.windows.state import LiveTable
 from jobs import inputs, places
 from jobs.events import open_rows
 from jobs.steps import fingerprint, listing

@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from features.aggregation import AggregationTable
-from features.live import LiveTable
+from features.windows.aggregation import AggregationTable
+from features.windows.state import LiveTable
 from jobs.stream_sources import Position
 
 _SCHEMA = """

@@ -16,7 +16,7 @@ from sklearn.metrics import (
     root_mean_squared_error,
 )
 
-from features.declaration import Risk, Task
+from features.risk import Risk, Task
 from jobs.cases import card_precision
 from model.card import Metrics
 

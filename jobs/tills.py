@@ -13,8 +13,8 @@ from functools import partial
 from typing import Any, Protocol
 
 from errors import ServiceFailed
-from features.events import NUMBER, PRODUCER
 from features.loyalty import LOYALTY, PURCHASES
+from features.windows.events import NUMBER, PRODUCER
 from jobs.network import Copy, Network, Wire
 
 ASK_SECONDS, TELL_SECONDS = 0.25, 5.0

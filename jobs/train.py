@@ -10,7 +10,7 @@ from sklearn.inspection import permutation_importance
 
 import settings
 from errors import ModelRefused, NoData
-from features.declaration import Protocol, Risk
+from features.risk import Protocol, Risk
 from jobs import history
 from jobs.cases import Parts, known_cases, split
 from jobs.fitting import FIT, Fitted

@@ -16,8 +16,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from features.aggregation import TICK, Aggregation
-from features.folds import ROOT_UNITS, UNITS
+from features.windows.aggregation import TICK, Aggregation
+from features.windows.folds import ROOT_UNITS, UNITS
 from jobs.layout import Layout, microseconds
 
 KEY_ORDER = "PARTITION BY key ORDER BY t"

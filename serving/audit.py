@@ -10,7 +10,7 @@ from typing import Any
 from pydantic_core import from_json, to_json
 
 from errors import AuditUnavailable
-from features.declaration import Risk
+from features.risk import Risk
 from serving import lines
 
 #: So much of the end of a file is looked through for the newest records.

@@ -15,8 +15,8 @@ from feast.protos.feast.types.Value_pb2 import Value
 from feast.type_map import feast_value_type_to_python_type, python_values_to_proto_values
 
 from errors import FeaturesNotReady
-from features.columns import Columns
-from features.moments import MICROSECOND, since_1970
+from features.utc import MICROSECOND, since_1970
+from features.windows.columns import Columns
 from serving.plan import Computed, Kept, Plan, Read, Stored, full
 from serving.source import Row
 

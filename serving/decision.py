@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from features.declaration import Reason, Risk
+from features.risk import Reason, Risk
 from model.card import Card, Thresholds
 
 MOST_REASONS = 3

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from errors import LogUnavailable
-from features.events import ACCEPTED
+from features.windows.events import ACCEPTED
 from serving import lines
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from features.catalogue import empty_values
+from features.domains import empty_values
 from model.card import Card
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pandas as pd
 
 from errors import UnknownEntity
-from features.declaration import Risk
 from features.onboarding import DRIVER_DL_ENTITIES, DRIVER_SSN_ENTITIES
+from features.risk import Risk
 from serving.source import FeatureSource, Row
 
 

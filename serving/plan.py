@@ -7,8 +7,8 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from features.columns import Columns
-from features.moments import EPOCH, MICROSECOND, since_1970
+from features.utc import EPOCH, MICROSECOND, since_1970
+from features.windows.columns import Columns
 from serving.source import Row, Vector
 
 #: Feast's words for a feature that is there, null, unknown, or older than its view's TTL.

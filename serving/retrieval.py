@@ -16,7 +16,7 @@ from feast import FeatureStore, FeatureView
 from feast.errors import FeatureViewNotFoundException
 
 from errors import FeaturesNotReady, RiskError, UnknownEntity
-from features.declaration import Risk
+from features.risk import Risk
 from serving.compiler import compiled
 from serving.plan import Plan
 from serving.source import FeatureSource, Row, Vector

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from errors import RiskError
-from features.catalogue import risks
-from features.declaration import Risk, RiskRequest
+from features.domains import risks
+from features.risk import Risk, RiskRequest
 from model.card import Card
 from model.scorer import Scorers
 from serving import audit, event_log, featurization

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 import pandas as pd
 import pyarrow as pa
 
-from features.declaration import Risk
+from features.risk import Risk
 
 Row = Mapping[str, Any]
 

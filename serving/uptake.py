@@ -9,9 +9,9 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from features import numbering
-from features.events import ACCEPTED
-from features.moments import utc
+from features.utc import utc
+from features.windows import numbering
+from features.windows.events import ACCEPTED
 
 
 def oldest_waiting(log: Path, state: Path, now: datetime) -> timedelta | None:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from features.moments import midnight
+from features.utc import midnight
 from simulators import Size, Tables
 from simulators.live import after, as_events, fresh_ids, paced
 

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from scipy.spatial import KDTree
 
-from features.moments import midnight
+from features.utc import midnight
 from simulators import Size, Tables
 
 DAY = 86400

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from features.moments import as_utc
+from features.utc import as_utc
 
 
 def paced(rng: np.random.Generator, begin: datetime, count: int, per_second: float) -> pd.DatetimeIndex:

@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import pandas as pd
 
-from features.moments import midnight
+from features.utc import midnight
 from simulators import Size, Tables
 from simulators.live import after
 

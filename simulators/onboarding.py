@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from features.identifiers import keyed_hash
-from features.moments import midnight
+from features.utc import midnight
 from simulators import Size, Tables
 
 #: Tables that the service adds to: folders, for others to put their files in.

@@ -23,7 +23,7 @@ from sklearn.linear_model import LogisticRegression
 
 import settings
 from fake import NOW
-from features.catalogue import stream_of
+from features.domains import stream_of
 from features.coupon import COUPON
 from jobs.stream import prepare
 from model import shelf

@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 
 import settings
 from errors import UnknownEntity
-from features.catalogue import risks
+from features.domains import risks
 from model import shelf
 from model.card import Card, CardInput, Metrics, OutcomeRate, Split, Thresholds
 

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 import settings
-from features.declaration import Appetite, Input, Outcomes, Reason, Risk, RiskRequest
-from features.raw import Column, RawTable
+from features.risk import Appetite, Input, Outcomes, Reason, Risk, RiskRequest
+from features.windows.raw import Column, RawTable
 
 CASES = 3000
 LEAST, MOST = 1.0, 10.0

@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 from pydantic_core import from_json, to_json
 
 import settings
-from features.aggregation import Aggregation, AggregationTable
-from features.catalogue import Stream
-from features.raw import Column, RawTable
+from features.domains import Stream
+from features.windows.aggregation import Aggregation, AggregationTable
+from features.windows.raw import Column, RawTable
 from jobs import stream_log
 from jobs.stream import StreamJob
 from jobs.stream_sources import Line

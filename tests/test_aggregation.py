@@ -17,9 +17,9 @@ from test_windows import stored
 
 import settings
 from errors import BadInput, NoData
-from features.aggregation import FOR_EVER, TICK, Aggregation, AggregationTable, Flag, LastDistinctTable
-from features.folds import FOLDS, fold
-from features.raw import Column, RawTable
+from features.windows.aggregation import FOR_EVER, TICK, Aggregation, AggregationTable, Flag, LastDistinctTable
+from features.windows.folds import FOLDS, fold
+from features.windows.raw import Column, RawTable
 from jobs import batch
 
 FEW = examples(max_examples=25, deadline=None)

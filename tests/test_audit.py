@@ -11,7 +11,7 @@ import pytest
 
 import settings
 from errors import AuditUnavailable
-from features.catalogue import risks
+from features.domains import risks
 from serving import audit
 
 DAILY, NOON = risks()["daily"], datetime(2026, 1, 31, 12, tzinfo=UTC)

@@ -13,7 +13,7 @@ import pytest
 import settings
 from app import create_app
 from features.catalog import TABLES
-from features.catalogue import stream_of
+from features.domains import stream_of
 from jobs import batch, stream_run
 from jobs.stream import prepare
 from jobs.stream_sources import opened

@@ -16,8 +16,8 @@ from pydantic import ValidationError
 import settings
 from app import create_app
 from errors import BadParameter
-from features.catalogue import risks
 from features.chargeback import CHARGEBACK, LABEL_DELAY, TABLES, Order, order_in_context
+from features.domains import risks
 from jobs import dataset, places
 from jobs.cases import card_precision, split
 from jobs.fitting import gradient_boosting

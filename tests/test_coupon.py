@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from features import events
-from features.catalogue import risks
 from features.coupon import COUPON, COUPON_ATTEMPTS, COUPON_LIVE, LIVE, Coupon, share_of_failures
-from features.live import LiveTable
-from features.live_features import state_of
+from features.domains import risks
+from features.windows import events
+from features.windows.live import state_of
+from features.windows.state import LiveTable
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 BOOK, OTHER_BOOK = "1234-5678-9012-", "1234-5678-9013-"

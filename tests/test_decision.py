@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.declaration import Appetite, Input, Outcomes, Policy, Reason, Risk, RiskRequest
+from features.risk import Appetite, Input, Outcomes, Policy, Reason, Risk, RiskRequest
 from model.card import Card, CardInput, Thresholds
 from serving import featurization, scores
 from serving.decision import band_of, decide

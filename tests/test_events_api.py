@@ -12,8 +12,8 @@ from flask.testing import FlaskClient
 from stream_world import Sink, Told
 
 import settings
-from features.catalogue import streams
 from features.coupon import COUPON_ATTEMPTS
+from features.domains import streams
 from jobs.stream import StreamJob
 from serving import event_log
 

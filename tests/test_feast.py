@@ -12,7 +12,7 @@ from conftest import free_port, process
 from feast import FeatureStore
 
 import settings
-from features.catalogue import risks
+from features.domains import risks
 from features.onboarding import NOBODY
 from serving import featurization
 from serving.retrieval import FeastSource

@@ -16,8 +16,8 @@ import pytest
 
 import settings
 from errors import BadInput
-from features.catalogue import tables
 from features.chargeback import MERCHANT_RISK, USER_ORDERS
+from features.domains import tables
 from jobs import batch
 from jobs.named import pipelines
 from simulators import Size

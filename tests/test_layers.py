@@ -205,7 +205,7 @@ def write(root, path, text):
 
 @pytest.mark.parametrize(
     "module",
-    ["features.onboarding", "features.catalogue", "model.scorer", "jobs", "jobs.__main__", "jobs.batch",
+    ["features.onboarding", "features.domains", "model.scorer", "jobs", "jobs.__main__", "jobs.batch",
      "serving.service", "generate_data", "app"],
 )  # fmt: skip
 def test_what_needs_no_feast_does_not_load_it(module):

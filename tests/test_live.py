@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as examples
 
-from features.aggregation import Aggregation, AggregationTable
-from features.live import LiveTable
-from features.moments import since_1970
-from features.raw import Column, RawTable
-from features.tiles import SLACK
+from features.utc import since_1970
+from features.windows.aggregation import Aggregation, AggregationTable
+from features.windows.raw import Column, RawTable
+from features.windows.state import LiveTable
+from features.windows.tiles import SLACK
 
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
 BEGIN = datetime(2026, 3, 1, tzinfo=UTC)

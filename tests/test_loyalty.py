@@ -9,11 +9,11 @@ import pytest
 from pydantic import ValidationError
 
 from errors import BadParameter
-from features import events
-from features.catalogue import risks
-from features.live import LiveTable
-from features.live_features import state_of
+from features.domains import risks
 from features.loyalty import CUSTOMER_PURCHASES, LIVE, LOYALTY, LOYALTY_LIVE, PURCHASES, Purchase, scored
+from features.windows import events
+from features.windows.live import state_of
+from features.windows.state import LiveTable
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 TABLE = LiveTable(CUSTOMER_PURCHASES)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from features import events
 from features.loyalty import PURCHASES
+from features.windows import events
 from jobs import arrivals, loyalty_check
 from jobs.loyalty_report import Report, _not_once, _older, _percentiles, _rmse
 

@@ -42,7 +42,7 @@ from datetime import UTC, datetime, timedelta
 from threading import Event
 from unittest.mock import Mock
 from app import create_app
-from features.catalogue import stream_of
+from features.domains import stream_of
 from features.refund_abuse import REFUNDS_NOW
 from jobs import stream_run
 from jobs.stream_sources import opened

@@ -7,8 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from errors import BadDate, BadState, RiskError
-from features import forms, onboarding
-from features.forms import STATES
+from features import fields, onboarding
+from features.fields import STATES
 from features.identifiers import keyed_hash
 from features.onboarding import DAILY, ENABLED_STATES, NOBODY, ONBOARDING, Applicant, Driver
 
@@ -42,7 +42,7 @@ def test_a_birthday_makes_a_year_older_and_no_day_before(born, day, years):
      ("2024-02-29", "2024-02-29"), ("02-29-2024", "2024-02-29"), ("1900-01-01", "1900-01-01")],
 )  # fmt: skip
 def test_a_birth_date_may_be_written_in_two_ways(said, meant):
-    assert forms.birth_date(said) == meant
+    assert fields.birth_date(said) == meant
 
 
 @pytest.mark.parametrize(
@@ -53,19 +53,19 @@ def test_a_birth_date_may_be_written_in_two_ways(said, meant):
 )  # fmt: skip
 def test_what_is_no_date_since_1900_is_refused(said):
     with pytest.raises(BadDate) as refused:
-        forms.birth_date(said)
+        fields.birth_date(said)
     assert refused.value.field == "dob"
 
 
 @pytest.mark.parametrize(("said", "meant"), [("CA", "CA"), ("ca", "CA"), (" ny\n", "NY"), ("DC", "DC"), ("AK", "AK")])
 def test_a_state_is_two_letters_in_any_case(said, meant):
-    assert forms.state_code(said) == meant
+    assert fields.state_code(said) == meant
 
 
 @pytest.mark.parametrize("said", ["", "C", "CAL", "California", "XX", "ZZ", "C A", "12", "PR", "ﬂ"])
 def test_what_is_no_state_is_refused(said):
     with pytest.raises(BadState) as refused:
-        forms.state_code(said)
+        fields.state_code(said)
     assert refused.value.field == "state"
 
 

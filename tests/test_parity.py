@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 
 import settings
 from app import create_app
-from features.catalogue import risks, streams
+from features.domains import risks, streams
 from jobs import stream_run
 from jobs.parity import _logged, replay
 from jobs.stream_sources import opened

@@ -13,7 +13,7 @@ from conftest import PIPELINE, SIZE, jobs
 
 import settings
 from errors import ModelRefused, NoData
-from features.catalogue import risks
+from features.domains import risks
 from jobs import pipeline, pipeline_work
 from jobs.steps import Stamps, Step, fingerprint
 from model import shelf

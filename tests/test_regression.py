@@ -12,8 +12,8 @@ from regression import CASES, LEAST, LINEAR, MOST, NAMES, TREES, Customer, decla
 
 import settings
 from errors import ModelBroken, ModelRefused, NoData
-from features.catalogue import risks
-from features.declaration import Policy, Protocol, Reason
+from features.domains import risks
+from features.risk import Policy, Protocol, Reason
 from jobs.cases import split
 from jobs.fitting import FIT
 from jobs.train import train

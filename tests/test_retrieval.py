@@ -19,7 +19,7 @@ from pandas.testing import assert_frame_equal
 
 import settings
 from app import create_app
-from features.catalogue import risks
+from features.domains import risks
 from serving.compiler import compiled
 from serving.retrieval import FeastSource
 

@@ -14,7 +14,7 @@ from feast.protos.feast.core.Registry_pb2 import Registry
 
 import settings
 from errors import FeaturesNotReady
-from features.catalogue import risks
+from features.domains import risks
 from serving.retrieval import FeastSource
 from stores.registry import RiskDataRegistryStore
 

@@ -17,7 +17,7 @@ from stream_world import (
     take_in,
 )
 
-from features.live import LiveTable
+from features.windows.state import LiveTable
 
 
 @pytest.fixture(autouse=True)

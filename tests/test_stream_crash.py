@@ -15,7 +15,7 @@ from pydantic_core import to_json
 from stream_world import NOW, STREAM, Sink, Told, event, kept
 
 import settings
-from features import events
+from features.windows import events
 from jobs import stream, stream_log, stream_run
 from jobs.events import open_rows  # noqa: F401  what a forked process needs is imported before the fork
 from jobs.stream import StreamJob

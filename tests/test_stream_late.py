@@ -26,9 +26,9 @@ from stream_world import (
 )  # fmt: skip
 
 from errors import FeaturesNotReady
-from features.aggregation import Aggregation, AggregationTable
-from features.catalogue import Stream
-from features.live import LiveTable
+from features.domains import Stream
+from features.windows.aggregation import Aggregation, AggregationTable
+from features.windows.state import LiveTable
 
 SHORT = Stream("short", RAW, (AggregationTable("short", RAW, "who", (Aggregation("n", "count", None, HOUR),)),))
 

@@ -14,7 +14,7 @@ import pytest
 from stream_world import BEGIN, DAY, HOUR, NOW, PEOPLE, RAW, STREAM, Sink, Told, event, job_of, kept, logged, take_in
 
 import settings
-from features.catalogue import Stream
+from features.domains import Stream
 from jobs import places, stream_log, stream_run
 from jobs.events import open_rows
 from jobs.stream import StreamJob, prepare

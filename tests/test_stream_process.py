@@ -18,8 +18,8 @@ from conftest import free_port
 from pydantic_core import to_json
 
 import settings
-from features.catalogue import stream_of
 from features.coupon import COUPON as COUPON_RISK
+from features.domains import stream_of
 from jobs import stream_log
 from jobs.stream import prepare
 from serving.retrieval import FeastSource

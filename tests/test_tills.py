@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from errors import ServiceFailed
-from features import numbering
+from features.windows import numbering
 from jobs import tills
 from jobs.network import Network, Wire
 from jobs.tills import Tills

@@ -17,8 +17,8 @@ from hypothesis import Phase, example, given
 from hypothesis import settings as examples
 
 import settings
-from features.aggregation import ZERO, Aggregation, AggregationTable
-from features.raw import Column, RawTable
+from features.windows.aggregation import ZERO, Aggregation, AggregationTable
+from features.windows.raw import Column, RawTable
 from jobs import batch
 from jobs.moments import at_moments
 

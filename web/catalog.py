@@ -6,7 +6,6 @@ from typing import Any
 from flask import Blueprint, Response, jsonify
 
 from errors import BadParameter, UnknownEntity
-from features.aggregation import AggregationTable, Feature
 from features.catalog import (
     CATALOG_LIVE,
     CATEGORY_ORDERS,
@@ -16,9 +15,10 @@ from features.catalog import (
     PRODUCT_REVIEWS,
     PRODUCT_SALES,
 )
-from features.live_features import seen_of
-from features.moments import MICROSECOND
-from features.tiles import AHEAD
+from features.utc import MICROSECOND
+from features.windows.aggregation import AggregationTable, Feature
+from features.windows.live import seen_of
+from features.windows.tiles import AHEAD
 from serving.plan import TOO_OLD
 from web.operations import Spec, operation
 from web.risk import Face

@@ -7,10 +7,10 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, render_template
 
 import settings
-from features.catalogue import risks
 from features.coupon import COUPON_ATTEMPTS, GUESSED, LOCATION_ATTEMPTS
-from features.declaration import Risk
-from features.moments import EPOCH, as_utc
+from features.domains import risks
+from features.risk import Risk
+from features.utc import EPOCH, as_utc
 from serving import audit, uptake
 from web.risk import Face
 

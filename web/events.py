@@ -9,10 +9,10 @@ from pydantic_core import PydanticSerializationError, to_json
 
 import settings
 from errors import BadParameter, WrongType
-from features import events
-from features.catalogue import Stream, streams
-from features.moments import MICROSECOND
-from features.tiles import AHEAD
+from features.domains import Stream, streams
+from features.utc import MICROSECOND
+from features.windows import events
+from features.windows.tiles import AHEAD
 from serving import event_log, uptake
 from web.errors import from_validation
 from web.operations import Spec, operation

@@ -8,9 +8,9 @@ import pandas as pd
 from flask import Blueprint, Response, jsonify, request
 
 from errors import BadParameter
-from features.catalogue import risks
-from features.declaration import Risk
-from features.moments import utc
+from features.domains import risks
+from features.risk import Risk
+from features.utc import utc
 from serving import featurization
 from web.operations import Spec, operation
 from web.risk import Face, from_path

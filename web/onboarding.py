@@ -3,8 +3,8 @@
 from flask import Blueprint, Response, jsonify, render_template
 
 import settings
-from features.catalogue import risks
-from features.forms import STATES
+from features.domains import risks
+from features.fields import STATES
 from serving.onboarding import enrol, one_at_a_time
 from web.operations import Spec, body, operation
 from web.risk import Face, batch_scores, from_body, from_path

@@ -8,8 +8,8 @@ from flask import Flask
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from features.catalogue import risks
-from features.declaration import Risk, Task
+from features.domains import risks
+from features.risk import Risk, Task
 from web import domains, events, historical, schemas, vectors
 from web.operations import Spec, body, operation, reference
 from web.risk import MOST_DECISIONS

@@ -12,8 +12,8 @@ from flask import Blueprint, Response, jsonify, request
 from pydantic import ValidationError
 
 from errors import BadParameter, NotJson, WrongType
-from features.catalogue import risk_named, risks
-from features.declaration import Risk, RiskRequest
+from features.domains import risk_named, risks
+from features.risk import Risk, RiskRequest
 from serving import scores
 from serving.service import RiskService
 from web.errors import from_validation

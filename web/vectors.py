@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from errors import BadParameter, WrongType
-from features.moments import as_utc
+from features.utc import as_utc
 from serving import featurization
 from web.errors import from_validation
 from web.operations import Spec, body, operation

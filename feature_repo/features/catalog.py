@@ -3,9 +3,9 @@ Nothing is decided here."""
 
 from datetime import timedelta
 
-from features.aggregation import Aggregation, AggregationTable
-from features.live_features import LiveFeatures
-from features.raw import Column, Derived, RawTable
+from features.windows.aggregation import Aggregation, AggregationTable
+from features.windows.live import LiveFeatures
+from features.windows.raw import Column, Derived, RawTable
 
 YEAR, MONTH = timedelta(days=365), timedelta(days=30)
 STARS = (1, 5)

@@ -6,13 +6,13 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, ConfigDict, Field
 
-from features.aggregation import Aggregation, AggregationTable, Feature
-from features.declaration import Appetite, Input, Outcomes, Protocol, Reason, Risk, RiskRequest
-from features.folds import LARGEST
-from features.forms import zoned
-from features.live_features import LiveFeatures
-from features.moments import as_utc, utc
-from features.raw import Column, RawTable
+from features.fields import zoned
+from features.risk import Appetite, Input, Outcomes, Protocol, Reason, Risk, RiskRequest
+from features.utc import as_utc, utc
+from features.windows.aggregation import Aggregation, AggregationTable, Feature
+from features.windows.folds import LARGEST
+from features.windows.live import LiveFeatures
+from features.windows.raw import Column, RawTable
 
 DAY = timedelta(days=1)
 #: What became of an order is taken as known only so long after it.

@@ -6,10 +6,10 @@ from typing import Any
 
 from pydantic import ConfigDict, Field
 
-from features.aggregation import Aggregation, AggregationTable, Feature
-from features.declaration import Appetite, Input, Outcomes, Reason, Risk, RiskRequest
-from features.live_features import LiveFeatures
-from features.raw import Column, Derived, RawTable
+from features.risk import Appetite, Input, Outcomes, Reason, Risk, RiskRequest
+from features.windows.aggregation import Aggregation, AggregationTable, Feature
+from features.windows.live import LiveFeatures
+from features.windows.raw import Column, Derived, RawTable
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 INVALID = {"response": "INVALID"}

@@ -7,15 +7,15 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, ConfigDict, Field
 
 from errors import BadParameter
-from features.aggregation import Aggregation, AggregationTable, Feature
-from features.declaration import Appetite, Input, Outcomes, Publication, Reason, Risk, RiskRequest
-from features.events import NUMBER, PRODUCER
-from features.folds import LARGEST
-from features.forms import zoned
-from features.live_features import LiveFeatures
-from features.moments import MICROSECOND, utc
-from features.raw import Column, Derived, RawTable
-from features.tiles import AHEAD
+from features.fields import zoned
+from features.risk import Appetite, Input, Outcomes, Publication, Reason, Risk, RiskRequest
+from features.utc import MICROSECOND, utc
+from features.windows.aggregation import Aggregation, AggregationTable, Feature
+from features.windows.events import NUMBER, PRODUCER
+from features.windows.folds import LARGEST
+from features.windows.live import LiveFeatures
+from features.windows.raw import Column, Derived, RawTable
+from features.windows.tiles import AHEAD
 
 LOWEST, HIGHEST = 1.0, 10.0
 

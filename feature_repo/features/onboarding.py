@@ -6,13 +6,13 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from errors import BadDate
-from features.aggregation import Aggregation, AggregationTable, Flag, LastDistinctTable
-from features.columns import Columns, lift
-from features.declaration import Appetite, Input, Outcomes, Policy, Population, Reason, Risk, RiskRequest
-from features.forms import birth_date, state_code
+from features.fields import birth_date, state_code
 from features.identifiers import keyed_hash, normal_licence, normal_ssn
-from features.moments import utc_day
-from features.raw import Column, RawTable
+from features.risk import Appetite, Input, Outcomes, Policy, Population, Reason, Risk, RiskRequest
+from features.utc import utc_day
+from features.windows.aggregation import Aggregation, AggregationTable, Flag, LastDistinctTable
+from features.windows.columns import Columns, lift
+from features.windows.raw import Column, RawTable
 
 ADULT_AGE = 18
 

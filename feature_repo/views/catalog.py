@@ -13,7 +13,7 @@ from features.catalog import (
     PRODUCT_REVIEWS,
     PRODUCT_SALES,
 )
-from features.live_features import seen_of
+from features.windows.live import seen_of
 from views.sources import aggregated, computed, live, moment
 
 TAGS = {"domain": "catalog"}

@@ -6,7 +6,7 @@ from feast.types import Float64, UnixTimestamp
 
 from entities import OWNER
 from features.chargeback import MERCHANT_CHARGEBACKS, MERCHANT_RISK, ORDER_LIVE, USER_CHARGEBACKS, USER_ORDERS
-from features.live_features import seen_of
+from features.windows.live import seen_of
 from views.sources import aggregated, computed, live, moment
 from views.sources import field as described
 

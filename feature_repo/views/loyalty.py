@@ -5,8 +5,8 @@ from feast.on_demand_feature_view import on_demand_feature_view
 from feast.types import Float64
 
 from entities import OWNER, shop_customer
-from features.live_features import seen_of
 from features.loyalty import CUSTOMER_PURCHASES, LOYALTY_LIVE
+from features.windows.live import seen_of
 from views.sources import computed, field, live, moment
 
 TAGS = {"domain": "loyalty"}

@@ -10,10 +10,10 @@ from feast.types import Bytes, Float64, Int64, String, UnixTimestamp
 import settings
 import stores  # noqa: F401  first: it mends and silences Feast
 from entities import OWNER
-from features.aggregation import AggregationTable, Table
-from features.live_features import LiveFeatures, seen_of, state_of
-from features.moments import MICROSECOND
-from features.tiles import AHEAD
+from features.utc import MICROSECOND
+from features.windows.aggregation import AggregationTable, Table
+from features.windows.live import LiveFeatures, seen_of, state_of
+from features.windows.tiles import AHEAD
 
 TYPES = {"int": Int64, "float": Float64, "string": String, "timestamp": UnixTimestamp}
 

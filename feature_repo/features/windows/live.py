@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from features.aggregation import AggregationTable, Feature
-from features.columns import Columns
-from features.live import LiveTable
+from features.windows.aggregation import AggregationTable, Feature
+from features.windows.columns import Columns
+from features.windows.state import LiveTable
 
 _SAMPLES = {"int": 0, "float": 0.0, "string": ""}
 

@@ -9,11 +9,11 @@ from typing import Annotated, Any, NotRequired
 from pydantic import AwareDatetime, Field, Strict, StringConstraints, TypeAdapter
 from typing_extensions import TypedDict
 
-from features.aggregation import AggregationTable
-from features.folds import LARGEST
-from features.live import NO_OUTCOME, Entry, LiveTable
-from features.moments import EPOCH, since_1970
-from features.raw import Column, RawTable
+from features.utc import EPOCH, since_1970
+from features.windows.aggregation import AggregationTable
+from features.windows.folds import LARGEST
+from features.windows.raw import Column, RawTable
+from features.windows.state import NO_OUTCOME, Entry, LiveTable
 
 LONGEST_STRING = 10_000
 #: SQLite would cut it at a NUL.

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from features.live_features import LiveFeatures
-from features.raw import RawTable
+from features.windows.live import LiveFeatures
+from features.windows.raw import RawTable
 
 Task = Literal["classification", "regression"]
 Algorithm = Literal["logistic_regression", "linear_regression", "gradient_boosting"]

@@ -8,10 +8,10 @@ from typing import Any
 
 from errors import BadParameter
 from features import DOMAINS
-from features.aggregation import AggregationTable, Table
-from features.declaration import Risk
-from features.live_features import LiveFeatures
-from features.raw import RawTable
+from features.risk import Risk
+from features.windows.aggregation import AggregationTable, Table
+from features.windows.live import LiveFeatures
+from features.windows.raw import RawTable
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from features.aggregation import Aggregation
-from features.folds import Fold, fold
-from features.moments import MICROSECOND
+from features.utc import MICROSECOND
+from features.windows.aggregation import Aggregation
+from features.windows.folds import Fold, fold
 
 #: A state answers any moment from so much before its newest event on, µs: others' events come between a question and
 #: its answer. Asked for an earlier one, it answers that one.

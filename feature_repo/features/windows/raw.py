@@ -1,5 +1,5 @@
-"""What a raw event table must look like: data, which `jobs/inputs.py` holds every input to, and `features/events.py`
-every live event."""
+"""What a raw table must look like, as data. `jobs/inputs.py` checks every input against it, and
+`features/windows/events.py` checks every live event."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

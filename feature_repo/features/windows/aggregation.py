@@ -3,7 +3,7 @@
     value(key, t) = fold of the key's events with floor(t − delay − window, hop) ≤ event time < t − delay
 
 `jobs/windows.py` turns a definition into SQL, for the ticks of a feature table and for given moments. The tests hold it
-to a list comprehension over the events. The folds themselves are in `features/folds.py`.
+to a list comprehension over the events. The folds themselves are in `features/windows/folds.py`.
 """
 
 import operator
@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal
 
-from features.folds import Function, fold
-from features.raw import Dtype, RawTable
+from features.windows.folds import Function, fold
+from features.windows.raw import Dtype, RawTable
 
 ZERO = timedelta(0)
 TICK = timedelta(days=1)

@@ -20,9 +20,9 @@ from zlib import crc32
 from pydantic_core import from_json, to_json
 
 from errors import FeaturesNotReady
-from features.aggregation import AggregationTable
-from features.moments import MICROSECOND, since_1970
-from features.tiles import NO_OUTCOME, SLACK, Entry, Slot, State
+from features.utc import MICROSECOND, since_1970
+from features.windows.aggregation import AggregationTable
+from features.windows.tiles import NO_OUTCOME, SLACK, Entry, Slot, State
 
 #: Of the bytes of a state.
 FORMAT = 1
@@ -39,7 +39,7 @@ class LiveTable:
         # Ids order events of one moment, and tell whose an outcome is. Where nothing asks for that they are only bytes.
         tells_apart = any(a.function == "rate" or a.function.startswith("last") for a in table.aggregations)
         name = (table.source.id if tells_apart else None) or NO_OUTCOME
-        #: The entry of a row's event (`features/events.py`).
+        #: The entry of a row's event (`features/windows/events.py`).
         self.entry: Callable[[Mapping[str, Any]], Entry] = itemgetter(table.event_time, name, NO_OUTCOME, *self.columns)
         self._slots: list[Slot] = []
         self._of: list[tuple[str, int, int]] = []
