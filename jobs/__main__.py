@@ -116,21 +116,21 @@ def run_pipeline(asked: argparse.Namespace) -> None:
 
 
 def run_list(asked: argparse.Namespace) -> None:
-    from jobs.named import pipelines
+    from jobs.pipelines import pipelines
 
     for name, pipeline in pipelines().items():
         print(f"{name:<40} {pipeline.description}")
 
 
 def run_describe(asked: argparse.Namespace) -> None:
-    from jobs.named import named
+    from jobs.pipelines import named
 
     pipeline = named(asked.name)
     print(json.dumps(pipeline.as_json(), indent=2) if asked.json else pipeline)
 
 
 def run_execute(asked: argparse.Namespace) -> None:
-    from jobs.named import named, pipelines
+    from jobs.pipelines import named, pipelines
 
     if bool(asked.name) == asked.all:
         raise BadParameter("Name one pipeline, or say --all. See: python -m jobs list-pipelines")

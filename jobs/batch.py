@@ -14,9 +14,10 @@ import duckdb
 import settings
 from features.utc import utc_day
 from features.windows.aggregation import AggregationTable, LastDistinctTable, Table
-from jobs import inputs, partitions, places, windows
-from jobs.events import open_events
+from jobs import partitions, windows
 from jobs.layout import Layout, microseconds
+from jobs.raw import checks, places
+from jobs.raw.relations import open_events
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: A grid with a row for every tick is worth it up to so many times the ticks at which something happens.
@@ -31,7 +32,7 @@ class Report:
     """What a run did: events in, rows that stand in the interval now, days replaced, and how long it took."""
 
     table: str
-    events: inputs.Events
+    events: checks.Events
     out: partitions.Replaced
     seconds: float
 

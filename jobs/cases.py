@@ -10,8 +10,9 @@ import pandas as pd
 
 from features.risk import Protocol, Risk
 from features.utc import midnight
-from jobs import inputs, places
-from jobs.events import open_rows
+from jobs import sql
+from jobs.raw import checks, places
+from jobs.raw.relations import open_rows
 
 TRAIN_SHARE = 0.7
 DAY = timedelta(days=1)
@@ -24,7 +25,7 @@ def cases(
     files: list[Path] | None = None,
     quarantine: Path | None = None,
     whole: bool = False,
-) -> inputs.Events:
+) -> checks.Events:
     """Make the view `past` of a risk's cases: the columns of its raw table, `event_timestamp` and the label. It
     holds those whose outcome was known at `now`; with `whole`, every case that was. Raises NoData, BadInput."""
     outcomes = risk.outcomes
@@ -36,9 +37,9 @@ def cases(
     if outcomes.table.time != "event_timestamp":
         own.append(f"event_timestamp AS {outcomes.table.time}")
     known = (
-        f"coalesce({outcomes.happened} <= {inputs.moment(now)}, false)::BIGINT" if outcomes.happened else outcomes.label
+        f"coalesce({outcomes.happened} <= {sql.timestamp(now)}, false)::BIGINT" if outcomes.happened else outcomes.label
     )
-    ripe = "" if whole else f"WHERE event_timestamp <= {inputs.moment(now - outcomes.matures_after)}"
+    ripe = "" if whole else f"WHERE event_timestamp <= {sql.timestamp(now - outcomes.matures_after)}"
     connected.execute(
         f"CREATE OR REPLACE TEMP VIEW past AS SELECT * FROM (SELECT {', '.join(own)}, event_timestamp, "
         f"{known} AS {outcomes.label} FROM raw_row {ripe}) WHERE {outcomes.label} IS NOT NULL"
@@ -48,8 +49,7 @@ def cases(
 
 def known_cases(risk: Risk, now: datetime) -> pd.DataFrame:
     """Every case whose outcome was known at `now`, oldest first. Raises NoData, BadInput."""
-    with duckdb.connect() as connected:
-        connected.execute("SET TimeZone = 'UTC'")
+    with sql.connect() as connected:
         cases(connected, risk, now)
         frame = connected.execute(
             f"SELECT * FROM past ORDER BY event_timestamp, {risk.outcomes.table.columns[0].name}"

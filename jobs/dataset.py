@@ -11,7 +11,7 @@ import pyarrow as pa
 import settings
 from features.risk import Risk
 from features.utc import midnight, utc_day
-from jobs import history, inputs, partitions
+from jobs import partitions, point_in_time, sql
 from jobs.cases import cases, in_microseconds
 from serving.source import FeatureSource
 
@@ -56,16 +56,16 @@ def run(
     with partitions.connection(directory) as connected:
         tell("check")
         cases(connected, risk, now, files, quarantine, whole=True)
-        since = "" if start is None else f"AND event_timestamp >= {inputs.moment(midnight(start))}"
+        since = "" if start is None else f"AND event_timestamp >= {sql.timestamp(midnight(start))}"
         connected.execute(
             "CREATE TEMP TABLE wanted AS SELECT *, row_number() OVER (ORDER BY event_timestamp) AS n FROM past "
-            f"WHERE event_timestamp < {inputs.moment(end)} {since}"
+            f"WHERE event_timestamp < {sql.timestamp(end)} {since}"
         )
         (count,) = connected.execute("SELECT count(*) FROM wanted").fetchone() or (0,)
         for done in range(0, max(count, 1), CHUNK):
             tell(f"{done:,} of {count:,} rows")
             query = f"SELECT * EXCLUDE n FROM wanted WHERE n > {done} AND n <= {done + CHUNK} ORDER BY n"
-            rows = history.features(source, risk, in_microseconds(connected.execute(query).df()))
+            rows = point_in_time.features(source, risk, in_microseconds(connected.execute(query).df()))
             connected.register("chunk", pa.Table.from_pandas(rows, preserve_index=False))
             connected.execute(
                 "INSERT INTO joined BY NAME FROM chunk" if done else "CREATE TEMP TABLE joined AS FROM chunk"

@@ -8,8 +8,9 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from features.risk import Risk
-from jobs import batch, places
-from jobs.named import Pipeline
+from jobs import batch
+from jobs.pipelines import Pipeline
+from jobs.raw import places
 
 
 def run(

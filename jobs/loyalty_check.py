@@ -17,9 +17,10 @@ from features.utc import utc
 from features.windows import events
 from features.windows.events import Row
 from features.windows.state import Entry, LiveTable, State
-from jobs import stream_log, stream_run
+from jobs import stream_run
 from jobs.caller import Caller
 from jobs.moments import records_at_moments
+from jobs.raw import offline_log
 from model.scorer import Scorer
 from serving import featurization
 
@@ -40,7 +41,7 @@ def logged(ids: frozenset[str]) -> list[tuple[str, float]]:
 
 
 def _logged(ids: frozenset[str]) -> list[tuple[str, float]]:
-    files = stream_log.files(settings.events(PURCHASES.name))
+    files = offline_log.files(settings.events(PURCHASES.name))
     tables = [pq.read_table(f, columns=["purchase_id", "predicted_score"], partitioning=None) for f in files]
     rows = (zip(*(column.to_pylist() for column in table.columns), strict=True) for table in tables)
     return [(name, score) for table in rows for name, score in table if name in ids]

@@ -14,8 +14,9 @@ from errors import ServiceFailed
 from features.loyalty import LOYALTY, PURCHASES
 from features.utc import since_1970, utc
 from features.windows.events import NUMBER, PRODUCER, Row
-from jobs import arrivals, loyalty_check, places
+from jobs import arrivals, loyalty_check
 from jobs.caller import Caller
+from jobs.raw import places
 from jobs.tills import Tills
 from model.scorer import Scorers
 

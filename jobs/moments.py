@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pandas as pd
 import pyarrow as pa
 
@@ -14,9 +13,10 @@ from features.utc import EPOCH, MICROSECOND
 from features.windows.aggregation import Aggregation, AggregationTable
 from features.windows.live import seen_of
 from features.windows.tiles import AHEAD, SLACK
-from jobs import places, windows
-from jobs.events import open_events
+from jobs import sql, windows
 from jobs.layout import microseconds
+from jobs.raw import places
+from jobs.raw.relations import open_events
 
 
 def at_moments(table: AggregationTable, asked: pd.DataFrame, files: list[Path] | None = None) -> pd.DataFrame:
@@ -29,8 +29,7 @@ def at_moments(table: AggregationTable, asked: pd.DataFrame, files: list[Path] |
     known = asked[seen_of(table)].astype("Int64").fillna(-1) if seen_of(table) in asked else moments
     keys = [pa.Array.from_pandas(asked[name]) for name in table.keys]
     relation = {"ask": range(len(asked)), "t": moments, "known": known, **{f"k{i}": key for i, key in enumerate(keys)}}
-    with duckdb.connect() as connected:
-        connected.execute("SET TimeZone = 'UTC'")
+    with sql.connect() as connected:
         last = EPOCH + (int(max(moments.max(), known.max())) + AHEAD) * MICROSECOND if len(asked) else EPOCH
         open_events(connected, table, files, last, versions=True)
         connected.register("asked", pa.table(relation))

@@ -16,7 +16,7 @@ import pandas as pd
 from features.risk import Risk
 from features.utc import utc
 from features.windows.live import seen_of
-from jobs import history
+from jobs import point_in_time
 from serving import featurization
 from serving.source import FeatureSource
 
@@ -69,7 +69,7 @@ def replay(source: FeatureSource, risk: Risk, decisions: Path, since: datetime |
         whole = [record for record in batch if needed <= _asked(record).keys()]
         answer.left_out += len(batch) - len(whole)
         if whole:
-            joined = history.features(source, risk, _frame(whole, asks, seen))
+            joined = point_in_time.features(source, risk, _frame(whole, asks, seen))
             rows = joined[list(views)].astype(object).to_dict("records")
             for record, row in zip(whole, rows, strict=True):
                 answer.compare(record["decision_id"], record["features"], featurization.complete(row, views))

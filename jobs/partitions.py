@@ -18,7 +18,7 @@ from pathlib import Path
 import duckdb
 
 from errors import Busy
-from jobs.inputs import moment
+from jobs import sql
 
 PART = "part.parquet"
 MEMORY = "2GB"
@@ -48,15 +48,10 @@ def connection(table: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         for left in table.parent.glob(f".{table.name}-*"):  # by a run that was killed
             shutil.rmtree(left)
         spill = tempfile.TemporaryDirectory(prefix=f".{table.name}-spill-", dir=table.parent)
-        with spill, duckdb.connect() as connected:
-            connected.execute(f"SET TimeZone = 'UTC'; SET memory_limit = '{MEMORY}'")
-            connected.execute(f"SET temp_directory = '{literal(spill.name)}'; SET preserve_insertion_order = false")
+        with spill, sql.connect() as connected:
+            connected.execute(f"SET memory_limit = '{MEMORY}'")
+            connected.execute(f"SET temp_directory = {sql.literal(spill.name)}; SET preserve_insertion_order = false")
             yield connected
-
-
-def literal(path: Path | str) -> str:
-    """A path as it stands between two quotes of SQL."""
-    return str(path).replace("'", "''")
 
 
 def partition_day(partition: Path) -> date:
@@ -96,10 +91,12 @@ def replace(
 def _date(connected: duckdb.DuckDBPyConnection, key: str, old: dict[date, Path], now: datetime) -> set[date]:
     """Make `dated`: the result with `created`. Returns the days that differ from what is stored, `old`."""
     columns = [name for name, *_ in connected.execute("DESCRIBE result").fetchall()]
-    stored = f"read_parquet([{', '.join(repr_of(path / PART) for path in old.values())}], hive_partitioning = false)"
+    stored = (
+        f"read_parquet([{', '.join(sql.literal(path / PART) for path in old.values())}], hive_partitioning = false)"
+    )
     before = [name for name, *_ in connected.execute(f"DESCRIBE FROM {stored}").fetchall()] if old else []
     if before != [*columns, "created"]:
-        connected.execute(f"CREATE OR REPLACE VIEW dated AS SELECT *, {moment(now)} AS created FROM result")
+        connected.execute(f"CREATE OR REPLACE VIEW dated AS SELECT *, {sql.timestamp(now)} AS created FROM result")
         found = connected.execute(f"SELECT DISTINCT {_DAY} FROM result").fetchall()
         return _dates(found) | set(old)
     values = ", ".join(c for c in columns if c not in (key, "event_timestamp")) or "1"
@@ -114,16 +111,12 @@ def _date(connected: duckdb.DuckDBPyConnection, key: str, old: dict[date, Path],
         f"GROUP BY 1) n FULL JOIN (SELECT {_DAY} AS day, count(*) AS n FROM {stored} GROUP BY 1) o USING (day) "
         "WHERE n.n IS DISTINCT FROM o.n OR n.kept IS DISTINCT FROM o.n"
     ).fetchall()
-    connected.execute(f"UPDATE dated SET created = {moment(now)} WHERE created IS NULL")
+    connected.execute(f"UPDATE dated SET created = {sql.timestamp(now)} WHERE created IS NULL")
     return _dates(found)
 
 
 def _dates(found: list[tuple[int]]) -> set[date]:
     return {date.fromordinal(_FIRST_DAY + day) for (day,) in found}
-
-
-def repr_of(path: Path) -> str:
-    return f"'{literal(path)}'"
 
 
 def _order(key: str) -> str:
@@ -141,8 +134,9 @@ def _write(connected: duckdb.DuckDBPyConnection, scratch: Path, key: str, change
         with connected.cursor() as own:
             for day in list(files)[share::threads]:
                 begin = datetime.combine(day, time.min, UTC)
-                rows = f"event_timestamp >= {moment(begin)} AND event_timestamp < {moment(begin + timedelta(days=1))}"
-                target = f"{repr_of(files[day])} (FORMAT parquet, COMPRESSION zstd)"
+                first, after = sql.timestamp(begin), sql.timestamp(begin + timedelta(days=1))
+                rows = f"event_timestamp >= {first} AND event_timestamp < {after}"
+                target = f"{sql.literal(files[day])} (FORMAT parquet, COMPRESSION zstd)"
                 own.execute(f"COPY (FROM dated WHERE {rows} {_order(key)}) TO {target}")
 
     with ThreadPoolExecutor(threads) as pool:

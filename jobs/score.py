@@ -4,13 +4,13 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-import duckdb
 import pandas as pd
 
 import settings
 from errors import NoData
 from features.risk import Population, Risk
-from jobs import history, places
+from jobs import point_in_time, sql
+from jobs.raw import places
 from model.scorer import Scorers
 from serving import audit, featurization, scores
 from serving.decision import Decision, decide
@@ -23,8 +23,7 @@ def population(of: Population, as_of: datetime) -> pd.DataFrame:
         f"SELECT DISTINCT {of.key} FROM {places.relation(places.raw_files(of.table))} "
         f"WHERE event_timestamp <= ? AND {of.key} IS NOT NULL ORDER BY 1"
     )
-    with duckdb.connect() as connected:
-        connected.execute("SET TimeZone = 'UTC'")
+    with sql.connect() as connected:
         people = connected.execute(query, [as_of]).df()
     if people.empty:
         raise NoData(f"Nobody is in {of.table} at {as_of.isoformat()}. Score a later moment.")
@@ -43,7 +42,7 @@ def score(source: FeatureSource, risk: Risk, as_of: datetime) -> int:
     scorer = Scorers(settings.models())[risk.name]
     people = population(risk.population, as_of)
     views = source.views(risk.name)
-    joined = history.features(source, risk, people)
+    joined = point_in_time.features(source, risk, people)
     matrix = featurization.rows(joined, scorer.card)
     said, contributions = scorer.score(matrix), scorer.contributions(matrix)
     features = joined[list(views)].astype(object).to_dict("records")

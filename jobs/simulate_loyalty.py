@@ -73,7 +73,8 @@ def to_send(most: int | None) -> "pd.DataFrame":
     """The purchases to come that the service has not accepted yet, oldest first, so many at most."""
     import pandas as pd
 
-    from jobs import arrivals, places
+    from jobs import arrivals
+    from jobs.raw import places
 
     files = places.history_files(TO_COME)
     purchases = pd.concat(map(pd.read_parquet, files)).sort_values(["purchase_timestamp", "purchase_id"])

@@ -11,9 +11,8 @@ import duckdb
 import sqlglot
 
 from errors import BadParameter
-from jobs import windows
+from jobs import sql, windows
 from jobs.layout import Layout
-from jobs.partitions import literal
 
 
 def session() -> Any:
@@ -43,13 +42,13 @@ def fold(connected: duckdb.DuckDBPyConnection, layout: Layout, since: int | None
     spark = session()
     directory = connected.execute("SELECT current_setting('temp_directory')").fetchone() or (tempfile.gettempdir(),)
     scratch = Path(tempfile.mkdtemp(dir=directory[0]))
-    connected.execute(f"COPY (FROM event) TO '{literal(scratch / 'event.parquet')}' (FORMAT parquet)")
+    connected.execute(f"COPY (FROM event) TO {sql.literal(scratch / 'event.parquet')} (FORMAT parquet)")
     spark.read.parquet(str(scratch / "event.parquet")).createOrReplaceTempView("event")
     layout.is_dense = layout.can_be_dense
     spark.sql(in_spark(windows.tiles(layout))).createOrReplaceTempView("tile")
     rows = spark.sql(in_spark(windows.at_ticks(layout, since, until)))
     rows.write.parquet(str(scratch / "rows"))
-    return f"FROM read_parquet('{literal(scratch / 'rows')}/*.parquet')"
+    return f"FROM read_parquet({sql.literal(scratch / 'rows' / '*.parquet')})"
 
 
 def in_spark(query: str) -> str:

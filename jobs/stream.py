@@ -18,7 +18,8 @@ from features.windows.events import ACCEPTED, Row
 from features.windows.live import state_of
 from features.windows.state import LiveTable, State
 from features.windows.tiles import AHEAD
-from jobs import stream_lines, stream_log
+from jobs import stream_lines
+from jobs.raw import offline_log
 from jobs.stream_lines import Batch
 from jobs.stream_offline import DEAD, EVENT, OfflineLog, online_rows
 from jobs.stream_sources import Position, Source
@@ -39,7 +40,7 @@ def prepare(stream: Stream) -> None:
     """Make the folders of its states: `feast apply` wants a file in each source."""
     for live in map(LiveTable, stream.tables):
         if not any((directory := settings.states(state_of(live.table))).rglob("*.parquet")):
-            stream_log.write_empty(directory, online_rows(live, []))
+            offline_log.write_empty(directory, online_rows(live, []))
 
 
 class StreamJob:
@@ -146,7 +147,7 @@ class StreamJob:
                 self.state.put_states(live.table.name, states)
             self.state.add_seen([(row[name], moment, row[moment]) for row, new in fresh for moment in new])
             if batch is not None:
-                events_packed = stream_log.packed(self.stream.raw, [row for row, _ in fresh])
+                events_packed = offline_log.packed(self.stream.raw, [row for row, _ in fresh])
                 self.state.add_to_log(EVENT, stamp, len(fresh), events_packed)
                 self.state.add_to_log(DEAD, stamp, len(batch.dead), b"".join(line + b"\n" for line in batch.dead))
                 for producer, number in batch.numbers:

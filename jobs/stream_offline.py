@@ -13,7 +13,7 @@ from features.windows.live import seen_of, state_of
 from features.windows.raw import CREATED, RawTable
 from features.windows.state import LiveTable
 from features.windows.tiles import AHEAD
-from jobs import stream_log
+from jobs.raw import offline_log
 from jobs.stream_state import LOGGED, StateFile, StateRow
 
 EVENT, DEAD = "event", "dead"
@@ -60,13 +60,13 @@ class OfflineLog:
 
     def _log_events(self) -> None:
         if batches := self._state.to_log(EVENT):
-            log = stream_log.events(self._raw, batches)
-            stream_log.write(settings.events(self._raw.name), log, self._raw.time, batches[0][0], batches[-1][0])
+            log = offline_log.events(self._raw, batches)
+            offline_log.write(settings.events(self._raw.name), log, self._raw.time, batches[0][0], batches[-1][0])
             self._state.logged(EVENT, batches[-1][0])
 
     def _log_dead(self) -> None:
         if batches := self._state.to_log(DEAD):
-            stream_log.write_dead(settings.dead_letters(self._raw.name), batches)
+            offline_log.write_dead(settings.dead_letters(self._raw.name), batches)
             self._state.logged(DEAD, batches[-1][0])
 
     def _note(self, stamp: int) -> None:
@@ -79,7 +79,7 @@ def _write(live: LiveTable, states: Sequence[StateRow]) -> None:
     if states:
         stamps = [stamp for *_, stamp in states]
         directory = settings.states(state_of(live.table))
-        stream_log.write(directory, online_rows(live, states), CREATED, min(stamps), max(stamps))
+        offline_log.write(directory, online_rows(live, states), CREATED, min(stamps), max(stamps))
 
 
 def online_rows(live: LiveTable, states: Sequence[StateRow]) -> pa.Table:

@@ -12,8 +12,6 @@ from pathlib import Path
 from threading import Event
 from typing import TypeVar
 
-import duckdb
-
 import settings
 from errors import Busy, FeaturesNotReady, NoData
 from features.domains import Stream
@@ -21,8 +19,9 @@ from features.utc import EPOCH, MICROSECOND, since_1970
 from features.windows import events
 from features.windows.events import Row
 from features.windows.state import LiveTable
-from jobs import inputs, places
-from jobs.events import open_rows
+from jobs import sql
+from jobs.raw import places
+from jobs.raw.relations import open_rows
 from jobs.steps import fingerprint, listing
 from jobs.stream import StreamJob
 from jobs.stream_sources import Source
@@ -132,17 +131,16 @@ def history(stream: Stream, files: list[Path], now: datetime, reached: int) -> I
     raw = stream.raw
     names = [raw.time, *(c.name for c in raw.columns)]
     first = EPOCH + max(reached, 0) * MICROSECOND
-    with duckdb.connect() as connected:
-        connected.execute("SET TimeZone = 'UTC'")
+    with sql.connect() as connected:
         open_rows(connected, raw, files, now + timedelta(microseconds=1), None)
         at = {raw.time: "event_timestamp"}
-        wanted = ", ".join(f"{at.get(name, inputs.name_of(name))} AS {inputs.name_of(name)}" for name in names)
+        wanted = ", ".join(f"{at.get(name, sql.identifier(name))} AS {sql.identifier(name)}" for name in names)
         latest = ", ".join(
-            f"coalesce({at.get(m, m)}, {inputs.moment(EPOCH)})" for m in events.moments(raw, stream.tables)
+            f"coalesce({at.get(m, m)}, {sql.timestamp(EPOCH)})" for m in events.moments(raw, stream.tables)
         )
         found = connected.execute(
-            f"SELECT {wanted} FROM raw_row WHERE greatest({latest}) >= {inputs.moment(first)} "
-            f"ORDER BY event_timestamp, {inputs.name_of(raw.id)}"
+            f"SELECT {wanted} FROM raw_row WHERE greatest({latest}) >= {sql.timestamp(first)} "
+            f"ORDER BY event_timestamp, {sql.identifier(raw.id or '')}"
         )
         while rows := found.fetchmany(HISTORY_BATCH):
             yield [events.row_of(raw)(dict(zip(names, row, strict=True))) for row in rows]

@@ -11,7 +11,7 @@ from sklearn.inspection import permutation_importance
 import settings
 from errors import ModelRefused, NoData
 from features.risk import Protocol, Risk
-from jobs import history
+from jobs import point_in_time
 from jobs.cases import Parts, known_cases, split
 from jobs.fitting import FIT, Fitted
 from jobs.report import report
@@ -98,7 +98,7 @@ def _rows(
         if lack := TASKS[risk.task].lack(part[label]):
             raise NoData(f"{len(part)} {name} rows of {risk.name} {lack}")
     used = parts.train | parts.test
-    rows = history.features(source, risk, frame[used].reset_index(drop=True))
+    rows = point_in_time.features(source, risk, frame[used].reset_index(drop=True))
     return rows[parts.train[used]], rows[parts.test[used]]
 
 

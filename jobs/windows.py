@@ -14,24 +14,18 @@ event: two more tiles of +1 and −1, summed from the beginning.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from features.windows.aggregation import TICK, Aggregation
 from features.windows.folds import ROOT_UNITS, UNITS
+from jobs import sql
 from jobs.layout import Layout, microseconds
 
 KEY_ORDER = "PARTITION BY key ORDER BY t"
 
 
-def literal(value: Any) -> str:
-    if isinstance(value, bool | int | float):
-        return str(value)
-    return "'" + str(value).replace("'", "''") + "'"
-
-
 def where(a: Aggregation) -> list[str]:
     values = {column: value if isinstance(value, tuple) else (value,) for column, value in a.where.items()}
-    return [f"c_{column} IN ({', '.join(map(literal, of))})" for column, of in values.items()]
+    return [f"c_{column} IN ({', '.join(map(sql.literal, of))})" for column, of in values.items()]
 
 
 def _conditions(a: Aggregation, further: Sequence[str]) -> str:

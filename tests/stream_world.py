@@ -12,7 +12,7 @@ import settings
 from features.domains import Stream
 from features.windows.aggregation import Aggregation, AggregationTable
 from features.windows.raw import Column, RawTable
-from jobs import stream_log
+from jobs.raw import offline_log
 from jobs.stream import StreamJob
 from jobs.stream_sources import Line
 
@@ -134,7 +134,7 @@ def kept(sink, stream=STREAM):
 
 def logged(stream=STREAM):
     """The rows of the offline log as they lie there."""
-    tables = [pq.read_table(f, partitioning=None) for f in stream_log.files(settings.events(stream.raw.name))]
+    tables = [pq.read_table(f, partitioning=None) for f in offline_log.files(settings.events(stream.raw.name))]
     return sorted((row for table in tables for row in table.drop_columns(["created"]).to_pylist()), key=str)
 
 
@@ -143,7 +143,7 @@ def newest_logged(stream):
     found = {}
     for table in stream.tables:
         view = f"{table.name}_state"
-        for file in stream_log.files(settings.states(view)):
+        for file in offline_log.files(settings.states(view)):
             for row in pq.read_table(file, partitioning=None).to_pylist():
                 key = (view, *(row[name] for name in table.keys))
                 found[key] = max(found.get(key, (NOW - 9999 * DAY, b"")), (row["created"], row[view]))

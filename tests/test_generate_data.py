@@ -11,7 +11,7 @@ import pytest
 import generate_data
 import settings
 from features import DOMAINS
-from jobs import places
+from jobs.raw import places
 from simulators import Size, onboarding
 
 NOW = datetime(2026, 1, 31, 13, 37, tzinfo=UTC)

@@ -19,7 +19,7 @@ from errors import BadInput
 from features.chargeback import MERCHANT_RISK, USER_ORDERS
 from features.domains import tables
 from jobs import batch
-from jobs.named import pipelines
+from jobs.pipelines import pipelines
 from simulators import Size
 from simulators.chargeback import events
 

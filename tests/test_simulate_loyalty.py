@@ -19,9 +19,10 @@ from conftest import free_port, own_root, process
 import settings
 from errors import BadParameter, NoData, ServiceFailed
 from features.loyalty import CUSTOMER_PURCHASES, LOYALTY, PURCHASES
-from jobs import loyalty_check, places, simulate_loyalty, stream_log
+from jobs import loyalty_check, simulate_loyalty
 from jobs.__main__ import parser
 from jobs.caller import Callers
+from jobs.raw import offline_log, places
 from model.scorer import Scorers
 from simulators.live import as_events
 
@@ -93,7 +94,7 @@ def to_come() -> pd.DataFrame:
 
 def logged() -> pd.DataFrame:
     """The offline log as it lies there."""
-    files = stream_log.files(settings.events(PURCHASES.name))
+    files = offline_log.files(settings.events(PURCHASES.name))
     return pd.concat(pq.read_table(file, partitioning=None).to_pandas() for file in files)
 
 

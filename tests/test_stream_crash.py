@@ -16,8 +16,9 @@ from stream_world import NOW, STREAM, Sink, Told, event, kept
 
 import settings
 from features.windows import events
-from jobs import stream, stream_log, stream_run
-from jobs.events import open_rows  # noqa: F401  what a forked process needs is imported before the fork
+from jobs import stream, stream_run
+from jobs.raw import offline_log
+from jobs.raw.relations import open_rows  # noqa: F401  what a forked process needs is imported before the fork
 from jobs.stream import StreamJob
 from jobs.stream_sources import opened
 from jobs.stream_state import StateFile
@@ -73,9 +74,9 @@ class Countdown:
 
 @pytest.fixture
 def small_files(monkeypatch):
-    monkeypatch.setattr(stream_log, "MOST_FILES", 2)
-    monkeypatch.setattr(stream_log, "KEPT_SECONDS", -1)
-    monkeypatch.setattr(stream_log.compact, "__defaults__", (2,))
+    monkeypatch.setattr(offline_log, "MOST_FILES", 2)
+    monkeypatch.setattr(offline_log, "KEPT_SECONDS", -1)
+    monkeypatch.setattr(offline_log.compact, "__defaults__", (2,))
 
 
 def test_a_crash_at_any_step_changes_nothing_of_what_comes_out(tmp_path, monkeypatch, small_files):
@@ -116,7 +117,7 @@ def process(root, lines, is_ready):
     """A whole stream job on a file, as a process of its own with a sink that outlives it."""
     os.environ["RISK_DATA"] = str(root)
     stream.MOST_BYTES, stream.LOGGED_TOGETHER, stream_run.HISTORY_BATCH = 3000, 40, 30
-    stream_log.compact.__defaults__, stream_log.KEPT_SECONDS = (2,), -1
+    offline_log.compact.__defaults__, offline_log.KEPT_SECONDS = (2,), -1
     sink, source = Sink(root / "sink.db"), opened(f"jsonl:{lines}", STREAM.raw.name)
     is_ready.set()
     stream_run.run(STREAM, source, sink, True, Event(), print, clock=now)

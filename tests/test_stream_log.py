@@ -15,8 +15,9 @@ from stream_world import BEGIN, DAY, HOUR, NOW, PEOPLE, RAW, STREAM, Sink, Told,
 
 import settings
 from features.domains import Stream
-from jobs import places, stream_log, stream_run
-from jobs.events import open_rows
+from jobs import stream_run
+from jobs.raw import offline_log, places
+from jobs.raw.relations import open_rows
 from jobs.stream import StreamJob, prepare
 
 DAYS = [f"year=2026/month=0{month}/day={day}" for month, day in [(2, 28), (3, "01")]]
@@ -55,14 +56,14 @@ def test_an_event_is_logged_with_when_it_was_taken_in_in_the_folder_of_its_day()
 def test_many_files_become_few_and_keep_every_row_once():
     job = flushed(40, Sink())
     assert ids() == sorted(f"e{n}" for n in range(40))
-    assert len(list(stream_log.files(settings.events(RAW.name)))) <= stream_log.MOST_FILES
+    assert len(list(offline_log.files(settings.events(RAW.name)))) <= offline_log.MOST_FILES
     job.close()
 
 
 def test_a_large_file_is_not_written_again_for_the_sake_of_a_few_rows(tmp_path):
     def log(first, rows):
         at = pa.array([BEGIN] * rows, pa.timestamp("us", "UTC"))
-        stream_log.write(
+        offline_log.write(
             tmp_path / "log", pa.table({"at": at, "n": range(first, first + rows)}), "at", first, first + rows - 1
         )
 
@@ -71,9 +72,9 @@ def test_a_large_file_is_not_written_again_for_the_sake_of_a_few_rows(tmp_path):
     written = large.stat().st_mtime_ns
     for n in range(100_000, 100_030):
         log(n, 1)
-    left = list(stream_log.files(tmp_path / "log"))
+    left = list(offline_log.files(tmp_path / "log"))
     assert large in left
-    assert (large.stat().st_mtime_ns, len(left) <= stream_log.MOST_FILES) == (written, True)
+    assert (large.stat().st_mtime_ns, len(left) <= offline_log.MOST_FILES) == (written, True)
     assert sorted(n for f in left for n in pq.read_table(f, partitioning=None)["n"].to_pylist()) == list(range(100_030))
 
 
@@ -81,12 +82,12 @@ def test_files_that_are_in_another_stay_a_while_for_who_reads_them_and_go_even_i
     sink = Sink()
     job = flushed(30, sink)
     before = len(files())
-    assert before > len(list(stream_log.files(settings.events(RAW.name))))
+    assert before > len(list(offline_log.files(settings.events(RAW.name))))
     for file in files():
         os.utime(file, (time.time() - 61,) * 2)
     job.close()
     take_in([[event(n, 60 * n)] for n in range(31)], sink)
-    assert len(files()) <= stream_log.MOST_FILES + 1
+    assert len(files()) <= offline_log.MOST_FILES + 1
     assert ids() == sorted(f"e{n}" for n in range(31))
 
 
@@ -94,8 +95,8 @@ def test_a_column_that_is_declared_later_is_empty_in_older_rows(tmp_path):
     at = pa.array([BEGIN], pa.timestamp("us", "UTC"))
     for n in range(12):
         new = {"new": [1.5]} if n > 4 else {}
-        stream_log.write(tmp_path / "log", pa.table({"at": at, "n": [n]} | new), "at", n, n)
-    rows = [row for f in stream_log.files(tmp_path / "log") for row in pq.read_table(f, partitioning=None).to_pylist()]
+        offline_log.write(tmp_path / "log", pa.table({"at": at, "n": [n]} | new), "at", n, n)
+    rows = [row for f in offline_log.files(tmp_path / "log") for row in pq.read_table(f, partitioning=None).to_pylist()]
     assert sorted((row["n"], row.get("new")) for row in rows) == [(n, 1.5 if n > 4 else None) for n in range(12)]
 
 

@@ -20,7 +20,7 @@ from pydantic_core import to_json
 import settings
 from features.coupon import COUPON as COUPON_RISK
 from features.domains import stream_of
-from jobs import stream_log
+from jobs.raw import offline_log
 from jobs.stream import prepare
 from serving.retrieval import FeastSource
 
@@ -119,7 +119,7 @@ def test_a_real_job_that_is_killed_stopped_and_begun_again_keeps_every_event_onc
     assert "Another stream job is at work on coupon" in ended(started("coupon", "--once", root=applied), 3)
     running.send_signal(signal.SIGTERM)
     assert re.search(r"3,000 events, 0 late, [\d,]+ duplicate, 36 dead-lettered", ended(running))
-    files = list(stream_log.files(settings.events(COUPON.raw.name)))
+    files = list(offline_log.files(settings.events(COUPON.raw.name)))
     assert sum(pq.read_metadata(f).num_rows for f in files) == 3000
     dead = settings.dead_letters(COUPON.raw.name).glob("*.jsonl")
     assert sum(len(file.read_text().splitlines()) for file in dead) == 36

@@ -47,7 +47,7 @@ def _field(column: Column) -> Any:
         "string": Annotated[
             str,
             Strict(),
-            # Without blanks around it, as `jobs/inputs.py` reads the log.
+            # Without blanks around it, as `jobs/raw/checks.py` reads the log.
             StringConstraints(
                 strip_whitespace=True,
                 min_length=1,

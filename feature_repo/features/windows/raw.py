@@ -1,4 +1,4 @@
-"""What a raw table must look like, as data. `jobs/inputs.py` checks every input against it, and
+"""What a raw table must look like, as data. `jobs/raw/checks.py` checks every input against it, and
 `features/windows/events.py` checks every live event."""
 
 from collections.abc import Mapping

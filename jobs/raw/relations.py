@@ -9,7 +9,8 @@ import duckdb
 from features.windows.aggregation import AggregationTable, Table
 from features.windows.folds import ROOT_UNITS, UNITS
 from features.windows.raw import RawTable
-from jobs.inputs import Events, Reader, moment, name_of, readable
+from jobs import sql
+from jobs.raw.checks import Events, Reader, readable
 
 
 def open_events(
@@ -44,13 +45,13 @@ def open_rows(
         reader = Reader(connection, source, files, [source.time], names)
         events = reader.check(quarantine)
         by_name = reader.values()
-        values = ", ".join(f"{by_name[c.name]} AS {name_of(c.name)}" for c in source.columns)
+        values = ", ".join(f"{by_name[c.name]} AS {sql.identifier(c.name)}" for c in source.columns)
         at = by_name[source.time]
         values += "".join(f", {by_name[d.name]} AS {d.name}" for d in source.derived)
         created = by_name.get(source.learned or "", at)
         connection.execute(
             f"CREATE OR REPLACE TEMP VIEW raw_row AS SELECT {values}, {at} AS event_timestamp FROM {reader.good} "
-            f"WHERE {at} < {moment(until)} AND {created} <= {moment(until)}"
+            f"WHERE {at} < {sql.timestamp(until)} AND {created} <= {sql.timestamp(until)}"
         )
     return events
 
@@ -68,7 +69,7 @@ def _event(reader: Reader, table: Table, until: datetime, first: int | None, ver
     values = "".join(f", {sql} AS c_{name}" for name, sql in _cells(table, by_name))
     since = "" if first is None else f" AND t >= {first}"
     tie = by_name[source.id] if source.id else "NULL::VARCHAR"
-    last = f"epoch_us({moment(until)})"
+    last = f"epoch_us({sql.timestamp(until)})"
     keys = [by_name[name] for name in (table.keys if isinstance(table, AggregationTable) else (table.key,))]
     whole = " AND ".join(f"{part} IS NOT NULL" for part in keys)
     key = keys[0] if len(keys) == 1 else f"CASE WHEN {whole} THEN [{', '.join(keys)}] END"

@@ -7,7 +7,6 @@ reason; the same event twice counts once; an event without the moment that dates
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,7 +15,8 @@ import duckdb
 from errors import BadInput, NoData
 from features.windows.folds import LARGEST
 from features.windows.raw import CREATED, Column, RawTable
-from jobs.places import relation
+from jobs import sql
+from jobs.raw.places import relation
 
 _ZONE = r"(?i)[0-9](z|utc|[+-][0-9]{2}(:?[0-9]{2})?)$"
 
@@ -43,10 +43,6 @@ class _Fault:
 def _counted(relation: str, state: tuple[tuple[int, int], ...]) -> dict[str, int]:
     """Count → result, for files as they are now: a file that changes is another input."""
     return {}
-
-
-def moment(at: datetime) -> str:
-    return f"TIMESTAMPTZ '{at.astimezone(UTC).isoformat()}'"
 
 
 @contextmanager
@@ -80,7 +76,7 @@ class Reader:
 
     def check(self, quarantine: Path | None) -> Events:
         faults = list(self._faults())
-        unique = f"count(DISTINCT {name_of(self.source.id)})" if self.source.id else "count(*)"
+        unique = f"count(DISTINCT {sql.identifier(self.source.id)})" if self.source.id else "count(*)"
         rows, different, *found = self._count(
             ["count(*)", unique, *(f"count(*) FILTER (WHERE {fault.sql})" for fault in faults)]
         )
@@ -97,7 +93,8 @@ class Reader:
             (different,) = self.connection.execute(f"SELECT {unique} FROM {good}").fetchone() or (0,)
         repeated = rows - quarantined - different
         self.every = f"(SELECT * FROM {good})"
-        newest = f" QUALIFY row_number() OVER (PARTITION BY {name_of(self.source.id)} ORDER BY {self.rank} DESC) = 1"
+        event = sql.identifier(self.source.id or "")
+        newest = f" QUALIFY row_number() OVER (PARTITION BY {event} ORDER BY {self.rank} DESC) = 1"
         self.good = f"(SELECT * FROM {good}{newest if repeated else ''})"
         return Events(rows, quarantined, repeated, self.absent)
 
@@ -137,7 +134,7 @@ class Reader:
         """A cell as its declared type; null where it is empty, or cannot be that type."""
         if column.name not in self.types:
             return "NULL::" + {"string": "VARCHAR", "int": "BIGINT", "float": "DOUBLE"}.get(column.dtype, "TIMESTAMPTZ")
-        name, text = name_of(column.name), self.types[column.name] == "VARCHAR"
+        name, text = sql.identifier(column.name), self.types[column.name] == "VARCHAR"
         cell = f"nullif(trim({name}), '')" if text else name
         if column.dtype == "timestamp":
             cell = f"CASE WHEN regexp_matches({cell}, '{_ZONE}') THEN {cell} END" if text else cell
@@ -160,7 +157,7 @@ class Reader:
                 yield from self._faults_of(column)
 
     def _faults_of(self, column: Column) -> Iterator[_Fault]:
-        name, value, dtype = name_of(column.name), self._value(column), self.types[column.name]
+        name, value, dtype = sql.identifier(column.name), self._value(column), self.types[column.name]
         filled = f"nullif(trim({name}), '') IS NOT NULL" if dtype == "VARCHAR" else f"{name} IS NOT NULL"
         if not column.is_optional:
             nothing = f"{value} IS NULL AND isnan(TRY_CAST({name} AS DOUBLE))" if column.dtype == "float" else "false"
@@ -189,9 +186,8 @@ class Reader:
     def _say(self, fault: _Fault, count: int) -> str:
         # One thread, in the order of the file: else the first to be found is not the first.
         self.connection.execute("SET threads = 1; SET preserve_insertion_order = true")
-        row = (
-            f"SELECT filename, row_number() OVER () AS n, {name_of(fault.column)}::VARCHAR AS cell, {fault.sql} AS bad"
-        )
+        cell = f"{sql.identifier(fault.column)}::VARCHAR"
+        row = f"SELECT filename, row_number() OVER () AS n, {cell} AS cell, {fault.sql} AS bad"
         numbered = f"SELECT *, min(n) OVER (PARTITION BY filename) AS first FROM ({row} FROM {self.input})"
         file, number, cell = self.connection.execute(
             f"SELECT filename, n - first + 1, left(cell, 40) FROM ({numbered}) WHERE bad ORDER BY n LIMIT 1"
@@ -205,12 +201,12 @@ class Reader:
     def _quarantine(self, seen: list[tuple[_Fault, int]], bad: str, to: Path) -> int:
         """Write the bad rows with the `reason`; how many."""
         reasons = ", ".join(f"CASE WHEN {f.sql} THEN '{f.column} is {f.what}' END" for f, _ in seen)
-        own = ", ".join(map(name_of, self._own()))
+        own = ", ".join(map(sql.identifier, self._own()))
         to.parent.mkdir(parents=True, exist_ok=True)
         written, form = to.with_name(f".{to.name}.tmp"), "CSV, HEADER" if to.suffix == ".csv" else "PARQUET"
         (count,) = self.connection.execute(
             f"COPY (SELECT {own}, concat_ws('; ', {reasons}) AS reason FROM {self.input} WHERE {bad}) "
-            f"TO '{str(written).replace(chr(39), chr(39) * 2)}' (FORMAT {form})"
+            f"TO {sql.literal(written)} (FORMAT {form})"
         ).fetchone() or (0,)
         written.replace(to)
         return int(count)
@@ -219,7 +215,3 @@ class Reader:
         names = (self.source.learned, *(c.name for c in self.source.columns), self.source.time)
         own = [self.source.column(name) for name in names if name and name in self.types]
         return f"row({', '.join(f'{self._value(c)} IS NOT NULL, {self._value(c)}' for c in own)})"
-
-
-def name_of(column: str | None) -> str:
-    return '"' + (column or "").replace('"', '""') + '"'

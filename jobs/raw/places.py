@@ -4,7 +4,8 @@ from pathlib import Path
 
 import settings
 from errors import BadInput, NoData
-from jobs import stream_log
+from jobs import sql
+from jobs.raw import offline_log
 
 READERS = {".parquet": "read_parquet", ".csv": "read_csv"}
 
@@ -12,7 +13,7 @@ READERS = {".parquet": "read_parquet", ".csv": "read_csv"}
 def raw_files(table: str) -> list[Path]:
     """The files of a raw table: those of its history, and those that its stream has logged. Raises NoData on none,
     BadInput."""
-    logged = list(stream_log.files(settings.events(table)))
+    logged = list(offline_log.files(settings.events(table)))
     try:
         return [*history_files(table), *logged]
     except NoData:
@@ -56,6 +57,6 @@ def relation(files: list[Path]) -> str:
 
 
 def _relation(files: list[Path]) -> str:
-    names = ", ".join("'" + str(f).replace("'", "''") + "'" for f in files)
+    names = ", ".join(sql.literal(f) for f in files)
     text = ", all_varchar = true, header = true, delim = ',', null_padding = false" if files[0].suffix == ".csv" else ""
     return f"{READERS[files[0].suffix]}([{names}], filename = true, union_by_name = true{text})"
