@@ -5,7 +5,7 @@
 
 On the chargeback domain's orders (the full made-up 1.77 million), all its features at every midnight:
 
-ours     `jobs.batch.run` for each table: checked, folded, compared, written as a partition a day
+ours     `jobs.batch.table.compute` for each table: checked, folded, compared, written as a partition a day
 by hand  DuckDB: the same features and rows straight from the file, with no check, as one file a table
 by days  the same queries, written as a partition a day, as ours are (DuckDB's own PARTITION_BY)
 pandas   `groupby().rolling()` over the orders and the midnights together; values only, nothing written
@@ -50,13 +50,13 @@ def make(raw: Path, scale: float) -> int:
 
 def ours(raw: Path, out: Path, engine: str = "duckdb") -> None:
     from features.chargeback import TABLES as tables
-    from jobs import batch
+    from jobs.batch.table import compute
 
     fold = None
     if engine == "spark":
-        from jobs.spark import fold
+        from jobs.batch.spark import fold
     for table in tables:
-        batch.run(table, NOW, NOW, files=[raw], engine=fold)
+        compute(table, NOW, NOW, files=[raw], engine=fold)
 
 
 def by_hand(raw: Path, out: Path, layout: str = "") -> None:
@@ -153,10 +153,10 @@ def with_pandas(raw: Path, out: Path) -> None:
 def one(way: str, raw: Path, out: Path) -> None:
     """In a process of its own: prints seconds and peak memory."""
     os.environ["RISK_DATA"] = str(out)
-    import features.chargeback, jobs.batch, pandas  # what a way imports is not on its clock  # noqa
+    import features.chargeback, jobs.batch.table, pandas  # what a way imports is not on its clock  # noqa
 
     if way == "spark":
-        from jobs.spark import session
+        from jobs.batch.spark import session
 
         session()
     work = {

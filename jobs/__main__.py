@@ -152,7 +152,7 @@ def run_train(asked: argparse.Namespace) -> None:
     from features.domains import risk_named
 
     risk = risk_named(asked.risk)  # a wrong name is known before what takes seconds to import
-    from jobs.train import train
+    from jobs.train.champion import train
     from serving.retrieval import FeastSource
 
     source, now = FeastSource(settings.FEATURE_REPO), asked.now or datetime.now(UTC)

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from features.risk import Risk
-from jobs import batch
+from jobs.batch.table import Fold, compute, fold
 from jobs.pipelines import Pipeline
 from jobs.raw import places
 
@@ -33,17 +33,17 @@ def run(
                 progress.update(bar, description=f"{name}: {step}")
 
             if isinstance(pipeline.of, Risk):
-                from jobs import dataset
+                from jobs.train import dataset
 
                 report: object = dataset.run(pipeline.of, start, end, now, files, quarantine, tell)
             else:
-                report = batch.run(pipeline.of, end, now, start, files, quarantine, tell, _fold(engine))
+                report = compute(pipeline.of, end, now, start, files, quarantine, tell, _fold(engine))
         yield report
 
 
-def _fold(engine: str) -> batch.Fold:
+def _fold(engine: str) -> Fold:
     if engine == "duckdb":
-        return batch.fold
-    from jobs import spark
+        return fold
+    from jobs.batch import spark
 
     return spark.fold

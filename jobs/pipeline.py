@@ -25,11 +25,6 @@ from simulators import Size
 
 ROOT = settings.ROOT
 FEATURES = settings.FEATURE_REPO / "features"
-#: The modules of jobs that features are made by.
-WINDOWS = (
-    "batch", "events", "inputs", "layout", "places", "windows", "partitions", "stream", "stream_lines", "stream_log",
-    "stream_run", "stream_state",
-)  # fmt: skip
 
 
 def run(seed: int, size: Size, now: datetime) -> None:
@@ -85,10 +80,9 @@ def _steps(seed: int, size: Size, now: datetime) -> list[Step]:
     world = {"seed": seed, **asdict(size), "key": fingerprint(settings.hash_key().hex())}
     making = code(ROOT / "generate_data.py", ROOT / "simulators", FEATURES / "identifiers.py", FEATURES / "moments.py")
     made = {**world, "day": day.isoformat(), "code": making}
-    windows = code(FEATURES, *(ROOT / "jobs" / f"{name}.py" for name in WINDOWS))
+    windows = code(FEATURES, ROOT / "jobs" / "raw", ROOT / "jobs" / "batch", ROOT / "jobs" / "stream")
     repository = code(settings.FEATURE_REPO, ROOT / "stores")
-    learning = (ROOT / "jobs" / f"{name}.py" for name in ("train", "cases", "fitting", "tasks", "report", "pictures"))
-    training = code(FEATURES, *learning, ROOT / "model", ROOT / "serving")
+    training = code(FEATURES, ROOT / "jobs" / "train", ROOT / "model", ROOT / "serving")
     features = data / "features"
 
     def train(risk: Risk) -> Step:

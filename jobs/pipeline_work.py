@@ -15,7 +15,7 @@ from errors import Busy
 from features.domains import stream_of, streams, tables
 from features.risk import Risk
 from features.windows.live import state_of
-from jobs import batch
+from jobs.batch.table import compute
 from jobs.steps import Tell, fingerprint
 from simulators import Size
 
@@ -58,7 +58,7 @@ def _forget_history() -> None:
 def features(until: datetime, now: datetime, tell: Tell) -> str:
     rows = 0
     for table in tables():
-        rows += batch.run(table, until, now).out.rows
+        rows += compute(table, until, now).out.rows
         tell(table.name)
     return f"{rows:,} rows"
 
@@ -131,7 +131,7 @@ def stream(domain: str, tell: Tell) -> str:
 
 
 def train(risk: Risk, now: datetime, tell: Tell) -> str:
-    from jobs import train as training
+    from jobs.train import champion as training
     from serving.retrieval import FeastSource
 
     card = training.train(FeastSource(settings.FEATURE_REPO), risk, now, tell)

@@ -7,7 +7,7 @@ import pandas as pd
 
 from features.risk import Risk
 from features.windows.live import LiveFeatures, seen_of
-from jobs.moments import records_at_moments
+from jobs.batch.at_moments import records_at_moments
 from serving import featurization
 from serving.source import FeatureSource
 

@@ -20,7 +20,7 @@ from errors import BadInput, NoData
 from features.windows.aggregation import FOR_EVER, TICK, Aggregation, AggregationTable, Flag, LastDistinctTable
 from features.windows.folds import FOLDS, fold
 from features.windows.raw import Column, RawTable
-from jobs import batch
+from jobs.batch.table import compute
 
 FEW = examples(max_examples=25, deadline=None)
 DAY_0 = datetime(2026, 2, 26, tzinfo=UTC)
@@ -119,7 +119,7 @@ def run(tmp_path, raw, of=LAST_TWO, until=NOW, time=MICROSECONDS):
         settings.raw_table("made_events").mkdir(parents=True, exist_ok=True)
         schema = pa.schema(TYPES | {"event_timestamp": time, "created": time})
         pq.write_table(pa.Table.from_pylist(raw, schema), settings.raw_table("made_events") / "made.parquet")
-        report = batch.run(of, until, NOW)
+        report = compute(of, until, NOW)
         return report, [{k: v for k, v in row.items() if k != "created"} for row in stored()]
 
 
@@ -176,7 +176,7 @@ def test_raw_times_without_a_zone_are_refused(tmp_path):
 def test_without_raw_events_the_message_says_how_to_make_them(tmp_path, monkeypatch):
     monkeypatch.setenv("RISK_DATA", str(tmp_path))
     with pytest.raises(NoData, match=r"Run: python generate_data\.py"):
-        batch.run(MEANS, DAY_0, NOW)
+        compute(MEANS, DAY_0, NOW)
 
 
 def test_the_root_of_the_data_may_have_an_apostrophe(tmp_path):

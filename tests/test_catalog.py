@@ -14,7 +14,8 @@ import settings
 from app import create_app
 from features.catalog import TABLES
 from features.domains import stream_of
-from jobs import batch, stream_run
+from jobs import stream_run
+from jobs.batch.table import compute
 from jobs.stream import prepare
 from jobs.stream_sources import opened
 from web.catalog import NUMBERS
@@ -74,7 +75,7 @@ def shop(tmp_path_factory):
         write_history(HISTORY)
         prepare(stream_of("catalog"))
         for table in TABLES:
-            batch.run(table, NOW, NOW)
+            compute(table, NOW, NOW)
         store, view = FeatureStore(str(settings.FEATURE_REPO)), reload(catalog)
         store.apply([thing for thing in vars(view).values() if type(thing).__module__.startswith("feast.")])
         source, clock = FeastSource(settings.FEATURE_REPO), SimpleNamespace(now=NOW)
@@ -83,7 +84,7 @@ def shop(tmp_path_factory):
         take_in(opened("log", "transactions"), source)
         write_history([*HISTORY, LIVE[0]])  # the shop's nightly export has what the stream had before
         for table in TABLES:
-            batch.run(table, NOW + MINUTE, NOW + MINUTE)  # what the stream took in at noon was not known before
+            compute(table, NOW + MINUTE, NOW + MINUTE)  # what the stream took in at noon was not known before
         store.materialize(datetime(2025, 1, 1, tzinfo=UTC), NOW)
         routes = client.application.url_map
         yield SimpleNamespace(get=client.get, post=client.post, clock=clock, source=source, routes=routes)

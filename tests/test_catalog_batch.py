@@ -17,7 +17,7 @@ from hypothesis import settings as examples
 import settings
 from errors import BadInput
 from features.catalog import CATEGORY_SALES, PRODUCT_SALES, TABLES
-from jobs import batch
+from jobs.batch.table import compute
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -56,9 +56,9 @@ def test_a_bad_row_stops_the_batch_or_is_put_aside_and_is_never_nothing(root, co
     spoiled = dict(zip(COLUMNS, ROWS[0], strict=True)) | {"transaction_id": "bad", column: bad}
     files = [csv(root / "rows.csv", *ROWS, tuple(spoiled.values()))]
     with pytest.raises(BadInput, match=f"{column}: 1 row is .*the first is row 3"):
-        batch.run(PRODUCT_SALES, NOW, NOW, files=files)
+        compute(PRODUCT_SALES, NOW, NOW, files=files)
     assert stored(PRODUCT_SALES) == []
-    report = batch.run(PRODUCT_SALES, NOW, NOW, files=files, quarantine=root / "bad.csv")
+    report = compute(PRODUCT_SALES, NOW, NOW, files=files, quarantine=root / "bad.csv")
     assert report.events.quarantined == 1
     assert pd.read_csv(root / "bad.csv")["reason"].str.startswith(f"{column} is ").tolist() == [True]
     assert [row["units_sold_30d"] for row in stored(PRODUCT_SALES)] == [2.0, 1.0]
@@ -66,7 +66,7 @@ def test_a_bad_row_stops_the_batch_or_is_put_aside_and_is_never_nothing(root, co
 
 def test_a_whole_number_may_be_written_with_a_point(root):
     csv(settings.raw_table("transactions").with_suffix(".csv"), (*ROWS[0][:5], "2.0", *ROWS[0][6:]))
-    batch.run(PRODUCT_SALES, NOW, NOW)
+    compute(PRODUCT_SALES, NOW, NOW)
     assert [(row["product_id"], row["units_sold_30d"]) for row in stored(PRODUCT_SALES)] == [("007", 2.0)]
 
 
@@ -81,7 +81,7 @@ def test_what_the_stream_logged_joins_the_history_and_what_stands_in_both_counts
     new = ("e2", *LOGGED[1:4], 0.1, 3, *LOGGED[6:])
     logged = pd.DataFrame([LOGGED, new], columns=COLUMNS).assign(created=NOW - DAY)
     logged.to_parquet(log / "1-1.parquet")
-    report = batch.run(CATEGORY_SALES, NOW, NOW)
+    report = compute(CATEGORY_SALES, NOW, NOW)
     assert (report.events.rows, report.events.repeated) == (5, 1)
     books = [row["category_revenue_30d"] for row in stored(CATEGORY_SALES) if row["category"] == "books"]
     assert books == [8.0, 38.27]
@@ -110,7 +110,7 @@ def test_every_row_of_the_batch_is_what_a_list_by_hand_gives(table, rows, tmp_pa
     with mock.patch.dict(os.environ, RISK_DATA=str(tmp_path_factory.mktemp("root"))):
         settings.raw_table("transactions").mkdir(parents=True)
         pq.write_table(pa.Table.from_pylist(rows, SCHEMA), settings.raw_table("transactions") / "made.parquet")
-        batch.run(table, NOW + 40 * DAY, NOW)
+        compute(table, NOW + 40 * DAY, NOW)
         found = [{"key": row.pop(table.key), **row} for row in stored(table)]
     expected = oracle.rows(table, by_hand, None, NOW + 40 * DAY)
     assert [{name: row[name] for name in row if name != "created"} for row in found] == expected

@@ -18,10 +18,10 @@ from app import create_app
 from errors import BadParameter
 from features.chargeback import CHARGEBACK, LABEL_DELAY, TABLES, Order, order_in_context
 from features.domains import risks
-from jobs import dataset
-from jobs.cases import card_precision, split
-from jobs.fitting import gradient_boosting
 from jobs.raw import places
+from jobs.train import dataset
+from jobs.train.cases import card_precision, split
+from jobs.train.fitting import gradient_boosting
 from model import shelf
 from model.explanation import Trees
 from model.scorer import Scorer

@@ -100,7 +100,7 @@ def test_a_report_is_readable_without_a_network(world: Path):
 
 
 def test_training_again_adds_a_version_and_keeps_the_old(in_world: Path):
-    from jobs.train import train
+    from jobs.train.champion import train
     from serving.retrieval import FeastSource
 
     directory = in_world / "models" / "daily"
@@ -111,7 +111,7 @@ def test_training_again_adds_a_version_and_keeps_the_old(in_world: Path):
 
 
 def test_the_model_is_trained_on_what_was_known_at_the_moment(in_world: Path):
-    from jobs.cases import known_cases
+    from jobs.train.cases import known_cases
 
     now = pd.Timestamp.now("UTC").to_pydatetime()
     cases = known_cases(risks()["onboarding"], now)
@@ -145,7 +145,7 @@ def outcomes(count: int, root: Path) -> pd.DataFrame:
 
 
 def test_a_model_that_goes_against_a_declared_direction_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from jobs.train import train
+    from jobs.train.champion import train
 
     monkeypatch.setenv("RISK_DATA", str(tmp_path))
     frame = outcomes(2000, tmp_path)
@@ -161,7 +161,7 @@ def test_a_model_that_goes_against_a_declared_direction_is_refused(tmp_path: Pat
 
 
 def test_too_few_cases_are_refused_with_what_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from jobs.train import train
+    from jobs.train.champion import train
 
     monkeypatch.setenv("RISK_DATA", str(tmp_path))
     now = pd.Timestamp("2026-01-01", tz="UTC").to_pydatetime()

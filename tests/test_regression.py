@@ -14,9 +14,9 @@ import settings
 from errors import ModelBroken, ModelRefused, NoData
 from features.domains import risks
 from features.risk import Policy, Protocol, Reason
-from jobs.cases import split
-from jobs.fitting import FIT
-from jobs.train import train
+from jobs.train.cases import split
+from jobs.train.champion import train
+from jobs.train.fitting import FIT
 from model import shelf
 from model.scorer import Scorer, Scorers
 from serving.service import RiskService

@@ -8,7 +8,7 @@ import pytest
 import settings
 from features.chargeback import TABLES
 from generate_data import write
-from jobs import batch
+from jobs.batch.table import compute, fold
 from simulators import Size
 from simulators.chargeback import events
 
@@ -24,7 +24,7 @@ def orders(tmp_path_factory):
 
 
 def rows(orders, table, engine):
-    batch.run(table, NOW, NOW, files=[orders], engine=engine)
+    compute(table, NOW, NOW, files=[orders], engine=engine)
     stored = settings.feature_table(table.name) / "*/*/*/*.parquet"
     values = ", ".join(  # a spread may differ in its last digit
         f"round({a.name}, 9)" if a.function == "stddev" else a.name for a in table.aggregations
@@ -36,10 +36,10 @@ def rows(orders, table, engine):
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 def test_spark_folds_to_the_rows_of_duckdb(table, orders, tmp_path, monkeypatch):
-    from jobs import spark
+    from jobs.batch import spark
 
     monkeypatch.setenv("RISK_DATA", str(tmp_path / "duckdb"))
-    expected = rows(orders, table, batch.fold)
+    expected = rows(orders, table, fold)
     monkeypatch.setenv("RISK_DATA", str(tmp_path / "spark"))
     assert rows(orders, table, spark.fold) == expected
     assert len(expected) > 40

@@ -19,8 +19,8 @@ from hypothesis import settings as examples
 import settings
 from features.windows.aggregation import ZERO, Aggregation, AggregationTable
 from features.windows.raw import Column, RawTable
-from jobs import batch
-from jobs.moments import at_moments
+from jobs.batch.at_moments import at_moments
+from jobs.batch.table import compute
 
 FEW = examples(max_examples=15, deadline=None, phases=(Phase.explicit, Phase.generate))
 DAY, HOUR, INSTANT = timedelta(days=1), timedelta(hours=1), timedelta(microseconds=1)
@@ -121,8 +121,8 @@ def event(at, key="a", id="1", **rest):
 @example(raw=[event(DAY_0 + DAY, x=1.5), event(DAY_0, id="2", x=0.1)], until=DAY_0 + 18 * DAY, dense=0)
 @given(raw=histories, until=untils, dense=dense_or_sparse)
 def test_every_row_at_a_tick_is_what_a_list_by_hand_gives(of, raw, until, dense):
-    with root_with(raw), mock.patch.object(batch, "DENSE_UP_TO", dense):
-        batch.run(of, until, NOW)
+    with root_with(raw), mock.patch("jobs.batch.table.DENSE_UP_TO", dense):
+        compute(of, until, NOW)
         events = [e for e in oracle.once(raw) if e[of.event_time] is not None and e[of.event_time] < until]
         same(without_created(stored()), oracle.rows(of, events, None, until))
 
@@ -134,11 +134,11 @@ def test_every_row_at_a_tick_is_what_a_list_by_hand_gives(of, raw, until, dense)
 def test_a_run_for_some_days_gives_the_rows_that_a_run_for_all_gives(of, raw, since, days, dense):
     since = oracle.floor(since, DAY)
     until = since + days * DAY
-    with root_with(raw), mock.patch.object(batch, "DENSE_UP_TO", dense):
-        batch.run(of, until, NOW)
+    with root_with(raw), mock.patch("jobs.batch.table.DENSE_UP_TO", dense):
+        compute(of, until, NOW)
         whole = [row for row in stored() if row["event_timestamp"] > since]
-    with root_with(raw), mock.patch.object(batch, "DENSE_UP_TO", dense):
-        batch.run(of, until, NOW, since)
+    with root_with(raw), mock.patch("jobs.batch.table.DENSE_UP_TO", dense):
+        compute(of, until, NOW, since)
         assert stored() == whole
 
 

@@ -2,8 +2,9 @@
 
     value(key, t) = fold of the key's events with floor(t − delay − window, hop) ≤ event time < t − delay
 
-`jobs/windows.py` turns a definition into SQL, for the ticks of a feature table and for given moments. The tests hold it
-to a list comprehension over the events. The folds themselves are in `features/windows/folds.py`.
+`jobs/batch/at_ticks.py` turns a definition into SQL for the ticks of a feature table, `jobs/batch/at_moments.py` for
+given timestamps. Tests compare both with a list comprehension over the events. The folds are in
+`features/windows/folds.py`.
 """
 
 import operator

@@ -11,8 +11,9 @@ import pyarrow as pa
 import settings
 from features.risk import Risk
 from features.utc import midnight, utc_day
-from jobs import partitions, point_in_time, sql
-from jobs.cases import cases, in_microseconds
+from jobs import point_in_time, sql
+from jobs.batch import partitions
+from jobs.train.cases import cases, in_microseconds
 from serving.source import FeatureSource
 
 #: So many cases are joined at a time, whatever their number.

@@ -12,10 +12,10 @@ import settings
 from errors import ModelRefused, NoData
 from features.risk import Protocol, Risk
 from jobs import point_in_time
-from jobs.cases import Parts, known_cases, split
-from jobs.fitting import FIT, Fitted
-from jobs.report import report
-from jobs.tasks import TASKS, Labels
+from jobs.train.cases import Parts, known_cases, split
+from jobs.train.fitting import FIT, Fitted
+from jobs.train.report import report
+from jobs.train.tasks import TASKS, Labels
 from model import shelf
 from model.card import Card, CardInput, Metrics, OutcomeRate, Split, Thresholds
 from serving.source import FeatureSource

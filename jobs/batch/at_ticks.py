@@ -1,4 +1,4 @@
-"""A table's definitions as one SQL query for its ticks, and in pieces for `jobs/moments.py`.
+"""A table's definitions as one SQL query for its ticks, and in pieces for `jobs/batch/at_moments.py`.
 
 Input is the relation `event`: `key`, `t` (microseconds since 1970), `tie` (orders events of one time), and each column
 that a definition names; sums also take `<column>_units`, whole billionths, and `<column>_root_units`, millionths.
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from features.windows.aggregation import TICK, Aggregation
 from features.windows.folds import ROOT_UNITS, UNITS
 from jobs import sql
-from jobs.layout import Layout, microseconds
+from jobs.batch.layout import Layout, microseconds
 
 KEY_ORDER = "PARTITION BY key ORDER BY t"
 

@@ -1,5 +1,5 @@
-"""The same windows on Spark: the SQL of `jobs/windows.py`, put into Spark's words. DuckDB checks the input and writes
-the partitions; Spark folds. Needs the extra `spark`, and Java."""
+"""The same windows on Spark: the SQL of `jobs/batch/at_ticks.py` in Spark's dialect. DuckDB checks the input and writes
+the partitions; Spark folds. It needs the extra `spark`, and Java."""
 
 import os
 import sys
@@ -11,8 +11,9 @@ import duckdb
 import sqlglot
 
 from errors import BadParameter
-from jobs import sql, windows
-from jobs.layout import Layout
+from jobs import sql
+from jobs.batch import at_ticks
+from jobs.batch.layout import Layout
 
 
 def session() -> Any:
@@ -45,8 +46,8 @@ def fold(connected: duckdb.DuckDBPyConnection, layout: Layout, since: int | None
     connected.execute(f"COPY (FROM event) TO {sql.literal(scratch / 'event.parquet')} (FORMAT parquet)")
     spark.read.parquet(str(scratch / "event.parquet")).createOrReplaceTempView("event")
     layout.is_dense = layout.can_be_dense
-    spark.sql(in_spark(windows.tiles(layout))).createOrReplaceTempView("tile")
-    rows = spark.sql(in_spark(windows.at_ticks(layout, since, until)))
+    spark.sql(in_spark(at_ticks.tiles(layout))).createOrReplaceTempView("tile")
+    rows = spark.sql(in_spark(at_ticks.at_ticks(layout, since, until)))
     rows.write.parquet(str(scratch / "rows"))
     return f"FROM read_parquet({sql.literal(scratch / 'rows' / '*.parquet')})"
 

@@ -17,7 +17,7 @@ from sklearn.metrics import (
 )
 
 from features.risk import Risk, Task
-from jobs.cases import card_precision
+from jobs.train.cases import card_precision
 from model.card import Metrics
 
 FEWEST_ROWS, FEWEST_OF_A_KIND = 200, 10

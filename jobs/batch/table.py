@@ -1,4 +1,4 @@
-"""Raw events → feature tables, by the definitions of `features`, as the SQL of `jobs/windows.py`.
+"""Raw events → feature tables, by the definitions of `features`, as the SQL of `jobs/batch/at_ticks.py`.
 
 A run for an interval computes and replaces exactly the rows of (start, end]; run twice, it changes nothing.
 """
@@ -14,8 +14,8 @@ import duckdb
 import settings
 from features.utc import utc_day
 from features.windows.aggregation import AggregationTable, LastDistinctTable, Table
-from jobs import partitions, windows
-from jobs.layout import Layout, microseconds
+from jobs.batch import at_ticks, partitions
+from jobs.batch.layout import Layout, microseconds
 from jobs.raw import checks, places
 from jobs.raw.relations import open_events
 
@@ -49,7 +49,7 @@ class Report:
         )
 
 
-def run(
+def compute(
     table: Table,
     end: datetime,
     now: datetime,
@@ -94,9 +94,9 @@ def _us(moment: datetime) -> int:
 
 
 def fold(connected: duckdb.DuckDBPyConnection, layout: Layout, since: int | None, until: int) -> str:
-    connected.execute(f"CREATE OR REPLACE TEMP TABLE tile AS {windows.tiles(layout)}")
+    connected.execute(f"CREATE OR REPLACE TEMP TABLE tile AS {at_ticks.tiles(layout)}")
     layout.is_dense = layout.can_be_dense and _is_dense_enough(connected, layout)
-    return windows.at_ticks(layout, since, until)
+    return at_ticks.at_ticks(layout, since, until)
 
 
 def _is_dense_enough(connected: duckdb.DuckDBPyConnection, layout: Layout) -> bool:

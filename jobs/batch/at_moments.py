@@ -13,8 +13,9 @@ from features.utc import EPOCH, MICROSECOND
 from features.windows.aggregation import Aggregation, AggregationTable
 from features.windows.live import seen_of
 from features.windows.tiles import AHEAD, SLACK
-from jobs import sql, windows
-from jobs.layout import microseconds
+from jobs import sql
+from jobs.batch import at_ticks
+from jobs.batch.layout import microseconds
 from jobs.raw import places
 from jobs.raw.relations import open_events
 
@@ -51,7 +52,7 @@ def _query(table: AggregationTable, has_seen: bool) -> str:
         for name, state in _states(a):
             role[name] = f"s{len(states)}"
             states.append(f"{state} AS {role[name]}")
-        values.append(f"{windows.value(a, role)} AS {a.name}")
+        values.append(f"{at_ticks.value(a, role)} AS {a.name}")
     flags = [f"CAST({f.aggregation} {f.operator} {f.bound} AS BIGINT) AS {f.name}" for f in table.flags]
     parts = [f"k{i}" for i in range(len(table.keys))]
     key = parts[0] if len(parts) == 1 else f"[{', '.join(parts)}]"
@@ -84,8 +85,8 @@ def _states(a: Aggregation) -> Iterator[tuple[str, str]]:
     inside = [f"t < moment - {delay}"] if delay else []
     if a.window is not None:
         inside.append(f"t >= (moment - {reach}){f' // {hop} * {hop}' if hop else ''}")
-    for role, (state, _) in windows.states(a, inside).items():
+    for role, (state, _) in at_ticks.states(a, inside).items():
         yield role, f"[{state}]" if role == "l" else state
     if a.function == "rate":
-        came = [*inside, *windows.where(a), f"c_{a.column} < moment"]
+        came = [*inside, *at_ticks.where(a), f"c_{a.column} < moment"]
         yield "came", f"count(*) FILTER (WHERE {' AND '.join(came)})"

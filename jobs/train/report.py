@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jobs.pictures import Pictures, of_numbers, of_probabilities, svg
+from jobs.train.pictures import Pictures, of_numbers, of_probabilities, svg
 from model.card import Card, OutcomeRate, Split, Task
 
 STYLE = (

@@ -1,0 +1,1 @@
+"""Checked rows → feature tables, and features at given timestamps."""

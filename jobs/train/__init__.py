@@ -1,0 +1,1 @@
+"""Past cases → the model that serves."""
