@@ -9,19 +9,19 @@ from flask import Flask
 import serve
 import settings
 from serving.service import RiskService
-from serving.source import FeatureSource
+from serving.store import Store
 from web import domains, encoding, errors, events, historical, openapi, risk, vectors
 from web.turns import TurnTaking
 
 LARGEST_REQUEST_BYTES = 512 * 1024
 
 
-def create_app(store: FeatureSource | None = None, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Flask:
+def create_app(store: Store | None = None, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Flask:
     """The Flask application. `store` answers features; by default the Feast repository does."""
     if store is None:
-        from serving.retrieval import FeastSource  # importing Feast takes seconds, and a fake does without
+        from serving.retrieval import FeastStore  # importing Feast takes seconds, and a fake does without
 
-        store = FeastSource(settings.FEATURE_REPO)
+        store = FeastStore(settings.FEATURE_REPO)
     app = TurnTaking(__name__, template_folder="web/templates", static_folder="web/static")
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_REQUEST_BYTES
     app.json = encoding.Json(app)

@@ -2,7 +2,7 @@
 
     python bench/online.py            (after make pipeline)
 
-ours      `FeastSource.vectors`: the plan of the service `onboarding` on our online store, values, dates and statuses
+ours      `FeastStore.vectors`: the plan of the service `onboarding` on our online store, values, dates and statuses
 stock     `get_online_features(service).to_dict()` on the stock SQLite store, the service object at hand, same rows
 SELECT    the same keys asked of our file by plain sqlite3: nothing is decoded or computed
 decision  a whole logged decision of ours: retrieval, on-demand features, model, reasons, audit line
@@ -31,7 +31,7 @@ from stock import stock_repository
 import settings
 from features.domains import risks
 from features.onboarding import NOBODY
-from serving.retrieval import FeastSource
+from serving.retrieval import FeastStore
 from serving.service import RiskService
 
 TURNS = 20
@@ -47,7 +47,7 @@ def applicants(count: int, as_of: datetime) -> list[dict[str, Any]]:
     ]
 
 
-def selects(source: FeastSource, rows: list[dict[str, Any]]) -> Callable[[], object]:
+def selects(source: FeastStore, rows: list[dict[str, Any]]) -> Callable[[], object]:
     store = source._store
     online = store._get_provider().online_store
     connection = sqlite3.connect(settings.data_root() / "online.db")
@@ -83,7 +83,7 @@ def show(what: str, found: dict[str, tuple[float, float]]) -> None:
         print(f"{what:<13} {name:<9} p50 {half:7.0f} µs   p99 {most:7.0f} µs{ratio}")
 
 
-def deciding(source: FeastSource, decisions: Path, now: datetime) -> Callable[[], object]:
+def deciding(source: FeastStore, decisions: Path, now: datetime) -> Callable[[], object]:
     risk = risks()["onboarding"]
     asked = risk.request.model_validate({"state": "CA", "ssn": "123-45-6789", "dl": "D1234567", "dob": "1990-05-17"})
     service = RiskService(source, settings.models(), decisions, settings.event_logs(), settings.hash_key())
@@ -93,7 +93,7 @@ def deciding(source: FeastSource, decisions: Path, now: datetime) -> Callable[[]
 def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         now = datetime.now(UTC)
-        stock, source = stock_repository(Path(scratch), "onboarding"), FeastSource(settings.FEATURE_REPO)
+        stock, source = stock_repository(Path(scratch), "onboarding"), FeastStore(settings.FEATURE_REPO)
         service = stock.get_feature_service("onboarding")
         for count, calls in ((1, 50), (100, 10)):
             rows = applicants(count, now)

@@ -5,7 +5,7 @@
 
 Throughput, one process each, from a file of JSON lines until all is written; the three live tables of `coupon`:
 
-ours     `jobs.stream_run.run` once: each line checked, ids that were seen counted once, states and position committed,
+ours     `jobs.stream.loop.run` once: each line checked, ids that were seen counted once, states and position committed,
          the states in the real online store, events and states in the offline log
 bare     the lines parsed and the same tiles folded in dicts: nothing is checked or kept. The limit
 bytewax  a file source, `stateful_batch` for each table, its recovery store with a snapshot a second, and each state
@@ -94,7 +94,7 @@ def apply() -> None:
 
     import settings
     from features.domains import stream_of
-    from jobs.stream import prepare
+    from jobs.stream.job import prepare
     from views import coupon
 
     prepare(stream_of("coupon"))
@@ -110,14 +110,14 @@ def ours(lines: Path, folder: Path, keys: int) -> None:
     apply()
     import settings
     from features.domains import stream_of
-    from jobs import stream_run
-    from jobs.stream_sources import opened
-    from serving.retrieval import FeastSource
+    from jobs.stream import loop
+    from jobs.stream.sources import opened
+    from serving.retrieval import FeastStore
 
-    stream, sink = stream_of("coupon"), FeastSource(settings.FEATURE_REPO)
+    stream, sink = stream_of("coupon"), FeastStore(settings.FEATURE_REPO)
     source = opened(f"jsonl:{lines}", stream.raw.name)
     began = time.perf_counter()
-    stream_run.run(stream, source, sink, True, Event(), lambda text: print(text, file=sys.stderr))
+    loop.run(stream, source, sink, True, Event(), lambda text: print(text, file=sys.stderr))
     seconds, memory = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     (folder / "found.json").write_text(json.dumps(served(sink, keys)))
     print(json.dumps([seconds, memory]))

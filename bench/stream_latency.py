@@ -65,9 +65,9 @@ def follow(appends: int) -> list[float]:
     import settings
     from features.coupon import COUPON_PREFIXES
     from features.windows.live import state_of
-    from serving.retrieval import FeastSource
+    from serving.retrieval import FeastStore
 
-    store: Any = FeastSource(settings.FEATURE_REPO)._store
+    store: Any = FeastStore(settings.FEATURE_REPO)._store
     view, online = store.get_feature_view(state_of(COUPON_PREFIXES)), store._get_provider().online_store
     reader, key = online.reader(store.config, view, [state_of(COUPON_PREFIXES)]), online.entity_key(view)
     told = {"location_code": "L00"}

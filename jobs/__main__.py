@@ -153,10 +153,10 @@ def run_train(asked: argparse.Namespace) -> None:
 
     risk = risk_named(asked.risk)  # a wrong name is known before what takes seconds to import
     from jobs.train.champion import train
-    from serving.retrieval import FeastSource
+    from serving.retrieval import FeastStore
 
-    source, now = FeastSource(settings.FEATURE_REPO), asked.now or datetime.now(UTC)
-    card = train(source, risk, now, protocol=_protocol(asked, risk), start=asked.train_start)
+    store, now = FeastStore(settings.FEATURE_REPO), asked.now or datetime.now(UTC)
+    card = train(store, risk, now, protocol=_protocol(asked, risk), start=asked.train_start)
     directory = settings.models() / card.name / card.version
     for name, of in card.metrics.items():
         told = "  ".join(f"{figure} {value:.3f}" for figure, value in of.model_dump().items() if value is not None)
@@ -181,13 +181,13 @@ def run_score(asked: argparse.Namespace) -> None:
 
     risk = risk_named(asked.risk)
     from jobs.score import score
-    from serving.retrieval import FeastSource
+    from serving.retrieval import FeastStore
 
-    source = FeastSource(settings.FEATURE_REPO)
+    store = FeastStore(settings.FEATURE_REPO)
     while True:
         as_of = asked.as_of or datetime.now(UTC)
         try:
-            count = score(source, risk, as_of)
+            count = score(store, risk, as_of)
             print(f"{risk.name} as of {as_of:%Y-%m-%d %H:%M:%S} UTC: {count:,} decisions", flush=True)
         except RiskError as error:
             if not asked.every:
@@ -208,19 +208,19 @@ def run_parity(asked: argparse.Namespace) -> None:
     if asked.domain not in DOMAINS:
         raise BadParameter(f"There is no domain {asked.domain[:40]!r}. Choose one of: {', '.join(DOMAINS)}.")
     from jobs.parity import replay
-    from serving.retrieval import FeastSource
+    from serving.retrieval import FeastStore
 
-    source = FeastSource(settings.FEATURE_REPO)
-    found = [replay(source, risk, settings.decisions(), asked.since) for risk in risks_of(asked.domain)]
+    store = FeastStore(settings.FEATURE_REPO)
+    found = [replay(store, risk, settings.decisions(), asked.since) for risk in risks_of(asked.domain)]
     print("\n".join(map(str, found)))
     if any(parity.other for parity in found):
         sys.exit("Training sees other features than were served: see the first of each above.")
 
 
 def run_stream(asked: argparse.Namespace) -> None:
-    from jobs import stream_process
+    from jobs.stream import process
 
-    stream_process.run(asked.domain, asked.source, asked.once, asked.metrics)
+    process.run(asked.domain, asked.source, asked.once, asked.metrics)
 
 
 if __name__ == "__main__":

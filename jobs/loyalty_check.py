@@ -17,10 +17,10 @@ from features.utc import utc
 from features.windows import events
 from features.windows.events import Row
 from features.windows.state import Entry, LiveTable, State
-from jobs import stream_run
 from jobs.batch.at_moments import records_at_moments
 from jobs.caller import Caller
 from jobs.raw import offline_log
+from jobs.stream import loop
 from model.scorer import Scorer
 from serving import featurization
 
@@ -66,7 +66,7 @@ def differing(service: Caller, customers: Sequence[str]) -> list[str]:
 def history(files: list[Path], now: datetime, but: frozenset[str]) -> list[Row]:
     """The purchases in some files without those named, each with the score that is known of it; in the form of live
     ones."""
-    batches = stream_run.history(stream_of("loyalty"), files, now, reached=0)
+    batches = loop.history(stream_of("loyalty"), files, now, reached=0)
     return [row for batch in batches for row in batch if row["purchase_id"] not in but]
 
 

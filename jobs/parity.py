@@ -18,7 +18,7 @@ from features.utc import utc
 from features.windows.live import seen_of
 from jobs import point_in_time
 from serving import featurization
-from serving.source import FeatureSource
+from serving.store import Store
 
 #: Decisions that are joined at one time.
 BATCH = 50_000
@@ -59,17 +59,17 @@ class Parity:
         return "\n".join(lines)
 
 
-def replay(source: FeatureSource, risk: Risk, decisions: Path, since: datetime | None = None) -> Parity:
+def replay(store: Store, risk: Risk, decisions: Path, since: datetime | None = None) -> Parity:
     """The risk's logged decisions from a moment on. Raises FeaturesNotReady."""
     seen = tuple(seen_of(table) for table in risk.live.tables) if risk.live else ()
-    answer, views, asks = Parity(risk.name, seen), source.views(risk.name), source.asks(risk.name)
+    answer, views, asks = Parity(risk.name, seen), store.views(risk.name), store.asks(risk.name)
     needed = {*asks, *seen}
     records = _logged(decisions, risk.name, since)
     while batch := list(islice(records, BATCH)):
         whole = [record for record in batch if needed <= _asked(record).keys()]
         answer.left_out += len(batch) - len(whole)
         if whole:
-            joined = point_in_time.features(source, risk, _frame(whole, asks, seen))
+            joined = point_in_time.features(store, risk, _frame(whole, asks, seen))
             rows = joined[list(views)].astype(object).to_dict("records")
             for record, row in zip(whole, rows, strict=True):
                 answer.compare(record["decision_id"], record["features"], featurization.complete(row, views))

@@ -78,7 +78,7 @@ def _steps(seed: int, size: Size, now: datetime) -> list[Step]:
     day = midnight(now)
     data, raw = settings.data_root(), settings.data_root() / "raw"
     world = {"seed": seed, **asdict(size), "key": fingerprint(settings.hash_key().hex())}
-    making = code(ROOT / "generate_data.py", ROOT / "simulators", FEATURES / "identifiers.py", FEATURES / "moments.py")
+    making = code(ROOT / "generate_data.py", ROOT / "simulators", FEATURES / "identifiers.py", FEATURES / "utc.py")
     made = {**world, "day": day.isoformat(), "code": making}
     windows = code(FEATURES, ROOT / "jobs" / "raw", ROOT / "jobs" / "batch", ROOT / "jobs" / "stream")
     repository = code(settings.FEATURE_REPO, ROOT / "stores")

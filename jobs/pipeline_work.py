@@ -47,10 +47,10 @@ def generate(seed: int, size: Size, day: datetime, world: dict, tell: Tell) -> s
 def _forget_history() -> None:
     """The same events have other moments now: states are made anew, of these and of what streams have logged. A job
     that is at work keeps its own."""
-    from jobs import stream_run
+    from jobs.stream import loop
 
     for stream in streams().values():
-        with suppress(Busy), stream_run.alone(stream):
+        with suppress(Busy), loop.alone(stream):
             for file in settings.stream_state(stream.domain).parent.glob(f"{stream.domain}.db*"):
                 file.unlink()
 
@@ -105,7 +105,7 @@ def states() -> list[str]:
 
 
 def prepare(tell: Tell) -> str:
-    from jobs.stream import prepare
+    from jobs.stream.job import prepare
 
     for of in streams().values():
         prepare(of)
@@ -118,13 +118,13 @@ def sizes(folder: Path) -> list[tuple[str, int]]:
 
 def stream(domain: str, tell: Tell) -> str:
     """Take in the history, and what the service has accepted; a stream job that is at work does so itself."""
-    from jobs import stream_run
-    from jobs.stream_sources import opened
-    from serving.retrieval import FeastSource
+    from jobs.stream import loop
+    from jobs.stream.sources import opened
+    from serving.retrieval import FeastStore
 
     of, said = stream_of(domain), list[str]()
     try:
-        stream_run.run(of, opened("log", of.raw.name), FeastSource(settings.FEATURE_REPO), True, Event(), said.append)
+        loop.run(of, opened("log", of.raw.name), FeastStore(settings.FEATURE_REPO), True, Event(), said.append)
     except Busy:
         return "a stream job is at work"
     return said[0].removeprefix(f"{domain}: ")
@@ -132,9 +132,9 @@ def stream(domain: str, tell: Tell) -> str:
 
 def train(risk: Risk, now: datetime, tell: Tell) -> str:
     from jobs.train import champion as training
-    from serving.retrieval import FeastSource
+    from serving.retrieval import FeastStore
 
-    card = training.train(FeastSource(settings.FEATURE_REPO), risk, now, tell)
+    card = training.train(FeastStore(settings.FEATURE_REPO), risk, now, tell)
     return f"{card.headline} on {card.test.rows:,} rows"
 
 
@@ -142,13 +142,13 @@ def score(risk: Risk, now: datetime, day: datetime, tell: Tell) -> str:
     """Everybody now, and once for each of the last midnights, so that a page has a history on its first day."""
     from jobs import score as scoring
     from serving import scores
-    from serving.retrieval import FeastSource
+    from serving.retrieval import FeastStore
 
-    source = FeastSource(settings.FEATURE_REPO)
+    store = FeastStore(settings.FEATURE_REPO)
     known = scores.moments(settings.scores_db(), risk.name)
     midnights = [day - timedelta(days=n) for n in range(SCORED_MIDNIGHTS - 1, -1, -1)]
     count = 0
     for as_of in [*(m for m in midnights if m not in known), now]:
-        count += scoring.score(source, risk, as_of)
+        count += scoring.score(store, risk, as_of)
         tell(f"{as_of:%Y-%m-%d}")
     return f"{count:,} decisions"

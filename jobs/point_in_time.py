@@ -9,21 +9,21 @@ from features.risk import Risk
 from features.windows.live import LiveFeatures, seen_of
 from jobs.batch.at_moments import records_at_moments
 from serving import featurization
-from serving.source import FeatureSource
+from serving.store import Store
 
 
-def features(source: FeatureSource, risk: Risk, frame: pd.DataFrame) -> pd.DataFrame:
+def features(store: Store, risk: Risk, frame: pd.DataFrame) -> pd.DataFrame:
     """The rows of `frame` (the risk's own, with `event_timestamp`) in their order, with every feature of its service as
     known at that moment; or, where a row says what its live tables had seen (`<table>_seen`), by that. Raises
     FeaturesNotReady, NoData, BadInput."""
-    views = source.views(risk.name)
+    views = store.views(risk.name)
     if risk.live is None:
-        return featurization.complete_frame(source.historical(risk, frame), views)
+        return featurization.complete_frame(store.historical(risk, frame), views)
     live = _live(risk.live, frame)
     others = [name for name in views if name not in live]
     if others:
         own = frame.drop(columns=[seen_of(table) for table in risk.live.tables], errors="ignore")
-        live = live.assign(**featurization.complete_frame(source.historical(risk, own), views)[others])
+        live = live.assign(**featurization.complete_frame(store.historical(risk, own), views)[others])
     return frame.reset_index(drop=True).assign(**{name: live[name] for name in views})
 
 

@@ -14,7 +14,7 @@ from jobs.raw import places
 from model.scorer import Scorers
 from serving import audit, featurization, scores
 from serving.decision import Decision, decide
-from serving.source import FeatureSource
+from serving.store import Store
 
 
 def population(of: Population, as_of: datetime) -> pd.DataFrame:
@@ -30,7 +30,7 @@ def population(of: Population, as_of: datetime) -> pd.DataFrame:
     return people.assign(event_timestamp=pd.Timestamp(as_of).as_unit("us"))
 
 
-def score(source: FeatureSource, risk: Risk, as_of: datetime) -> int:
+def score(store: Store, risk: Risk, as_of: datetime) -> int:
     """Decide about everybody as of a moment; log every decision and put it on the pages. Returns how many.
 
     Raises NoData where the risk has no population, and what retrieval and the model raise.
@@ -41,8 +41,8 @@ def score(source: FeatureSource, risk: Risk, as_of: datetime) -> int:
         )
     scorer = Scorers(settings.models())[risk.name]
     people = population(risk.population, as_of)
-    views = source.views(risk.name)
-    joined = point_in_time.features(source, risk, people)
+    views = store.views(risk.name)
+    joined = point_in_time.features(store, risk, people)
     matrix = featurization.rows(joined, scorer.card)
     said, contributions = scorer.score(matrix), scorer.contributions(matrix)
     features = joined[list(views)].astype(object).to_dict("records")

@@ -18,7 +18,7 @@ from errors import FeaturesNotReady
 from features.utc import MICROSECOND, since_1970
 from features.windows.columns import Columns
 from serving.plan import Computed, Kept, Plan, Read, Stored, full
-from serving.source import Row
+from serving.store import Row
 
 #: The old values of a view that is being materialized stay readable until it commits.
 READABLE = {FeatureViewState.AVAILABLE_ONLINE, FeatureViewState.MATERIALIZING, FeatureViewState.STATE_UNSPECIFIED}

@@ -12,7 +12,7 @@ import pandas as pd
 from errors import UnknownEntity
 from features.onboarding import DRIVER_DL_ENTITIES, DRIVER_SSN_ENTITIES
 from features.risk import Risk
-from serving.source import FeatureSource, Row
+from serving.store import Row, Store
 
 
 @contextmanager
@@ -25,32 +25,32 @@ def one_at_a_time(lock: Path) -> Iterator[None]:
         yield
 
 
-def enrol(source: FeatureSource, daily: Risk, raw_drivers: Path, row: Row, as_of: datetime) -> int:
+def enrol(store: Store, daily: Risk, raw_drivers: Path, row: Row, as_of: datetime) -> int:
     """Make a driver of an applicant, whose identifiers count as seen from the next microsecond on.
 
     The raw event is written first: should the process die before the online rows, a batch and a `feast materialize`
     over that time bring them. `row` is `Applicant.row`. Returns the driver's number.
     """
-    driver_id = _free_number(source, daily, as_of)
+    driver_id = _free_number(store, daily, as_of)
     profile = {"driver_id": driver_id, "state": row["state"], "event_timestamp": as_of, "created": as_of}
     _append(raw_drivers / f"signed-up-{driver_id}.parquet", {**profile, **{k: row[k] for k in ("ssn", "dl", "dob")}})
-    source.write("driver_profile", profile)
+    store.write("driver_profile", profile)
     seen = as_of + timedelta(microseconds=1)
     for table in (DRIVER_SSN_ENTITIES, DRIVER_DL_ENTITIES):
         key = {table.key: row[table.key]}
-        before = source.stored(table.name, key)[table.last]
-        source.write(
+        before = store.stored(table.name, key)[table.last]
+        store.write(
             table.name,
             {**key, table.last: driver_id, table.previous: before, "event_timestamp": seen, "created": seen},
         )
     return driver_id
 
 
-def _free_number(source: FeatureSource, daily: Risk, as_of: datetime) -> int:
+def _free_number(store: Store, daily: Risk, as_of: datetime) -> int:
     while True:
         number = 1_000_000 + secrets.randbelow(9_000_000)
         try:
-            source.online(daily, {"driver_id": number}, as_of)
+            store.online(daily, {"driver_id": number}, as_of)
         except UnknownEntity:
             return number
 

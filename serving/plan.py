@@ -9,7 +9,7 @@ from typing import Any
 
 from features.utc import EPOCH, MICROSECOND, since_1970
 from features.windows.columns import Columns
-from serving.source import Row, Vector
+from serving.store import Row, Vector
 
 #: Feast's words for a feature that is there, null, unknown, or older than its view's TTL.
 PRESENT, NULL_VALUE, NOT_FOUND, TOO_OLD = "PRESENT", "NULL_VALUE", "NOT_FOUND", "OUTSIDE_MAX_AGE"

@@ -19,10 +19,10 @@ from errors import FeaturesNotReady, RiskError, UnknownEntity
 from features.risk import Risk
 from serving.compiler import compiled
 from serving.plan import Plan
-from serving.source import FeatureSource, Row, Vector
+from serving.store import Row, Store, Vector
 
 
-class FeastSource(FeatureSource):
+class FeastStore(Store):
     """Online and point-in-time features of feature services, from a Feast repository. A `feast apply` is followed
     within the registry's `cache_ttl_seconds`, by a thread of its own: no request waits for it."""
 
@@ -151,7 +151,7 @@ def _explained() -> Iterator[None]:
         raise FeaturesNotReady(f"The online store cannot be read ({error}). Run: make pipeline") from error
 
 
-def _follow(source: "weakref.ref[FeastSource]", seconds: float) -> None:
+def _follow(source: "weakref.ref[FeastStore]", seconds: float) -> None:
     """Until the source is gone. A registry that cannot be read now is tried again: the old plans serve on."""
     while True:
         time.sleep(seconds)

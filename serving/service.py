@@ -16,14 +16,14 @@ from model.card import Card
 from model.scorer import Scorers
 from serving import audit, event_log, featurization
 from serving.decision import Decision, decide
-from serving.source import FeatureSource, Row
+from serving.store import Row, Store
 
 
 class RiskService:
     """The hash key turns secrets in a request into the keys that are stored. `event_logs` has a folder a stream."""
 
-    def __init__(self, source: FeatureSource, models: Path, decisions: Path, event_logs: Path, hash_key: bytes) -> None:
-        self.source = source
+    def __init__(self, store: Store, models: Path, decisions: Path, event_logs: Path, hash_key: bytes) -> None:
+        self.store = store
         self.scorers = Scorers(models)
         self._decisions = decisions
         self._event_logs = event_logs
@@ -34,7 +34,7 @@ class RiskService:
         broken, its requests will say."""
         for risk in risks().values():
             with suppress(RiskError):
-                self.source.views(risk.name)
+                self.store.views(risk.name)
                 self.scorers[risk.name]
 
     def features(self, risk: Risk, request: RiskRequest, as_of: datetime) -> dict[str, Any]:
@@ -56,8 +56,8 @@ class RiskService:
         """Many at once, in order; all of them are logged and given, or none."""
         scorer = self.scorers[risk.name]
         rows = [request.row(as_of, self._hash_key) for request in requests]
-        views = self.source.views(risk.name)
-        many = [featurization.complete(f, views) for f in self.source.online_many(risk, rows, as_of)]
+        views = self.store.views(risk.name)
+        many = [featurization.complete(f, views) for f in self.store.online_many(risk, rows, as_of)]
         matrix = np.vstack([featurization.row(features, scorer.card) for features in many])
         given = [
             decide(str(uuid.uuid4()), risk, scorer.card, features, float(score), contributions, as_of)
@@ -73,4 +73,4 @@ class RiskService:
         return given
 
     def _features(self, risk: Risk, row: Row, as_of: datetime) -> dict[str, Any]:
-        return featurization.complete(self.source.online(risk, row, as_of), self.source.views(risk.name))
+        return featurization.complete(self.store.online(risk, row, as_of), self.store.views(risk.name))

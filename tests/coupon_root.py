@@ -25,7 +25,7 @@ import settings
 from fake import NOW
 from features.domains import stream_of
 from features.coupon import COUPON
-from jobs.stream import prepare
+from jobs.stream.job import prepare
 from model import shelf
 from model.card import Card, CardInput, Metrics, OutcomeRate, Split, Thresholds
 from views import coupon

@@ -13,8 +13,8 @@ from features.domains import Stream
 from features.windows.aggregation import Aggregation, AggregationTable
 from features.windows.raw import Column, RawTable
 from jobs.raw import offline_log
-from jobs.stream import StreamJob
-from jobs.stream_sources import Line
+from jobs.stream.job import StreamJob
+from jobs.stream.sources import Line
 
 SECOND, MINUTE, HOUR, DAY = (timedelta(**{unit: 1}) for unit in ("seconds", "minutes", "hours", "days"))
 BEGIN = datetime(2026, 3, 1, 8, tzinfo=UTC)

@@ -14,10 +14,10 @@ import settings
 from app import create_app
 from features.catalog import TABLES
 from features.domains import stream_of
-from jobs import stream_run
 from jobs.batch.table import compute
-from jobs.stream import prepare
-from jobs.stream_sources import opened
+from jobs.stream import loop
+from jobs.stream.job import prepare
+from jobs.stream.sources import opened
 from web.catalog import NUMBERS
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -57,7 +57,7 @@ def write_history(rows):
 
 
 def take_in(source, store):
-    stream_run.run(stream_of("catalog"), source, store, True, Event(), print, clock=lambda: NOW)
+    loop.run(stream_of("catalog"), source, store, True, Event(), print, clock=lambda: NOW)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def shop(tmp_path_factory):
     after that. `clock.now` is its time."""
     from feast import FeatureStore
 
-    from serving.retrieval import FeastSource
+    from serving.retrieval import FeastStore
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RISK_DATA", str(tmp_path_factory.mktemp("shop")))
@@ -78,7 +78,7 @@ def shop(tmp_path_factory):
             compute(table, NOW, NOW)
         store, view = FeatureStore(str(settings.FEATURE_REPO)), reload(catalog)
         store.apply([thing for thing in vars(view).values() if type(thing).__module__.startswith("feast.")])
-        source, clock = FeastSource(settings.FEATURE_REPO), SimpleNamespace(now=NOW)
+        source, clock = FeastStore(settings.FEATURE_REPO), SimpleNamespace(now=NOW)
         client = create_app(source, clock=lambda: clock.now).test_client()
         assert client.post("/api/v1/events/transactions", json=events(LIVE)).status_code == 202
         take_in(opened("log", "transactions"), source)

@@ -18,8 +18,8 @@ from errors import FeaturesNotReady
 from features.coupon import COUPON
 from features.onboarding import DAILY
 from serving import audit
-from serving.source import Vector
-from serving.uptake import oldest_waiting
+from serving.intake import oldest_waiting
+from serving.store import Vector
 
 DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
 

@@ -14,7 +14,7 @@ from stream_world import Sink, Told
 import settings
 from features.coupon import COUPON_ATTEMPTS
 from features.domains import streams
-from jobs.stream import StreamJob
+from jobs.stream.job import StreamJob
 from serving import event_log
 
 URL = f"/api/v1/events/{COUPON_ATTEMPTS.name}"

@@ -15,15 +15,15 @@ import settings
 from features.domains import risks
 from features.onboarding import NOBODY
 from serving import featurization
-from serving.retrieval import FeastSource
+from serving.retrieval import FeastStore
 
 pytestmark = pytest.mark.usefixtures("in_world")
 ONBOARDING, DAILY = risks()["onboarding"], risks()["daily"]
 
 
 @pytest.fixture
-def source(in_world) -> FeastSource:
-    return FeastSource(settings.FEATURE_REPO)
+def source(in_world) -> FeastStore:
+    return FeastStore(settings.FEATURE_REPO)
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def applicants(count: int, as_of: datetime) -> pd.DataFrame:
     return mixed[["applicant_driver_id", "ssn", "dl", "state", "dob", "event_timestamp"]]
 
 
-def test_the_online_features_equal_the_point_in_time_row_at_the_same_moment(source: FeastSource):
+def test_the_online_features_equal_the_point_in_time_row_at_the_same_moment(source: FeastStore):
     now = datetime.now(UTC)
     people = pd.DataFrame({"driver_id": raw("drivers")["driver_id"].sample(60, random_state=1)})
     for risk, frame in (
@@ -57,7 +57,7 @@ def test_the_online_features_equal_the_point_in_time_row_at_the_same_moment(sour
             assert featurization.complete(source.online(risk, asked, now), views) == then
 
 
-def test_the_join_loses_no_row_and_keeps_their_order(source: FeastSource):
+def test_the_join_loses_no_row_and_keeps_their_order(source: FeastStore):
     moment = pd.Timestamp(datetime.now(UTC)).as_unit("us")
     known = raw("drivers")["driver_id"].tail(3).tolist()
     keys = [known[2], 5, known[0], known[2], known[2], 6]  # unknown ones, and the same one thrice at one moment
@@ -66,7 +66,7 @@ def test_the_join_loses_no_row_and_keeps_their_order(source: FeastSource):
     assert joined["state"].isna().tolist() == [False, True, False, False, False, True]
 
 
-def test_an_applicant_is_not_seen_before_by_its_own_sign_up(source: FeastSource):
+def test_an_applicant_is_not_seen_before_by_its_own_sign_up(source: FeastStore):
     """Each application joins at the very moment of its own sign-up row."""
     cases = raw("applications").assign(as_of=lambda c: c["event_timestamp"])
     joined = source.historical(ONBOARDING, cases.drop(columns=["created", "as_of"]))
@@ -77,7 +77,7 @@ def test_an_applicant_is_not_seen_before_by_its_own_sign_up(source: FeastSource)
         assert 0 < expected.mean() < 0.5
 
 
-def test_yesterdays_statistics_are_those_of_yesterdays_raw_hours(source: FeastSource):
+def test_yesterdays_statistics_are_those_of_yesterdays_raw_hours(source: FeastStore):
     hours = raw("driver_hourly_stats")
     midnight = pd.Timestamp(datetime.now(UTC)).normalize()
     yesterday = hours[
@@ -90,7 +90,7 @@ def test_yesterdays_statistics_are_those_of_yesterdays_raw_hours(source: FeastSo
     assert features["yesterdays_avg_daily_trips_lt_10"] == int(mine["avg_daily_trips"].mean() < 10)
 
 
-def test_a_value_is_served_until_its_ttl_has_passed_and_not_a_moment_longer(source: FeastSource, store: FeatureStore):
+def test_a_value_is_served_until_its_ttl_has_passed_and_not_a_moment_longer(source: FeastStore, store: FeatureStore):
     written = datetime.now(UTC).replace(microsecond=0) + timedelta(days=30)
     row = {"driver_id": 424242, "event_timestamp": written, "created": written}
     store.write_to_online_store("driver_profile", pd.DataFrame([row | {"state": "CA"}]))
@@ -107,7 +107,7 @@ def test_a_value_is_served_until_its_ttl_has_passed_and_not_a_moment_longer(sour
     assert after["state"] == "CA"
 
 
-def test_the_point_in_time_join_has_the_same_edge(source: FeastSource):
+def test_the_point_in_time_join_has_the_same_edge(source: FeastStore):
     """A driver's last row with values stands at a midnight; two days later to the microsecond it is gone."""
     stats = pd.read_parquet(settings.feature_table("driver_yesterdays_stats"))
     last = stats[stats["acc_rate"].notna()].sort_values("event_timestamp").iloc[-1]
@@ -117,7 +117,7 @@ def test_the_point_in_time_join_has_the_same_edge(source: FeastSource):
     assert joined["acc_rate"].isna().tolist() == [False, True]
 
 
-def test_a_row_that_was_backfilled_serves_the_moment_that_it_is_dated(source: FeastSource):
+def test_a_row_that_was_backfilled_serves_the_moment_that_it_is_dated(source: FeastStore):
     """`created` says when it was written, which is long after: no training row may lack it for that."""
     table = settings.feature_table("driver_yesterdays_stats")
     first = pd.read_parquet(next(iter(sorted(table.rglob("*.parquet"))))).iloc[[0]]

@@ -44,14 +44,14 @@ from unittest.mock import Mock
 from app import create_app
 from features.domains import stream_of
 from features.refund_abuse import REFUNDS_NOW
-from jobs import stream_run
-from jobs.stream_sources import opened
+from jobs.stream import loop
+from jobs.stream.sources import opened
 from views import refund_abuse
 now = datetime.now(UTC)
 refund = {"refund_id": "r1", "customer_id": 7, "amount": 5.5, "event_timestamp": now.isoformat()}
 print(create_app(Mock()).test_client().post("/api/v1/events/refunds", json=[refund, refund]).status_code)
 sink = Mock()
-stream_run.run(stream_of("refund_abuse"), opened("log", "refunds"), sink, True, Event(), lambda line: None)
+loop.run(stream_of("refund_abuse"), opened("log", "refunds"), sink, True, Event(), lambda line: None)
 (_, table), _ = sink.write_table.call_args
 for days in (1, 9):
     print(json.dumps(REFUNDS_NOW.columns(table.to_pydict() | {"as_of": [now + timedelta(days=days)]})))

@@ -16,10 +16,10 @@ from flask.testing import FlaskClient
 import settings
 from app import create_app
 from features.domains import risks, streams
-from jobs import stream_run
 from jobs.parity import _logged, replay
-from jobs.stream_sources import opened
-from serving.retrieval import FeastSource
+from jobs.stream import loop
+from jobs.stream.sources import opened
+from serving.retrieval import FeastStore
 from simulators import coupon
 
 DAILY, DAY = risks()["daily"], timedelta(days=1)
@@ -34,12 +34,12 @@ def root(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def source(root: Path) -> FeastSource:
-    return FeastSource(settings.FEATURE_REPO)
+def source(root: Path) -> FeastStore:
+    return FeastStore(settings.FEATURE_REPO)
 
 
 @pytest.fixture
-def client(source: FeastSource) -> FlaskClient:
+def client(source: FeastStore) -> FlaskClient:
     return create_app(source).test_client()
 
 
@@ -73,12 +73,12 @@ def live_events(client: FlaskClient, turn: int) -> None:
         assert client.post("/api/v1/decisions/loyalty", json=purchase | {"purchase_timestamp": made}).status_code == 200
 
 
-def take_in(source: FeastSource) -> None:
+def take_in(source: FeastStore) -> None:
     for stream in streams().values():
-        stream_run.run(stream, opened("log", stream.raw.name), source, True, Event(), print)
+        loop.run(stream, opened("log", stream.raw.name), source, True, Event(), print)
 
 
-def test_every_feature_of_every_decision_is_what_training_sees(client: FlaskClient, source: FeastSource, root: Path):
+def test_every_feature_of_every_decision_is_what_training_sees(client: FlaskClient, source: FeastStore, root: Path):
     decide_often(client)
     for risk in [risks()[name] for name in ("onboarding", "daily", "chargeback")]:
         found = replay(source, risk, root / "decisions")
@@ -88,7 +88,7 @@ def test_every_feature_of_every_decision_is_what_training_sees(client: FlaskClie
 
 
 def test_live_features_are_what_the_raw_events_known_then_give_to_the_last_digit(
-    client: FlaskClient, source: FeastSource, root: Path
+    client: FlaskClient, source: FeastStore, root: Path
 ):
     for turn in range(4):
         live_events(client, turn)
@@ -106,7 +106,7 @@ def test_live_features_are_what_the_raw_events_known_then_give_to_the_last_digit
     assert len({f["mean_loyalty_score"] for f in served["loyalty"]}) > 8
 
 
-def test_an_event_that_serving_had_not_seen_is_found(client: FlaskClient, source: FeastSource, root: Path):
+def test_an_event_that_serving_had_not_seen_is_found(client: FlaskClient, source: FeastStore, root: Path):
     """Planted: the log says that it came a day before it did."""
     live_events(client, 1)
     take_in(source)
@@ -123,7 +123,7 @@ def test_an_event_that_serving_had_not_seen_is_found(client: FlaskClient, source
     assert "is joined" in str(found)
 
 
-def test_a_value_that_went_online_only_is_found(client: FlaskClient, source: FeastSource, root: Path):
+def test_a_value_that_went_online_only_is_found(client: FlaskClient, source: FeastStore, root: Path):
     now = datetime.now(UTC)
     row = source.stored("driver_yesterdays_stats", {"driver_id": 1003})
     source.write(
@@ -136,7 +136,7 @@ def test_a_value_that_went_online_only_is_found(client: FlaskClient, source: Fea
     assert "0.123 was served" in str(found)
 
 
-def test_lines_that_cannot_be_replayed_are_told(client: FlaskClient, source: FeastSource, root: Path):
+def test_lines_that_cannot_be_replayed_are_told(client: FlaskClient, source: FeastStore, root: Path):
     decide_often(client)
     (log,) = (root / "decisions").iterdir()
     lines = log.read_text().splitlines()
@@ -149,14 +149,14 @@ def test_lines_that_cannot_be_replayed_are_told(client: FlaskClient, source: Fea
     assert "1 left out" in str(found)
 
 
-def test_only_decisions_since_a_moment_are_asked_for(client: FlaskClient, source: FeastSource, root: Path):
+def test_only_decisions_since_a_moment_are_asked_for(client: FlaskClient, source: FeastStore, root: Path):
     decide_often(client)
     assert replay(source, DAILY, root / "decisions", datetime.now(UTC) - timedelta(hours=1)).decisions == 15
     assert replay(source, DAILY, root / "decisions", datetime.now(UTC) + timedelta(hours=1)).decisions == 0
     assert replay(source, DAILY, root / "nowhere").decisions == 0
 
 
-def test_batch_decisions_are_replayed_too(source: FeastSource, root: Path):
+def test_batch_decisions_are_replayed_too(source: FeastStore, root: Path):
     from jobs.score import score
 
     decided = score(source, DAILY, pd.Timestamp.now(UTC).floor("us").to_pydatetime())

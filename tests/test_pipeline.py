@@ -101,11 +101,11 @@ def test_a_report_is_readable_without_a_network(world: Path):
 
 def test_training_again_adds_a_version_and_keeps_the_old(in_world: Path):
     from jobs.train.champion import train
-    from serving.retrieval import FeastSource
+    from serving.retrieval import FeastStore
 
     directory = in_world / "models" / "daily"
     before = {path: path.stat().st_mtime_ns for path in directory.rglob("*.onnx")}
-    train(FeastSource(settings.FEATURE_REPO), risks()["daily"], datetime.now(UTC))
+    train(FeastStore(settings.FEATURE_REPO), risks()["daily"], datetime.now(UTC))
     after = {path: path.stat().st_mtime_ns for path in directory.rglob("*.onnx")}
     assert before.items() < after.items()
 

@@ -21,7 +21,7 @@ import settings
 from app import create_app
 from features.domains import risks
 from serving.compiler import compiled
-from serving.retrieval import FeastSource
+from serving.retrieval import FeastStore
 
 SERVICES = sorted(risks())
 NOWHERE = {"driver_id": 5, "user_id": "nobody", "merchant_id": "", "ssn": "0" * 32, "dl": "0" * 32}
@@ -31,7 +31,7 @@ NOWHERE = {"driver_id": 5, "user_id": "nobody", "merchant_id": "", "ssn": "0" * 
 def stores(world: Path):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RISK_DATA", str(world))
-        yield FeastSource(settings.FEATURE_REPO), FeatureStore(str(settings.FEATURE_REPO))
+        yield FeastStore(settings.FEATURE_REPO), FeatureStore(str(settings.FEATURE_REPO))
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_nothing_dated_after_the_moment_is_seen(stores, known):
 def test_a_plan_follows_the_registry(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     shutil.copytree(world, tmp_path / "root", ignore=shutil.ignore_patterns("raw", "models", "decisions"))
     monkeypatch.setenv("RISK_DATA", str(tmp_path / "root"))
-    source, feast = FeastSource(settings.FEATURE_REPO), FeatureStore(str(settings.FEATURE_REPO))
+    source, feast = FeastStore(settings.FEATURE_REPO), FeatureStore(str(settings.FEATURE_REPO))
     before = source.views("daily")
     feast.apply([FeatureService(name="daily", features=[feast.get_feature_view("driver_profile")])])
     assert source.views("daily") == before, "no request looks at the registry"
@@ -178,8 +178,8 @@ def test_on_feasts_own_stores_the_app_decides_the_same(known, on_stock_stores: P
     for view in feast.list_feature_views():
         feast._get_provider().online_store.update(feast.config, [], [view], [], [], True)
     feast.materialize(now - timedelta(days=3650), now, views)
-    client = create_app(FeastSource(on_stock_stores), clock=lambda: now).test_client()
-    ours = FeastSource(settings.FEATURE_REPO).online(risks()["daily"], {"driver_id": driver}, now)
+    client = create_app(FeastStore(on_stock_stores), clock=lambda: now).test_client()
+    ours = FeastStore(settings.FEATURE_REPO).online(risks()["daily"], {"driver_id": driver}, now)
     assert client.get(f"/daily-risk-decision/{driver}/").json["features"] == ours
 
 
@@ -188,7 +188,7 @@ def test_on_feasts_own_stores_training_sees_the_same(known, on_stock_stores: Pat
     moments = [datetime(2026, 11, day, tzinfo=UTC) for day in (3, 1, 4, 2)] * 50
     people = pd.DataFrame({"driver_id": (known["driver_id"] * 10)[:200], "event_timestamp": moments})
     ours, theirs = (
-        FeastSource(at).historical(risks()["daily"], people) for at in (settings.FEATURE_REPO, on_stock_stores)
+        FeastStore(at).historical(risks()["daily"], people) for at in (settings.FEATURE_REPO, on_stock_stores)
     )
     assert_frame_equal(theirs, ours, check_dtype=False)  # ours keeps nanoseconds
 

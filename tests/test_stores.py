@@ -15,7 +15,7 @@ from feast.protos.feast.core.Registry_pb2 import Registry
 import settings
 from errors import FeaturesNotReady
 from features.domains import risks
-from serving.retrieval import FeastSource
+from serving.retrieval import FeastStore
 from stores.registry import RiskDataRegistryStore
 
 
@@ -80,20 +80,20 @@ def put_in_state(state: FeatureViewState) -> None:
 
 def test_the_old_values_are_served_while_a_view_is_materialized(copy: Path):
     put_in_state(FeatureViewState.MATERIALIZING)
-    features = FeastSource(settings.FEATURE_REPO).online(risks()["daily"], {"driver_id": 1001}, datetime.now(UTC))
+    features = FeastStore(settings.FEATURE_REPO).online(risks()["daily"], {"driver_id": 1001}, datetime.now(UTC))
     assert features["state"]
 
 
 def test_a_view_that_was_never_materialized_is_not_ready_and_says_what_to_run(copy: Path):
     put_in_state(FeatureViewState.GENERATED)
     with pytest.raises(FeaturesNotReady, match=r"driver_profile.*make pipeline"):
-        FeastSource(settings.FEATURE_REPO).online(risks()["daily"], {"driver_id": 1001}, datetime.now(UTC))
+        FeastStore(settings.FEATURE_REPO).online(risks()["daily"], {"driver_id": 1001}, datetime.now(UTC))
 
 
 def test_a_root_on_which_nothing_was_applied_says_what_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("RISK_DATA", str(tmp_path))
     with pytest.raises(FeaturesNotReady, match="make pipeline"):
-        FeastSource(settings.FEATURE_REPO).online(risks()["daily"], {"driver_id": 1001}, datetime.now(UTC))
+        FeastStore(settings.FEATURE_REPO).online(risks()["daily"], {"driver_id": 1001}, datetime.now(UTC))
 
 
 def test_threads_read_while_others_write(in_world: Path):

@@ -16,12 +16,12 @@ from stream_world import NOW, STREAM, Sink, Told, event, kept
 
 import settings
 from features.windows import events
-from jobs import stream, stream_run
 from jobs.raw import offline_log
 from jobs.raw.relations import open_rows  # noqa: F401  what a forked process needs is imported before the fork
-from jobs.stream import StreamJob
-from jobs.stream_sources import opened
-from jobs.stream_state import StateFile
+from jobs.stream import job, loop
+from jobs.stream.job import StreamJob
+from jobs.stream.sources import opened
+from jobs.stream.state import StateFile
 
 
 class Crash(BaseException):
@@ -116,11 +116,11 @@ def test_crashes_one_upon_the_other_change_nothing(tmp_path, monkeypatch, small_
 def process(root, lines, is_ready):
     """A whole stream job on a file, as a process of its own with a sink that outlives it."""
     os.environ["RISK_DATA"] = str(root)
-    stream.MOST_BYTES, stream.LOGGED_TOGETHER, stream_run.HISTORY_BATCH = 3000, 40, 30
+    job.MOST_BYTES, job.LOGGED_TOGETHER, loop.HISTORY_BATCH = 3000, 40, 30
     offline_log.compact.__defaults__, offline_log.KEPT_SECONDS = (2,), -1
     sink, source = Sink(root / "sink.db"), opened(f"jsonl:{lines}", STREAM.raw.name)
     is_ready.set()
-    stream_run.run(STREAM, source, sink, True, Event(), print, clock=now)
+    loop.run(STREAM, source, sink, True, Event(), print, clock=now)
 
 
 def now():

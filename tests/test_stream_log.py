@@ -15,10 +15,10 @@ from stream_world import BEGIN, DAY, HOUR, NOW, PEOPLE, RAW, STREAM, Sink, Told,
 
 import settings
 from features.domains import Stream
-from jobs import stream_run
 from jobs.raw import offline_log, places
 from jobs.raw.relations import open_rows
-from jobs.stream import StreamJob, prepare
+from jobs.stream import loop
+from jobs.stream.job import StreamJob, prepare
 
 DAYS = [f"year=2026/month=0{month}/day={day}" for month, day in [(2, 28), (3, "01")]]
 
@@ -121,7 +121,7 @@ def test_batches_read_history_and_log_as_one_and_an_event_in_both_once():
 
 def run(sink, *batches, stop=None, now=BEGIN + 3 * HOUR):
     told = []
-    stream_run.run(STREAM, Told(*batches), sink, True, stop or Event(), told.append, clock=lambda: now)
+    loop.run(STREAM, Told(*batches), sink, True, stop or Event(), told.append, clock=lambda: now)
     return told
 
 
@@ -152,7 +152,7 @@ def test_history_that_changed_is_taken_in_anew_and_nothing_of_it_twice(tmp_path,
 
 
 def test_a_history_that_is_broken_off_is_gone_on_with(monkeypatch):
-    monkeypatch.setattr(stream_run, "HISTORY_BATCH", 3)
+    monkeypatch.setattr("jobs.stream.loop.HISTORY_BATCH", 3)
     history(*(event(n, 300 * n) for n in range(10)))
     sink, stop = Sink(), Event()
     monkeypatch.setattr(Sink, "write_table", lambda *_: stop.set())
@@ -195,7 +195,7 @@ def test_a_definition_that_changed_has_its_states_made_anew_from_all_that_was_lo
         monkeypatch.setenv("RISK_DATA", str(root))
         with closing(StreamJob(changed, Told(*batches), Sink(), lambda: NOW)) as job:
             job.recover()
-            stream_run.seed(job, NOW + HOUR / 60, Event())
+            loop.seed(job, NOW + HOUR / 60, Event())
             while job.step():
                 pass
             states.append({row[:2] for row in job.state.states_since(PEOPLE.name, 0)})

@@ -21,8 +21,8 @@ import settings
 from features.coupon import COUPON as COUPON_RISK
 from features.domains import stream_of
 from jobs.raw import offline_log
-from jobs.stream import prepare
-from serving.retrieval import FeastSource
+from jobs.stream.job import prepare
+from serving.retrieval import FeastStore
 
 COUPON = stream_of("coupon")
 JOB = (sys.executable, "-m", "jobs", "stream")
@@ -129,7 +129,7 @@ def test_a_real_job_that_is_killed_stopped_and_begun_again_keeps_every_event_onc
     assert answer["failures_5m"][:3] == [1000] * 3
     assert answer["device_codes_1h"] == [429, 429, 429, 429, 428, 428, 428]
     # Nothing more happens, and counts fall to zero by themselves: in Feast's own read, and in ours.
-    ours, person = FeastSource(settings.FEATURE_REPO), {"device_id": "d0", "location_code": "L0", "coupon_prefix": ""}
+    ours, person = FeastStore(settings.FEATURE_REPO), {"device_id": "d0", "location_code": "L0", "coupon_prefix": ""}
     for minutes, failures, an_hour in ((10, 0, 3000), (120, 0, 0)):
         later = now + timedelta(minutes=minutes)
         answer = features(store, later)

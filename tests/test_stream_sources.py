@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from errors import BadParameter
-from jobs.stream_sources import opened
+from jobs.stream.sources import opened
 from serving import lines
 
 PLENTY = 10**6

@@ -105,7 +105,7 @@ def told(face: Face, number: Number, keys: dict[str, str]) -> dict[str, Any]:
     """Raises BadParameter, UnknownEntity on keys that were never seen, FeaturesNotReady."""
     if wrong := [key for key, value in keys.items() if REPLACED in value]:
         raise BadParameter(f"{wrong[0]} is no UTF-8. {WRITTEN}", wrong[0])
-    source, as_of = face.service.source, face.clock()
+    source, as_of = face.service.store, face.clock()
     asked = dict.fromkeys(source.asks(number.service)) | keys
     (vector,) = source.vectors(number.service, [asked], as_of)
     dated, status = vector.event_timestamps[number.dated_by], vector.statuses[number.dated_by]

@@ -11,7 +11,7 @@ from features.coupon import COUPON_ATTEMPTS, GUESSED, LOCATION_ATTEMPTS
 from features.domains import risks
 from features.risk import Risk
 from features.utc import EPOCH, as_utc
-from serving import audit, uptake
+from serving import audit, intake
 from web.risk import Face
 
 REFRESH_SECONDS = 1
@@ -56,7 +56,7 @@ def _since(now: datetime) -> datetime:
 def _waiting(now: datetime) -> float | None:
     """How long events have been waiting for a stream job, if so long that none can be running."""
     log, state = settings.event_log(COUPON_ATTEMPTS.name), settings.stream_state("coupon")
-    waiting = uptake.oldest_waiting(log, state, now)
+    waiting = intake.oldest_waiting(log, state, now)
     return waiting.total_seconds() if waiting and waiting > PATIENCE else None
 
 
@@ -68,7 +68,7 @@ def _locations(face: Face, risk: Risk, records: list[dict[str, Any]], now: datet
     names = sorted(list(newest)[:MOST_LOCATIONS])
     # Nobody's prefix and device: of a location, only its own features are wanted.
     rows = [{"location_code": name, "coupon_prefix": None, "device_id": None} for name in names]
-    vectors = face.service.source.vectors(risk.name, rows, now) if rows else []
+    vectors = face.service.store.vectors(risk.name, rows, now) if rows else []
     return [
         {"location": name, **_attempts(vector.features), **_decided(risk, newest[name])}
         for name, vector in zip(names, vectors, strict=True)

@@ -13,7 +13,7 @@ from features.domains import Stream, streams
 from features.utc import MICROSECOND
 from features.windows import events
 from features.windows.tiles import AHEAD
-from serving import event_log, uptake
+from serving import event_log, intake
 from web.errors import from_validation
 from web.operations import Spec, operation
 from web.risk import Face, json_body
@@ -66,7 +66,7 @@ def blueprint(face: Face) -> Blueprint:
         of, producer, last = _stream(stream), request.args.get("producer", ""), request.args.get("last", "")
         if not producer or not last.isdecimal() or len(last) > 15:
             raise BadParameter("Name the producer, and the last number that it sent, as ?producer=till-1&last=100.")
-        return jsonify(missing=uptake.missing(settings.stream_state(of.domain), producer, int(last)))
+        return jsonify(missing=intake.missing(settings.stream_state(of.domain), producer, int(last)))
 
     return paths
 

@@ -75,8 +75,8 @@ def blueprint(face: Face) -> Blueprint:
         pairs = list(product(keys, times))
         frame = pd.DataFrame(pairs, columns=[key, "event_timestamp"])
         frame["event_timestamp"] = pd.to_datetime(frame["event_timestamp"], utc=True).dt.as_unit("us")
-        views = face.service.source.views(risk.name)
-        joined = face.service.source.historical(risk, frame)[list(views)].astype(object).to_dict("records")
+        views = face.service.store.views(risk.name)
+        joined = face.service.store.historical(risk, frame)[list(views)].astype(object).to_dict("records")
         rows = [
             {"entity": {key: k}, "event_timestamp": t.isoformat(), "features": featurization.complete(row, views)}
             for (k, t), row in zip(pairs, joined, strict=True)

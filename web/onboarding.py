@@ -37,7 +37,7 @@ def blueprint(face: Face) -> Blueprint:
             decision = face.service.decision(onboarding, applicant, as_of)
             if decision.decision == "approve":
                 row = applicant.row(as_of, settings.hash_key())
-                driver_id = enrol(face.service.source, daily, settings.raw_table("drivers"), row, as_of)
+                driver_id = enrol(face.service.store, daily, settings.raw_table("drivers"), row, as_of)
                 home = f"/home/{driver_id}"
         return jsonify(decision=decision.as_json(), home=home)
 

@@ -63,7 +63,7 @@ def openapi_paths() -> Spec:
 
 def blueprint(face: Face) -> Blueprint:
     paths = Blueprint("vectors", __name__)
-    source = face.service.source
+    source = face.service.store
 
     @paths.post("/api/v1/features/<service>")
     def vectors(service: str) -> Response:

@@ -18,7 +18,7 @@ from jobs.train.report import report
 from jobs.train.tasks import TASKS, Labels
 from model import shelf
 from model.card import Card, CardInput, Metrics, OutcomeRate, Split, Thresholds
-from serving.source import FeatureSource
+from serving.store import Store
 
 #: Explaining a model by shuffling its inputs takes no more rows than this.
 SHUFFLED_ROWS = 20_000
@@ -26,7 +26,7 @@ LIBRARIES = ("feast", "lightgbm", "numpy", "onnx", "onnxmltools", "onnxruntime",
 
 
 def train(
-    source: FeatureSource,
+    store: Store,
     risk: Risk,
     now: datetime,
     done: Callable[[str], object] = lambda step: None,
@@ -38,7 +38,7 @@ def train(
 
     Raises NoData on too few cases, ModelRefused where every model goes against a declared direction.
     """
-    past, future = _rows(source, risk, now, protocol or risk.protocol, start)
+    past, future = _rows(store, risk, now, protocol or risk.protocol, start)
     done("rows")
 
     task = TASKS[risk.task]
@@ -88,7 +88,7 @@ def train(
 
 
 def _rows(
-    source: FeatureSource, risk: Risk, now: datetime, protocol: Protocol | None, start: datetime | None
+    store: Store, risk: Risk, now: datetime, protocol: Protocol | None, start: datetime | None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The training and the test rows, with features. Raises NoData."""
     frame = known_cases(risk, now)
@@ -98,7 +98,7 @@ def _rows(
         if lack := TASKS[risk.task].lack(part[label]):
             raise NoData(f"{len(part)} {name} rows of {risk.name} {lack}")
     used = parts.train | parts.test
-    rows = point_in_time.features(source, risk, frame[used].reset_index(drop=True))
+    rows = point_in_time.features(store, risk, frame[used].reset_index(drop=True))
     return rows[parts.train[used]], rows[parts.test[used]]
 
 

@@ -14,7 +14,7 @@ from features.utc import midnight, utc_day
 from jobs import point_in_time, sql
 from jobs.batch import partitions
 from jobs.train.cases import cases, in_microseconds
-from serving.source import FeatureSource
+from serving.store import Store
 
 #: So many cases are joined at a time, whatever their number.
 CHUNK = 250_000
@@ -45,14 +45,14 @@ def run(
     files: list[Path] | None = None,
     quarantine: Path | None = None,
     tell: Callable[[str], object] = lambda step: None,
-    source: FeatureSource | None = None,
+    store: Store | None = None,
 ) -> Report:
     """Write the cases of the days from `start` up to `end`, by default from the first, with their features and label. A
     label is what is known at `now`. Raises NoData, BadInput, Busy, FeaturesNotReady."""
-    if source is None:
-        from serving.retrieval import FeastSource
+    if store is None:
+        from serving.retrieval import FeastStore
 
-        source = FeastSource(settings.FEATURE_REPO)
+        store = FeastStore(settings.FEATURE_REPO)
     began, directory = time.perf_counter(), settings.dataset(risk.name)
     with partitions.connection(directory) as connected:
         tell("check")
@@ -66,7 +66,7 @@ def run(
         for done in range(0, max(count, 1), CHUNK):
             tell(f"{done:,} of {count:,} rows")
             query = f"SELECT * EXCLUDE n FROM wanted WHERE n > {done} AND n <= {done + CHUNK} ORDER BY n"
-            rows = point_in_time.features(source, risk, in_microseconds(connected.execute(query).df()))
+            rows = point_in_time.features(store, risk, in_microseconds(connected.execute(query).df()))
             connected.register("chunk", pa.Table.from_pandas(rows, preserve_index=False))
             connected.execute(
                 "INSERT INTO joined BY NAME FROM chunk" if done else "CREATE TEMP TABLE joined AS FROM chunk"

@@ -10,7 +10,7 @@ from features.domains import Stream
 from features.windows import events
 from features.windows.events import LONGEST_STRING, NUMBER, PRODUCER, Row
 from features.windows.folds import LARGEST
-from jobs.stream_sources import Line
+from jobs.stream.sources import Line
 
 #: Of a line that is no event a dead letter shows so many characters; it says where the whole one stands.
 SHOWN = 100_000

@@ -14,7 +14,7 @@ from features.windows.raw import CREATED, RawTable
 from features.windows.state import LiveTable
 from features.windows.tiles import AHEAD
 from jobs.raw import offline_log
-from jobs.stream_state import LOGGED, StateFile, StateRow
+from jobs.stream.state import LOGGED, StateFile, StateRow
 
 EVENT, DEAD = "event", "dead"
 #: Events wait until they are so many, or so old.

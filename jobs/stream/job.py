@@ -18,14 +18,14 @@ from features.windows.events import ACCEPTED, Row
 from features.windows.live import state_of
 from features.windows.state import LiveTable, State
 from features.windows.tiles import AHEAD
-from jobs import stream_lines
 from jobs.raw import offline_log
-from jobs.stream_lines import Batch
-from jobs.stream_offline import DEAD, EVENT, OfflineLog, online_rows
-from jobs.stream_sources import Position, Source
-from jobs.stream_state import ONLINE, STAMP, WATERMARK, Key, StateFile, StateRow
-from jobs.stream_status import Counts, Status
-from serving.source import FeatureSource
+from jobs.stream.lines import Batch
+from jobs.stream.lines import read as read_lines
+from jobs.stream.offline import DEAD, EVENT, OfflineLog, online_rows
+from jobs.stream.sources import Position, Source
+from jobs.stream.state import ONLINE, STAMP, WATERMARK, Key, StateFile, StateRow
+from jobs.stream.status import Counts, Status
+from serving.store import Store
 
 #: Bytes that are read at a time, hence the largest batch.
 MOST_BYTES = 16 * 1024 * 1024
@@ -44,10 +44,10 @@ def prepare(stream: Stream) -> None:
 
 
 class StreamJob:
-    """`clock` says when events were taken in; `sink` is where they go online."""
+    """`clock` says when events were taken in; `store` is where they go online."""
 
-    def __init__(self, stream: Stream, source: Source, sink: FeatureSource, clock: Callable[[], datetime]) -> None:
-        self.stream, self._source, self._sink, self._clock = stream, source, sink, clock
+    def __init__(self, stream: Stream, source: Source, store: Store, clock: Callable[[], datetime]) -> None:
+        self.stream, self._source, self._store, self._clock = stream, source, store, clock
         self._live = [LiveTable(table) for table in stream.tables]
         self.state = StateFile(settings.stream_state(stream.domain), stream.tables)
         self._position = self.state.position(source.name)
@@ -72,7 +72,7 @@ class StreamJob:
         lines, after = self._source.read(self._position, MOST_BYTES, final)
         if after == self._position:
             return False
-        batch = stream_lines.read(self.stream, lines, since_1970(self._clock()) + AHEAD)
+        batch = read_lines(self.stream, lines, since_1970(self._clock()) + AHEAD)
         counts = Counts(dead_letters=len(batch.dead))
         self._commit(self._fresh(batch.rows, counts), counts, batch, after)
         return True
@@ -203,5 +203,5 @@ class StreamJob:
         """The states of each table, with which all up to the last stamp are online."""
         for live, states in zip(self._live, changed, strict=True):
             if states:
-                self._sink.write_table(state_of(live.table), online_rows(live, states))
+                self._store.write_table(state_of(live.table), online_rows(live, states))
         self._online = self._stamp

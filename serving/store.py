@@ -22,7 +22,7 @@ class Vector(NamedTuple):
     statuses: dict[str, str]
 
 
-class FeatureSource(Protocol):
+class Store(Protocol):
     def services(self) -> list[str]:
         """The names of the feature services that are applied."""
 

@@ -8,8 +8,8 @@ from threading import Event
 import settings
 from errors import BadParameter
 from features.domains import Stream, stream_of, streams
-from jobs import stream_run
-from jobs.stream_sources import opened
+from jobs.stream import loop
+from jobs.stream.sources import opened
 
 
 def run(domain: str, source: str, once: bool, metrics: int | None) -> None:
@@ -21,13 +21,13 @@ def run(domain: str, source: str, once: bool, metrics: int | None) -> None:
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    from serving.retrieval import FeastSource  # importing Feast takes seconds, and a wrong name needs none
+    from serving.retrieval import FeastStore  # importing Feast takes seconds, and a wrong name needs none
 
-    sink = FeastSource(settings.FEATURE_REPO)
+    store = FeastStore(settings.FEATURE_REPO)
 
     def work(job: tuple[Stream, object]) -> None:
         stream, source = job
-        stream_run.run(stream, source, sink, once, stop, _tell, metrics)  # type: ignore[arg-type]
+        loop.run(stream, source, store, once, stop, _tell, metrics)  # type: ignore[arg-type]
 
     with ThreadPoolExecutor(len(wanted)) as pool:
         running = [pool.submit(work, job) for job in zip(wanted, sources, strict=True)]

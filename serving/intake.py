@@ -1,4 +1,6 @@
-"""What the stream job has taken in of what the service accepts: by its own file, which is only read here."""
+"""What the service knows of the stream job: how far it has read the event log, and which numbered events it received.
+
+The job writes both into its SQLite file (`jobs/stream/state.py`), under the names below; this module only reads."""
 
 import json
 import sqlite3
@@ -13,6 +15,13 @@ from features.utc import utc
 from features.windows import numbering
 from features.windows.events import ACCEPTED
 
+#: Table (name, value) of single values, and the name of the position in a source: JSON, file → bytes read.
+META, POSITION = "meta", "position {source}"
+#: Table (producer, ranges) of the numbers received, JSON ranges with both ends.
+RECEIVED = "received"
+#: The source that reads the event log, by its name in a position.
+EVENT_LOG = "log"
+
 
 def oldest_waiting(log: Path, state: Path, now: datetime) -> timedelta | None:
     """How long the oldest event has been waiting that was accepted and not taken in; None if none is. `log` is the
@@ -26,18 +35,18 @@ def oldest_waiting(log: Path, state: Path, now: datetime) -> timedelta | None:
 
 
 def _position(state: Path) -> dict[str, int]:
-    """File → how far the job has read the event log, in bytes (`jobs/stream_state.py` writes it)."""
+    """File → how far the job has read the event log, in bytes (`jobs/stream/state.py` writes it)."""
     position: dict[str, int] = {}
     # An error says that the job is making its tables just now, and has read nothing.
     with suppress(sqlite3.OperationalError):
-        position = _told(state, "SELECT value FROM meta WHERE name = ?", "position log") or {}
+        position = _told(state, f"SELECT value FROM {META} WHERE name = ?", POSITION.format(source=EVENT_LOG)) or {}
     return position
 
 
 def missing(state: Path, producer: str, last: int) -> numbering.Ranges:
     """Of the numbers 1 to `last` of a producer, those that the stream job has not taken in, as ranges with both ends.
     `state` is the job's file."""
-    return numbering.missing(_told(state, "SELECT ranges FROM received WHERE producer = ?", producer) or [], last)
+    return numbering.missing(_told(state, f"SELECT ranges FROM {RECEIVED} WHERE producer = ?", producer) or [], last)
 
 
 def _told(state: Path, query: str, name: str) -> Any:

@@ -23,10 +23,10 @@ from jobs import sql
 from jobs.raw import places
 from jobs.raw.relations import open_rows
 from jobs.steps import fingerprint, listing
-from jobs.stream import StreamJob
-from jobs.stream_sources import Source
-from jobs.stream_state import HISTORY
-from serving.source import FeatureSource
+from jobs.stream.job import StreamJob
+from jobs.stream.sources import Source
+from jobs.stream.state import HISTORY
+from serving.store import Store
 
 #: How long a source that had nothing is left alone: the shorter, the more recently it had something.
 POLL_SECONDS, IDLE_SECONDS = 0.005, 0.05
@@ -40,7 +40,7 @@ T = TypeVar("T")
 def run(
     stream: Stream,
     source: Source,
-    sink: FeatureSource,
+    store: Store,
     once: bool,
     stop: Event,
     tell: Tell,
@@ -50,7 +50,7 @@ def run(
     """Take in what the source has, and what comes until `stop`, or with `once` no more. Raises Busy, BadInput."""
     # A batch is hundreds of thousands of small containers, none of them a cycle: to look through them takes a fifth.
     gc.set_threshold(500_000, 20, 20)
-    with alone(stream), closing(StreamJob(stream, source, sink, clock)) as job:
+    with alone(stream), closing(StreamJob(stream, source, store, clock)) as job:
         if metrics is not None:
             job.status.serve(metrics)
         _patiently(job.recover, stop, tell)

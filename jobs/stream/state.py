@@ -12,12 +12,13 @@ from pydantic_core import to_json
 
 from features.windows.aggregation import AggregationTable
 from features.windows.state import LiveTable
-from jobs.stream_sources import Position
+from jobs.stream.sources import Position
+from serving.intake import META, POSITION, RECEIVED
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+_SCHEMA = f"""
+CREATE TABLE IF NOT EXISTS {META} (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS seen (id TEXT, moment TEXT, time INTEGER, PRIMARY KEY (id, moment)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS received (producer TEXT PRIMARY KEY, ranges TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS {RECEIVED} (producer TEXT PRIMARY KEY, ranges TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS to_log (kind TEXT, stamp INTEGER, rows INTEGER, packed BLOB);
 """
 #: Names in `meta`: counters, stamps, and the positions of sources.
@@ -30,7 +31,7 @@ StateRow = tuple[bytes, bytes, int, int]
 
 
 class StateFile:
-    """Of one domain. One process holds it at a time (`jobs/stream_run.py` locks it)."""
+    """Of one domain. One process holds it at a time (`jobs/stream/loop.py` locks it)."""
 
     def __init__(self, path: Path, tables: Iterable[AggregationTable]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,7 +49,7 @@ class StateFile:
             for name in json.loads(before).keys() | {table.name for table in tables}:
                 self._db.execute(f'DROP TABLE IF EXISTS "{name}"')
             self._db.execute("DELETE FROM seen")
-            self._db.execute("DELETE FROM meta WHERE name = ?", (HISTORY,))
+            self._db.execute(f"DELETE FROM {META} WHERE name = ?", (HISTORY,))
         for table in tables:
             self._db.execute(
                 f'CREATE TABLE IF NOT EXISTS "{table.name}" '
@@ -70,18 +71,18 @@ class StateFile:
                 self._db.execute("ROLLBACK")
 
     def meta(self, name: str, default: Any = None) -> Any:
-        found = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        found = self._db.execute(f"SELECT value FROM {META} WHERE name = ?", (name,)).fetchone()
         return default if found is None else found[0]
 
     def set_meta(self, values: Mapping[str, Any]) -> None:
-        self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())
+        self._db.executemany(f"INSERT OR REPLACE INTO {META} VALUES (?, ?)", values.items())
 
     def position(self, source: str) -> Position:
-        position: Position = json.loads(self.meta(f"position {source}", "{}"))
+        position: Position = json.loads(self.meta(POSITION.format(source=source), "{}"))
         return position
 
     def set_position(self, source: str, position: Position) -> None:
-        self.set_meta({f"position {source}": json.dumps(position)})
+        self.set_meta({POSITION.format(source=source): json.dumps(position)})
 
     def states(self, table: str, keys: list[Key]) -> dict[Key, bytes]:
         """Of the keys that have one."""
@@ -115,11 +116,11 @@ class StateFile:
 
     def received(self) -> dict[str, list[list[int]]]:
         """Producer → the numbers that came from it, as ranges with both ends."""
-        return {name: json.loads(ranges) for name, ranges in self._db.execute("SELECT * FROM received")}
+        return {name: json.loads(ranges) for name, ranges in self._db.execute(f"SELECT * FROM {RECEIVED}")}
 
     def set_received(self, ranges: Mapping[str, list[list[int]]]) -> None:
         rows = [(producer, json.dumps(of)) for producer, of in ranges.items()]
-        self._db.executemany("INSERT OR REPLACE INTO received VALUES (?, ?)", rows)
+        self._db.executemany(f"INSERT OR REPLACE INTO {RECEIVED} VALUES (?, ?)", rows)
 
     def add_to_log(self, kind: str, stamp: int, rows: int, packed: bytes) -> None:
         """Keep what a batch has for a log, until it is in a file there."""

@@ -1,0 +1,1 @@
+"""Events as they happen → states, online features and the offline log."""
