@@ -9,7 +9,7 @@ demo: pipeline
 	@$(BIN)/python -m jobs stream all & trap "kill $$! 2>/dev/null" EXIT; $(BIN)/python app.py
 
 serve: setup
-	@exec $(BIN)/python serve.py
+	@exec $(BIN)/python app.py --production
 
 pipeline: setup
 	@$(BIN)/python -m jobs pipeline

@@ -1,6 +1,7 @@
 """The risk service, put together: `create_app()` makes it for any WSGI server. `python app.py` serves it with one
-process, for a first look and for development; in production `serve.py` does."""
+process, for a first look and for development; `python app.py --production` with $WORKERS of them."""
 
+import argparse
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -36,11 +37,16 @@ def create_app(store: Store | None = None, clock: Callable[[], datetime] = lambd
 
 
 def main() -> None:
-    """Serve with one process, and say what to look at. Raises SystemExit as `serve.run`."""
+    """Serve, until SIGTERM or Ctrl-C. Raises SystemExit as `serve.run`."""
+    parser = argparse.ArgumentParser(prog="python app.py", description="The risk service on $HOST:$PORT.")
+    parser.add_argument("--production", action="store_true", help="with $WORKERS processes; default: one, for a look")
     at = f"http://{settings.host()}:{settings.port()}"
+    if parser.parse_args().production:
+        workers = settings.workers()
+        return serve.run(create_app, workers, f"{workers} workers for {at}, ready in some seconds.")
     pages = {"Sign up": "/", "A driver": "/home/1001", "Coupons": "/coupon/", "API docs": "/apidocs/"}
     looks = (f"  {what:<10}{at}{path}" for what, path in pages.items())
-    serve.run(1, "\n".join(["Ready in some seconds; then open", *looks]))
+    return serve.run(create_app, 1, "\n".join(["Ready in some seconds; then open", *looks]))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
-"""The production server: `python serve.py` serves on $HOST:$PORT with $WORKERS processes, until SIGTERM or Ctrl-C.
-granian speaks HTTP and calls the Flask application; docs/design.md tells how it was chosen."""
+"""The production server: `run` serves a Flask application on $HOST:$PORT with some processes, until SIGTERM or Ctrl-C.
+granian speaks HTTP and calls the application. `python app.py --production` starts it."""
 
 import gc
 import os
 import signal
 import socket
 import threading
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from multiprocessing import connection, parent_process
 
 from flask import Flask
@@ -23,9 +25,10 @@ THREADS = 16
 STOP_SECONDS = 30
 
 
-def run(workers: int, greeting: str) -> None:
-    """Serve until SIGTERM or SIGINT; requests that have begun are answered first. Raises SystemExit, before the
-    greeting is printed, where the address is taken or is none, or the hash key is empty."""
+def run(create_app: Callable[[], Flask], workers: int, greeting: str) -> None:
+    """Serve until SIGTERM or SIGINT; each process calls `create_app` for an application of its own. Requests that have
+    begun are answered first. Raises SystemExit, before the greeting is printed, where the address is taken or is none,
+    or the hash key is empty."""
     host, port = settings.host(), settings.port()
     settings.hash_key()  # a worker would find out too, be started again, and find out again
     claimed = claim(host, port)
@@ -46,7 +49,7 @@ def run(workers: int, greeting: str) -> None:
     )
     with claimed:
         # Its own loader would put the current directory before ours: a data root has folders named as our packages.
-        server.serve(target_loader=worker, wrap_loader=False)
+        server.serve(target_loader=partial(worker, create_app), wrap_loader=False)
 
 
 def claim(host: str, port: int) -> socket.socket:
@@ -70,15 +73,13 @@ def claim(host: str, port: int) -> socket.socket:
     return claimed
 
 
-def worker() -> Flask:
+def worker(create_app: Callable[[], Flask]) -> Flask:
     """The application of one worker, made after the fork: neither threads nor SQLite connections survive one."""
     # Until granian listens, a stop just ends this process; the handler that it has from its parent would do nothing.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     # Ctrl-C goes to every process of a terminal. The parent alone follows it, and stops the workers once.
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     threading.Thread(target=_follow_parent, daemon=True).start()
-    from app import create_app  # takes seconds, and the parent does without
-
     app = create_app()
     gc.collect()
     gc.freeze()  # what is loaded now stays; to look through it again would hold a request up for 0.1 s
@@ -90,12 +91,3 @@ def _follow_parent() -> None:
     if parent := parent_process():
         connection.wait([parent.sentinel])
         os.kill(os.getpid(), signal.SIGTERM)
-
-
-def main() -> None:
-    workers = settings.workers()
-    run(workers, f"{workers} workers for http://{settings.host()}:{settings.port()}, ready in some seconds.")
-
-
-if __name__ == "__main__":
-    main()

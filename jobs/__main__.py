@@ -110,9 +110,9 @@ def main() -> None:
 
 
 def run_pipeline(asked: argparse.Namespace) -> None:
-    from jobs import pipeline
+    from jobs.build import run
 
-    pipeline.run(asked.seed, size_of(asked), asked.now or datetime.now(UTC))
+    run.run(asked.seed, size_of(asked), asked.now or datetime.now(UTC))
 
 
 def run_list(asked: argparse.Namespace) -> None:

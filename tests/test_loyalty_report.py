@@ -11,8 +11,9 @@ import pytest
 
 from features.loyalty import PURCHASES
 from features.windows import events
-from jobs import arrivals, loyalty_check
-from jobs.loyalty_report import Report, _not_once, _older, _percentiles, _rmse
+from jobs.simulate import arrivals
+from jobs.simulate.loyalty import check
+from jobs.simulate.loyalty.report import Report, _not_once, _older, _percentiles, _rmse
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
@@ -94,5 +95,5 @@ def test_a_run_without_loss_takes_each_score_into_the_next_ones_average():
     one = {"purchase_value": 5.0, "purchase_timestamp": NOON.isoformat()}
     purchases = [{"purchase_id": f"p{n}", **one} for n in range(4)]
     asked = [{**p, "customer_id": c} for p, c in zip(purchases, ["c1", "c2", "c1", "c2"], strict=True)]
-    scores = loyalty_check.without_loss(asked, known, Scorer(), NOON + timedelta(hours=1))  # type: ignore[arg-type]
+    scores = check.without_loss(asked, known, Scorer(), NOON + timedelta(hours=1))  # type: ignore[arg-type]
     assert scores == [4.5, 0.5, (2 + 4.5) / 2 * 2 + 0.5, 0.5 * 2 + 0.5]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from errors import ServiceFailed
-from jobs.network import Network, Wire
+from jobs.simulate.network import Network, Wire
 
 LOSSY = Network(loss=0.3, duplicate=0.2, delay=(0.0, 0.02), seed=7)
 

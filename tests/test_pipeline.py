@@ -14,8 +14,8 @@ from conftest import PIPELINE, SIZE, jobs
 import settings
 from errors import ModelRefused, NoData
 from features.domains import risks
-from jobs import pipeline, pipeline_work
-from jobs.steps import Stamps, Step, fingerprint
+from jobs.build import run, work
+from jobs.build.steps import Stamps, Step, fingerprint
 from model import shelf
 from model.card import Card
 
@@ -184,26 +184,26 @@ def copy(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_lost_online_store_is_filled_again_and_not_from_the_watermark_on(copy: Path):
     for lost in copy.glob("online.db*"):
         lost.unlink()
-    pipeline_work.apply(copy, print)
+    work.apply(copy, print)
     assert not (copy / "materialized").exists()
-    pipeline_work.materialize(copy, datetime.now(UTC), print)
+    work.materialize(copy, datetime.now(UTC), print)
     with closing(sqlite3.connect(copy / "online.db")) as store:
         (drivers,) = store.execute('SELECT count(*) FROM "rows/risk/driver_profile"').fetchone()
     assert drivers >= SIZE.drivers
 
 
 def test_a_second_pipeline_on_the_same_root_is_turned_away(tmp_path: Path):
-    lock = pipeline._lock(tmp_path)
+    lock = run._lock(tmp_path)
     with pytest.raises(SystemExit, match="Another pipeline"):
-        pipeline._lock(tmp_path)
+        run._lock(tmp_path)
     lock.close()
-    pipeline._lock(tmp_path).close()
+    run._lock(tmp_path).close()
 
 
 def test_another_world_removes_what_was_made_of_the_old_one_and_keeps_models_and_decisions(copy: Path):
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     models = sorted((copy / "models").rglob("*"))
-    pipeline_work.generate(8, replace(SIZE, drivers=300), midnight, {"seed": 8}, print)
+    work.generate(8, replace(SIZE, drivers=300), midnight, {"seed": 8}, print)
     assert len(pd.read_parquet(copy / "raw" / "drivers")) == 300
     assert not [name for name in ("features", "online.db", "registry.db", "scores.db") if (copy / name).exists()]
     assert sorted((copy / "models").rglob("*")) == models
@@ -214,7 +214,7 @@ def test_the_same_world_a_day_later_keeps_who_signed_up(copy: Path):
     stamps = Stamps.read(copy / "pipeline.json").seen
     (copy / "raw" / "drivers" / "signed-up-1.parquet").touch()
     world = {"seed": 7, **vars(SIZE), "key": fingerprint(settings.hash_key().hex())}
-    pipeline_work.generate(7, SIZE, datetime.now(UTC) + timedelta(days=1), world, print)
+    work.generate(7, SIZE, datetime.now(UTC) + timedelta(days=1), world, print)
     assert (copy / "raw" / "drivers" / "signed-up-1.parquet").exists()
     assert (copy / "online.db").exists()
     assert Stamps.read(copy / "pipeline.json").seen == stamps

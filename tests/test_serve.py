@@ -64,7 +64,7 @@ def until(true: Callable[[], object], seconds: float = 60) -> None:
 def running(world: Path, workers: int) -> Iterator[Running]:
     port = free_port()
     environment = {**os.environ, "RISK_DATA": str(world), "PORT": str(port), "WORKERS": str(workers)}
-    command = [sys.executable, str(settings.ROOT / "serve.py")]
+    command = [sys.executable, str(settings.ROOT / "app.py"), "--production"]
     with subprocess.Popen(command, env=environment, cwd=world, text=True, start_new_session=True) as process:
         server = Running(port, process)
         try:
@@ -179,7 +179,7 @@ def test_a_worker_that_still_loads_stops_with_its_parent(world: Path, stop: sign
         until(lambda: not psutil.pid_exists(worker), seconds=10)
 
 
-@pytest.mark.parametrize("program", ["app.py", "serve.py"])
+@pytest.mark.parametrize("arguments", [[], ["--production"]], ids=["demo", "production"])
 @pytest.mark.parametrize(
     ("environment", "complaint"),
     [
@@ -192,13 +192,13 @@ def test_a_worker_that_still_loads_stops_with_its_parent(world: Path, stop: sign
         ({"PORT": "x"}, "PORT is 'x'. Set it to a number"),
     ],
 )
-def test_what_cannot_be_served_is_said_before_anything_starts(program: str, environment: dict, complaint: str):
+def test_what_cannot_be_served_is_said_before_anything_starts(arguments: list[str], environment: dict, complaint: str):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
         taken = str(other.getsockname()[1])
         said = subprocess.run(
-            [sys.executable, str(settings.ROOT / program)],
+            [sys.executable, str(settings.ROOT / "app.py"), *arguments],
             env={**os.environ, **{k: taken if v == "taken" else v for k, v in environment.items()}},
             capture_output=True, text=True, timeout=30, check=False,
         )  # fmt: skip

@@ -20,8 +20,8 @@ from werkzeug.serving import make_server
 
 from errors import ServiceFailed
 from jobs.__main__ import parser
-from jobs.caller import Caller
-from jobs.simulate_coupon import Answer, summary
+from jobs.simulate.caller import Caller
+from jobs.simulate.coupon import Answer, summary
 
 BLOCKED = re.compile(r"Blocked from attempt (\d+) on, ([\d.]+) s after the first\.")
 

@@ -19,10 +19,11 @@ from conftest import free_port, own_root, process
 import settings
 from errors import BadParameter, NoData, ServiceFailed
 from features.loyalty import CUSTOMER_PURCHASES, LOYALTY, PURCHASES
-from jobs import loyalty_check, simulate_loyalty
 from jobs.__main__ import parser
-from jobs.caller import Callers
 from jobs.raw import offline_log, places
+from jobs.simulate import loyalty
+from jobs.simulate.caller import Callers
+from jobs.simulate.loyalty import check
 from model.scorer import Scorers
 from simulators.live import as_events
 
@@ -133,11 +134,11 @@ def test_the_features_of_every_customer_are_the_oracles_of_all_their_purchases(s
 def test_a_run_without_loss_would_score_as_the_service_did_wherever_the_order_does_not_matter(said: str):
     sent = to_come()[:SENT]
     ids, now = frozenset(sent["purchase_id"]), datetime.now(UTC)
-    known = loyalty_check.history(places.raw_files(PURCHASES.name), now, but=ids)
+    known = check.history(places.raw_files(PURCHASES.name), now, but=ids)
     requests = as_events(sent.drop(columns="loyalty_score"))
     scorer = Scorers(settings.models())[LOYALTY.name]
-    replayed = loyalty_check.without_loss(requests, known, scorer, now)
-    served = dict(loyalty_check.logged(ids))
+    replayed = check.without_loss(requests, known, scorer, now)
+    served = dict(check.logged(ids))
     once = ~sent["customer_id"].duplicated(keep=False)
     assert once.sum() > 50
     names = sent["purchase_id"][once]
@@ -159,21 +160,21 @@ def test_another_run_goes_on_where_the_last_one_stopped(said: str, url: str, cap
 def test_where_all_were_sent_the_run_says_how_to_get_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("RISK_DATA", str(tmp_path))
     with pytest.raises(NoData):
-        simulate_loyalty.to_send(None)
+        loyalty.to_send(None)
     (tmp_path / "raw").mkdir()
     made = [datetime(2026, 1, day, tzinfo=UTC) for day in (3, 1, 2)]
     pd.DataFrame({"purchase_id": ["c", "a", "b"], "purchase_timestamp": made}).to_parquet(
         tmp_path / "raw" / "purchases_to_come.parquet"
     )
-    assert list(simulate_loyalty.to_send(None)["purchase_id"]) == ["a", "b", "c"]
-    assert list(simulate_loyalty.to_send(2)["purchase_id"]) == ["a", "b"]
+    assert list(loyalty.to_send(None)["purchase_id"]) == ["a", "b", "c"]
+    assert list(loyalty.to_send(2)["purchase_id"]) == ["a", "b"]
     log = settings.event_log(PURCHASES.name)
     log.mkdir(parents=True)
     (log / "2026-01-31.jsonl").write_text('{"purchase_id": "a"}\n{"purchase_id": "c"}\n')
-    assert list(simulate_loyalty.to_send(None)["purchase_id"]) == ["b"]
+    assert list(loyalty.to_send(None)["purchase_id"]) == ["b"]
     (log / "2026-02-01.jsonl").write_text('{"purchase_id": "b"}\n')
     with pytest.raises(BadParameter, match="All 3 purchases to come were sent before"):
-        simulate_loyalty.to_send(None)
+        loyalty.to_send(None)
 
 
 def test_a_service_that_is_not_there_is_told_before_anything_is_sent():

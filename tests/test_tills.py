@@ -11,9 +11,9 @@ import pytest
 
 from errors import ServiceFailed
 from features.windows import numbering
-from jobs import tills
-from jobs.network import Network, Wire
-from jobs.tills import Tills
+from jobs.simulate.loyalty import tills
+from jobs.simulate.loyalty.tills import Tills
+from jobs.simulate.network import Network, Wire
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 LOSSY = Network(loss=0.3, duplicate=0.2, delay=(0.0, 0.02), seed=7)

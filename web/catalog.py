@@ -20,8 +20,8 @@ from features.windows.aggregation import AggregationTable, Feature
 from features.windows.live import seen_of
 from features.windows.tiles import AHEAD
 from serving.plan import TOO_OLD
+from web.face import Face
 from web.operations import Spec, operation
-from web.risk import Face
 from web.schemas import Value
 
 EXAMPLES = {"product_id": "p0007", "category": "books", "customer_id": "c00007"}

@@ -12,7 +12,7 @@ from features.domains import risks
 from features.risk import Risk
 from features.utc import EPOCH, as_utc
 from serving import audit, intake
-from web.risk import Face
+from web.face import Face
 
 REFRESH_SECONDS = 1
 SHOWN = 14

@@ -15,8 +15,8 @@ from features.windows import events
 from features.windows.tiles import AHEAD
 from serving import event_log, intake
 from web.errors import from_validation
+from web.face import Face, json_body
 from web.operations import Spec, operation
-from web.risk import Face, json_body
 from web.schemas import Accepted, Missing
 
 MOST_EVENTS = 1000

@@ -12,8 +12,8 @@ from features.domains import risks
 from features.risk import Risk
 from features.utc import utc
 from serving import featurization
+from web.face import Face, from_path
 from web.operations import Spec, operation
-from web.risk import Face, from_path
 from web.schemas import HistoricalAnswer
 
 MOST_ROWS = 1000

@@ -6,8 +6,9 @@ import settings
 from features.domains import risks
 from features.fields import STATES
 from serving.onboarding import enrol, one_at_a_time
+from web.face import Face, from_body, from_path
 from web.operations import Spec, body, operation
-from web.risk import Face, batch_scores, from_body, from_path
+from web.risk import batch_scores
 from web.schemas import SignUpAnswer
 
 REFRESH_SECONDS = 5

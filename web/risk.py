@@ -1,33 +1,18 @@
 """The three paths of every declared risk: its features, its score, its decision; and what the last batches said."""
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, request
-from pydantic import ValidationError
+from flask import Blueprint, Response, jsonify
 
-from errors import BadParameter, NotJson, WrongType
+from errors import BadParameter
 from features.domains import risk_named, risks
 from features.risk import Risk, RiskRequest
 from serving import scores
-from serving.service import RiskService
-from web.errors import from_validation
+from web.face import Face, from_body, from_path, json_body, valid
 
 MOST_DECISIONS = 1000
-
-
-@dataclass(frozen=True)
-class Face:
-    """What the pages need: the service, where batch scores stand, and what time it is."""
-
-    service: RiskService
-    scores_db: Path
-    clock: Callable[[], datetime]
 
 
 def blueprint(face: Face) -> Blueprint:
@@ -63,37 +48,6 @@ def _view(answer: Callable[[Face, Risk, RiskRequest], Any], face: Face, risk: Ri
         return jsonify(answer(face, risk, asked))
 
     return view
-
-
-def from_path(risk: Risk, path: dict[str, str]) -> RiskRequest:
-    """Raises WrongType, BadParameter."""
-    try:
-        return risk.request.model_validate_strings(path)
-    except ValidationError as error:
-        raise from_validation(error) from None
-
-
-def from_body(risk: Risk) -> RiskRequest:
-    """Raises NotJson, WrongType, MissingField, UnknownField, and what the fields themselves refuse."""
-    return valid(risk, json_body())
-
-
-def json_body() -> Any:
-    """Raises NotJson."""
-    try:
-        return json.loads(request.get_data())
-    except (ValueError, RecursionError):
-        raise NotJson('The body is not JSON. Send one object, such as {"state": "CA", …}; see /apidocs/.') from None
-
-
-def valid(risk: Risk, body: Any, at: str = "") -> RiskRequest:
-    """`at` says where in a list it stands. Raises WrongType, MissingField, UnknownField, BadParameter."""
-    if not isinstance(body, dict):
-        raise WrongType(f"The body is a JSON {type(body).__name__}. Send one object; see /apidocs/.")
-    try:
-        return risk.request.model_validate(body)
-    except ValidationError as error:
-        raise from_validation(error, at) from None
 
 
 def features(face: Face, risk: Risk, asked: RiskRequest) -> dict[str, Any]:

@@ -22,8 +22,8 @@ from errors import BadParameter, WrongType
 from features.utc import as_utc
 from serving import featurization
 from web.errors import from_validation
+from web.face import Face, json_body
 from web.operations import Spec, body, operation
-from web.risk import Face, json_body
 from web.schemas import Vectors
 
 MOST_ENTITIES = 1000

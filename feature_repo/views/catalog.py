@@ -14,7 +14,7 @@ from features.catalog import (
     PRODUCT_SALES,
 )
 from features.windows.live import seen_of
-from views.sources import aggregated, computed, live, moment
+from views.blocks import aggregated, computed, live, moment
 
 TAGS = {"domain": "catalog"}
 

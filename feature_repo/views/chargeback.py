@@ -7,8 +7,8 @@ from feast.types import Float64, UnixTimestamp
 from entities import OWNER
 from features.chargeback import MERCHANT_CHARGEBACKS, MERCHANT_RISK, ORDER_LIVE, USER_CHARGEBACKS, USER_ORDERS
 from features.windows.live import seen_of
-from views.sources import aggregated, computed, live, moment
-from views.sources import field as described
+from views.blocks import aggregated, computed, live, moment
+from views.blocks import field as described
 
 TAGS = {"domain": "chargeback"}
 

@@ -6,7 +6,7 @@ from feast.on_demand_feature_view import on_demand_feature_view
 from entities import OWNER
 from features.coupon import COUPON_LIVE, COUPON_PREFIXES, DEVICE_ATTEMPTS, LOCATION_ATTEMPTS
 from features.windows.live import seen_of
-from views.sources import computed, live, moment
+from views.blocks import computed, live, moment
 
 TAGS = {"domain": "coupon"}
 

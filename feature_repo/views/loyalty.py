@@ -7,7 +7,7 @@ from feast.types import Float64
 from entities import OWNER, shop_customer
 from features.loyalty import CUSTOMER_PURCHASES, LOYALTY_LIVE
 from features.windows.live import seen_of
-from views.sources import computed, field, live, moment
+from views.blocks import computed, field, live, moment
 
 TAGS = {"domain": "loyalty"}
 

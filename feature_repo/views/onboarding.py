@@ -9,8 +9,8 @@ from feast.types import Float64, Int64, String, UnixTimestamp
 from entities import OWNER, dl, driver, ssn
 from features.onboarding import DRIVER_DL_ENTITIES, DRIVER_SSN_ENTITIES, DRIVER_YESTERDAYS_STATS
 from features.windows.aggregation import FOR_EVER
-from views.sources import aggregated, raw_table
-from views.sources import field as described
+from views.blocks import aggregated, raw_table
+from views.blocks import field as described
 
 TAGS = {"domain": "onboarding"}
 

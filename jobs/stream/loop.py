@@ -20,9 +20,9 @@ from features.windows import events
 from features.windows.events import Row
 from features.windows.state import LiveTable
 from jobs import sql
+from jobs.build.steps import fingerprint, listing
 from jobs.raw import places
 from jobs.raw.relations import open_rows
-from jobs.steps import fingerprint, listing
 from jobs.stream.job import StreamJob
 from jobs.stream.sources import Source
 from jobs.stream.state import HISTORY

@@ -16,9 +16,9 @@ import settings
 from features.domains import risks, stream_of, streams, tables
 from features.risk import Risk
 from features.utc import midnight
-from jobs import pipeline_work as work
+from jobs.build import work as work
+from jobs.build.steps import Stamps, Step, code, fingerprint, listing
 from jobs.raw import places
-from jobs.steps import Stamps, Step, code, fingerprint, listing
 from model import shelf
 from model.card import Card
 from simulators import Size

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from errors import ServiceFailed
 from features.loyalty import LOYALTY, PURCHASES
 from features.windows.events import NUMBER, PRODUCER
-from jobs.network import Copy, Network, Wire
+from jobs.simulate.network import Copy, Network, Wire
 
 ASK_SECONDS, TELL_SECONDS = 0.25, 5.0
 #: So long after the slowest message its answer may still come.
@@ -25,7 +25,7 @@ GIVE_UP_SECONDS = 30.0
 
 
 class Service(Protocol):
-    """As `jobs/caller.py` has it; many threads call it."""
+    """As `jobs/simulate/caller.py` has it; many threads call it."""
 
     def decide(self, risk: str, request: dict[str, Any]) -> dict[str, Any]: ...
 

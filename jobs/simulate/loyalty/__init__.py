@@ -47,10 +47,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(asked: argparse.Namespace) -> None:
     """Raises NoData, BadParameter, ServiceFailed."""
-    from jobs import loyalty_report
-    from jobs.caller import Callers
-    from jobs.network import Network, Wire
-    from jobs.tills import Tills
+    from jobs.simulate.caller import Callers
+    from jobs.simulate.loyalty import report as closing
+    from jobs.simulate.loyalty.tills import Tills
+    from jobs.simulate.network import Network, Wire
     from simulators.live import as_events
 
     purchases = to_send(asked.events)
@@ -63,7 +63,7 @@ def run(asked: argparse.Namespace) -> None:
     with Wire() as wire:
         tills = Tills(name, asked.producers, network, wire, service, partial(print, flush=True))
         tills.send_all(requests, asked.speed)
-    report = loyalty_report.made(tills, purchases, service)
+    report = closing.made(tills, purchases, service)
     print(report)
     if report.fault:
         sys.exit(report.fault)
@@ -73,8 +73,8 @@ def to_send(most: int | None) -> "pd.DataFrame":
     """The purchases to come that the service has not accepted yet, oldest first, so many at most."""
     import pandas as pd
 
-    from jobs import arrivals
     from jobs.raw import places
+    from jobs.simulate import arrivals
 
     files = places.history_files(TO_COME)
     purchases = pd.concat(map(pd.read_parquet, files)).sort_values(["purchase_timestamp", "purchase_id"])

@@ -14,10 +14,11 @@ from errors import ServiceFailed
 from features.loyalty import LOYALTY, PURCHASES
 from features.utc import since_1970, utc
 from features.windows.events import NUMBER, PRODUCER, Row
-from jobs import arrivals, loyalty_check
-from jobs.caller import Caller
 from jobs.raw import places
-from jobs.tills import Tills
+from jobs.simulate import arrivals
+from jobs.simulate.caller import Caller
+from jobs.simulate.loyalty import check
+from jobs.simulate.loyalty.tills import Tills
 from model.scorer import Scorers
 
 
@@ -80,13 +81,13 @@ def made(tills: Tills, purchases: pd.DataFrame, service: Caller) -> Report:
             f"The service works on another root than {settings.data_root()}. Set RISK_DATA as it has it."
         )
     ids = frozenset(purchases["purchase_id"])
-    logged = loyalty_check.logged(ids)
+    logged = check.logged(ids)
     now = datetime.now(UTC)
-    known = loyalty_check.history(places.raw_files(PURCHASES.name), now, but=ids)
+    known = check.history(places.raw_files(PURCHASES.name), now, but=ids)
     sent = {(s.request[PRODUCER], s.request[NUMBER]): s for s in tills.sent}
     in_turn = sorted(sent.values(), key=lambda s: (s.request["purchase_timestamp"], s.request["purchase_id"]))
     scorer = Scorers(settings.models())[LOYALTY.name]
-    replayed = loyalty_check.without_loss([s.request for s in in_turn], known, scorer, now)
+    replayed = check.without_loss([s.request for s in in_turn], known, scorer, now)
     told = dict(zip(purchases["purchase_id"], purchases["loyalty_score"], strict=True))
     customers = sorted(purchases["customer_id"].unique())
     return Report(
@@ -103,7 +104,7 @@ def made(tills: Tills, purchases: pd.DataFrame, service: Caller) -> Report:
         rmse_without_loss=_rmse({s.request["purchase_id"]: x for s, x in zip(in_turn, replayed, strict=True)}, told),
         customers=len(customers),
         gone=_not_once(ids, logged),
-        differing=loyalty_check.differing(service, customers),
+        differing=check.differing(service, customers),
     )
 
 

@@ -18,8 +18,8 @@ from features.windows import events
 from features.windows.events import Row
 from features.windows.state import Entry, LiveTable, State
 from jobs.batch.at_moments import records_at_moments
-from jobs.caller import Caller
 from jobs.raw import offline_log
+from jobs.simulate.caller import Caller
 from jobs.stream import loop
 from model.scorer import Scorer
 from serving import featurization

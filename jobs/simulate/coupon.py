@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from features.coupon import COUPON, COUPON_ATTEMPTS, Coupon
 
 if TYPE_CHECKING:  # it takes its time to import, and `python -m jobs --help` does without
-    from jobs.caller import Caller
+    from jobs.simulate.caller import Caller
 
 ABOUT = "people redeem coupons, or somebody guesses their numbers"
 #: Attempts, and how many a second.
@@ -46,7 +46,7 @@ def run(asked: argparse.Namespace) -> None:
     """Ctrl-C ends it as the last attempt does. Raises ServiceFailed."""
     import numpy as np
 
-    from jobs.caller import Caller, in_time
+    from jobs.simulate.caller import Caller, in_time
     from simulators import coupon
 
     attempts, per_second = ATTACK if asked.attack else NORMAL

@@ -16,7 +16,7 @@ from features.domains import stream_of, streams, tables
 from features.risk import Risk
 from features.windows.live import state_of
 from jobs.batch.table import compute
-from jobs.steps import Tell, fingerprint
+from jobs.build.steps import Tell, fingerprint
 from simulators import Size
 
 SCORED_MIDNIGHTS = 7

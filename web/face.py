@@ -1,0 +1,56 @@
+"""What every page shares: the service, and requests read from a path or a body."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from flask import request
+from pydantic import ValidationError
+
+from errors import NotJson, WrongType
+from features.risk import Risk, RiskRequest
+from serving.service import RiskService
+from web.errors import from_validation
+
+
+@dataclass(frozen=True)
+class Face:
+    """What the pages need: the service, where batch scores stand, and what time it is."""
+
+    service: RiskService
+    scores_db: Path
+    clock: Callable[[], datetime]
+
+
+def from_path(risk: Risk, path: dict[str, str]) -> RiskRequest:
+    """Raises WrongType, BadParameter."""
+    try:
+        return risk.request.model_validate_strings(path)
+    except ValidationError as error:
+        raise from_validation(error) from None
+
+
+def from_body(risk: Risk) -> RiskRequest:
+    """Raises NotJson, WrongType, MissingField, UnknownField, and what the fields themselves refuse."""
+    return valid(risk, json_body())
+
+
+def json_body() -> Any:
+    """Raises NotJson."""
+    try:
+        return json.loads(request.get_data())
+    except (ValueError, RecursionError):
+        raise NotJson('The body is not JSON. Send one object, such as {"state": "CA", …}; see /apidocs/.') from None
+
+
+def valid(risk: Risk, body: Any, at: str = "") -> RiskRequest:
+    """`at` says where in a list it stands. Raises WrongType, MissingField, UnknownField, BadParameter."""
+    if not isinstance(body, dict):
+        raise WrongType(f"The body is a JSON {type(body).__name__}. Send one object; see /apidocs/.")
+    try:
+        return risk.request.model_validate(body)
+    except ValidationError as error:
+        raise from_validation(error, at) from None
