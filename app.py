@@ -12,6 +12,7 @@ import settings
 from serving.service import RiskService
 from serving.store import Store
 from web import domains, encoding, errors, events, historical, openapi, risk, vectors
+from web.face import Face
 from web.turns import TurnTaking
 
 LARGEST_REQUEST_BYTES = 512 * 1024
@@ -26,9 +27,10 @@ def create_app(store: Store | None = None, clock: Callable[[], datetime] = lambd
     app = TurnTaking(__name__, template_folder="web/templates", static_folder="web/static")
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_REQUEST_BYTES
     app.json = encoding.Json(app)
-    service = RiskService(store, settings.models(), settings.decisions(), settings.event_logs(), settings.hash_key())
+    root = settings.root()
+    service = RiskService(store, root, settings.hash_key())
     service.prepare()
-    face = risk.Face(service, settings.scores_db(), clock)
+    face = Face(service, root, clock)
     for part in (risk, vectors, events, historical, *domains.pages()):
         app.register_blueprint(part.blueprint(face))
     openapi.install(app)

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 import settings
 from features import DOMAINS
 from features.utc import utc
+from root import Root
 from simulators import Size, add_sizes, size_of
 
 
@@ -32,17 +33,18 @@ def write(path: Path, frame: pd.DataFrame) -> Path:
 
 
 def generate(
+    root: Root,
     seed: int,
     now: datetime,
     size: Size,
     done: Callable[[str, int], object] = lambda table, rows: None,
     domains: Iterable[str] = DOMAINS,
 ) -> None:
-    """Write the domains' tables below `$RISK_DATA/raw`, each as a file `<table>.parquet`, or in a folder of that name
+    """Write the domains' tables below the root's `raw/`, each as a file `<table>.parquet`, or in a folder of that name
     where others add to it; `done` hears of each."""
     for simulator in [_simulator(domain) for domain in domains]:
         for table, frame in simulator.events(seed, now, size, settings.hash_key()).items():
-            place = settings.raw_table(table)
+            place = root.raw_table(table)
             is_folder = table in getattr(simulator, "FOLDERS", ())
             write(place / "made.parquet" if is_folder else place.with_suffix(".parquet"), frame)
             done(table, len(frame))
@@ -69,7 +71,7 @@ def main() -> None:
     def done(table: str, rows: int) -> None:
         print(f"{table:<24}{rows:>10,} rows")
 
-    generate(asked.seed, asked.now, size_of(asked), done, asked.domain or DOMAINS)
+    generate(settings.root(), asked.seed, asked.now, size_of(asked), done, asked.domain or DOMAINS)
 
 
 if __name__ == "__main__":

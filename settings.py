@@ -10,15 +10,17 @@ RISK_HASH_KEY   secret of the keyed hashes of SSNs and licences; default a key f
 import os
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent
-FEATURE_REPO = ROOT / "feature_repo"
+from root import Root
+
+PROJECT = Path(__file__).resolve().parent
+FEATURE_REPO = PROJECT / "feature_repo"
 
 _DEMO_HASH_KEY = "demo-key: the people in this data do not exist"
 
 
-def data_root() -> Path:
-    """Root of all made data; two roots never touch each other."""
-    return (ROOT / os.environ.get("RISK_DATA", "data")).resolve()
+def root() -> Root:
+    """Where everything that is made lies."""
+    return Root((PROJECT / os.environ.get("RISK_DATA", "data")).resolve())
 
 
 def host() -> str:
@@ -54,65 +56,3 @@ def hash_key() -> bytes:
 
 def hash_key_is_the_demo_one() -> bool:
     return "RISK_HASH_KEY" not in os.environ
-
-
-def raw_table(table: str) -> Path:
-    """Directory of one raw event table; a table of one file is the same path with its suffix."""
-    return data_root() / "raw" / table
-
-
-def feature_table(table: str) -> Path:
-    """Directory of one feature table, Hive-partitioned by year, month and day."""
-    return data_root() / "features" / table
-
-
-def states(view: str) -> Path:
-    """Directory of what a live view held at times, Hive-partitioned by the day on which it was written."""
-    return data_root() / "states" / view
-
-
-def dataset(risk: str) -> Path:
-    """Directory of a risk's past cases, Hive-partitioned by year, month and day."""
-    return data_root() / "datasets" / risk
-
-
-def event_logs() -> Path:
-    """Root of the event logs, a directory for each stream."""
-    return data_root() / "log"
-
-
-def event_log(stream: str) -> Path:
-    """Directory of the events that the service has accepted, as JSON lines, a file a day."""
-    return event_logs() / stream
-
-
-def events(stream: str) -> Path:
-    """Directory of the events that the stream job has taken in: the offline log, Hive-partitioned Parquet."""
-    return data_root() / "events" / stream
-
-
-def dead_letters(stream: str) -> Path:
-    """Directory of the lines that were no events, with the reason."""
-    return data_root() / "dead_letters" / stream
-
-
-def stream_state(domain: str) -> Path:
-    """SQLite file of a stream job: states, what was seen, and how far it has read."""
-    return data_root() / "streams" / f"{domain}.db"
-
-
-def models() -> Path:
-    return data_root() / "models"
-
-
-def decisions() -> Path:
-    return data_root() / "decisions"
-
-
-def sign_up_lock() -> Path:
-    """A file that is locked while somebody signs up."""
-    return data_root() / "sign-up.lock"
-
-
-def scores_db() -> Path:
-    return data_root() / "scores.db"

@@ -112,7 +112,7 @@ def serving(root: Path, stock: Path) -> Iterator[dict[str, int]]:
     feast = [str(Path(sys.executable).parent / "feast"), "serve", "--workers=1", "--no-access-log", f"--port={theirs}"]
     feast += ["--max-requests=1000000000"]  # by default its worker starts anew after 1,000, for some seconds
     with ExitStack() as stack:
-        for command, folder in (([sys.executable, "app.py", "--production"], settings.ROOT), (feast, stock)):
+        for command, folder in (([sys.executable, "app.py", "--production"], settings.PROJECT), (feast, stock)):
             quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
             server = stack.enter_context(subprocess.Popen(command, cwd=folder, env=environment, **quiet))
             stack.callback(server.terminate)
@@ -154,7 +154,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         root, feast = Path(scratch) / "data", Path(scratch) / "feast"
         root.mkdir()
-        for part in settings.data_root().iterdir():
+        for part in settings.root().path.iterdir():
             if part.name != "decisions":  # what is decided here is nobody's business
                 (root / part.name).symlink_to(part)
         stock = stock_repository(feast, "daily", "chargeback_daily")

@@ -31,6 +31,7 @@ from stock import stock_repository
 import settings
 from features.domains import risks
 from features.onboarding import NOBODY
+from root import Root
 from serving.retrieval import FeastStore
 from serving.service import RiskService
 
@@ -39,7 +40,7 @@ TURNS = 20
 
 def applicants(count: int, as_of: datetime) -> list[dict[str, Any]]:
     """Rows of the service, of people whose identifiers are stored."""
-    files = sorted(settings.raw_table("drivers").glob("*.parquet"))
+    files = sorted(settings.root().raw_table("drivers").glob("*.parquet"))
     people = pd.read_parquet(files[0]).tail(count)
     return [
         {"ssn": p.ssn, "dl": p.dl, "state": "CA", "dob": as_of, "applicant_driver_id": NOBODY, "as_of": as_of}
@@ -50,7 +51,7 @@ def applicants(count: int, as_of: datetime) -> list[dict[str, Any]]:
 def selects(source: FeastStore, rows: list[dict[str, Any]]) -> Callable[[], object]:
     store = source._store
     online = store._get_provider().online_store
-    connection = sqlite3.connect(settings.data_root() / "online.db")
+    connection = sqlite3.connect(settings.root().path / "online.db")
     asked = []
     for name, key in (("driver_ssn_entities", "ssn"), ("driver_dl_entities", "dl")):
         view = store.get_feature_view(name)
@@ -83,10 +84,11 @@ def show(what: str, found: dict[str, tuple[float, float]]) -> None:
         print(f"{what:<13} {name:<9} p50 {half:7.0f} µs   p99 {most:7.0f} µs{ratio}")
 
 
-def deciding(source: FeastStore, decisions: Path, now: datetime) -> Callable[[], object]:
+def deciding(source: FeastStore, scratch: Path, now: datetime) -> Callable[[], object]:
     risk = risks()["onboarding"]
     asked = risk.request.model_validate({"state": "CA", "ssn": "123-45-6789", "dl": "D1234567", "dob": "1990-05-17"})
-    service = RiskService(source, settings.models(), decisions, settings.event_logs(), settings.hash_key())
+    (scratch / "models").symlink_to(settings.root().models)
+    service = RiskService(source, Root(scratch), settings.hash_key())
     return lambda: service.decision(risk, asked, now)
 
 

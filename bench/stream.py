@@ -97,7 +97,7 @@ def apply() -> None:
     from jobs.stream.job import prepare
     from views import coupon
 
-    prepare(stream_of("coupon"))
+    prepare(settings.root(), stream_of("coupon"))
     names = ("coupon_prefix", "location", "device", "coupon_prefixes", "location_attempts", "device_attempts")
     objects: list[Any] = [getattr(coupon, name) for name in (*names, "coupon_now", "coupon")]
     FeatureStore(str(settings.FEATURE_REPO)).apply(objects)
@@ -115,9 +115,9 @@ def ours(lines: Path, folder: Path, keys: int) -> None:
     from serving.retrieval import FeastStore
 
     stream, sink = stream_of("coupon"), FeastStore(settings.FEATURE_REPO)
-    source = opened(f"jsonl:{lines}", stream.raw.name)
+    source = opened(settings.root(), f"jsonl:{lines}", stream.raw.name)
     began = time.perf_counter()
-    loop.run(stream, source, sink, True, Event(), lambda text: print(text, file=sys.stderr))
+    loop.run(settings.root(), stream, source, sink, True, Event(), lambda text: print(text, file=sys.stderr))
     seconds, memory = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     (folder / "found.json").write_text(json.dumps(served(sink, keys)))
     print(json.dumps([seconds, memory]))

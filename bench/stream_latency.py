@@ -41,7 +41,7 @@ def produce(appends: int) -> list[float]:
     from serving import event_log
 
     chosen, done = random.Random(7), []
-    directory, due = settings.event_log(COUPON_ATTEMPTS.name), time.monotonic()
+    directory, due = settings.root().event_log(COUPON_ATTEMPTS.name), time.monotonic()
     for n in range(appends):
         now, events = datetime.now(UTC), []
         for i in range(TOGETHER):

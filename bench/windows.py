@@ -49,6 +49,7 @@ def make(raw: Path, scale: float) -> int:
 
 
 def ours(raw: Path, out: Path, engine: str = "duckdb") -> None:
+    import settings
     from features.chargeback import TABLES as tables
     from jobs.batch.table import compute
 
@@ -56,7 +57,7 @@ def ours(raw: Path, out: Path, engine: str = "duckdb") -> None:
     if engine == "spark":
         from jobs.batch.spark import fold
     for table in tables:
-        compute(table, NOW, NOW, files=[raw], engine=fold)
+        compute(settings.root(), table, NOW, NOW, files=[raw], engine=fold)
 
 
 def by_hand(raw: Path, out: Path, layout: str = "") -> None:

@@ -110,40 +110,46 @@ def main() -> None:
 
 
 def run_pipeline(asked: argparse.Namespace) -> None:
-    from jobs.build import run
+    import settings
+    from jobs.build import run as build
 
-    run.run(asked.seed, size_of(asked), asked.now or datetime.now(UTC))
+    build.run(settings.root(), asked.seed, size_of(asked), asked.now or datetime.now(UTC))
 
 
 def run_list(asked: argparse.Namespace) -> None:
+    import settings
     from jobs.pipelines import pipelines
 
-    for name, pipeline in pipelines().items():
+    for name, pipeline in pipelines(settings.root()).items():
         print(f"{name:<40} {pipeline.description}")
 
 
 def run_describe(asked: argparse.Namespace) -> None:
+    import settings
     from jobs.pipelines import named
 
-    pipeline = named(asked.name)
+    pipeline = named(settings.root(), asked.name)
     print(json.dumps(pipeline.as_json(), indent=2) if asked.json else pipeline)
 
 
 def run_execute(asked: argparse.Namespace) -> None:
+    import settings
     from jobs.pipelines import named, pipelines
+
+    root = settings.root()
 
     if bool(asked.name) == asked.all:
         raise BadParameter("Name one pipeline, or say --all. See: python -m jobs list-pipelines")
     if asked.all and (asked.input or asked.quarantine):
         raise BadParameter("--input and --quarantine are for one pipeline. Name it instead of --all.")
-    wanted = list(pipelines().values()) if asked.all else [named(asked.name)]
+    wanted = list(pipelines(root).values()) if asked.all else [named(root, asked.name)]
     from jobs import execute
 
     now = datetime.now(UTC)
     end = asked.end_date or now
     if asked.start_date and asked.start_date >= end:
         raise BadParameter(f"--start-date {asked.start_date} is not before --end-date {end}. Exchange them.")
-    for report in execute.run(wanted, asked.start_date, end, now, asked.input, asked.quarantine, asked.engine):
+    for report in execute.run(root, wanted, asked.start_date, end, now, asked.input, asked.quarantine, asked.engine):
         print(report, flush=True)
 
 
@@ -156,8 +162,9 @@ def run_train(asked: argparse.Namespace) -> None:
     from serving.retrieval import FeastStore
 
     store, now = FeastStore(settings.FEATURE_REPO), asked.now or datetime.now(UTC)
-    card = train(store, risk, now, protocol=_protocol(asked, risk), start=asked.train_start)
-    directory = settings.models() / card.name / card.version
+    root = settings.root()
+    card = train(root, store, risk, now, protocol=_protocol(asked, risk), start=asked.train_start)
+    directory = root.models / card.name / card.version
     for name, of in card.metrics.items():
         told = "  ".join(f"{figure} {value:.3f}" for figure, value in of.model_dump().items() if value is not None)
         print(f"{'serves' if name == card.champion else '':<7}{name:<20} {told}")
@@ -183,11 +190,11 @@ def run_score(asked: argparse.Namespace) -> None:
     from jobs.score import score
     from serving.retrieval import FeastStore
 
-    store = FeastStore(settings.FEATURE_REPO)
+    root, store = settings.root(), FeastStore(settings.FEATURE_REPO)
     while True:
         as_of = asked.as_of or datetime.now(UTC)
         try:
-            count = score(store, risk, as_of)
+            count = score(root, store, risk, as_of)
             print(f"{risk.name} as of {as_of:%Y-%m-%d %H:%M:%S} UTC: {count:,} decisions", flush=True)
         except RiskError as error:
             if not asked.every:
@@ -210,17 +217,18 @@ def run_parity(asked: argparse.Namespace) -> None:
     from jobs.parity import replay
     from serving.retrieval import FeastStore
 
-    store = FeastStore(settings.FEATURE_REPO)
-    found = [replay(store, risk, settings.decisions(), asked.since) for risk in risks_of(asked.domain)]
+    root, store = settings.root(), FeastStore(settings.FEATURE_REPO)
+    found = [replay(root, store, risk, asked.since) for risk in risks_of(asked.domain)]
     print("\n".join(map(str, found)))
     if any(parity.other for parity in found):
         sys.exit("Training sees other features than were served: see the first of each above.")
 
 
 def run_stream(asked: argparse.Namespace) -> None:
+    import settings
     from jobs.stream import process
 
-    process.run(asked.domain, asked.source, asked.once, asked.metrics)
+    process.run(settings.root(), asked.domain, asked.source, asked.once, asked.metrics)
 
 
 if __name__ == "__main__":

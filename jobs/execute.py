@@ -11,9 +11,11 @@ from features.risk import Risk
 from jobs.batch.table import Fold, compute, fold
 from jobs.pipelines import Pipeline
 from jobs.raw import places
+from root import Root
 
 
 def run(
+    root: Root,
     pipelines: list[Pipeline],
     start: datetime | None,
     end: datetime,
@@ -35,9 +37,9 @@ def run(
             if isinstance(pipeline.of, Risk):
                 from jobs.train import dataset
 
-                report: object = dataset.run(pipeline.of, start, end, now, files, quarantine, tell)
+                report: object = dataset.run(root, pipeline.of, start, end, now, files, quarantine, tell)
             else:
-                report = compute(pipeline.of, end, now, start, files, quarantine, tell, _fold(engine))
+                report = compute(root, pipeline.of, end, now, start, files, quarantine, tell, _fold(engine))
         yield report
 
 

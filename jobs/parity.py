@@ -17,6 +17,7 @@ from features.risk import Risk
 from features.utc import utc
 from features.windows.live import seen_of
 from jobs import point_in_time
+from root import Root
 from serving import featurization
 from serving.store import Store
 
@@ -59,17 +60,17 @@ class Parity:
         return "\n".join(lines)
 
 
-def replay(store: Store, risk: Risk, decisions: Path, since: datetime | None = None) -> Parity:
+def replay(root: Root, store: Store, risk: Risk, since: datetime | None = None) -> Parity:
     """The risk's logged decisions from a moment on. Raises FeaturesNotReady."""
     seen = tuple(seen_of(table) for table in risk.live.tables) if risk.live else ()
     answer, views, asks = Parity(risk.name, seen), store.views(risk.name), store.asks(risk.name)
     needed = {*asks, *seen}
-    records = _logged(decisions, risk.name, since)
+    records = _logged(root.decisions, risk.name, since)
     while batch := list(islice(records, BATCH)):
         whole = [record for record in batch if needed <= _asked(record).keys()]
         answer.left_out += len(batch) - len(whole)
         if whole:
-            joined = point_in_time.features(store, risk, _frame(whole, asks, seen))
+            joined = point_in_time.features(root, store, risk, _frame(whole, asks, seen))
             rows = joined[list(views)].astype(object).to_dict("records")
             for record, row in zip(whole, rows, strict=True):
                 answer.compare(record["decision_id"], record["features"], featurization.complete(row, views))

@@ -5,12 +5,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import settings
 from errors import BadParameter
 from features import DOMAINS
 from features.domains import risks_of, tables_of
 from features.risk import Risk
 from features.windows.aggregation import Feature, Table
+from root import Root
 
 
 @dataclass(frozen=True)
@@ -49,29 +49,29 @@ class Pipeline:
         return f"{self.name}: {self.description}\n{head}\n\n{table}"
 
 
-def pipelines() -> dict[str, Pipeline]:
+def pipelines(root: Root) -> dict[str, Pipeline]:
     """All of them, in an order in which each comes after what it reads."""
-    made = [*_tables(), *_datasets()]
+    made = [*_tables(root), *_datasets(root)]
     return {pipeline.name: pipeline for pipeline in made}
 
 
-def named(name: str) -> Pipeline:
+def named(root: Root, name: str) -> Pipeline:
     """Raises BadParameter, with the names that there are."""
-    if name not in pipelines():
-        raise BadParameter(f"There is no pipeline {name[:60]!r}. Choose one of: {', '.join(pipelines())}.")
-    return pipelines()[name]
+    if name not in pipelines(root):
+        raise BadParameter(f"There is no pipeline {name[:60]!r}. Choose one of: {', '.join(pipelines(root))}.")
+    return pipelines(root)[name]
 
 
-def _tables() -> Iterator[Pipeline]:
+def _tables(root: Root) -> Iterator[Pipeline]:
     for domain in DOMAINS:
         for table in tables_of(domain):
             yield Pipeline(
                 f"feature_store.{table.name}", domain, table.description, (table.key,), (f"raw/{table.source.name}",),
-                table.features, settings.feature_table(table.name), (), table,
+                table.features, root.feature_table(table.name), (), table,
             )  # fmt: skip
 
 
-def _datasets() -> Iterator[Pipeline]:
+def _datasets(root: Root) -> Iterator[Pipeline]:
     for domain in DOMAINS:
         tables = {feature.name: feature for table in tables_of(domain) for feature in table.features}
         after = tuple(f"feature_store.{table.name}" for table in tables_of(domain))
@@ -85,5 +85,5 @@ def _datasets() -> Iterator[Pipeline]:
             yield Pipeline(
                 f"dataset.{risk.name}", domain, f"{risk.title}: past cases, their features just before, and labels.",
                 risk.entity_keys, (f"raw/{risk.outcomes.table.name}", f"feast service {risk.name}"), features,
-                settings.dataset(risk.name), after, risk,
+                root.dataset(risk.name), after, risk,
             )  # fmt: skip

@@ -6,21 +6,21 @@ from typing import Any
 
 import pandas as pd
 
-import settings
 from errors import NoData
 from features.risk import Population, Risk
 from jobs import point_in_time, sql
 from jobs.raw import places
 from model.scorer import Scorers
+from root import Root
 from serving import audit, featurization, scores
 from serving.decision import Decision, decide
 from serving.store import Store
 
 
-def population(of: Population, as_of: datetime) -> pd.DataFrame:
+def population(root: Root, of: Population, as_of: datetime) -> pd.DataFrame:
     """The distinct keys that a raw table holds at `as_of`, as rows to join features to. Raises NoData."""
     query = (
-        f"SELECT DISTINCT {of.key} FROM {places.relation(places.raw_files(of.table))} "
+        f"SELECT DISTINCT {of.key} FROM {places.relation(places.raw_files(root, of.table))} "
         f"WHERE event_timestamp <= ? AND {of.key} IS NOT NULL ORDER BY 1"
     )
     with sql.connect() as connected:
@@ -30,7 +30,7 @@ def population(of: Population, as_of: datetime) -> pd.DataFrame:
     return people.assign(event_timestamp=pd.Timestamp(as_of).as_unit("us"))
 
 
-def score(store: Store, risk: Risk, as_of: datetime) -> int:
+def score(root: Root, store: Store, risk: Risk, as_of: datetime) -> int:
     """Decide about everybody as of a moment; log every decision and put it on the pages. Returns how many.
 
     Raises NoData where the risk has no population, and what retrieval and the model raise.
@@ -39,10 +39,10 @@ def score(store: Store, risk: Risk, as_of: datetime) -> int:
         raise NoData(
             f"{risk.name} has no population: it is decided request by request. Declare one in features to score it."
         )
-    scorer = Scorers(settings.models())[risk.name]
-    people = population(risk.population, as_of)
+    scorer = Scorers(root.models)[risk.name]
+    people = population(root, risk.population, as_of)
     views = store.views(risk.name)
-    joined = point_in_time.features(store, risk, people)
+    joined = point_in_time.features(root, store, risk, people)
     matrix = featurization.rows(joined, scorer.card)
     said, contributions = scorer.score(matrix), scorer.contributions(matrix)
     features = joined[list(views)].astype(object).to_dict("records")
@@ -52,6 +52,6 @@ def score(store: Store, risk: Risk, as_of: datetime) -> int:
         given = decide(str(uuid.uuid4()), risk, scorer.card, plain, float(said[i]), contributions[i], as_of)
         decisions.append((entity, given))
     key = risk.population.key
-    audit.append(settings.decisions(), as_of, (audit.record(risk, {key: e}, d.as_json()) for e, d in decisions))
-    scores.write(settings.scores_db(), risk.name, decisions)
+    audit.append(root.decisions, as_of, (audit.record(risk, {key: e}, d.as_json()) for e, d in decisions))
+    scores.write(root.scores_db, risk.name, decisions)
     return len(decisions)

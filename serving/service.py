@@ -4,7 +4,6 @@ import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from features.domains import risks
 from features.risk import Risk, RiskRequest
 from model.card import Card
 from model.scorer import Scorers
+from root import Root
 from serving import audit, event_log, featurization
 from serving.decision import Decision, decide
 from serving.store import Row, Store
@@ -22,11 +22,11 @@ from serving.store import Row, Store
 class RiskService:
     """The hash key turns secrets in a request into the keys that are stored. `event_logs` has a folder a stream."""
 
-    def __init__(self, store: Store, models: Path, decisions: Path, event_logs: Path, hash_key: bytes) -> None:
+    def __init__(self, store: Store, root: Root, hash_key: bytes) -> None:
         self.store = store
-        self.scorers = Scorers(models)
-        self._decisions = decisions
-        self._event_logs = event_logs
+        self.scorers = Scorers(root.models)
+        self._decisions = root.decisions
+        self._event_logs = root.event_logs
         self._hash_key = hash_key
 
     def prepare(self) -> None:

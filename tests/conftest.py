@@ -31,7 +31,7 @@ def jobs(root: Path, *arguments: str) -> str:
     """Run `python -m jobs` on a data root; its output. A failure shows what the job said."""
     ended = subprocess.run(
         [sys.executable, "-m", "jobs", *arguments],
-        cwd=settings.ROOT,
+        cwd=settings.PROJECT,
         env={**os.environ, "RISK_DATA": str(root)},
         capture_output=True,
         text=True,
@@ -100,7 +100,7 @@ def served(world: Path) -> Iterator[str]:
     """The service as `python app.py` runs it; its address, without a slash at the end."""
     port = free_port()
     environment = {**os.environ, "RISK_DATA": str(world), "PORT": str(port)}
-    command = [sys.executable, str(settings.ROOT / "app.py")]
+    command = [sys.executable, str(settings.PROJECT / "app.py")]
     with process(command, f"http://127.0.0.1:{port}/", cwd=world, env=environment) as url:
         yield url.rstrip("/")
 

@@ -30,7 +30,7 @@ from model import shelf
 from model.card import Card, CardInput, Metrics, OutcomeRate, Split, Thresholds
 from views import coupon
 
-prepare(stream_of("coupon"))
+prepare(settings.root(), stream_of("coupon"))
 objects = (coupon.coupon_prefix, coupon.location, coupon.device, coupon.coupon_prefixes, coupon.location_attempts,
            coupon.device_attempts, coupon.coupon_now, coupon.coupon)
 FeatureStore(str(settings.FEATURE_REPO)).apply(list(objects))
@@ -54,12 +54,12 @@ card = Card(
     thresholds=Thresholds(approve_below=0.2, decline_from=0.7), libraries={},
     outcomes=dict.fromkeys(COUPON.appetite.words, OutcomeRate(share=0)), model_sha256=shelf.sha256(model),
 )
-shelf.put(settings.models(), card, model, "")
+shelf.put(settings.root().models, card, model, "")
 """
 
 
 def make(root: Path) -> None:
-    path = [settings.ROOT, settings.FEATURE_REPO, settings.ROOT / "tests"]
+    path = [settings.PROJECT, settings.FEATURE_REPO, settings.PROJECT / "tests"]
     environment = {**os.environ, "RISK_DATA": str(root), "PYTHONPATH": os.pathsep.join(map(str, path))}
     made = subprocess.run([sys.executable, "-c", MAKE], env=environment, capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stdout + made.stderr
@@ -70,7 +70,7 @@ def service(root: Path) -> Iterator[str]:
     """Its address, without a slash at the end."""
     port = free_port()
     command, environment = [sys.executable, "app.py"], {**os.environ, "RISK_DATA": str(root), "PORT": str(port)}
-    with process(command, f"http://127.0.0.1:{port}/coupon/", cwd=settings.ROOT, env=environment) as url:
+    with process(command, f"http://127.0.0.1:{port}/coupon/", cwd=settings.PROJECT, env=environment) as url:
         yield url.removesuffix("/coupon/")
 
 
@@ -93,7 +93,7 @@ def stream_job(root: Path) -> Iterator[None]:
 def started(root: Path, *arguments: str) -> subprocess.Popen[str]:
     """`python -m jobs` as a process that goes on, and that Ctrl-C stops even where a shell runs the tests beside it."""
     return subprocess.Popen(
-        [sys.executable, "-m", "jobs", *arguments], cwd=settings.ROOT, env={**os.environ, "RISK_DATA": str(root)},
+        [sys.executable, "-m", "jobs", *arguments], cwd=settings.PROJECT, env={**os.environ, "RISK_DATA": str(root)},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip

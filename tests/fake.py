@@ -77,4 +77,4 @@ def shelve(name: str) -> None:
         thresholds=Thresholds(approve_below=0.2, decline_from=0.8), libraries={}, model_sha256=shelf.sha256(onnx),
         outcomes=dict.fromkeys(("approve", "review", "decline"), OutcomeRate(share=0, positive_rate=None)),
     )  # fmt: skip
-    shelf.put(settings.models(), card, onnx, "")
+    shelf.put(settings.root().models, card, onnx, "")

@@ -4,7 +4,7 @@ import re
 
 import settings
 
-TEXT = (settings.ROOT / "README.md").read_text()
+TEXT = (settings.PROJECT / "README.md").read_text()
 
 
 def commands() -> list[str]:

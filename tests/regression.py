@@ -65,6 +65,6 @@ def made_up():
 def outcomes(loyalty):
     times = pd.date_range("2025-01-01", periods=len(loyalty), freq="h", tz="UTC")
     frame = pd.DataFrame({"customer_id": range(len(loyalty)), "loyalty": loyalty, "event_timestamp": times})
-    table = settings.data_root() / "raw" / "made_loyalty"
+    table = settings.root().path / "raw" / "made_loyalty"
     table.mkdir(parents=True, exist_ok=True)
     frame.to_parquet(table / "made.parquet")

@@ -97,7 +97,7 @@ class Told:
 
 def job_of(batches, sink, stream=STREAM, now=NOW):
     """A job that has recovered, which whoever asks must close."""
-    job = StreamJob(stream, Told(*batches), sink, lambda: now)
+    job = StreamJob(settings.root(), stream, Told(*batches), sink, lambda: now)
     job.recover()
     return job
 
@@ -118,7 +118,7 @@ def take_in(batches, sink=None, stream=STREAM, now=NOW, history=(), restarts=Fal
 
 def kept(sink, stream=STREAM):
     """All that is to be the same however a run went: stamps, which may differ, are left out."""
-    db = sqlite3.connect(settings.stream_state(stream.domain))
+    db = sqlite3.connect(settings.root().stream_state(stream.domain))
     numbers = dict(db.execute("SELECT producer, ranges FROM received"))
     (counts,) = db.execute("SELECT value FROM meta WHERE name = 'counts'").fetchone()
     states = {t.name: set(db.execute(f"SELECT key, state, newest FROM {t.name}")) for t in stream.tables}
@@ -134,7 +134,9 @@ def kept(sink, stream=STREAM):
 
 def logged(stream=STREAM):
     """The rows of the offline log as they lie there."""
-    tables = [pq.read_table(f, partitioning=None) for f in offline_log.files(settings.events(stream.raw.name))]
+    tables = [
+        pq.read_table(f, partitioning=None) for f in offline_log.files(settings.root().offline_log(stream.raw.name))
+    ]
     return sorted((row for table in tables for row in table.drop_columns(["created"]).to_pylist()), key=str)
 
 
@@ -143,7 +145,7 @@ def newest_logged(stream):
     found = {}
     for table in stream.tables:
         view = f"{table.name}_state"
-        for file in offline_log.files(settings.states(view)):
+        for file in offline_log.files(settings.root().states(view)):
             for row in pq.read_table(file, partitioning=None).to_pylist():
                 key = (view, *(row[name] for name in table.keys))
                 found[key] = max(found.get(key, (NOW - 9999 * DAY, b"")), (row["created"], row[view]))
@@ -151,12 +153,12 @@ def newest_logged(stream):
 
 
 def dead_letters(stream=STREAM):
-    files = sorted(settings.dead_letters(stream.raw.name).glob("*.jsonl"))
+    files = sorted(settings.root().dead_letters(stream.raw.name).glob("*.jsonl"))
     return [json.loads(line) for file in files for line in file.read_text().splitlines()]
 
 
 def count(name, stream=STREAM):
-    db = sqlite3.connect(settings.stream_state(stream.domain))
+    db = sqlite3.connect(settings.root().stream_state(stream.domain))
     (counts,) = db.execute("SELECT value FROM meta WHERE name = 'counts'").fetchone()
     return from_json(counts)[name]
 

@@ -116,10 +116,10 @@ def event(time, key=1, who=None, x=1.0, created=None):
 
 def run(tmp_path, raw, of=LAST_TWO, until=NOW, time=MICROSECONDS):
     with mock.patch.dict(os.environ, RISK_DATA=str(tmp_path)):
-        settings.raw_table("made_events").mkdir(parents=True, exist_ok=True)
+        settings.root().raw_table("made_events").mkdir(parents=True, exist_ok=True)
         schema = pa.schema(TYPES | {"event_timestamp": time, "created": time})
-        pq.write_table(pa.Table.from_pylist(raw, schema), settings.raw_table("made_events") / "made.parquet")
-        report = compute(of, until, NOW)
+        pq.write_table(pa.Table.from_pylist(raw, schema), settings.root().raw_table("made_events") / "made.parquet")
+        report = compute(settings.root(), of, until, NOW)
         return report, [{k: v for k, v in row.items() if k != "created"} for row in stored()]
 
 
@@ -176,7 +176,7 @@ def test_raw_times_without_a_zone_are_refused(tmp_path):
 def test_without_raw_events_the_message_says_how_to_make_them(tmp_path, monkeypatch):
     monkeypatch.setenv("RISK_DATA", str(tmp_path))
     with pytest.raises(NoData, match=r"Run: python generate_data\.py"):
-        compute(MEANS, DAY_0, NOW)
+        compute(settings.root(), MEANS, DAY_0, NOW)
 
 
 def test_the_root_of_the_data_may_have_an_apostrophe(tmp_path):

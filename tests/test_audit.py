@@ -55,7 +55,7 @@ for thread in "ab":
 
 def test_threads_and_processes_side_by_side_lose_and_tear_nothing(tmp_path):
     command = [sys.executable, "-c", WRITE, tmp_path]
-    processes = [subprocess.Popen([*command, number], cwd=settings.ROOT) for number in "123"]
+    processes = [subprocess.Popen([*command, number], cwd=settings.PROJECT) for number in "123"]
     assert [process.wait() for process in processes] == [0, 0, 0]
     lines = [(r["by"], r["n"], r["half"]) for r in logged(tmp_path)]
     assert sorted(lines) == list(product(["1a", "1b", "2a", "2b", "3a", "3b"], range(100), (1, 2)))

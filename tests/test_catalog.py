@@ -52,12 +52,12 @@ def events(rows):
 def write_history(rows):
     frame = pd.DataFrame(rows, columns=COLUMNS)
     frame["transaction_date"] = pd.to_datetime(frame["transaction_date"], utc=True, format="ISO8601").dt.as_unit("us")
-    settings.raw_table("transactions").parent.mkdir(parents=True, exist_ok=True)
-    frame.assign(coupon="not ours").to_parquet(settings.raw_table("transactions").with_suffix(".parquet"))
+    settings.root().raw_table("transactions").parent.mkdir(parents=True, exist_ok=True)
+    frame.assign(coupon="not ours").to_parquet(settings.root().raw_table("transactions").with_suffix(".parquet"))
 
 
 def take_in(source, store):
-    loop.run(stream_of("catalog"), source, store, True, Event(), print, clock=lambda: NOW)
+    loop.run(settings.root(), stream_of("catalog"), source, store, True, Event(), print, clock=lambda: NOW)
 
 
 @pytest.fixture(scope="module")
@@ -73,18 +73,20 @@ def shop(tmp_path_factory):
         from views import catalog  # its sources lie below the root at the time of import, which may have been another
 
         write_history(HISTORY)
-        prepare(stream_of("catalog"))
+        prepare(settings.root(), stream_of("catalog"))
         for table in TABLES:
-            compute(table, NOW, NOW)
+            compute(settings.root(), table, NOW, NOW)
         store, view = FeatureStore(str(settings.FEATURE_REPO)), reload(catalog)
         store.apply([thing for thing in vars(view).values() if type(thing).__module__.startswith("feast.")])
         source, clock = FeastStore(settings.FEATURE_REPO), SimpleNamespace(now=NOW)
         client = create_app(source, clock=lambda: clock.now).test_client()
         assert client.post("/api/v1/events/transactions", json=events(LIVE)).status_code == 202
-        take_in(opened("log", "transactions"), source)
+        take_in(opened(settings.root(), "log", "transactions"), source)
         write_history([*HISTORY, LIVE[0]])  # the shop's nightly export has what the stream had before
         for table in TABLES:
-            compute(table, NOW + MINUTE, NOW + MINUTE)  # what the stream took in at noon was not known before
+            compute(
+                settings.root(), table, NOW + MINUTE, NOW + MINUTE
+            )  # what the stream took in at noon was not known before
         store.materialize(datetime(2025, 1, 1, tzinfo=UTC), NOW)
         routes = client.application.url_map
         yield SimpleNamespace(get=client.get, post=client.post, clock=clock, source=source, routes=routes)
@@ -196,8 +198,8 @@ def test_a_bad_line_of_a_file_becomes_a_dead_letter_and_no_number(shop, tmp_path
     lines = [json.dumps(event | {"category": "late sales"}) for _, event in BAD_ROWS]
     lines += ["no JSON", json.dumps(GOOD | {"category": "late sales", "unheard": "of"})]
     (tmp_path / "events.jsonl").write_text("\n".join(lines))
-    take_in(opened(f"jsonl:{tmp_path}/events.jsonl", "transactions"), shop.source)
-    (letters,) = settings.dead_letters("transactions").glob("*.jsonl")
+    take_in(opened(settings.root(), f"jsonl:{tmp_path}/events.jsonl", "transactions"), shop.source)
+    (letters,) = settings.root().dead_letters("transactions").glob("*.jsonl")
     reasons = [json.loads(line)["reason"] for line in letters.read_text().splitlines()]
     assert [reason.split()[0] for reason in reasons] == [*(field for field, _ in BAD_ROWS), "invalid"]
     assert shop.get(path).json["value"] == 29.97

@@ -37,7 +37,7 @@ def csv(path: Path, *rows: tuple[str, ...]) -> Path:
 
 
 def stored(table):
-    files = sorted(settings.feature_table(table.name).rglob("*.parquet"))
+    files = sorted(settings.root().feature_table(table.name).rglob("*.parquet"))
     return [row for file in files for row in pq.read_table(pa.BufferReader(file.read_bytes())).to_pylist()]
 
 
@@ -56,32 +56,32 @@ def test_a_bad_row_stops_the_batch_or_is_put_aside_and_is_never_nothing(root, co
     spoiled = dict(zip(COLUMNS, ROWS[0], strict=True)) | {"transaction_id": "bad", column: bad}
     files = [csv(root / "rows.csv", *ROWS, tuple(spoiled.values()))]
     with pytest.raises(BadInput, match=f"{column}: 1 row is .*the first is row 3"):
-        compute(PRODUCT_SALES, NOW, NOW, files=files)
+        compute(settings.root(), PRODUCT_SALES, NOW, NOW, files=files)
     assert stored(PRODUCT_SALES) == []
-    report = compute(PRODUCT_SALES, NOW, NOW, files=files, quarantine=root / "bad.csv")
+    report = compute(settings.root(), PRODUCT_SALES, NOW, NOW, files=files, quarantine=root / "bad.csv")
     assert report.events.quarantined == 1
     assert pd.read_csv(root / "bad.csv")["reason"].str.startswith(f"{column} is ").tolist() == [True]
     assert [row["units_sold_30d"] for row in stored(PRODUCT_SALES)] == [2.0, 1.0]
 
 
 def test_a_whole_number_may_be_written_with_a_point(root):
-    csv(settings.raw_table("transactions").with_suffix(".csv"), (*ROWS[0][:5], "2.0", *ROWS[0][6:]))
-    compute(PRODUCT_SALES, NOW, NOW)
+    csv(settings.root().raw_table("transactions").with_suffix(".csv"), (*ROWS[0][:5], "2.0", *ROWS[0][6:]))
+    compute(settings.root(), PRODUCT_SALES, NOW, NOW)
     assert [(row["product_id"], row["units_sold_30d"]) for row in stored(PRODUCT_SALES)] == [("007", 2.0)]
 
 
 @pytest.mark.parametrize("kind", [".csv", ".parquet"])
 def test_what_the_stream_logged_joins_the_history_and_what_stands_in_both_counts_once(root, kind):
     history = pd.DataFrame([*ROWS, (*map(str, LOGGED[:6]), "2026-03-05T13:00:00+03:00", "1")], columns=COLUMNS)
-    path = settings.raw_table("transactions").with_suffix(kind)
+    path = settings.root().raw_table("transactions").with_suffix(kind)
     path.parent.mkdir()
     history.to_csv(path, index=False) if kind == ".csv" else history.to_parquet(path)
-    log = settings.events("transactions") / "year=2026/month=03/day=05"
+    log = settings.root().offline_log("transactions") / "year=2026/month=03/day=05"
     log.mkdir(parents=True)
     new = ("e2", *LOGGED[1:4], 0.1, 3, *LOGGED[6:])
     logged = pd.DataFrame([LOGGED, new], columns=COLUMNS).assign(created=NOW - DAY)
     logged.to_parquet(log / "1-1.parquet")
-    report = compute(CATEGORY_SALES, NOW, NOW)
+    report = compute(settings.root(), CATEGORY_SALES, NOW, NOW)
     assert (report.events.rows, report.events.repeated) == (5, 1)
     books = [row["category_revenue_30d"] for row in stored(CATEGORY_SALES) if row["category"] == "books"]
     assert books == [8.0, 38.27]
@@ -108,9 +108,9 @@ def test_every_row_of_the_batch_is_what_a_list_by_hand_gives(table, rows, tmp_pa
         for row in rows
     ]
     with mock.patch.dict(os.environ, RISK_DATA=str(tmp_path_factory.mktemp("root"))):
-        settings.raw_table("transactions").mkdir(parents=True)
-        pq.write_table(pa.Table.from_pylist(rows, SCHEMA), settings.raw_table("transactions") / "made.parquet")
-        compute(table, NOW + 40 * DAY, NOW)
+        settings.root().raw_table("transactions").mkdir(parents=True)
+        pq.write_table(pa.Table.from_pylist(rows, SCHEMA), settings.root().raw_table("transactions") / "made.parquet")
+        compute(settings.root(), table, NOW + 40 * DAY, NOW)
         found = [{"key": row.pop(table.key), **row} for row in stored(table)]
     expected = oracle.rows(table, by_hand, None, NOW + 40 * DAY)
     assert [{name: row[name] for name in row if name != "created"} for row in found] == expected

@@ -135,8 +135,8 @@ def leaks(joined: pd.DataFrame, orders: pd.DataFrame) -> list[str]:
 @pytest.fixture
 def made(in_world: Path) -> pd.DataFrame:
     now = datetime.now(UTC)
-    report = dataset.run(CHARGEBACK, now - 6 * DAY, now, now)
-    joined = duckdb.sql(f"FROM read_parquet('{settings.dataset('chargeback')}/**/*.parquet')").df()
+    report = dataset.run(settings.root(), CHARGEBACK, now - 6 * DAY, now, now)
+    joined = duckdb.sql(f"FROM read_parquet('{settings.root().dataset('chargeback')}/**/*.parquet')").df()
     assert len(joined) == report.cases == report.out.rows > 1000
     joined["event_timestamp"] = joined["event_timestamp"].dt.tz_convert("UTC")
     return joined
@@ -144,7 +144,7 @@ def made(in_world: Path) -> pd.DataFrame:
 
 @pytest.fixture
 def orders(in_world: Path) -> pd.DataFrame:
-    return pd.read_parquet(places.raw_files("orders")[0])
+    return pd.read_parquet(places.raw_files(settings.root(), "orders")[0])
 
 
 def test_every_order_is_in_the_dataset_with_what_was_known_just_before_it(made: pd.DataFrame, orders: pd.DataFrame):
@@ -213,7 +213,7 @@ def test_a_list_is_decided_in_order_and_logged_whole(client, orders: pd.DataFram
     asked = [an_order(orders, order_id=f"n{i}", amount=float(i)) for i in range(1000)]
     answer = client.post("/api/v1/decisions/chargeback", json=asked).json
     assert [decision["features"]["order_amount"] for decision in answer] == [float(i) for i in range(1000)]
-    log = max(settings.decisions().iterdir())
+    log = max(settings.root().decisions.iterdir())
     assert {"n0", "n999"} <= {json.loads(line)["entity"].get("order_id") for line in log.read_text().splitlines()}
 
 

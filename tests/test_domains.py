@@ -24,7 +24,7 @@ def missing_rooms(root: Path, domain: str) -> list[str]:
 
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_a_domain_has_every_room(domain):
-    assert missing_rooms(settings.ROOT, domain) == []
+    assert missing_rooms(settings.PROJECT, domain) == []
 
 
 def test_a_domain_is_named_once_and_its_name_is_one_word_of_python():

@@ -26,7 +26,7 @@ def attempt(nth=1, **more):
 
 
 def accepted():
-    files = sorted(settings.event_log(COUPON_ATTEMPTS.name).glob("*.jsonl"))
+    files = sorted(settings.root().event_log(COUPON_ATTEMPTS.name).glob("*.jsonl"))
     return [json.loads(line) for file in files for line in file.read_text().splitlines()]
 
 
@@ -42,7 +42,7 @@ def test_an_event_is_in_the_file_of_its_day_with_when_it_was_accepted(untrained:
     assert datetime.fromisoformat(one.pop("accepted_at")) == NOW
     assert datetime.fromisoformat(one["create_time"]) == NOW - timedelta(minutes=1)
     assert one | {"create_time": 0} == attempt(producer="till", number=1, create_time=0)
-    assert (settings.event_log(COUPON_ATTEMPTS.name) / "2026-01-31.jsonl").exists()
+    assert (settings.root().event_log(COUPON_ATTEMPTS.name) / "2026-01-31.jsonl").exists()
 
 
 def test_nobody_else_says_when_an_event_was_accepted(untrained: FlaskClient):
@@ -140,7 +140,7 @@ def missing(client, producer, last):
 def test_a_producer_is_told_what_got_lost_on_the_way(untrained: FlaskClient):
     assert missing(untrained, "till", 3) == [[1, 3]]  # no stream job ever ran
     lines = [attempt(n, producer="till", number=n) for n in (2, 3, 7, 3)]
-    job = StreamJob(streams()[COUPON_ATTEMPTS.name], Told(lines), Sink(), lambda: NOW)
+    job = StreamJob(settings.root(), streams()[COUPON_ATTEMPTS.name], Told(lines), Sink(), lambda: NOW)
     job.step()
     asked = {("till", 9): [[1, 1], [4, 6], [8, 9]], ("till", 7): [[1, 1], [4, 6]], ("till", 0): [[1, 1], [4, 6]]}
     asked |= {("another", 4): [[1, 4]], ("another", 0): []}

@@ -32,7 +32,7 @@ def store(in_world) -> FeatureStore:
 
 
 def raw(table: str) -> pd.DataFrame:
-    return pd.read_parquet(settings.raw_table(table) / "made.parquet")
+    return pd.read_parquet(settings.root().raw_table(table) / "made.parquet")
 
 
 def applicants(count: int, as_of: datetime) -> pd.DataFrame:
@@ -109,7 +109,7 @@ def test_a_value_is_served_until_its_ttl_has_passed_and_not_a_moment_longer(sour
 
 def test_the_point_in_time_join_has_the_same_edge(source: FeastStore):
     """A driver's last row with values stands at a midnight; two days later to the microsecond it is gone."""
-    stats = pd.read_parquet(settings.feature_table("driver_yesterdays_stats"))
+    stats = pd.read_parquet(settings.root().feature_table("driver_yesterdays_stats"))
     last = stats[stats["acc_rate"].notna()].sort_values("event_timestamp").iloc[-1]
     edge = last["event_timestamp"] + timedelta(days=2)
     times = pd.Series([edge, edge + timedelta(microseconds=1)]).dt.as_unit("us")
@@ -119,7 +119,7 @@ def test_the_point_in_time_join_has_the_same_edge(source: FeastStore):
 
 def test_a_row_that_was_backfilled_serves_the_moment_that_it_is_dated(source: FeastStore):
     """`created` says when it was written, which is long after: no training row may lack it for that."""
-    table = settings.feature_table("driver_yesterdays_stats")
+    table = settings.root().feature_table("driver_yesterdays_stats")
     first = pd.read_parquet(next(iter(sorted(table.rglob("*.parquet"))))).iloc[[0]]
     moment = first["event_timestamp"].iloc[0]
     assert first["created"].iloc[0] > moment + timedelta(days=1)

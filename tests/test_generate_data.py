@@ -166,12 +166,12 @@ def test_a_moment_without_an_offset_is_utc(text, moment):
 def test_what_is_written_is_what_was_made_in_microseconds_and_utc(tmp_path, monkeypatch):
     monkeypatch.setenv("RISK_DATA", str(tmp_path))
     heard = {}
-    generate_data.generate(7, NOW, SMALL, heard.__setitem__)
+    generate_data.generate(settings.root(), 7, NOW, SMALL, heard.__setitem__)
     worlds = [world_of(domain) for domain in DOMAINS]
     expected = {table: frame for world in worlds for table, frame in world.items()}
     assert heard == {table: len(frame) for table, frame in expected.items()}
     for table, frame in expected.items():
-        (file,) = places.raw_files(table)
+        (file,) = places.raw_files(settings.root(), table)
         written = pq.read_table(file)
         times = [field.type for field in written.schema if pa.types.is_timestamp(field.type)]
         assert set(times) == {pa.timestamp("us", "UTC")}
@@ -182,18 +182,18 @@ def test_what_is_written_is_what_was_made_in_microseconds_and_utc(tmp_path, monk
 def test_new_data_replace_our_file_and_leave_the_others(tmp_path, monkeypatch):
     monkeypatch.setenv("RISK_DATA", str(tmp_path))
     frame = few()["drivers"]
-    ours = generate_data.write(settings.raw_table("drivers") / "made.parquet", frame)
+    ours = generate_data.write(settings.root().raw_table("drivers") / "made.parquet", frame)
     other = ours.with_name("signed-up-1.parquet")
     other.write_bytes(ours.read_bytes())
     assert generate_data.write(ours, frame.head(3)) == ours
-    assert sorted(settings.raw_table("drivers").iterdir()) == sorted([ours, other])
+    assert sorted(settings.root().raw_table("drivers").iterdir()) == sorted([ours, other])
     assert (len(pd.read_parquet(ours)), len(pd.read_parquet(other))) == (3, 200)
 
 
 def test_a_domain_without_a_simulator_is_told_what_to_write_before_anything_is_made(tmp_path, monkeypatch):
     monkeypatch.setenv("RISK_DATA", str(tmp_path))
     with pytest.raises(SystemExit, match=r"'refunds' has no simulator\. Write simulators/refunds\.py"):
-        generate_data.generate(7, NOW, SMALL, domains=("onboarding", "refunds"))
+        generate_data.generate(settings.root(), 7, NOW, SMALL, domains=("onboarding", "refunds"))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -43,7 +43,7 @@ def root(tmp_path: Path, orders: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) 
 
 def job(root: Path, *arguments: str, wanted: int = 0) -> str:
     ended = subprocess.run(
-        [sys.executable, "-m", "jobs", *arguments], cwd=settings.ROOT, env={**os.environ, "RISK_DATA": str(root)},
+        [sys.executable, "-m", "jobs", *arguments], cwd=settings.PROJECT, env={**os.environ, "RISK_DATA": str(root)},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert ended.returncode == wanted, ended.stdout + ended.stderr
@@ -51,19 +51,21 @@ def job(root: Path, *arguments: str, wanted: int = 0) -> str:
 
 
 def parts(table=USER_ORDERS) -> dict[str, tuple[bytes, int]]:
-    directory = settings.feature_table(table.name)
+    directory = settings.root().feature_table(table.name)
     return {str(f.relative_to(directory)): (f.read_bytes(), f.stat().st_mtime_ns) for f in directory.rglob("*.parquet")}
 
 
 def rows(table=USER_ORDERS) -> pd.DataFrame:
-    frame = pd.concat(pd.read_parquet(f) for f in sorted(settings.feature_table(table.name).rglob("*.parquet")))
+    frame = pd.concat(pd.read_parquet(f) for f in sorted(settings.root().feature_table(table.name).rglob("*.parquet")))
     return frame.sort_values([table.key, "event_timestamp"], ignore_index=True)
 
 
 def test_every_feature_table_and_dataset_is_listed_and_described(root: Path):
     listed = job(root, "list-pipelines")
-    assert [line.split()[0] for line in listed.splitlines()] == list(pipelines())
-    assert {f"feature_store.{table.name}" for table in tables()} | {"dataset.chargeback"} <= set(pipelines())
+    assert [line.split()[0] for line in listed.splitlines()] == list(pipelines(settings.root()))
+    assert {f"feature_store.{table.name}" for table in tables()} | {"dataset.chargeback"} <= set(
+        pipelines(settings.root())
+    )
     described = json.loads(job(root, "describe", "feature_store.user_orders", "--json"))
     assert (described["entity"], described["sources"]) == (["user_id"], ["raw/orders"])
     by_name = {feature["name"]: feature for feature in described["features"]}
@@ -77,42 +79,42 @@ def test_every_feature_table_and_dataset_is_listed_and_described(root: Path):
 
 @pytest.mark.parametrize("table", [USER_ORDERS, MERCHANT_RISK], ids=lambda t: t.name)
 def test_an_unchanged_run_leaves_every_byte_alone_and_every_row_its_created(root: Path, table):
-    compute(table, END, END)
+    compute(settings.root(), table, END, END)
     before = parts(table)
-    report = compute(table, END, LATER)
+    report = compute(settings.root(), table, END, LATER)
     assert (report.out.replaced, report.out.unchanged) == (0, len(before))
     assert parts(table) == before
 
 
 @pytest.mark.parametrize("table", [USER_ORDERS, MERCHANT_RISK], ids=lambda t: t.name)
 def test_days_filled_in_any_order_are_the_days_of_one_run(root: Path, table):
-    compute(table, END, END)
+    compute(settings.root(), table, END, END)
     whole = rows(table).drop(columns="created")
-    for part in settings.feature_table(table.name).rglob("*.parquet"):
+    for part in settings.root().feature_table(table.name).rglob("*.parquet"):
         part.unlink()
     starts = [END - n * 3 * DAY for n in range(1, 12)]
     random.Random(1).shuffle(starts)
     for start in starts:
-        compute(table, start + 3 * DAY, END, start)
+        compute(settings.root(), table, start + 3 * DAY, END, start)
     pd.testing.assert_frame_equal(rows(table).drop(columns="created"), whole)
 
 
 def test_a_run_touches_the_days_after_its_start_up_to_its_end_and_no_other(root: Path, orders: pd.DataFrame):
-    compute(USER_ORDERS, END, END)
+    compute(settings.root(), USER_ORDERS, END, END)
     before = parts()
     doubled = orders.assign(amount=orders["amount"] * 2)
     doubled.to_parquet(root / "raw" / "orders.parquet")
-    compute(USER_ORDERS, END - 5 * DAY, LATER, END - 8 * DAY)
+    compute(settings.root(), USER_ORDERS, END - 5 * DAY, LATER, END - 8 * DAY)
     changed = {day for day, part in parts().items() if before[day] != part}
     assert changed == {f"year=2026/month=01/day={day}/part.parquet" for day in (24, 25, 26)}
 
 
 def test_a_late_event_changes_only_the_rows_that_it_touches_and_these_are_new(root: Path, orders: pd.DataFrame):
-    compute(USER_ORDERS, END, END)
+    compute(settings.root(), USER_ORDERS, END, END)
     before = rows()
     late = orders.iloc[[1000]].assign(order_id="late", amount=7.0)
     pd.concat([orders, late]).to_parquet(root / "raw" / "orders.parquet")
-    compute(USER_ORDERS, END, LATER)
+    compute(settings.root(), USER_ORDERS, END, LATER)
     after = rows()
     new = after[after["created"] == pd.Timestamp(LATER)]
     assert set(new["user_id"]) == set(late["user_id"])
@@ -122,22 +124,22 @@ def test_a_late_event_changes_only_the_rows_that_it_touches_and_these_are_new(ro
 
 
 def test_killed_at_any_moment_each_day_is_old_or_new_and_the_next_run_mends_it(root: Path, orders: pd.DataFrame):
-    compute(USER_ORDERS, END, END)
+    compute(settings.root(), USER_ORDERS, END, END)
     old = {day: part[0] for day, part in parts().items()}
     orders.assign(amount=orders["amount"] + 1).to_parquet(root / "raw" / "orders.parquet")
     environment = {**os.environ, "RISK_DATA": str(root)}
     command = [sys.executable, "-m", "jobs", "execute", "feature_store.user_orders", "--end-date", END.isoformat()]
     for delay in (0.2, 0.5, 0.7, 0.9):
-        running = subprocess.Popen(command, cwd=settings.ROOT, env=environment, stdout=-3, stderr=-3)
+        running = subprocess.Popen(command, cwd=settings.PROJECT, env=environment, stdout=-3, stderr=-3)
         time.sleep(delay)
         running.send_signal(signal.SIGKILL)
         running.wait()
         for day in parts():
-            pd.read_parquet(settings.feature_table("user_orders") / day)
-    compute(USER_ORDERS, END, END)
+            pd.read_parquet(settings.root().feature_table("user_orders") / day)
+    compute(settings.root(), USER_ORDERS, END, END)
     assert {day for day, part in parts().items() if part[0] == old[day]} == set()
     assert not [p for p in (root / "features").iterdir() if p.name.startswith(".user_orders-")]
-    compute(USER_ORDERS, END, LATER)
+    compute(settings.root(), USER_ORDERS, END, LATER)
     assert set(rows()["created"]) != {pd.Timestamp(LATER)}
 
 
@@ -175,16 +177,16 @@ def test_a_bad_row_stops_the_job_with_its_column_and_place_or_is_put_aside(root:
     path, quarantine = root / f"input{suffix}", root / f"bad{suffix}"
     bad.to_csv(path, index=False) if suffix == ".csv" else bad.to_parquet(path)
     with pytest.raises(BadInput, match=message):
-        compute(USER_ORDERS, END, END, files=[path])
+        compute(settings.root(), USER_ORDERS, END, END, files=[path])
     assert parts() == {}
-    report = compute(USER_ORDERS, END, END, files=[path], quarantine=quarantine)
+    report = compute(settings.root(), USER_ORDERS, END, END, files=[path], quarantine=quarantine)
     assert (report.events.rows, report.events.quarantined) == (len(orders), 1)
     aside = pd.read_csv(quarantine) if suffix == ".csv" else pd.read_parquet(quarantine)
     assert aside["reason"].str.startswith(column).tolist() == [True]
 
 
 def test_csv_parquet_and_a_folder_of_either_give_the_same_rows(root: Path, orders: pd.DataFrame):
-    compute(USER_ORDERS, END, END)
+    compute(settings.root(), USER_ORDERS, END, END)
     wanted = rows()
     (root / "folder").mkdir()
     for i, part in enumerate((orders.iloc[:500], orders.iloc[500:])):
@@ -203,7 +205,7 @@ def test_an_input_may_lack_merchants_and_amounts_and_then_their_features_are_mis
     assert "no column amount: what rests on it is missing" in said
     assert rows()["orders_amount_mean_7d"].isna().all()
     assert rows()["orders_count_7d"].gt(0).any()
-    report = compute(MERCHANT_RISK, END, END, files=[path])
+    report = compute(settings.root(), MERCHANT_RISK, END, END, files=[path])
     assert report.out.rows == 0
 
 
@@ -213,7 +215,7 @@ def test_an_input_may_lack_merchants_and_amounts_and_then_their_features_are_mis
      ("order_id,user_id\no1,u1\n", "no column order_timestamp"), ("a,b\n1,2,3\n", "bad_input")],
 )  # fmt: skip
 def test_an_input_that_is_none_changes_nothing_and_says_why(root: Path, content: str, message: str):
-    compute(USER_ORDERS, END, END)
+    compute(settings.root(), USER_ORDERS, END, END)
     before = parts()
     (root / "input.csv").write_text(content)
     said = job(root, "execute", "feature_store.user_orders", "--input", str(root / "input.csv"), wanted=1)
@@ -223,11 +225,11 @@ def test_an_input_that_is_none_changes_nothing_and_says_why(root: Path, content:
 
 
 def test_the_same_event_twice_counts_once_with_its_chargeback(root: Path, orders: pd.DataFrame):
-    compute(MERCHANT_RISK, END, END)
+    compute(settings.root(), MERCHANT_RISK, END, END)
     wanted = rows(MERCHANT_RISK)
     again = pd.concat([orders.assign(chargeback_timestamp=pd.NaT), orders], ignore_index=True)
     again["chargeback_timestamp"] = pd.to_datetime(again["chargeback_timestamp"], utc=True)
     again.to_parquet(root / "raw" / "orders.parquet")
-    report = compute(MERCHANT_RISK, END, END)
+    report = compute(settings.root(), MERCHANT_RISK, END, END)
     assert (report.events.repeated, report.out.replaced) == (len(orders), 0)
     pd.testing.assert_frame_equal(rows(MERCHANT_RISK), wanted)

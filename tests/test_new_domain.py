@@ -41,6 +41,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from threading import Event
 from unittest.mock import Mock
+import settings
 from app import create_app
 from features.domains import stream_of
 from features.refund_abuse import REFUNDS_NOW
@@ -51,7 +52,8 @@ now = datetime.now(UTC)
 refund = {"refund_id": "r1", "customer_id": 7, "amount": 5.5, "event_timestamp": now.isoformat()}
 print(create_app(Mock()).test_client().post("/api/v1/events/refunds", json=[refund, refund]).status_code)
 sink = Mock()
-loop.run(stream_of("refund_abuse"), opened("log", "refunds"), sink, True, Event(), lambda line: None)
+root = settings.root()
+loop.run(root, stream_of("refund_abuse"), opened(root, "log", "refunds"), sink, True, Event(), lambda line: None)
 (_, table), _ = sink.write_table.call_args
 for days in (1, 9):
     print(json.dumps(REFUNDS_NOW.columns(table.to_pydict() | {"as_of": [now + timedelta(days=days)]})))
@@ -75,12 +77,12 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     copy = tmp_path_factory.mktemp("newcomer") / "repository"
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=settings.ROOT, capture_output=True, text=True, check=True,
+        cwd=settings.PROJECT, capture_output=True, text=True, check=True,
     )  # fmt: skip
     for name in filter(None, listed.stdout.split("\0")):
-        if (settings.ROOT / name).is_file():
+        if (settings.PROJECT / name).is_file():
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(settings.ROOT / name, copy / name)
+            shutil.copy2(settings.PROJECT / name, copy / name)
     follow(copy)
     return copy
 

@@ -19,6 +19,7 @@ from features.domains import risks, streams
 from jobs.parity import _logged, replay
 from jobs.stream import loop
 from jobs.stream.sources import opened
+from root import Root
 from serving.retrieval import FeastStore
 from simulators import coupon
 
@@ -75,13 +76,13 @@ def live_events(client: FlaskClient, turn: int) -> None:
 
 def take_in(source: FeastStore) -> None:
     for stream in streams().values():
-        loop.run(stream, opened("log", stream.raw.name), source, True, Event(), print)
+        loop.run(settings.root(), stream, opened(settings.root(), "log", stream.raw.name), source, True, Event(), print)
 
 
 def test_every_feature_of_every_decision_is_what_training_sees(client: FlaskClient, source: FeastStore, root: Path):
     decide_often(client)
     for risk in [risks()[name] for name in ("onboarding", "daily", "chargeback")]:
-        found = replay(source, risk, root / "decisions")
+        found = replay(settings.root(), source, risk)
         assert (found.decisions, found.left_out) == (15, 0)
         assert not found.other, str(found)
         assert set(found.equal) == set(source.views(risk.name)) - set(found.seen)
@@ -95,7 +96,7 @@ def test_live_features_are_what_the_raw_events_known_then_give_to_the_last_digit
         take_in(source)
     served = {}
     for risk in [risks()[name] for name in ("coupon", "chargeback", "loyalty")]:
-        found = replay(source, risk, root / "decisions")
+        found = replay(settings.root(), source, risk)
         assert (found.decisions, found.left_out) == (60, 0)
         assert not found.other, str(found)
         assert set(found.equal) == set(source.views(risk.name)) - set(found.seen)
@@ -118,7 +119,7 @@ def test_an_event_that_serving_had_not_seen_is_found(client: FlaskClient, source
     )
     extra = extra.set_column(1, "purchase_id", pa.array(["planted"]))
     pq.write_table(pa.concat_tables([table, extra]), log)
-    found = replay(source, risks()["loyalty"], root / "decisions")
+    found = replay(settings.root(), source, risks()["loyalty"])
     assert found.other["mean_purchase_value"] > 0
     assert "is joined" in str(found)
 
@@ -130,7 +131,7 @@ def test_a_value_that_went_online_only_is_found(client: FlaskClient, source: Fea
         "driver_yesterdays_stats", row | {"driver_id": 1003, "acc_rate": 0.123, "event_timestamp": now, "created": now}
     )
     decide_often(client)
-    found = replay(source, DAILY, root / "decisions")
+    found = replay(settings.root(), source, DAILY)
     assert found.other == {"acc_rate": 1}
     assert "14 equal         1 not; first" in str(found)
     assert "0.123 was served" in str(found)
@@ -144,21 +145,21 @@ def test_lines_that_cannot_be_replayed_are_told(client: FlaskClient, source: Fea
     kept = json.loads(old)
     del kept["request"]
     log.write_text("\n".join([*lines, json.dumps(kept), old[:99], old]))
-    found = replay(source, risks()["onboarding"], root / "decisions")
+    found = replay(settings.root(), source, risks()["onboarding"])
     assert (found.decisions, found.left_out, found.other.total()) == (16, 1, 0)
     assert "1 left out" in str(found)
 
 
 def test_only_decisions_since_a_moment_are_asked_for(client: FlaskClient, source: FeastStore, root: Path):
     decide_often(client)
-    assert replay(source, DAILY, root / "decisions", datetime.now(UTC) - timedelta(hours=1)).decisions == 15
-    assert replay(source, DAILY, root / "decisions", datetime.now(UTC) + timedelta(hours=1)).decisions == 0
-    assert replay(source, DAILY, root / "nowhere").decisions == 0
+    assert replay(settings.root(), source, DAILY, datetime.now(UTC) - timedelta(hours=1)).decisions == 15
+    assert replay(settings.root(), source, DAILY, datetime.now(UTC) + timedelta(hours=1)).decisions == 0
+    assert replay(Root(root / "nowhere"), source, DAILY).decisions == 0
 
 
 def test_batch_decisions_are_replayed_too(source: FeastStore, root: Path):
     from jobs.score import score
 
     decided = score(source, DAILY, pd.Timestamp.now(UTC).floor("us").to_pydatetime())
-    found = replay(source, DAILY, root / "decisions")
+    found = replay(settings.root(), source, DAILY)
     assert (found.decisions, found.other.total()) == (decided, 0)

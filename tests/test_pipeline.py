@@ -12,12 +12,13 @@ import pytest
 from conftest import PIPELINE, SIZE, jobs
 
 import settings
-from errors import ModelRefused, NoData
+from errors import Busy, ModelRefused, NoData
 from features.domains import risks
 from jobs.build import run, work
 from jobs.build.steps import Stamps, Step, fingerprint
 from model import shelf
 from model.card import Card
+from root import KEPT, Root
 
 
 def test_a_second_run_finds_everything_fresh_and_one_that_lost_a_model_makes_that_again(world: Path):
@@ -105,7 +106,7 @@ def test_training_again_adds_a_version_and_keeps_the_old(in_world: Path):
 
     directory = in_world / "models" / "daily"
     before = {path: path.stat().st_mtime_ns for path in directory.rglob("*.onnx")}
-    train(FeastStore(settings.FEATURE_REPO), risks()["daily"], datetime.now(UTC))
+    train(settings.root(), FeastStore(settings.FEATURE_REPO), risks()["daily"], datetime.now(UTC))
     after = {path: path.stat().st_mtime_ns for path in directory.rglob("*.onnx")}
     assert before.items() < after.items()
 
@@ -114,12 +115,16 @@ def test_the_model_is_trained_on_what_was_known_at_the_moment(in_world: Path):
     from jobs.train.cases import known_cases
 
     now = pd.Timestamp.now("UTC").to_pydatetime()
-    cases = known_cases(risks()["onboarding"], now)
+    cases = known_cases(settings.root(), risks()["onboarding"], now)
     outcomes = pd.read_parquet(in_world / "raw" / "applications")
     assert len(cases) == (outcomes["created"] <= now).sum()
     assert cases["event_timestamp"].is_monotonic_increasing
     earlier = now - pd.Timedelta(days=60)
-    assert len(known_cases(risks()["onboarding"], earlier)) == (outcomes["created"] <= earlier).sum() < len(cases)
+    assert (
+        len(known_cases(settings.root(), risks()["onboarding"], earlier))
+        == (outcomes["created"] <= earlier).sum()
+        < len(cases)
+    )
 
 
 class Source:
@@ -153,6 +158,7 @@ def test_a_model_that_goes_against_a_declared_direction_is_refused(tmp_path: Pat
     noise = pd.Series(range(2000)) % 3 == 0
     with pytest.raises(ModelRefused, match="is_previously_seen_ssn"):
         train(
+            settings.root(),
             Source(reversed_.where(~noise, 0)),
             risks()["onboarding"],
             pd.Timestamp("2026-01-01", tz="UTC").to_pydatetime(),
@@ -166,11 +172,11 @@ def test_too_few_cases_are_refused_with_what_is_needed(tmp_path: Path, monkeypat
     monkeypatch.setenv("RISK_DATA", str(tmp_path))
     now = pd.Timestamp("2026-01-01", tz="UTC").to_pydatetime()
     with pytest.raises(NoData, match="generate_data"):
-        train(Source(pd.DataFrame()), risks()["onboarding"], now)
+        train(settings.root(), Source(pd.DataFrame()), risks()["onboarding"], now)
     frame = outcomes(100, tmp_path)
     few = pd.DataFrame({i.name: frame["is_fraud"] for i in risks()["onboarding"].inputs})
     with pytest.raises(NoData, match="are too few"):
-        train(Source(few), risks()["onboarding"], now)
+        train(settings.root(), Source(few), risks()["onboarding"], now)
 
 
 @pytest.fixture
@@ -184,28 +190,29 @@ def copy(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_lost_online_store_is_filled_again_and_not_from_the_watermark_on(copy: Path):
     for lost in copy.glob("online.db*"):
         lost.unlink()
-    work.apply(copy, print)
+    work.apply(Root(copy), print)
     assert not (copy / "materialized").exists()
-    work.materialize(copy, datetime.now(UTC), print)
+    work.materialize(Root(copy), datetime.now(UTC), print)
     with closing(sqlite3.connect(copy / "online.db")) as store:
         (drivers,) = store.execute('SELECT count(*) FROM "rows/risk/driver_profile"').fetchone()
     assert drivers >= SIZE.drivers
 
 
 def test_a_second_pipeline_on_the_same_root_is_turned_away(tmp_path: Path):
-    lock = run._lock(tmp_path)
-    with pytest.raises(SystemExit, match="Another pipeline"):
-        run._lock(tmp_path)
+    lock = run._lock(tmp_path / "pipeline.lock")
+    with pytest.raises(Busy, match="Another pipeline"):
+        run._lock(tmp_path / "pipeline.lock")
     lock.close()
-    run._lock(tmp_path).close()
+    run._lock(tmp_path / "pipeline.lock").close()
 
 
 def test_another_world_removes_what_was_made_of_the_old_one_and_keeps_models_and_decisions(copy: Path):
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     models = sorted((copy / "models").rglob("*"))
-    work.generate(8, replace(SIZE, drivers=300), midnight, {"seed": 8}, print)
+    work.generate(Root(copy), 8, replace(SIZE, drivers=300), midnight, {"seed": 8}, print)
     assert len(pd.read_parquet(copy / "raw" / "drivers")) == 300
-    assert not [name for name in ("features", "online.db", "registry.db", "scores.db") if (copy / name).exists()]
+    assert [path.name for path in Root(copy).world()] == ["raw"]
+    assert {path.name for path in copy.iterdir()} <= {"raw", *KEPT}
     assert sorted((copy / "models").rglob("*")) == models
     assert any((copy / "decisions").iterdir())
 
@@ -214,7 +221,7 @@ def test_the_same_world_a_day_later_keeps_who_signed_up(copy: Path):
     stamps = Stamps.read(copy / "pipeline.json").seen
     (copy / "raw" / "drivers" / "signed-up-1.parquet").touch()
     world = {"seed": 7, **vars(SIZE), "key": fingerprint(settings.hash_key().hex())}
-    work.generate(7, SIZE, datetime.now(UTC) + timedelta(days=1), world, print)
+    work.generate(Root(copy), 7, SIZE, datetime.now(UTC) + timedelta(days=1), world, print)
     assert (copy / "raw" / "drivers" / "signed-up-1.parquet").exists()
     assert (copy / "online.db").exists()
     assert Stamps.read(copy / "pipeline.json").seen == stamps

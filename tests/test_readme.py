@@ -27,7 +27,7 @@ def run(command: list[str], cwd: Path, root: Path) -> str:
 @pytest.mark.parametrize("command", [c for c in commands() if c.startswith("curl")])
 def test_every_curl_of_the_readme_is_answered_as_shown(command: str, world: Path, served: str):
     command = command.replace("http://127.0.0.1:5000", served)
-    answer = json.loads(run(shlex.split(command), settings.ROOT, world))
+    answer = json.loads(run(shlex.split(command), settings.PROJECT, world))
     assert "error" not in answer
     if "onboarding-risk-decision" in command:
         shown = json.loads(re.search(r"```json\n(.*?)```", TEXT, re.DOTALL)[1])  # type: ignore[index]
@@ -46,12 +46,12 @@ def test_every_feast_command_of_the_readme_works_in_the_feature_repo(command: st
 
 @pytest.mark.parametrize("command", [c for c in commands() if c.startswith("python -m jobs")])
 def test_every_job_of_the_readme_runs(command: str, world: Path):
-    assert run(command.split(), settings.ROOT, world).strip()
+    assert run(command.split(), settings.PROJECT, world).strip()
 
 
 @pytest.mark.parametrize("target", sorted({*re.findall(r"(?:^|`)make ([a-z]+)", TEXT, re.MULTILINE)}))
 def test_every_make_target_of_the_readme_is_there(target: str):
-    dry = subprocess.run(["make", "--dry-run", target], cwd=settings.ROOT, capture_output=True, check=False)
+    dry = subprocess.run(["make", "--dry-run", target], cwd=settings.PROJECT, capture_output=True, check=False)
     assert dry.returncode == 0, dry.stderr
 
 
@@ -62,4 +62,4 @@ def test_every_command_of_the_readme_is_run_by_one_of_these_tests():
 
 def test_every_picture_and_page_that_the_readme_links_is_there():
     for link in re.findall(r"\]\(((?!http)[^)]+)\)", TEXT):
-        assert (settings.ROOT / link).exists(), link
+        assert (settings.PROJECT / link).exists(), link

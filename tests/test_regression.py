@@ -32,15 +32,15 @@ def source(tmp_path, monkeypatch):
 
 
 def served():
-    return Scorers(settings.models())["made_up"]
+    return Scorers(settings.root().models)["made_up"]
 
 
 def version():
-    return shelf.current(settings.models(), "made_up")
+    return shelf.current(settings.root().models, "made_up")
 
 
 def test_an_estimated_number_beats_the_mean_and_the_one_that_errs_least_serves(source):
-    card = train(source, declared(), NOW)
+    card = train(settings.root(), source, declared(), NOW)
     assert set(card.metrics) == {LINEAR, TREES}
     assert card.champion == min(card.metrics, key=lambda name: card.metrics[name].rmse)
     assert card.quality.mae < card.quality.rmse < 0.75 * card.quality.baseline_rmse
@@ -52,7 +52,7 @@ def test_an_estimated_number_beats_the_mean_and_the_one_that_errs_least_serves(s
 
 
 def test_a_card_of_a_number_says_what_applies_and_nothing_of_probabilities(source):
-    train(source, declared(), NOW)
+    train(settings.root(), source, declared(), NOW)
     card = json.loads((version() / "card.json").read_text())
     assert (card["task"], card["bounds"]) == ("regression", [LEAST, MOST])
     assert {n for m in card["metrics"].values() for n, value in m.items() if value is not None} == {
@@ -68,9 +68,9 @@ def test_a_card_of_a_number_says_what_applies_and_nothing_of_probabilities(sourc
 @pytest.mark.parametrize("algorithm", [LINEAR, TREES])
 def test_what_is_served_is_what_was_fitted_and_its_contributions_sum_to_it(source, algorithm):
     risk = declared(algorithms=(algorithm,), bounds=None)
-    card = train(source, risk, NOW)
+    card = train(settings.root(), source, risk, NOW)
     rows = source.features[list(NAMES)].to_numpy()
-    labels = pd.read_parquet(settings.data_root() / "raw" / "made_loyalty")["loyalty"].to_numpy()
+    labels = pd.read_parquet(settings.root().path / "raw" / "made_loyalty")["loyalty"].to_numpy()
     past = slice(0, card.train.rows)
     fitted = FIT["regression"][algorithm](risk, rows[past], labels[past])
     scorer = served()
@@ -81,14 +81,14 @@ def test_what_is_served_is_what_was_fitted_and_its_contributions_sum_to_it(sourc
 def test_the_weights_of_a_line_are_exact(source):
     features = source.features
     outcomes(3 + 0.5 * features["orders"] - 0.25 * features["weekday"] + 0.01 * features["spent"])
-    card = train(source, declared(algorithms=(LINEAR,), bounds=None), NOW)
+    card = train(settings.root(), source, declared(algorithms=(LINEAR,), bounds=None), NOW)
     assert [i.weight for i in card.inputs] == pytest.approx([0.5, 0.01, -0.25], rel=1e-3)
     assert card.base == pytest.approx(3 + 0.5 * card.inputs[0].mean + 0.01 * card.inputs[1].mean
                                       - 0.25 * card.inputs[2].mean)  # fmt: skip
 
 
 def test_a_score_is_kept_within_its_bounds_and_its_contributions_sum_to_what_it_was_before(source):
-    card = train(source, declared(algorithms=(LINEAR,)), NOW)
+    card = train(settings.root(), source, declared(algorithms=(LINEAR,)), NOW)
     far = np.array([[1000.0, 5000, 0], [-1000.0, -5000, 0], [8.0, 100, 0]])
     scorer = served()
     high, low, usual = scorer.score(far)
@@ -102,33 +102,33 @@ def test_a_score_is_kept_within_its_bounds_and_its_contributions_sum_to_what_it_
 
 def test_the_figures_are_of_scores_within_the_bounds(source):
     """Of one that may say five and nothing else: it errs by as much as the outcomes are away from five."""
-    card = train(source, declared(algorithms=(LINEAR,), bounds=(5, 5)), NOW)
-    future = pd.read_parquet(settings.data_root() / "raw" / "made_loyalty")["loyalty"][card.train.rows :]
+    card = train(settings.root(), source, declared(algorithms=(LINEAR,), bounds=(5, 5)), NOW)
+    future = pd.read_parquet(settings.root().path / "raw" / "made_loyalty")["loyalty"][card.train.rows :]
     assert card.quality.mae == pytest.approx(abs(future - 5).mean())
 
 
 def test_a_customer_is_decided_in_the_risks_words_with_the_reasons_that_led_there(source, tmp_path):
     policy = Policy("weekday", 3, "regular", Reason("on_thursday", "Everybody is regular on Thursdays."))
     risk = declared(policies=(policy,))
-    train(source, risk, NOW)
+    train(settings.root(), source, risk, NOW)
     source.features.loc[0], source.features.loc[1] = [0, 10, 0], [25, 300, 0]
     source.features.loc[2] = [0, 10, 3]
-    service = RiskService(source, settings.models(), tmp_path / "log", tmp_path / "events", b"key")
+    service = RiskService(source, settings.root(), b"key")
     new, loyal, thursday = service.decisions(risk, [Customer(customer_id=n) for n in range(3)], NOW)
     assert (new.decision, loyal.decision, thursday.decision) == ("new", "loyal", "regular")
     assert (new.reasons[0].code, loyal.reasons[0].code) == ("orders_down", "orders_up")
     assert thursday.reasons[0].code == "on_thursday"
     assert LEAST <= new.score < 4 < 7 <= loyal.score <= MOST
-    logged = [json.loads(line) for line in next((tmp_path / "log").iterdir()).read_text().splitlines()]
+    logged = [json.loads(line) for line in next(settings.root().decisions.iterdir()).read_text().splitlines()]
     assert [line["decision"] for line in logged] == ["new", "loyal", "regular"]
 
 
 def test_a_number_that_goes_against_a_declared_direction_is_refused(source):
     turned = [replace(i, direction=-1) if i.name == "orders" else i for i in declared().inputs]
     with pytest.raises(ModelRefused, match="against what the business declared of orders"):
-        train(source, declared(algorithms=(LINEAR,), inputs=tuple(turned)), NOW)
-    assert not settings.models().exists()
-    card = train(source, declared(inputs=tuple(turned)), NOW)
+        train(settings.root(), source, declared(algorithms=(LINEAR,), inputs=tuple(turned)), NOW)
+    assert not settings.root().models.exists()
+    card = train(settings.root(), source, declared(inputs=tuple(turned)), NOW)
     assert (card.champion, card.refused) == (TREES, {LINEAR: ("orders",)})
     more_and_more = np.column_stack([np.arange(30.0), np.full(30, 100.0), np.zeros(30)])
     assert (np.diff(served().score(more_and_more)) <= 0).all(), "trees are held to it"
@@ -136,7 +136,7 @@ def test_a_number_that_goes_against_a_declared_direction_is_refused(source):
 
 def test_a_missing_input_is_taken_for_the_training_median(source):
     source.features.loc[::2, "spent"] = np.nan
-    card = train(source, declared(algorithms=(LINEAR,)), NOW)
+    card = train(settings.root(), source, declared(algorithms=(LINEAR,)), NOW)
     assert card.inputs[1].missing == source.features["spent"][: card.train.rows].median()
 
 
@@ -148,7 +148,7 @@ def test_a_missing_input_is_taken_for_the_training_median(source):
 def test_too_few_numbers_or_all_alike_teach_nothing(source, loyalty, said):
     outcomes(loyalty)
     with pytest.raises(NoData, match=said):
-        train(source, declared(), NOW)
+        train(settings.root(), source, declared(), NOW)
 
 
 def test_a_number_of_one_is_no_bad_case_and_leaves_nobody_out_of_a_test():
@@ -160,7 +160,7 @@ def test_a_number_of_one_is_no_bad_case_and_leaves_nobody_out_of_a_test():
 
 @pytest.mark.parametrize("algorithm", [LINEAR, TREES])
 def test_a_card_that_explains_another_number_is_not_served(source, algorithm):
-    card = train(source, declared(algorithms=(algorithm,)), NOW)
+    card = train(settings.root(), source, declared(algorithms=(algorithm,)), NOW)
     _, model, trees = shelf.take(version())
     Scorer(card, model, trees)
     with pytest.raises(ModelBroken, match="explains another model"):
@@ -168,7 +168,7 @@ def test_a_card_that_explains_another_number_is_not_served(source, algorithm):
 
 
 def test_the_report_of_a_number_shows_the_truth_beside_it_and_no_probabilities(source):
-    train(source, declared(), NOW)
+    train(settings.root(), source, declared(), NOW)
     report = (version() / "report.html").read_text()
     assert report.count("<svg") == 4
     for shown in ("baseline_rmse", "truth", "By tenths", "RMSE gained", "kept between 1 and 10", "errs more", "loyal"):

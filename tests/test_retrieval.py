@@ -37,8 +37,8 @@ def stores(world: Path):
 @pytest.fixture(scope="module")
 def known(stores) -> dict[str, list]:
     """Keys that are stored, and one that is not."""
-    drivers = pd.read_parquet(settings.raw_table("drivers") / "made.parquet").tail(20)
-    orders = pd.read_parquet(settings.raw_table("orders").with_suffix(".parquet")).tail(20)
+    drivers = pd.read_parquet(settings.root().raw_table("drivers") / "made.parquet").tail(20)
+    orders = pd.read_parquet(settings.root().raw_table("orders").with_suffix(".parquet")).tail(20)
     frames = {"driver_id": drivers, "ssn": drivers, "dl": drivers, "user_id": orders, "merchant_id": orders}
     return {key: [*frame[key].tolist(), NOWHERE[key]] for key, frame in frames.items()}
 

@@ -64,7 +64,7 @@ def until(true: Callable[[], object], seconds: float = 60) -> None:
 def running(world: Path, workers: int) -> Iterator[Running]:
     port = free_port()
     environment = {**os.environ, "RISK_DATA": str(world), "PORT": str(port), "WORKERS": str(workers)}
-    command = [sys.executable, str(settings.ROOT / "app.py"), "--production"]
+    command = [sys.executable, str(settings.PROJECT / "app.py"), "--production"]
     with subprocess.Popen(command, env=environment, cwd=world, text=True, start_new_session=True) as process:
         server = Running(port, process)
         try:
@@ -198,7 +198,7 @@ def test_what_cannot_be_served_is_said_before_anything_starts(arguments: list[st
         other.listen()
         taken = str(other.getsockname()[1])
         said = subprocess.run(
-            [sys.executable, str(settings.ROOT / "app.py"), *arguments],
+            [sys.executable, str(settings.PROJECT / "app.py"), *arguments],
             env={**os.environ, **{k: taken if v == "taken" else v for k, v in environment.items()}},
             capture_output=True, text=True, timeout=30, check=False,
         )  # fmt: skip

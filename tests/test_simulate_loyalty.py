@@ -34,7 +34,7 @@ SENT, MORE = 240, 30
 def started(root: Path, *arguments: str) -> subprocess.Popen[str]:
     """`python -m jobs` as a process that goes on."""
     return subprocess.Popen(
-        [sys.executable, "-m", "jobs", *arguments], cwd=settings.ROOT, env={**os.environ, "RISK_DATA": str(root)},
+        [sys.executable, "-m", "jobs", *arguments], cwd=settings.PROJECT, env={**os.environ, "RISK_DATA": str(root)},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
 
@@ -58,7 +58,7 @@ def url(root: Path) -> Iterator[str]:
     job, port = started(root, "stream", "loyalty"), free_port()
     command, environment = [sys.executable, "app.py"], {**os.environ, "RISK_DATA": str(root), "PORT": str(port)}
     try:
-        with process(command, f"http://127.0.0.1:{port}/", cwd=settings.ROOT, env=environment) as url:
+        with process(command, f"http://127.0.0.1:{port}/", cwd=settings.PROJECT, env=environment) as url:
             assert job.poll() is None, job.communicate()[0]
             yield url.rstrip("/")
     finally:
@@ -90,12 +90,14 @@ def figure(said: str, words: str) -> int:
 
 def to_come() -> pd.DataFrame:
     """The purchases to come, oldest first."""
-    return pd.concat(map(pd.read_parquet, places.history_files("purchases_to_come"))).reset_index(drop=True)
+    return pd.concat(map(pd.read_parquet, places.history_files(settings.root(), "purchases_to_come"))).reset_index(
+        drop=True
+    )
 
 
 def logged() -> pd.DataFrame:
     """The offline log as it lies there."""
-    files = offline_log.files(settings.events(PURCHASES.name))
+    files = offline_log.files(settings.root().offline_log(PURCHASES.name))
     return pd.concat(pq.read_table(file, partitioning=None).to_pandas() for file in files)
 
 
@@ -115,7 +117,7 @@ def test_out_of_order_is_the_normal_case(said: str):
 
 
 def test_the_features_of_every_customer_are_the_oracles_of_all_their_purchases(said: str, url: str):
-    history = pd.concat(map(pd.read_parquet, places.history_files("purchases")))
+    history = pd.concat(map(pd.read_parquet, places.history_files(settings.root(), "purchases")))
     by_key = defaultdict(list)
     for rows, score in ((history, "loyalty_score"), (logged(), "predicted_score")):
         for row in rows.to_dict("records"):
@@ -134,9 +136,9 @@ def test_the_features_of_every_customer_are_the_oracles_of_all_their_purchases(s
 def test_a_run_without_loss_would_score_as_the_service_did_wherever_the_order_does_not_matter(said: str):
     sent = to_come()[:SENT]
     ids, now = frozenset(sent["purchase_id"]), datetime.now(UTC)
-    known = check.history(places.raw_files(PURCHASES.name), now, but=ids)
+    known = check.history(places.raw_files(settings.root(), PURCHASES.name), now, but=ids)
     requests = as_events(sent.drop(columns="loyalty_score"))
-    scorer = Scorers(settings.models())[LOYALTY.name]
+    scorer = Scorers(settings.root().models)[LOYALTY.name]
     replayed = check.without_loss(requests, known, scorer, now)
     served = dict(check.logged(ids))
     once = ~sent["customer_id"].duplicated(keep=False)
@@ -168,7 +170,7 @@ def test_where_all_were_sent_the_run_says_how_to_get_others(tmp_path: Path, monk
     )
     assert list(loyalty.to_send(None)["purchase_id"]) == ["a", "b", "c"]
     assert list(loyalty.to_send(2)["purchase_id"]) == ["a", "b"]
-    log = settings.event_log(PURCHASES.name)
+    log = settings.root().event_log(PURCHASES.name)
     log.mkdir(parents=True)
     (log / "2026-01-31.jsonl").write_text('{"purchase_id": "a"}\n{"purchase_id": "c"}\n')
     assert list(loyalty.to_send(None)["purchase_id"]) == ["b"]

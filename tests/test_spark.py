@@ -24,8 +24,8 @@ def orders(tmp_path_factory):
 
 
 def rows(orders, table, engine):
-    compute(table, NOW, NOW, files=[orders], engine=engine)
-    stored = settings.feature_table(table.name) / "*/*/*/*.parquet"
+    compute(settings.root(), table, NOW, NOW, files=[orders], engine=engine)
+    stored = settings.root().feature_table(table.name) / "*/*/*/*.parquet"
     values = ", ".join(  # a spread may differ in its last digit
         f"round({a.name}, 9)" if a.function == "stddev" else a.name for a in table.aggregations
     )

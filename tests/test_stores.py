@@ -49,9 +49,9 @@ def test_a_relative_root_counts_from_the_project_whatever_the_current_directory(
 ):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RISK_DATA", "elsewhere")
-    assert settings.data_root() == settings.ROOT / "elsewhere"
+    assert settings.root().path == settings.PROJECT / "elsewhere"
     monkeypatch.delenv("RISK_DATA")
-    assert settings.data_root() == settings.ROOT / "data"
+    assert settings.root().path == settings.PROJECT / "data"
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "http", "-1", "", "５０００x"])

@@ -37,7 +37,7 @@ BATCHES = [EVENTS[:4], [b"no event", *EVENTS[4:9]], [EVENTS[9]], [b'{"producer":
 
 def whole_run(sink):
     """As a process: what was killed may have left something; then the history, then the stream, then a clean end."""
-    job = StreamJob(STREAM, Told(*BATCHES), sink, lambda: NOW)
+    job = StreamJob(settings.root(), STREAM, Told(*BATCHES), sink, lambda: NOW)
     try:
         job.recover()
         if job.state.meta("history") != "done":
@@ -118,9 +118,9 @@ def process(root, lines, is_ready):
     os.environ["RISK_DATA"] = str(root)
     job.MOST_BYTES, job.LOGGED_TOGETHER, loop.HISTORY_BATCH = 3000, 40, 30
     offline_log.compact.__defaults__, offline_log.KEPT_SECONDS = (2,), -1
-    sink, source = Sink(root / "sink.db"), opened(f"jsonl:{lines}", STREAM.raw.name)
+    sink, source = Sink(root / "sink.db"), opened(settings.root(), f"jsonl:{lines}", STREAM.raw.name)
     is_ready.set()
-    loop.run(STREAM, source, sink, True, Event(), print, clock=now)
+    loop.run(settings.root(), STREAM, source, sink, True, Event(), print, clock=now)
 
 
 def now():
@@ -186,4 +186,4 @@ def test_killed_again_and_again_it_ends_where_an_uninterrupted_run_ends(tmp_path
         ends.append(kept(Sink(tmp_path / name / "sink.db")))
     assert ends[1] == ends[0]
     assert ends[0]["counts"]["dead_letters"] == 10
-    assert len(list(settings.events(STREAM.raw.name).rglob("*.parquet"))) < 8
+    assert len(list(settings.root().offline_log(STREAM.raw.name).rglob("*.parquet"))) < 8

@@ -38,7 +38,7 @@ def flushed(count, sink, **more):
 
 
 def files():
-    return sorted(settings.events(RAW.name).rglob("*.parquet"))
+    return sorted(settings.root().offline_log(RAW.name).rglob("*.parquet"))
 
 
 def ids():
@@ -47,7 +47,7 @@ def ids():
 
 def test_an_event_is_logged_with_when_it_was_taken_in_in_the_folder_of_its_day():
     take_in([[event(0, 0), event(1, -12 * 3600)]])
-    assert sorted(str(f.parent.relative_to(settings.events(RAW.name))) for f in files()) == DAYS
+    assert sorted(str(f.parent.relative_to(settings.root().offline_log(RAW.name))) for f in files()) == DAYS
     table = pa.concat_tables([pq.read_table(f, partitioning=None) for f in files()])
     assert set(table["created"].to_pylist()) == {NOW}
     assert table.schema.field("at").type == pa.timestamp("us", "UTC")
@@ -56,7 +56,7 @@ def test_an_event_is_logged_with_when_it_was_taken_in_in_the_folder_of_its_day()
 def test_many_files_become_few_and_keep_every_row_once():
     job = flushed(40, Sink())
     assert ids() == sorted(f"e{n}" for n in range(40))
-    assert len(list(offline_log.files(settings.events(RAW.name)))) <= offline_log.MOST_FILES
+    assert len(list(offline_log.files(settings.root().offline_log(RAW.name)))) <= offline_log.MOST_FILES
     job.close()
 
 
@@ -82,7 +82,7 @@ def test_files_that_are_in_another_stay_a_while_for_who_reads_them_and_go_even_i
     sink = Sink()
     job = flushed(30, sink)
     before = len(files())
-    assert before > len(list(offline_log.files(settings.events(RAW.name))))
+    assert before > len(list(offline_log.files(settings.root().offline_log(RAW.name))))
     for file in files():
         os.utime(file, (time.time() - 61,) * 2)
     job.close()
@@ -105,7 +105,7 @@ def history(*told):
     rows = [{**one, "at": datetime.fromisoformat(one["at"]), "outcome": None} for one in told]
     types = {"at": pa.timestamp("us", "UTC"), "outcome": pa.timestamp("us", "UTC")}
     table = pa.table({c: pa.array([row[c] for row in rows], types.get(c)) for c in rows[0]})
-    path = settings.raw_table(RAW.name).with_suffix(".parquet")
+    path = settings.root().raw_table(RAW.name).with_suffix(".parquet")
     path.parent.mkdir(exist_ok=True)
     pq.write_table(table, path)
 
@@ -115,13 +115,13 @@ def test_batches_read_history_and_log_as_one_and_an_event_in_both_once():
     history(event(0, 0), event(1, 60))
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        open_rows(connection, RAW, places.raw_files(RAW.name), NOW + DAY, None)
+        open_rows(connection, RAW, places.raw_files(settings.root(), RAW.name), NOW + DAY, None)
         assert connection.execute("SELECT id FROM raw_row ORDER BY id").fetchall() == [("e0",), ("e1",), ("e2",)]
 
 
 def run(sink, *batches, stop=None, now=BEGIN + 3 * HOUR):
     told = []
-    loop.run(STREAM, Told(*batches), sink, True, stop or Event(), told.append, clock=lambda: now)
+    loop.run(settings.root(), STREAM, Told(*batches), sink, True, stop or Event(), told.append, clock=lambda: now)
     return told
 
 
@@ -163,9 +163,9 @@ def test_a_history_that_is_broken_off_is_gone_on_with(monkeypatch):
 
 def test_a_stream_that_never_ran_has_a_file_for_feast_even_if_the_first_attempt_was_broken_off():
     short = Stream("short", RAW, (PEOPLE,))
-    folder = settings.states("people_state") / "year=1970/month=01/day=01"
+    folder = settings.root().states("people_state") / "year=1970/month=01/day=01"
     folder.mkdir(parents=True)
-    prepare(short)
+    prepare(settings.root(), short)
     assert pq.read_table(folder / "0-0.parquet", partitioning=None).num_rows == 0
 
 
@@ -175,7 +175,13 @@ def test_numbers_of_a_producer_are_kept_though_a_line_was_no_event():
         b'{"producer": "till", "number": 3}',
         event(1, 5, producer="x", number=2),
     ]
-    job = StreamJob(STREAM, Told(lines, [event(2, 9, producer="till", number=2)]), Sink(), lambda: datetime.now(UTC))
+    job = StreamJob(
+        settings.root(),
+        STREAM,
+        Told(lines, [event(2, 9, producer="till", number=2)]),
+        Sink(),
+        lambda: datetime.now(UTC),
+    )
     while job.step():
         pass
     assert job.state.received() == {"till": [[1, 3]], "x": [[2, 2]]}
@@ -193,9 +199,9 @@ def test_a_definition_that_changed_has_its_states_made_anew_from_all_that_was_lo
     states = []
     for root in (tmp_path, tmp_path / "fresh"):  # begun anew on what was logged; and on nothing, all of it to come
         monkeypatch.setenv("RISK_DATA", str(root))
-        with closing(StreamJob(changed, Told(*batches), Sink(), lambda: NOW)) as job:
+        with closing(StreamJob(settings.root(), changed, Told(*batches), Sink(), lambda: NOW)) as job:
             job.recover()
-            loop.seed(job, NOW + HOUR / 60, Event())
+            loop.seed(settings.root(), job, NOW + HOUR / 60, Event())
             while job.step():
                 pass
             states.append({row[:2] for row in job.state.states_since(PEOPLE.name, 0)})

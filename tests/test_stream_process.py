@@ -36,7 +36,7 @@ def applied(tmp_path_factory):
     root, kinds = tmp_path_factory.mktemp("applied"), (Entity, FeatureView, OnDemandFeatureView, FeatureService)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RISK_DATA", str(root))
-        prepare(COUPON)
+        prepare(settings.root(), COUPON)
         views = import_module("views.coupon")
         FeatureStore(str(settings.FEATURE_REPO)).apply([one for one in vars(views).values() if isinstance(one, kinds)])
         yield root
@@ -55,7 +55,7 @@ def attempts(now, count):
 
 def started(domain, *more, root):
     return subprocess.Popen(
-        [*JOB, domain, *more], cwd=settings.ROOT, env={**os.environ, "RISK_DATA": str(root)},
+        [*JOB, domain, *more], cwd=settings.PROJECT, env={**os.environ, "RISK_DATA": str(root)},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
@@ -74,9 +74,9 @@ def waited_for(is_so):
 
 
 def taken_in():
-    if not settings.stream_state("coupon").exists():
+    if not settings.root().stream_state("coupon").exists():
         return 0
-    db = sqlite3.connect(settings.stream_state("coupon"))
+    db = sqlite3.connect(settings.root().stream_state("coupon"))
     try:
         (counts,) = db.execute("SELECT value FROM meta WHERE name = 'counts'").fetchone() or (b"{}",)
     except sqlite3.OperationalError:  # it is just being made
@@ -99,7 +99,7 @@ def features(store, now):
 def test_a_real_job_that_is_killed_stopped_and_begun_again_keeps_every_event_once(applied):
     from feast import FeatureStore
 
-    now, log = datetime.now(UTC), settings.event_log(COUPON.raw.name)
+    now, log = datetime.now(UTC), settings.root().event_log(COUPON.raw.name)
     log.mkdir(parents=True)
     lines = [to_json(one) + b"\n" for one in attempts(now, 3000)]
     running = started("coupon", root=applied)
@@ -119,9 +119,9 @@ def test_a_real_job_that_is_killed_stopped_and_begun_again_keeps_every_event_onc
     assert "Another stream job is at work on coupon" in ended(started("coupon", "--once", root=applied), 3)
     running.send_signal(signal.SIGTERM)
     assert re.search(r"3,000 events, 0 late, [\d,]+ duplicate, 36 dead-lettered", ended(running))
-    files = list(offline_log.files(settings.events(COUPON.raw.name)))
+    files = list(offline_log.files(settings.root().offline_log(COUPON.raw.name)))
     assert sum(pq.read_metadata(f).num_rows for f in files) == 3000
-    dead = settings.dead_letters(COUPON.raw.name).glob("*.jsonl")
+    dead = settings.root().dead_letters(COUPON.raw.name).glob("*.jsonl")
     assert sum(len(file.read_text().splitlines()) for file in dead) == 36
     store = FeatureStore(str(settings.FEATURE_REPO))
     answer = features(store, now + timedelta(seconds=1))  # of whole seconds

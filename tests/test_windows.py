@@ -87,14 +87,14 @@ dense_or_sparse = st.sampled_from([0, 4, 10**9])
 @contextmanager
 def root_with(raw):
     with tempfile.TemporaryDirectory() as root, mock.patch.dict(os.environ, RISK_DATA=root):
-        path = settings.raw_table("made_events").with_suffix(".parquet")
+        path = settings.root().raw_table("made_events").with_suffix(".parquet")
         path.parent.mkdir(parents=True)
         pq.write_table(pa.Table.from_pylist(raw, SCHEMA), path)
         yield Path(root)
 
 
 def stored(name="made_table"):
-    files = sorted(settings.feature_table(name).rglob("*.parquet"))
+    files = sorted(settings.root().feature_table(name).rglob("*.parquet"))
     rows = [row for file in files for row in pq.read_table(pa.BufferReader(file.read_bytes())).to_pylist()]
     return sorted(rows, key=lambda row: (row["event_timestamp"], row["key"]))
 
@@ -122,7 +122,7 @@ def event(at, key="a", id="1", **rest):
 @given(raw=histories, until=untils, dense=dense_or_sparse)
 def test_every_row_at_a_tick_is_what_a_list_by_hand_gives(of, raw, until, dense):
     with root_with(raw), mock.patch("jobs.batch.table.DENSE_UP_TO", dense):
-        compute(of, until, NOW)
+        compute(settings.root(), of, until, NOW)
         events = [e for e in oracle.once(raw) if e[of.event_time] is not None and e[of.event_time] < until]
         same(without_created(stored()), oracle.rows(of, events, None, until))
 
@@ -135,10 +135,10 @@ def test_a_run_for_some_days_gives_the_rows_that_a_run_for_all_gives(of, raw, si
     since = oracle.floor(since, DAY)
     until = since + days * DAY
     with root_with(raw), mock.patch("jobs.batch.table.DENSE_UP_TO", dense):
-        compute(of, until, NOW)
+        compute(settings.root(), of, until, NOW)
         whole = [row for row in stored() if row["event_timestamp"] > since]
     with root_with(raw), mock.patch("jobs.batch.table.DENSE_UP_TO", dense):
-        compute(of, until, NOW, since)
+        compute(settings.root(), of, until, NOW, since)
         assert stored() == whole
 
 
@@ -151,7 +151,7 @@ def test_every_value_at_a_given_moment_is_what_a_list_by_hand_gives(of, raw, ask
          "event_timestamp": pd.to_datetime([t for _, t in asked], utc=True).as_unit("us")}
     )  # fmt: skip
     with root_with(raw):
-        answer = at_moments(of, frame)
+        answer = at_moments(settings.root(), of, frame)
     names = [a.name for a in of.aggregations]
     here = [
         {n: None if pd.isna(v) else v for n, v in row.items()}

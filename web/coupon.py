@@ -6,7 +6,6 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, render_template
 
-import settings
 from features.coupon import COUPON_ATTEMPTS, GUESSED, LOCATION_ATTEMPTS
 from features.domains import risks
 from features.risk import Risk
@@ -35,10 +34,10 @@ def blueprint(face: Face) -> Blueprint:
     @pages.get("/coupon/live")
     def live() -> Response:
         now = face.clock()
-        records = audit.latest(settings.decisions(), risk, now, MOST)
+        records = audit.latest(face.root.decisions, risk, now, MOST)
         return jsonify(
             since=_since(now).isoformat(),
-            waiting_seconds=_waiting(now),
+            waiting_seconds=_waiting(face, now),
             locations=_locations(face, risk, records, now),
             decisions=[_shown(risk, record) for record in records[:SHOWN]],
         )
@@ -53,9 +52,9 @@ def _since(now: datetime) -> datetime:
     return edge - (edge - EPOCH) % window.old_edge_hop
 
 
-def _waiting(now: datetime) -> float | None:
+def _waiting(face: Face, now: datetime) -> float | None:
     """How long events have been waiting for a stream job, if so long that none can be running."""
-    log, state = settings.event_log(COUPON_ATTEMPTS.name), settings.stream_state("coupon")
+    log, state = face.root.event_log(COUPON_ATTEMPTS.name), face.root.stream_state("coupon")
     waiting = intake.oldest_waiting(log, state, now)
     return waiting.total_seconds() if waiting and waiting > PATIENCE else None
 

@@ -7,7 +7,6 @@ from flask import Blueprint, Response, jsonify, request
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError, to_json
 
-import settings
 from errors import BadParameter, WrongType
 from features.domains import Stream, streams
 from features.utc import MICROSECOND
@@ -58,7 +57,7 @@ def blueprint(face: Face) -> Blueprint:
             raise BadParameter(f"The list holds {len(many)} events. Send 1 to {MOST_EVENTS:,}.")
         now = face.clock()
         checked = [_valid(to, one, f"{i}." if isinstance(body, list) else "", now) for i, one in enumerate(many)]
-        event_log.append(settings.event_log(stream), checked, now)
+        event_log.append(face.root.event_log(stream), checked, now)
         return jsonify(accepted=len(checked)), 202
 
     @paths.get("/api/v1/events/<stream>/missing")
@@ -66,7 +65,7 @@ def blueprint(face: Face) -> Blueprint:
         of, producer, last = _stream(stream), request.args.get("producer", ""), request.args.get("last", "")
         if not producer or not last.isdecimal() or len(last) > 15:
             raise BadParameter("Name the producer, and the last number that it sent, as ?producer=till-1&last=100.")
-        return jsonify(missing=intake.missing(settings.stream_state(of.domain), producer, int(last)))
+        return jsonify(missing=intake.missing(face.root.stream_state(of.domain), producer, int(last)))
 
     return paths
 

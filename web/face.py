@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from flask import request
@@ -12,16 +11,17 @@ from pydantic import ValidationError
 
 from errors import NotJson, WrongType
 from features.risk import Risk, RiskRequest
+from root import Root
 from serving.service import RiskService
 from web.errors import from_validation
 
 
 @dataclass(frozen=True)
 class Face:
-    """What the pages need: the service, where batch scores stand, and what time it is."""
+    """What the pages need: the service, the root of its files, and a clock."""
 
     service: RiskService
-    scores_db: Path
+    root: Root
     clock: Callable[[], datetime]
 
 

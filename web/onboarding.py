@@ -33,12 +33,12 @@ def blueprint(face: Face) -> Blueprint:
     def sign_up() -> Response:
         applicant = from_body(onboarding)
         home = ""
-        with one_at_a_time(settings.sign_up_lock()):
+        with one_at_a_time(face.root.sign_up_lock):
             as_of = face.clock()  # in the order of the sign-ups, as are the rows that they leave
             decision = face.service.decision(onboarding, applicant, as_of)
             if decision.decision == "approve":
                 row = applicant.row(as_of, settings.hash_key())
-                driver_id = enrol(face.service.store, daily, settings.raw_table("drivers"), row, as_of)
+                driver_id = enrol(face.service.store, daily, face.root.raw_table("drivers"), row, as_of)
                 home = f"/home/{driver_id}"
         return jsonify(decision=decision.as_json(), home=home)
 

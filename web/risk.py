@@ -67,7 +67,7 @@ def decision(face: Face, risk: Risk, asked: RiskRequest) -> dict[str, Any]:
 
 def batch_scores(face: Face, risk: Risk, asked: RiskRequest) -> dict[str, Any]:
     """Raises UnknownEntity on somebody who was never scored and is not known either."""
-    newest, history = scores.latest(face.scores_db, risk.name, risk.path_value(asked))
+    newest, history = scores.latest(face.root.scores_db, risk.name, risk.path_value(asked))
     if newest is None:
         face.service.features(risk, asked, face.clock())
     return {"decision": newest, "scores": [{"as_of": as_of.isoformat(), "score": s} for as_of, s in history]}

@@ -53,7 +53,7 @@ def live(table: AggregationTable, entities: list[Entity], domain: str) -> Featur
                 seen_of(table), Int64, "When the stream last took in an event of the key.", unit="µs since 1970", **tags
             ),
         ],
-        source=_source(state_of(table), settings.states(state_of(table)), domain, table.description),
+        source=_source(state_of(table), settings.root().states(state_of(table)), domain, table.description),
         description=state,
         owner=OWNER,
         tags=tags,
@@ -82,12 +82,12 @@ def computed(live_features: LiveFeatures, domain: str) -> list[Field]:
 
 def raw_table(table: str, domain: str, description: str) -> FileSource:
     """Raw events, one file a delivery."""
-    return _source(table, settings.raw_table(table), domain, description)
+    return _source(table, settings.root().raw_table(table), domain, description)
 
 
 def feature_table(table: str, domain: str, description: str) -> FileSource:
     """What `python -m jobs execute` computes, one file a day."""
-    return _source(table, settings.feature_table(table), domain, description)
+    return _source(table, settings.root().feature_table(table), domain, description)
 
 
 def _source(table: str, directory: Path, domain: str, description: str) -> FileSource:

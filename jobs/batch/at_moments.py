@@ -18,14 +18,17 @@ from jobs.batch import at_ticks
 from jobs.batch.layout import microseconds
 from jobs.raw import places
 from jobs.raw.relations import open_events
+from root import Root
 
 
-def at_moments(table: AggregationTable, asked: pd.DataFrame, files: list[Path] | None = None) -> pd.DataFrame:
+def at_moments(
+    root: Root, table: AggregationTable, asked: pd.DataFrame, files: list[Path] | None = None
+) -> pd.DataFrame:
     """`asked` has the table's keys and `event_timestamp` (UTC); and if what was learned up to another moment counts,
     that as `<table>_seen`, µs since 1970, null for nothing. The answer has the same rows in the same order, and the
     features as columns. Raises NoData, BadInput.
     """
-    files = places.raw_files(table.source.name) if files is None else files
+    files = places.raw_files(root, table.source.name) if files is None else files
     moments = asked["event_timestamp"].dt.as_unit("us").astype("int64")
     known = asked[seen_of(table)].astype("Int64").fillna(-1) if seen_of(table) in asked else moments
     keys = [pa.Array.from_pandas(asked[name]) for name in table.keys]
@@ -38,9 +41,9 @@ def at_moments(table: AggregationTable, asked: pd.DataFrame, files: list[Path] |
     return asked.reset_index(drop=True).join(found.drop(columns="ask"))
 
 
-def records_at_moments(table: AggregationTable, asked: pd.DataFrame) -> list[dict[str, Any]]:
+def records_at_moments(root: Root, table: AggregationTable, asked: pd.DataFrame) -> list[dict[str, Any]]:
     """The features alone, row by row, None where one is missing."""
-    found = at_moments(table, asked)[list(table.empty)].astype(object)
+    found = at_moments(root, table, asked)[list(table.empty)].astype(object)
     return found.where(found.notna(), None).to_dict("records")
 
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import duckdb
 
-import settings
 from features.utc import utc_day
 from features.windows.aggregation import AggregationTable, LastDistinctTable, Table
 from jobs.batch import at_ticks, partitions
 from jobs.batch.layout import Layout, microseconds
 from jobs.raw import checks, places
 from jobs.raw.relations import open_events
+from root import Root
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: A grid with a row for every tick is worth it up to so many times the ticks at which something happens.
@@ -50,6 +50,7 @@ class Report:
 
 
 def compute(
+    root: Root,
     table: Table,
     end: datetime,
     now: datetime,
@@ -65,8 +66,8 @@ def compute(
     does. Raises NoData, BadInput, Busy.
     """
     began = time.perf_counter()
-    directory = settings.feature_table(table.name)
-    files = places.raw_files(table.source.name) if files is None else files
+    directory = root.feature_table(table.name)
+    files = places.raw_files(root, table.source.name) if files is None else files
     with partitions.connection(directory) as connected:
         tell("check")
         since, until = None if start is None else _us(start), _us(end)

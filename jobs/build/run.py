@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 import settings
+from errors import Busy
 from features.domains import risks, stream_of, streams, tables
 from features.risk import Risk
 from features.utc import midnight
@@ -21,17 +22,18 @@ from jobs.build.steps import Stamps, Step, code, fingerprint, listing
 from jobs.raw import places
 from model import shelf
 from model.card import Card
+from root import Root
 from simulators import Size
 
-ROOT = settings.ROOT
+ROOT = settings.PROJECT
 FEATURES = settings.FEATURE_REPO / "features"
 
 
-def run(seed: int, size: Size, now: datetime) -> None:
+def run(root: Root, seed: int, size: Size, now: datetime) -> None:
     """Bring everything below `$RISK_DATA` up to date, say what was stale, and close with what came out."""
     console = Console()
-    lock = _lock(settings.data_root())
-    stamps = Stamps.read(settings.data_root() / "pipeline.json")
+    lock = _lock(root.pipeline_lock)
+    stamps = Stamps.read(root.pipeline_stamps)
     times: list[tuple[str, str, float | None]] = []
     columns = (
         SpinnerColumn(),
@@ -41,7 +43,7 @@ def run(seed: int, size: Size, now: datetime) -> None:
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console, transient=True) as progress:
-        for step in _steps(seed, size, now):
+        for step in _steps(root, seed, size, now):
             if stamps.is_fresh(step):
                 times.append((step.name, "fresh", None))
                 continue
@@ -52,19 +54,19 @@ def run(seed: int, size: Size, now: datetime) -> None:
             progress.remove_task(bar)
             times.append((step.name, said, time.perf_counter() - began))
             console.print(f"[green]✓[/] {step.name}: {said}", highlight=False)
-    _close(console, times)
+    _close(root, console, times)
     lock.close()
 
 
-def _lock(root: Path) -> IO[str]:
-    """One pipeline at a time on a root; the system lets go of the lock even if this process is killed."""
-    root.mkdir(parents=True, exist_ok=True)
-    lock = (root / "pipeline.lock").open("w")
+def _lock(path: Path) -> IO[str]:
+    """One pipeline at a time on a root; the system releases the lock even if this process is killed. Raises Busy."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = path.open("w")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise SystemExit(
-            f"Another pipeline is at work on {root}. Wait for it, or set RISK_DATA to another root."
+        raise Busy(
+            f"Another pipeline is at work on {path.parent}. Wait for it, or set RISK_DATA to another root."
         ) from None
     return lock
 
@@ -73,25 +75,30 @@ def _tell(progress: Progress, bar: TaskID, step: str, part: str) -> None:
     progress.update(bar, advance=1, description=f"{step}: {part}")
 
 
-def _steps(seed: int, size: Size, now: datetime) -> list[Step]:
+def _steps(root: Root, seed: int, size: Size, now: datetime) -> list[Step]:
     """`now` makes the day: everything is made as of its midnight, so that a second run that day finds it fresh."""
     day = midnight(now)
-    data, raw = settings.data_root(), settings.data_root() / "raw"
+    raw, features = root.raw, root.features
     world = {"seed": seed, **asdict(size), "key": fingerprint(settings.hash_key().hex())}
     making = code(ROOT / "generate_data.py", ROOT / "simulators", FEATURES / "identifiers.py", FEATURES / "utc.py")
     made = {**world, "day": day.isoformat(), "code": making}
     windows = code(FEATURES, ROOT / "jobs" / "raw", ROOT / "jobs" / "batch", ROOT / "jobs" / "stream")
     repository = code(settings.FEATURE_REPO, ROOT / "stores")
     training = code(FEATURES, ROOT / "jobs" / "train", ROOT / "model", ROOT / "serving")
-    features = data / "features"
 
     def train(risk: Risk) -> Step:
-        pointer = settings.models() / risk.name / shelf.CURRENT
+        pointer = root.models / risk.name / shelf.CURRENT
         return Step(
             f"train {risk.name}",
-            lambda: [made, training, repository, windows, listing(*places.history_files(risk.outcomes.table.name))],
+            lambda: [
+                made,
+                training,
+                repository,
+                windows,
+                listing(*places.history_files(root, risk.outcomes.table.name)),
+            ],
             lambda: [pointer],
-            partial(work.train, risk, now),
+            partial(work.train, root, risk, now),
             4,
         )
 
@@ -99,44 +106,49 @@ def _steps(seed: int, size: Size, now: datetime) -> list[Step]:
         raw_name = stream_of(domain).raw.name
         return Step(
             f"stream {domain}",
-            lambda: [windows, listing(*places.raw_files(raw_name)), work.sizes(settings.event_log(raw_name))],
-            lambda: [settings.stream_state(domain)],
-            partial(work.stream, domain),
+            lambda: [windows, listing(*places.raw_files(root, raw_name)), work.sizes(root.event_log(raw_name))],
+            lambda: [root.stream_state(domain)],
+            partial(work.stream, root, domain),
         )
 
     def score(risk: Risk) -> Step:
         return Step(
             f"score {risk.name}",
-            lambda: [listing(features), listing(raw), str(shelf.current(settings.models(), risk.name))],
-            lambda: [settings.scores_db()],
-            partial(work.score, risk, now, day),
+            lambda: [listing(features), listing(raw), str(shelf.current(root.models, risk.name))],
+            lambda: [root.scores_db],
+            partial(work.score, root, risk, now, day),
             work.SCORED_MIDNIGHTS + 1,
         )
 
     return [
-        Step("raw events", lambda: made, lambda: [raw], partial(work.generate, seed, size, day, world), None),
+        Step("raw events", lambda: made, lambda: [raw], partial(work.generate, root, seed, size, day, world), None),
         Step(
             "batch features",
-            lambda: [listing(raw, data / "events"), windows, day.isoformat()],
-            lambda: [settings.feature_table(table.name) for table in tables()],
-            partial(work.features, day, now),
+            lambda: [listing(raw, root.offline_logs), windows, day.isoformat()],
+            lambda: [root.feature_table(table.name) for table in tables()],
+            partial(work.features, root, day, now),
             len(list(tables())),
         ),
-        Step("live tables", lambda: windows, lambda: [settings.states(name) for name in work.states()], work.prepare),
-        Step("feast apply", lambda: [repository, str(data)], lambda: work.stores(data)[:2], partial(work.apply, data)),
+        Step(
+            "live tables",
+            lambda: windows,
+            lambda: [root.states(name) for name in work.states()],
+            partial(work.prepare, root),
+        ),
+        Step("feast apply", lambda: [repository, str(root)], lambda: work.stores(root)[:2], partial(work.apply, root)),
         *(stream(of.domain) for of in streams().values()),
         Step(
             "feast materialize-incremental",
             lambda: [repository, listing(features), listing(raw)],
-            lambda: work.stores(data),
-            partial(work.materialize, data, now),
+            lambda: work.stores(root),
+            partial(work.materialize, root, now),
         ),
         *(train(risk) for risk in risks().values()),
         *(score(risk) for risk in risks().values() if risk.population),
     ]
 
 
-def _close(console: Console, times: list[tuple[str, str, float | None]]) -> None:
+def _close(root: Root, console: Console, times: list[tuple[str, str, float | None]]) -> None:
     steps = Table("step", "result", title="Pipeline", title_justify="left")
     steps.add_column("seconds", justify="right")
     for name, said, seconds in times:
@@ -146,8 +158,8 @@ def _close(console: Console, times: list[tuple[str, str, float | None]]) -> None
     console.print(steps)
     models = Table("model", "features", "training rows", "quality", "decisions", title="Models")
     for risk in risks().values():
-        card: Card = shelf.take(shelf.current(settings.models(), risk.name))[0]
+        card: Card = shelf.take(shelf.current(root.models, risk.name))[0]
         shares = " / ".join(f"{word} {100 * of.share:.0f} %" for word, of in card.outcomes.items())
         models.add_row(risk.name, str(len(card.inputs)), f"{card.train.rows:,}", card.headline, shares)
     console.print(models)
-    console.print(f"Reports: {settings.models()}/<model>/<version>/report.html", highlight=False)
+    console.print(f"Reports: {root.models}/<model>/<version>/report.html", highlight=False)

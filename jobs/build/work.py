@@ -17,20 +17,22 @@ from features.risk import Risk
 from features.windows.live import state_of
 from jobs.batch.table import compute
 from jobs.build.steps import Tell, fingerprint
+from root import Root
 from simulators import Size
 
 SCORED_MIDNIGHTS = 7
 
 
-def generate(seed: int, size: Size, day: datetime, world: dict, tell: Tell) -> str:
+def generate(root: Root, seed: int, size: Size, day: datetime, world: dict, tell: Tell) -> str:
     """Another seed, size or hash key is another world: what was made of the old one is removed, its models and
     decisions stay."""
-    data, marker = settings.data_root(), settings.data_root() / "raw" / "world"
+    marker = root.raw / "world"
     if marker.exists() and marker.read_text() != fingerprint(world):
-        for name in ("raw", "features", "states", "events", "log", "streams", "dead_letters"):
-            shutil.rmtree(data / name, ignore_errors=True)
-        for file in [*data.glob("online.db*"), *data.glob("registry.db"), *data.glob("scores.db*")]:
-            file.unlink()
+        for path in root.world():
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
     rows = 0
 
     def done(table: str, count: int) -> None:
@@ -38,54 +40,54 @@ def generate(seed: int, size: Size, day: datetime, world: dict, tell: Tell) -> s
         rows += count
         tell(table)
 
-    generate_data.generate(seed, day, size, done)
-    _forget_history()
+    generate_data.generate(root, seed, day, size, done)
+    _forget_history(root)
     marker.write_text(fingerprint(world))
     return f"{rows:,} rows as of {day:%Y-%m-%d}"
 
 
-def _forget_history() -> None:
+def _forget_history(root: Root) -> None:
     """The same events have other moments now: states are made anew, of these and of what streams have logged. A job
     that is at work keeps its own."""
     from jobs.stream import loop
 
     for stream in streams().values():
-        with suppress(Busy), loop.alone(stream):
-            for file in settings.stream_state(stream.domain).parent.glob(f"{stream.domain}.db*"):
+        with suppress(Busy), loop.alone(root, stream):
+            for file in root.stream_state(stream.domain).parent.glob(f"{stream.domain}.db*"):
                 file.unlink()
 
 
-def features(until: datetime, now: datetime, tell: Tell) -> str:
+def features(root: Root, until: datetime, now: datetime, tell: Tell) -> str:
     rows = 0
     for table in tables():
-        rows += compute(table, until, now).out.rows
+        rows += compute(root, table, until, now).out.rows
         tell(table.name)
     return f"{rows:,} rows"
 
 
-def stores(data: Path) -> list[Path]:
+def stores(root: Root) -> list[Path]:
     """Registry, online store, and a mark that the second holds what the first says."""
-    return [data / "registry.db", data / "online.db", data / "materialized"]
+    return [root.registry_db, root.online_db, root.materialized]
 
 
-def apply(data: Path, tell: Tell) -> str:
+def apply(root: Root, tell: Tell) -> str:
     """The registry remembers up to when the online store was filled. Without the one, the other is worth nothing."""
-    if not all(path.exists() for path in stores(data)[:2]):
-        for path in [*stores(data), *data.glob("online.db-*")]:
+    if not all(path.exists() for path in stores(root)[:2]):
+        for path in [*stores(root), *root.path.glob("online.db-*")]:
             path.unlink(missing_ok=True)
-    return _feast("apply", tell)
+    return _feast(root, "apply", tell)
 
 
-def materialize(data: Path, now: datetime, tell: Tell) -> str:
-    said = _feast(f"materialize-incremental {now.astimezone(UTC):%Y-%m-%dT%H:%M:%S}", tell)
-    stores(data)[-1].touch()
+def materialize(root: Root, now: datetime, tell: Tell) -> str:
+    said = _feast(root, f"materialize-incremental {now.astimezone(UTC):%Y-%m-%dT%H:%M:%S}", tell)
+    stores(root)[-1].touch()
     return said
 
 
-def _feast(command: str, tell: Tell) -> str:
+def _feast(root: Root, command: str, tell: Tell) -> str:
     """The `feast` command itself, as a user would run it."""
     feast = Path(sys.executable).with_name("feast")
-    environment = {**os.environ, "RISK_DATA": str(settings.data_root())}
+    environment = {**os.environ, "RISK_DATA": str(root)}
     ended = subprocess.run(
         [feast, *command.split()],
         cwd=settings.FEATURE_REPO,
@@ -104,11 +106,11 @@ def states() -> list[str]:
     return [state_of(table) for stream in streams().values() for table in stream.tables]
 
 
-def prepare(tell: Tell) -> str:
+def prepare(root: Root, tell: Tell) -> str:
     from jobs.stream.job import prepare
 
     for of in streams().values():
-        prepare(of)
+        prepare(root, of)
     return f"{len(states())} live tables"
 
 
@@ -116,7 +118,7 @@ def sizes(folder: Path) -> list[tuple[str, int]]:
     return [(file.name, file.stat().st_size) for file in sorted(folder.glob("*.jsonl"))]
 
 
-def stream(domain: str, tell: Tell) -> str:
+def stream(root: Root, domain: str, tell: Tell) -> str:
     """Take in the history, and what the service has accepted; a stream job that is at work does so itself."""
     from jobs.stream import loop
     from jobs.stream.sources import opened
@@ -124,31 +126,33 @@ def stream(domain: str, tell: Tell) -> str:
 
     of, said = stream_of(domain), list[str]()
     try:
-        loop.run(of, opened("log", of.raw.name), FeastStore(settings.FEATURE_REPO), True, Event(), said.append)
+        loop.run(
+            root, of, opened(root, "log", of.raw.name), FeastStore(settings.FEATURE_REPO), True, Event(), said.append
+        )
     except Busy:
         return "a stream job is at work"
     return said[0].removeprefix(f"{domain}: ")
 
 
-def train(risk: Risk, now: datetime, tell: Tell) -> str:
+def train(root: Root, risk: Risk, now: datetime, tell: Tell) -> str:
     from jobs.train import champion as training
     from serving.retrieval import FeastStore
 
-    card = training.train(FeastStore(settings.FEATURE_REPO), risk, now, tell)
+    card = training.train(root, FeastStore(settings.FEATURE_REPO), risk, now, tell)
     return f"{card.headline} on {card.test.rows:,} rows"
 
 
-def score(risk: Risk, now: datetime, day: datetime, tell: Tell) -> str:
+def score(root: Root, risk: Risk, now: datetime, day: datetime, tell: Tell) -> str:
     """Everybody now, and once for each of the last midnights, so that a page has a history on its first day."""
     from jobs import score as scoring
     from serving import scores
     from serving.retrieval import FeastStore
 
     store = FeastStore(settings.FEATURE_REPO)
-    known = scores.moments(settings.scores_db(), risk.name)
+    known = scores.moments(root.scores_db, risk.name)
     midnights = [day - timedelta(days=n) for n in range(SCORED_MIDNIGHTS - 1, -1, -1)]
     count = 0
     for as_of in [*(m for m in midnights if m not in known), now]:
-        count += scoring.score(store, risk, as_of)
+        count += scoring.score(root, store, risk, as_of)
         tell(f"{as_of:%Y-%m-%d}")
     return f"{count:,} decisions"

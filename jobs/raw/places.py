@@ -2,35 +2,35 @@
 
 from pathlib import Path
 
-import settings
 from errors import BadInput, NoData
 from jobs import sql
 from jobs.raw import offline_log
+from root import Root
 
 READERS = {".parquet": "read_parquet", ".csv": "read_csv"}
 
 
-def raw_files(table: str) -> list[Path]:
+def raw_files(root: Root, table: str) -> list[Path]:
     """The files of a raw table: those of its history, and those that its stream has logged. Raises NoData on none,
     BadInput."""
-    logged = list(offline_log.files(settings.events(table)))
+    logged = list(offline_log.files(root.offline_log(table)))
     try:
-        return [*history_files(table), *logged]
+        return [*history_files(root, table), *logged]
     except NoData:
         if logged:
             return logged
         raise
 
 
-def history_files(table: str) -> list[Path]:
+def history_files(root: Root, table: str) -> list[Path]:
     """`raw/<table>.parquet`, `.csv`, or those of the folder `raw/<table>/`. Raises NoData on none of them, BadInput on
     two."""
-    places = [place for suffix in READERS if (place := settings.raw_table(table).with_suffix(suffix)).is_file()]
-    places += [settings.raw_table(table)] if settings.raw_table(table).is_dir() else []
+    places = [place for suffix in READERS if (place := root.raw_table(table).with_suffix(suffix)).is_file()]
+    places += [root.raw_table(table)] if root.raw_table(table).is_dir() else []
     if len(places) > 1:
         raise BadInput(f"{' and '.join(map(str, places))} are both raw events of {table}. Keep one of them.")
     if not places:
-        raise NoData(f"No raw events at {settings.raw_table(table)}. Run: python generate_data.py")
+        raise NoData(f"No raw events at {root.raw_table(table)}. Run: python generate_data.py")
     return files_at(places[0])
 
 

@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 
 from pydantic_core import from_json, to_json
 
-import settings
 from features.domains import Stream
 from features.utc import MICROSECOND, since_1970
 from features.windows import events, numbering
@@ -25,6 +24,7 @@ from jobs.stream.offline import DEAD, EVENT, OfflineLog, online_rows
 from jobs.stream.sources import Position, Source
 from jobs.stream.state import ONLINE, STAMP, WATERMARK, Key, StateFile, StateRow
 from jobs.stream.status import Counts, Status
+from root import Root
 from serving.store import Store
 
 #: Bytes that are read at a time, hence the largest batch.
@@ -36,20 +36,20 @@ DAY = timedelta(days=1)
 Fresh = tuple[Row, list[str]]
 
 
-def prepare(stream: Stream) -> None:
+def prepare(root: Root, stream: Stream) -> None:
     """Make the folders of its states: `feast apply` wants a file in each source."""
     for live in map(LiveTable, stream.tables):
-        if not any((directory := settings.states(state_of(live.table))).rglob("*.parquet")):
+        if not any((directory := root.states(state_of(live.table))).rglob("*.parquet")):
             offline_log.write_empty(directory, online_rows(live, []))
 
 
 class StreamJob:
     """`clock` says when events were taken in; `store` is where they go online."""
 
-    def __init__(self, stream: Stream, source: Source, store: Store, clock: Callable[[], datetime]) -> None:
+    def __init__(self, root: Root, stream: Stream, source: Source, store: Store, clock: Callable[[], datetime]) -> None:
         self.stream, self._source, self._store, self._clock = stream, source, store, clock
         self._live = [LiveTable(table) for table in stream.tables]
-        self.state = StateFile(settings.stream_state(stream.domain), stream.tables)
+        self.state = StateFile(root.stream_state(stream.domain), stream.tables)
         self._position = self.state.position(source.name)
         self._stamp: int = self.state.meta(STAMP, 0)
         self._online: int = self.state.meta(ONLINE, 0)
@@ -58,7 +58,7 @@ class StreamJob:
         self._moments = events.moments(stream.raw, stream.tables)
         self.status = Status(stream.domain, Counts(**from_json(self.state.meta("counts", "{}"))))
         self.status.watermark = self.state.meta(WATERMARK, 0)
-        self._offline = OfflineLog(stream.raw, self._live, self.state)
+        self._offline = OfflineLog(root, stream.raw, self._live, self.state)
 
     def recover(self) -> None:
         """Write again what a run that was killed may not have written."""

@@ -12,7 +12,6 @@ from pathlib import Path
 from threading import Event
 from typing import TypeVar
 
-import settings
 from errors import Busy, FeaturesNotReady, NoData
 from features.domains import Stream
 from features.utc import EPOCH, MICROSECOND, since_1970
@@ -26,6 +25,7 @@ from jobs.raw.relations import open_rows
 from jobs.stream.job import StreamJob
 from jobs.stream.sources import Source
 from jobs.stream.state import HISTORY
+from root import Root
 from serving.store import Store
 
 #: How long a source that had nothing is left alone: the shorter, the more recently it had something.
@@ -38,6 +38,7 @@ T = TypeVar("T")
 
 
 def run(
+    root: Root,
     stream: Stream,
     source: Source,
     store: Store,
@@ -50,11 +51,11 @@ def run(
     """Take in what the source has, and what comes until `stop`, or with `once` no more. Raises Busy, BadInput."""
     # A batch is hundreds of thousands of small containers, none of them a cycle: to look through them takes a fifth.
     gc.set_threshold(500_000, 20, 20)
-    with alone(stream), closing(StreamJob(stream, source, store, clock)) as job:
+    with alone(root, stream), closing(StreamJob(root, stream, source, store, clock)) as job:
         if metrics is not None:
             job.status.serve(metrics)
         _patiently(job.recover, stop, tell)
-        if taken := _patiently(lambda: seed(job, clock(), stop), stop, tell):
+        if taken := _patiently(lambda: seed(root, job, clock(), stop), stop, tell):
             tell(f"{stream.domain}: {taken:,} events of the history taken in")
         told, wait, counts = time.monotonic(), POLL_SECONDS, dict(vars(job.status.counts))
         job.status.line(0, told)
@@ -76,17 +77,15 @@ def run(
 
 
 @contextmanager
-def alone(stream: Stream) -> Iterator[None]:
+def alone(root: Root, stream: Stream) -> Iterator[None]:
     """One process on a domain's state; the system lets go of the lock even if this process is killed. Raises Busy."""
-    path = settings.stream_state(stream.domain).with_suffix(".lock")
+    path = root.stream_state(stream.domain).with_suffix(".lock")
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Busy(
-                f"Another stream job is at work on {stream.domain} in {settings.data_root()}. Stop it first."
-            ) from None
+            raise Busy(f"Another stream job is at work on {stream.domain} in {root}. Stop it first.") from None
         yield
 
 
@@ -101,14 +100,14 @@ def _patiently(work: Callable[[], T], stop: Event, tell: Tell) -> T | None:
                 return None
 
 
-def seed(job: StreamJob, now: datetime, stop: Event) -> int:
+def seed(root: Root, job: StreamJob, now: datetime, stop: Event) -> int:
     """Take in the raw table, unless its files are those that were taken in: a state reaches back before the first live
     event. Events that were seen change nothing. New states, of new definitions too, take in the offline log as well."""
     raw, before = job.stream.raw, job.state.meta(HISTORY)
-    here = fingerprint(listing(*_files_or_none(places.history_files, raw.name)))
+    here = fingerprint(listing(*_files_or_none(root, places.history_files, raw.name)))
     if before == here:
         return 0
-    files = _files_or_none(places.history_files if before else places.raw_files, raw.name)
+    files = _files_or_none(root, places.history_files if before else places.raw_files, raw.name)
     reached = min(LiveTable(table).reached(since_1970(now)) for table in job.stream.tables)
     rows = history(job.stream, files, now, reached) if files else iter(())
     taken = job.seed(takewhile(lambda _: not stop.is_set(), rows))
@@ -119,9 +118,9 @@ def seed(job: StreamJob, now: datetime, stop: Event) -> int:
     return taken
 
 
-def _files_or_none(found: Callable[[str], list[Path]], table: str) -> list[Path]:
+def _files_or_none(root: Root, found: Callable[[Root, str], list[Path]], table: str) -> list[Path]:
     try:
-        return found(table)
+        return found(root, table)
     except NoData:
         return []
 

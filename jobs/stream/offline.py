@@ -8,13 +8,13 @@ from functools import partial
 import pyarrow as pa
 from pydantic_core import from_json
 
-import settings
 from features.windows.live import seen_of, state_of
 from features.windows.raw import CREATED, RawTable
 from features.windows.state import LiveTable
 from features.windows.tiles import AHEAD
 from jobs.raw import offline_log
 from jobs.stream.state import LOGGED, StateFile, StateRow
+from root import Root
 
 EVENT, DEAD = "event", "dead"
 #: Events wait until they are so many, or so old.
@@ -23,8 +23,8 @@ _ARROW = {"string": pa.string(), "int": pa.int64(), "float": pa.float64()}
 
 
 class OfflineLog:
-    def __init__(self, raw: RawTable, live: Sequence[LiveTable], state: StateFile) -> None:
-        self._raw, self._live, self._state = raw, live, state
+    def __init__(self, root: Root, raw: RawTable, live: Sequence[LiveTable], state: StateFile) -> None:
+        self._root, self._raw, self._live, self._state = root, raw, live, state
         self._waiting, self._waits_since = state.waiting(), time.monotonic()
         logged = state.meta(LOGGED, 0)
         self._changed = [{row[0]: row for row in state.states_since(of.table.name, logged)} for of in live]
@@ -44,7 +44,9 @@ class OfflineLog:
     def begin(self, stamp: int) -> None:
         """Set out to write what there is up to the batch of this stamp, the last."""
         changed, self._changed, self._waiting = self._changed, [{} for _ in self._live], 0
-        states = [partial(_write, live, list(of.values())) for live, of in zip(self._live, changed, strict=True)]
+        states = [
+            partial(_write, self._root, live, list(of.values())) for live, of in zip(self._live, changed, strict=True)
+        ]
         self._parts = [self._log_events, self._log_dead, *states, partial(self._note, stamp)]
 
     def a_part(self) -> bool:
@@ -61,12 +63,14 @@ class OfflineLog:
     def _log_events(self) -> None:
         if batches := self._state.to_log(EVENT):
             log = offline_log.events(self._raw, batches)
-            offline_log.write(settings.events(self._raw.name), log, self._raw.time, batches[0][0], batches[-1][0])
+            offline_log.write(
+                self._root.offline_log(self._raw.name), log, self._raw.time, batches[0][0], batches[-1][0]
+            )
             self._state.logged(EVENT, batches[-1][0])
 
     def _log_dead(self) -> None:
         if batches := self._state.to_log(DEAD):
-            offline_log.write_dead(settings.dead_letters(self._raw.name), batches)
+            offline_log.write_dead(self._root.dead_letters(self._raw.name), batches)
             self._state.logged(DEAD, batches[-1][0])
 
     def _note(self, stamp: int) -> None:
@@ -74,11 +78,11 @@ class OfflineLog:
             self._state.set_meta({LOGGED: stamp})
 
 
-def _write(live: LiveTable, states: Sequence[StateRow]) -> None:
+def _write(root: Root, live: LiveTable, states: Sequence[StateRow]) -> None:
     """The states that changed since the last time, as they are now."""
     if states:
         stamps = [stamp for *_, stamp in states]
-        directory = settings.states(state_of(live.table))
+        directory = root.states(state_of(live.table))
         offline_log.write(directory, online_rows(live, states), CREATED, min(stamps), max(stamps))
 
 

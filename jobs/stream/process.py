@@ -10,14 +10,15 @@ from errors import BadParameter
 from features.domains import Stream, stream_of, streams
 from jobs.stream import loop
 from jobs.stream.sources import opened
+from root import Root
 
 
-def run(domain: str, source: str, once: bool, metrics: int | None) -> None:
+def run(root: Root, domain: str, source: str, once: bool, metrics: int | None) -> None:
     """`domain` may be `all`. Raises BadParameter, Busy."""
     wanted = list(streams().values()) if domain == "all" else [stream_of(domain)]
     if len(wanted) > 1 and (source != "log" or metrics is not None):
         raise BadParameter("--source and --metrics are for one domain. Name it instead of all.")
-    sources = [opened(source, stream.raw.name) for stream in wanted]
+    sources = [opened(root, source, stream.raw.name) for stream in wanted]
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -27,7 +28,7 @@ def run(domain: str, source: str, once: bool, metrics: int | None) -> None:
 
     def work(job: tuple[Stream, object]) -> None:
         stream, source = job
-        loop.run(stream, source, store, once, stop, _tell, metrics)  # type: ignore[arg-type]
+        loop.run(root, stream, source, store, once, stop, _tell, metrics)  # type: ignore[arg-type]
 
     with ThreadPoolExecutor(len(wanted)) as pool:
         running = [pool.submit(work, job) for job in zip(wanted, sources, strict=True)]

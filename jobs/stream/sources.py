@@ -7,8 +7,8 @@ import fcntl
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-import settings
 from errors import BadParameter
+from root import Root
 
 #: File, or partition of a topic → how far it was read.
 Position = dict[str, int]
@@ -88,11 +88,11 @@ def _lines(name: str, offset: int, chunk: bytes) -> list[Line]:
     return lines
 
 
-def opened(source: str, stream: str) -> Source:
+def opened(root: Root, source: str, stream: str) -> Source:
     """`log`, the events that the service accepts; or `jsonl:PATH`. Raises BadParameter."""
     kind, _, path = source.partition(":")
     if source == "log":
-        return JsonLines(settings.event_log(stream), source)
+        return JsonLines(root.event_log(stream), source)
     if kind != "jsonl" or not path:
         raise BadParameter(f"There is no source {source[:60]!r}. Choose log, or jsonl:PATH of a file or a folder.")
     place = Path(path).expanduser().resolve()

@@ -13,12 +13,14 @@ from features.utc import midnight
 from jobs import sql
 from jobs.raw import checks, places
 from jobs.raw.relations import open_rows
+from root import Root
 
 TRAIN_SHARE = 0.7
 DAY = timedelta(days=1)
 
 
 def cases(
+    root: Root,
     connected: duckdb.DuckDBPyConnection,
     risk: Risk,
     now: datetime,
@@ -29,7 +31,7 @@ def cases(
     """Make the view `past` of a risk's cases: the columns of its raw table, `event_timestamp` and the label. It
     holds those whose outcome was known at `now`; with `whole`, every case that was. Raises NoData, BadInput."""
     outcomes = risk.outcomes
-    files = places.raw_files(outcomes.table.name) if files is None else files
+    files = places.raw_files(root, outcomes.table.name) if files is None else files
     events = open_rows(connected, outcomes.table, files, now, quarantine)
     truth = {outcomes.happened, outcomes.label}
     own = [c.name for c in outcomes.table.columns if c.name not in truth]
@@ -47,10 +49,10 @@ def cases(
     return events
 
 
-def known_cases(risk: Risk, now: datetime) -> pd.DataFrame:
+def known_cases(root: Root, risk: Risk, now: datetime) -> pd.DataFrame:
     """Every case whose outcome was known at `now`, oldest first. Raises NoData, BadInput."""
     with sql.connect() as connected:
-        cases(connected, risk, now)
+        cases(root, connected, risk, now)
         frame = connected.execute(
             f"SELECT * FROM past ORDER BY event_timestamp, {risk.outcomes.table.columns[0].name}"
         ).df()

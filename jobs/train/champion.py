@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from sklearn.inspection import permutation_importance
 
-import settings
 from errors import ModelRefused, NoData
 from features.risk import Protocol, Risk
 from jobs import point_in_time
@@ -18,6 +17,7 @@ from jobs.train.report import report
 from jobs.train.tasks import TASKS, Labels
 from model import shelf
 from model.card import Card, CardInput, Metrics, OutcomeRate, Split, Thresholds
+from root import Root
 from serving.store import Store
 
 #: Explaining a model by shuffling its inputs takes no more rows than this.
@@ -26,6 +26,7 @@ LIBRARIES = ("feast", "lightgbm", "numpy", "onnx", "onnxmltools", "onnxruntime",
 
 
 def train(
+    root: Root,
     store: Store,
     risk: Risk,
     now: datetime,
@@ -38,7 +39,7 @@ def train(
 
     Raises NoData on too few cases, ModelRefused where every model goes against a declared direction.
     """
-    past, future = _rows(store, risk, now, protocol or risk.protocol, start)
+    past, future = _rows(root, store, risk, now, protocol or risk.protocol, start)
     done("rows")
 
     task = TASKS[risk.task]
@@ -82,23 +83,23 @@ def train(
     page = report(card, y_future, scores[champion], shuffled.importances_mean)
     others = {f"{name}.onnx": model.onnx for name, model in fitted.items() if name != champion}
     others |= {shelf.TREES: best.trees.encode()} if best.trees else {}
-    shelf.put(settings.models(), card, best.onnx, page, others)
+    shelf.put(root.models, card, best.onnx, page, others)
     done("report")
     return card
 
 
 def _rows(
-    store: Store, risk: Risk, now: datetime, protocol: Protocol | None, start: datetime | None
+    root: Root, store: Store, risk: Risk, now: datetime, protocol: Protocol | None, start: datetime | None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The training and the test rows, with features. Raises NoData."""
-    frame = known_cases(risk, now)
+    frame = known_cases(root, risk, now)
     parts: Parts = split(frame, risk, now, protocol, start)
     label = risk.outcomes.label
     for name, part in (("training", frame[parts.train]), ("test", frame[parts.test])):
         if lack := TASKS[risk.task].lack(part[label]):
             raise NoData(f"{len(part)} {name} rows of {risk.name} {lack}")
     used = parts.train | parts.test
-    rows = point_in_time.features(store, risk, frame[used].reset_index(drop=True))
+    rows = point_in_time.features(root, store, risk, frame[used].reset_index(drop=True))
     return rows[parts.train[used]], rows[parts.test[used]]
 
 

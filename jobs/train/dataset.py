@@ -14,6 +14,7 @@ from features.utc import midnight, utc_day
 from jobs import point_in_time, sql
 from jobs.batch import partitions
 from jobs.train.cases import cases, in_microseconds
+from root import Root
 from serving.store import Store
 
 #: So many cases are joined at a time, whatever their number.
@@ -38,6 +39,7 @@ class Report:
 
 
 def run(
+    root: Root,
     risk: Risk,
     start: datetime | None,
     end: datetime,
@@ -53,10 +55,10 @@ def run(
         from serving.retrieval import FeastStore
 
         store = FeastStore(settings.FEATURE_REPO)
-    began, directory = time.perf_counter(), settings.dataset(risk.name)
+    began, directory = time.perf_counter(), root.dataset(risk.name)
     with partitions.connection(directory) as connected:
         tell("check")
-        cases(connected, risk, now, files, quarantine, whole=True)
+        cases(root, connected, risk, now, files, quarantine, whole=True)
         since = "" if start is None else f"AND event_timestamp >= {sql.timestamp(midnight(start))}"
         connected.execute(
             "CREATE TEMP TABLE wanted AS SELECT *, row_number() OVER (ORDER BY event_timestamp) AS n FROM past "
@@ -66,7 +68,7 @@ def run(
         for done in range(0, max(count, 1), CHUNK):
             tell(f"{done:,} of {count:,} rows")
             query = f"SELECT * EXCLUDE n FROM wanted WHERE n > {done} AND n <= {done + CHUNK} ORDER BY n"
-            rows = point_in_time.features(store, risk, in_microseconds(connected.execute(query).df()))
+            rows = point_in_time.features(root, store, risk, in_microseconds(connected.execute(query).df()))
             connected.register("chunk", pa.Table.from_pandas(rows, preserve_index=False))
             connected.execute(
                 "INSERT INTO joined BY NAME FROM chunk" if done else "CREATE TEMP TABLE joined AS FROM chunk"

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import settings
 from errors import BadParameter
 from features.loyalty import PURCHASES
+from root import Root
 
 if TYPE_CHECKING:  # it takes its time to import, and `python -m jobs --help` does without
     import pandas as pd
@@ -53,7 +54,7 @@ def run(asked: argparse.Namespace) -> None:
     from jobs.simulate.network import Network, Wire
     from simulators.live import as_events
 
-    purchases = to_send(asked.events)
+    purchases = to_send(settings.root(), asked.events)
     requests = as_events(purchases.drop(columns="loyalty_score"))
     seed = randrange(10**6) if asked.seed is None else asked.seed
     name, service = uuid.uuid4().hex[:8], Callers(asked.url)
@@ -63,22 +64,22 @@ def run(asked: argparse.Namespace) -> None:
     with Wire() as wire:
         tills = Tills(name, asked.producers, network, wire, service, partial(print, flush=True))
         tills.send_all(requests, asked.speed)
-    report = closing.made(tills, purchases, service)
+    report = closing.made(settings.root(), tills, purchases, service)
     print(report)
     if report.fault:
         sys.exit(report.fault)
 
 
-def to_send(most: int | None) -> "pd.DataFrame":
+def to_send(root: Root, most: int | None) -> "pd.DataFrame":
     """The purchases to come that the service has not accepted yet, oldest first, so many at most."""
     import pandas as pd
 
     from jobs.raw import places
     from jobs.simulate import arrivals
 
-    files = places.history_files(TO_COME)
+    files = places.history_files(root, TO_COME)
     purchases = pd.concat(map(pd.read_parquet, files)).sort_values(["purchase_timestamp", "purchase_id"])
-    came = {event["purchase_id"] for event in arrivals.accepted(settings.event_log(PURCHASES.name))}
+    came = {event["purchase_id"] for event in arrivals.accepted(root.event_log(PURCHASES.name))}
     new = purchases[~purchases["purchase_id"].isin(came)]
     if new.empty:
         raise BadParameter(

@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 
-import settings
 from features.domains import stream_of
 from features.loyalty import CUSTOMER_PURCHASES, LOYALTY, LOYALTY_LIVE, PURCHASES, Purchase, scored
 from features.utc import utc
@@ -22,6 +21,7 @@ from jobs.raw import offline_log
 from jobs.simulate.caller import Caller
 from jobs.stream import loop
 from model.scorer import Scorer
+from root import Root
 from serving import featurization
 
 #: What the service answers at a time.
@@ -31,23 +31,23 @@ LOGGED_WITHIN_SECONDS, POLL_SECONDS = 30.0, 0.25
 _NEW = frozenset([PURCHASES.time])
 
 
-def logged(ids: frozenset[str]) -> list[tuple[str, float]]:
+def logged(root: Root, ids: frozenset[str]) -> list[tuple[str, float]]:
     """Purchase and the score that was predicted, of those in the offline log, once all are there or have had their
     time."""
     deadline = time.monotonic() + LOGGED_WITHIN_SECONDS
-    while len(found := _logged(ids)) < len(ids) and time.monotonic() < deadline:
+    while len(found := _logged(root, ids)) < len(ids) and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
     return found
 
 
-def _logged(ids: frozenset[str]) -> list[tuple[str, float]]:
-    files = offline_log.files(settings.events(PURCHASES.name))
+def _logged(root: Root, ids: frozenset[str]) -> list[tuple[str, float]]:
+    files = offline_log.files(root.offline_log(PURCHASES.name))
     tables = [pq.read_table(f, columns=["purchase_id", "predicted_score"], partitioning=None) for f in files]
     rows = (zip(*(column.to_pylist() for column in table.columns), strict=True) for table in tables)
     return [(name, score) for table in rows for name, score in table if name in ids]
 
 
-def differing(service: Caller, customers: Sequence[str]) -> list[str]:
+def differing(root: Root, service: Caller, customers: Sequence[str]) -> list[str]:
     """The customers of whom the service has other features than the batch works out of all purchases."""
     found = []
     for begin in range(0, len(customers), MOST_ENTITIES):
@@ -55,7 +55,7 @@ def differing(service: Caller, customers: Sequence[str]) -> list[str]:
         request = {"purchase_value": 1.0}
         answer = service.vectors(LOYALTY.name, [{"customer_id": customer, **request} for customer in some])
         asked = pd.DataFrame({"customer_id": some, "event_timestamp": pd.Timestamp(utc(answer["as_of"]))})
-        batch_of = records_at_moments(CUSTOMER_PURCHASES, asked)
+        batch_of = records_at_moments(root, CUSTOMER_PURCHASES, asked)
         for customer, vector, batch in zip(some, answer["results"], batch_of, strict=True):
             expected = LOYALTY_LIVE.of({CUSTOMER_PURCHASES.name: batch}, request)
             if any(vector["features"][name] != value for name, value in expected.items()):

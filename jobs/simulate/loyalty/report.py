@@ -9,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 
-import settings
 from errors import ServiceFailed
 from features.loyalty import LOYALTY, PURCHASES
 from features.utc import since_1970, utc
@@ -20,6 +19,7 @@ from jobs.simulate.caller import Caller
 from jobs.simulate.loyalty import check
 from jobs.simulate.loyalty.tills import Tills
 from model.scorer import Scorers
+from root import Root
 
 
 @dataclass(frozen=True)
@@ -72,21 +72,19 @@ class Report:
         return " ".join(said)
 
 
-def made(tills: Tills, purchases: pd.DataFrame, service: Caller) -> Report:
+def made(root: Root, tills: Tills, purchases: pd.DataFrame, service: Caller) -> Report:
     """`purchases`: all that were sent, in that order, with the score that each customer told later. Raises
     ServiceFailed, ModelNotTrained, ModelBroken, NoData, BadInput."""
-    came = arrivals.of(settings.event_log(PURCHASES.name), {till.name for till in tills.tills})
+    came = arrivals.of(root.event_log(PURCHASES.name), {till.name for till in tills.tills})
     if not came.at:
-        raise ServiceFailed(
-            f"The service works on another root than {settings.data_root()}. Set RISK_DATA as it has it."
-        )
+        raise ServiceFailed(f"The service works on another root than {root}. Set RISK_DATA as it has it.")
     ids = frozenset(purchases["purchase_id"])
-    logged = check.logged(ids)
+    logged = check.logged(root, ids)
     now = datetime.now(UTC)
-    known = check.history(places.raw_files(PURCHASES.name), now, but=ids)
+    known = check.history(places.raw_files(root, PURCHASES.name), now, but=ids)
     sent = {(s.request[PRODUCER], s.request[NUMBER]): s for s in tills.sent}
     in_turn = sorted(sent.values(), key=lambda s: (s.request["purchase_timestamp"], s.request["purchase_id"]))
-    scorer = Scorers(settings.models())[LOYALTY.name]
+    scorer = Scorers(root.models)[LOYALTY.name]
     replayed = check.without_loss([s.request for s in in_turn], known, scorer, now)
     told = dict(zip(purchases["purchase_id"], purchases["loyalty_score"], strict=True))
     customers = sorted(purchases["customer_id"].unique())
@@ -104,7 +102,7 @@ def made(tills: Tills, purchases: pd.DataFrame, service: Caller) -> Report:
         rmse_without_loss=_rmse({s.request["purchase_id"]: x for s, x in zip(in_turn, replayed, strict=True)}, told),
         customers=len(customers),
         gone=_not_once(ids, logged),
-        differing=check.differing(service, customers),
+        differing=check.differing(root, service, customers),
     )
 
 

@@ -1,0 +1,112 @@
+"""Where everything that is made lies: one value, built at the edge (`settings.root()`) and handed on."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+#: What the made-up data of one seed, size and hash key leave behind. Another world replaces all of it.
+WORLD = (
+    "raw", "features", "states", "datasets", "events", "log", "dead_letters", "streams",
+    "registry.db*", "online.db*", "scores.db*", "materialized",
+)  # fmt: skip
+#: What outlives a world: trained models and the decisions that were taken, and the pipeline's own files.
+KEPT = ("models", "decisions", "pipeline.json", "pipeline.lock", "sign-up.lock")
+
+
+@dataclass(frozen=True)
+class Root:
+    """A folder and the layout below it. Two roots never touch each other. `path` is absolute."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def world(self) -> list[Path]:
+        """The folders and files of the present world that exist."""
+        return [path for name in WORLD for path in sorted(self.path.glob(name))]
+
+    @property
+    def raw(self) -> Path:
+        return self.path / "raw"
+
+    def raw_table(self, table: str) -> Path:
+        """Folder of one raw table; a table of one file is the same path with its suffix."""
+        return self.raw / table
+
+    @property
+    def features(self) -> Path:
+        return self.path / "features"
+
+    def feature_table(self, table: str) -> Path:
+        """Folder of one feature table, Hive-partitioned by year, month and day."""
+        return self.features / table
+
+    def states(self, view: str) -> Path:
+        """Folder of what a live view held at times, Hive-partitioned by the day on which it was written."""
+        return self.path / "states" / view
+
+    def dataset(self, risk: str) -> Path:
+        """Folder of a risk's past cases, Hive-partitioned by year, month and day."""
+        return self.path / "datasets" / risk
+
+    @property
+    def event_logs(self) -> Path:
+        return self.path / "log"
+
+    def event_log(self, stream: str) -> Path:
+        """Folder of the events that the service has accepted: JSON lines, a file a day."""
+        return self.event_logs / stream
+
+    @property
+    def offline_logs(self) -> Path:
+        return self.path / "events"
+
+    def offline_log(self, stream: str) -> Path:
+        """Folder of the events that the stream job has processed: Parquet, Hive-partitioned by the event's day."""
+        return self.offline_logs / stream
+
+    def dead_letters(self, stream: str) -> Path:
+        """Folder of the lines that are no valid events, each with the reason."""
+        return self.path / "dead_letters" / stream
+
+    def stream_state(self, domain: str) -> Path:
+        """SQLite file of a stream job: states, ids that are already processed, and how far it has read."""
+        return self.path / "streams" / f"{domain}.db"
+
+    @property
+    def models(self) -> Path:
+        return self.path / "models"
+
+    @property
+    def decisions(self) -> Path:
+        return self.path / "decisions"
+
+    @property
+    def scores_db(self) -> Path:
+        return self.path / "scores.db"
+
+    @property
+    def registry_db(self) -> Path:
+        return self.path / "registry.db"
+
+    @property
+    def online_db(self) -> Path:
+        return self.path / "online.db"
+
+    @property
+    def materialized(self) -> Path:
+        """A mark: the online store holds what the registry says was materialized."""
+        return self.path / "materialized"
+
+    @property
+    def sign_up_lock(self) -> Path:
+        """A file that is locked while somebody signs up."""
+        return self.path / "sign-up.lock"
+
+    @property
+    def pipeline_stamps(self) -> Path:
+        return self.path / "pipeline.json"
+
+    @property
+    def pipeline_lock(self) -> Path:
+        return self.path / "pipeline.lock"
