@@ -1,20 +1,25 @@
 # Two commands do all the set-up: `make demo` and `make test`. RISK_DATA, HOST, PORT and WORKERS are honoured.
+.DEFAULT_GOAL := help
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo serve pipeline setup test test-spark lint ui browser lock clean
+.PHONY: help demo serve pipeline setup test test-spark lint ui browser lock clean
 
-demo: pipeline
+help: ## this list
+	@echo "make TARGET, where TARGET is one of"
+	@sed -n 's/^\([a-z-]*\):[^#]*## /  \1 #/p' $(MAKEFILE_LIST) | awk -F'#' '{printf "%-14s %s\n", $$1, $$2}'
+
+demo: pipeline ## set up, make data, features and models, serve them on http://127.0.0.1:5000 and follow streams
 	@$(BIN)/python -m jobs stream all & trap "kill $$! 2>/dev/null" EXIT; $(BIN)/python app.py
 
-serve: setup
+serve: setup ## the production server, a process for each core
 	@exec $(BIN)/python app.py --production
 
-pipeline: setup
+pipeline: setup ## everything that make demo does before it serves
 	@$(BIN)/python -m jobs pipeline
 
-setup: $(READY)
+setup: $(READY) ## only the environment, .venv
 
 $(READY): requirements.txt pyproject.toml
 	@echo "Setting up .venv with $$($(PYTHON) --version)"
@@ -24,18 +29,19 @@ $(READY): requirements.txt pyproject.toml
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $(READY)
 
-test: setup browser
+test: setup browser ## every test
 	@$(BIN)/python -m pytest
 
 # PySpark is 400 MB and needs Java: no part of the ordinary set-up.
-test-spark: setup
+test-spark: setup ## the tests on Spark, which installs PySpark and needs Java
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-build-isolation --editable '.[spark]'
 	@$(BIN)/python -m pytest -n 0 tests/test_spark.py
 
-lint: setup
+lint: setup ## ruff, mypy, deptry
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/deptry .
 
 # The tests open pages in a real Chromium. As root with apt it is installed here; elsewhere they say that it is missing.
 browser:
@@ -44,13 +50,13 @@ browser:
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
 	fi
 
-ui: setup
+ui: setup ## Feast's catalogue on http://127.0.0.1:8888
 	@cd feature_repo && ../$(BIN)/feast ui --host 127.0.0.1 --port 8888
 
 # Pins every dependency anew; names no index and no host.
-lock: setup
+lock: setup ## pin every dependency anew in requirements.txt
 	@$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --extra dev --no-annotate --no-header \
 		--no-emit-index-url --no-emit-find-links --output-file requirements.txt pyproject.toml
 
-clean:
+clean: ## remove .venv, data/ and what tools left
 	rm -rf .venv data build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
