@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 Task = Literal["classification", "regression"]
 
@@ -30,8 +30,11 @@ class CardInput(Part):
 
 
 class Thresholds(Part):
-    approve_below: float
-    decline_from: float
+    """A score below `low` is in the first band, a score from `high` on in the third.
+    Older cards call them `approve_below` and `decline_from`."""
+
+    low: float = Field(validation_alias=AliasChoices("low", "approve_below"))
+    high: float = Field(validation_alias=AliasChoices("high", "decline_from"))
 
 
 class Split(Part):
@@ -54,8 +57,11 @@ class Metrics(Part):
     average_precision: float | None = Field(default=None, exclude_if=_is_none)
     brier: float | None = Field(default=None, exclude_if=_is_none)
     log_loss: float | None = Field(default=None, exclude_if=_is_none)
-    card_precision_100: float | None = Field(
-        default=None, description="Of the 100 most suspicious each day, the share that was bad; mean over the days."
+    card_precision: float | None = Field(
+        default=None,
+        validation_alias=AliasChoices("card_precision", "card_precision_100"),
+        description="The share that was bad of the card's `top` most suspicious entities of a day; mean over days.",
+        exclude_if=_is_none,
     )
     rmse: float | None = Field(default=None, exclude_if=_is_none)
     mae: float | None = Field(default=None, exclude_if=_is_none)
@@ -92,6 +98,9 @@ class Card(Part):
     libraries: dict[str, str]
     model_sha256: str
     trees_sha256: str | None = Field(None, description="Of `trees.txt`, which explains a model of trees.")
+    top: int | None = Field(
+        default=None, description="How many entities a day `card_precision` looks at.", exclude_if=_is_none
+    )
     task: Task = Field("classification", exclude_if=lambda task: task == "classification")
     bounds: tuple[float, float] | None = Field(
         default=None,

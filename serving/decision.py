@@ -43,9 +43,9 @@ class Decision:
 
 def band_of(score: float, thresholds: Thresholds) -> int:
     """0 below the first threshold, 2 from the second on, 1 between: the place of the outcome in the risk's words."""
-    if score < thresholds.approve_below:
+    if score < thresholds.low:
         return 0
-    return 2 if score >= thresholds.decline_from else 1
+    return 2 if score >= thresholds.high else 1
 
 
 def decide(

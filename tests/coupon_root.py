@@ -51,7 +51,7 @@ card = Card(
     name="coupon", version="1", feature_service="coupon", champion="logistic_regression", algorithm="a test's",
     base=base, inputs=inputs, train=split, test=split,
     metrics={"logistic_regression": Metrics(roc_auc=1, average_precision=1, brier=0, log_loss=0)},
-    thresholds=Thresholds(approve_below=0.2, decline_from=0.7), libraries={},
+    thresholds=Thresholds(low=0.2, high=0.7), libraries={},
     outcomes=dict.fromkeys(COUPON.appetite.words, OutcomeRate(share=0)), model_sha256=shelf.sha256(model),
 )
 shelf.put(settings.root().models, card, model, "")

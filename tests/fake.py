@@ -74,7 +74,7 @@ def shelve(name: str) -> None:
         ),
         train=split, test=split,
         metrics={"logistic_regression": Metrics(roc_auc=1, average_precision=1, brier=0, log_loss=0)},
-        thresholds=Thresholds(approve_below=0.2, decline_from=0.8), libraries={}, model_sha256=shelf.sha256(onnx),
+        thresholds=Thresholds(low=0.2, high=0.8), libraries={}, model_sha256=shelf.sha256(onnx),
         outcomes=dict.fromkeys(("approve", "review", "decline"), OutcomeRate(share=0, positive_rate=None)),
     )  # fmt: skip
     shelf.put(settings.root().models, card, onnx, "")

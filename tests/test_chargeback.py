@@ -244,8 +244,6 @@ def test_both_models_stand_on_the_shelf_with_their_figures_and_the_more_precise_
     able = {name: m["average_precision"] for name, m in card["metrics"].items() if name not in card["refused"]}
     assert card["champion"] == max(able, key=able.__getitem__)
     for figures in card["metrics"].values():
-        assert {"roc_auc", "average_precision", "card_precision_100"} <= {
-            n for n, v in figures.items() if v is not None
-        }
+        assert {"roc_auc", "average_precision", "card_precision"} <= {n for n, v in figures.items() if v is not None}
     assert len(list(current.glob("*.onnx"))) == 2
     assert "<svg" in (current / "report.html").read_text()

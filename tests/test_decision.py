@@ -20,7 +20,7 @@ NAMES = ("trips", "seen", "age", "rate")
 SEVERITY = ("approve", "review", "decline")
 
 
-THRESHOLDS = Thresholds(approve_below=0.2, decline_from=0.7)
+THRESHOLDS = Thresholds(low=0.2, high=0.7)
 CARD = Card.model_construct(
     name="made_up", version="v1", thresholds=THRESHOLDS,
     inputs=tuple(CardInput.model_construct(name=name, missing=float(n)) for n, name in enumerate(NAMES)),

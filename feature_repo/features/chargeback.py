@@ -170,7 +170,7 @@ CHARGEBACK = Risk(
     protocol=Protocol(who="user_id"),
     algorithms=("logistic_regression", "gradient_boosting"),
     live=ORDER_LIVE,
-    appetite=Appetite(approve_below=0.05, decline_from=0.50),
+    appetite=Appetite(low=0.05, high=0.50),
     inputs=(
         _input("order_amount", +1, "amount", "The order's amount is one of fraud.", "The order's amount is ordinary."),
         _input("amount_to_mean_30d", 0, "amount_to_mean", "The user usually spends less.", "The user spends so much."),

@@ -103,7 +103,7 @@ COUPON = Risk(
     entity_keys=("msg_id", "device_id", "location_code", "coupon_prefix"),
     outcomes=Outcomes(COUPON_ATTEMPTS, "is_attack", DAY),
     algorithms=("logistic_regression", "gradient_boosting"),
-    appetite=Appetite(approve_below=0.2, decline_from=0.7, words=("allow", "review", "block")),
+    appetite=Appetite(low=0.2, high=0.7, words=("allow", "review", "block")),
     live=COUPON_LIVE,
     inputs=(
         _input("prefix_attempts_10m", "int", "neighbours", "Neighbouring numbers were just tried here.",

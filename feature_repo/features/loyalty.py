@@ -120,7 +120,7 @@ LOYALTY = Risk(
     task="regression",
     bounds=(LOWEST, HIGHEST),
     algorithms=("linear_regression", "gradient_boosting"),
-    appetite=Appetite(approve_below=4, decline_from=7, words=("passing", "regular", "loyal")),
+    appetite=Appetite(low=4, high=7, words=("passing", "regular", "loyal")),
     publishes=Publication(PURCHASES.name, scored),
     live=LOYALTY_LIVE,
     inputs=(

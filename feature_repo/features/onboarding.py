@@ -174,7 +174,7 @@ ONBOARDING = Risk(
     request=Applicant,
     entity_keys=("ssn", "dl"),
     outcomes=Outcomes(APPLICATIONS, label="is_fraud", matures_after=timedelta(days=14)),
-    appetite=Appetite(approve_below=0.15, decline_from=0.60),
+    appetite=Appetite(low=0.15, high=0.60),
     inputs=(
         Input(
             "is_gt_18_years_old", "int", -1,
@@ -210,7 +210,7 @@ DAILY = Risk(
     known_by="state",
     population=Population("drivers", "driver_id"),
     outcomes=Outcomes(DRIVER_DAYS, label="had_incident", matures_after=timedelta(days=1)),
-    appetite=Appetite(approve_below=0.15, decline_from=0.50),
+    appetite=Appetite(low=0.15, high=0.50),
     inputs=(
         Input(
             "conv_rate", "float", 0,

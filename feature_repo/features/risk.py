@@ -93,11 +93,11 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Appetite:
-    """How much risk the business takes. A score lies in one of three bands: below `approve_below`, between, and from
-    `decline_from` on. `words` say what is decided in each, the mildest first."""
+    """The two scores that part the three bands. A score below `low` gives the first of the `words`, a score from `high`
+    on the third, and a score between them the second. The words are ordered, the mildest first."""
 
-    approve_below: float
-    decline_from: float
+    low: float
+    high: float
     words: tuple[str, str, str] = ("approve", "review", "decline")
 
 

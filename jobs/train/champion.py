@@ -65,7 +65,7 @@ def train(
         train=_split(risk, past, y_past),
         test=_split(risk, future, y_future),
         metrics=metrics,
-        thresholds=Thresholds(approve_below=risk.appetite.approve_below, decline_from=risk.appetite.decline_from),
+        thresholds=Thresholds(low=risk.appetite.low, high=risk.appetite.high),
         outcomes=_outcome_rates(risk, y_future, scores[champion]),
         refused={name: model.against for name, model in fitted.items() if model.against},
         libraries={name: library_version(name) for name in LIBRARIES},
@@ -73,6 +73,7 @@ def train(
         trees_sha256=shelf.sha256(best.trees.encode()) if best.trees else None,
         task=risk.task,
         bounds=risk.bounds,
+        top=risk.protocol.top if risk.protocol and risk.task == "classification" else None,
     )
     done("card")
 
@@ -135,7 +136,7 @@ def _split(risk: Risk, rows: pd.DataFrame, labels: np.ndarray) -> Split:
 
 
 def _outcome_rates(risk: Risk, labels: np.ndarray, scores: np.ndarray) -> dict[str, OutcomeRate]:
-    bands = np.digitize(scores, [risk.appetite.approve_below, risk.appetite.decline_from])
+    bands = np.digitize(scores, [risk.appetite.low, risk.appetite.high])
     return {
         word: OutcomeRate(share=float((bands == band).mean()), **TASKS[risk.task].outcome(labels[bands == band]))
         for band, word in enumerate(risk.appetite.words)

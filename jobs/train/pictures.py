@@ -78,7 +78,7 @@ def _distribution(axes: Axes, card: Card, labels: np.ndarray, scores: np.ndarray
 
 
 def _thresholds(axes: Axes, card: Card) -> None:
-    for threshold in (card.thresholds.approve_below, card.thresholds.decline_from):
+    for threshold in (card.thresholds.low, card.thresholds.high):
         axes.axvline(threshold, color=INK, linestyle="--", linewidth=1)
 
 

@@ -75,7 +75,7 @@ def _of_probabilities(risk: Risk, rows: pd.DataFrame, labels: Labels, scores: np
         average_precision=average_precision_score(seen, scores),
         brier=brier_score_loss(seen, scores),
         log_loss=log_loss(seen, scores),
-        card_precision_100=of_cards,
+        card_precision=of_cards,
     )
 
 
