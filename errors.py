@@ -1,8 +1,9 @@
-"""The errors that a caller can meet, in one tree. The edge (`web/errors.py`) turns each into
-`{"error": {"code": 1201, "name": "unknown_entity", "message": …, "field": …}}`.
+"""Every error that a caller can meet, in one tree. `web/errors.py` turns an HTTP error into
+`{"error": {"code": 1201, "name": "unknown_entity", "message": …, "field": …}}`. `python -m jobs` prints
+`name: message` and exits with a code.
 
     RiskError
-    ├── BadRequest 400          the caller can mend it
+    ├── BadRequest              HTTP 400: the caller can correct the request
     │   ├── NotJson             1001 not_json
     │   ├── MissingField        1002 missing_field
     │   ├── WrongType           1003 wrong_type
@@ -12,29 +13,36 @@
     │   ├── BadLicence          1007 bad_licence
     │   ├── BadState            1008 bad_state
     │   ├── BadParameter        1009 bad_parameter
-    │   └── TooLarge 413        1010 too_large
-    ├── UnknownEntity 404       1201 unknown_entity
-    └── NotReady 503            the operator can mend it; the message gives the command
-        ├── ModelNotTrained     1301 model_not_trained
-        ├── ModelBroken         1302 model_broken
-        ├── FeaturesNotReady    1303 features_not_ready
+    │   └── TooLarge            1010 too_large, HTTP 413
+    ├── UnknownEntity           1201 unknown_entity, HTTP 404
+    ├── NotReady                HTTP 503: the operator can correct the system; the message gives the command
+    │   ├── ModelNotTrained     1301 model_not_trained
+    │   ├── ModelBroken         1302 model_broken
+    │   ├── FeaturesNotReady    1303 features_not_ready
+    │   ├── AuditUnavailable    1305 audit_unavailable
+    │   └── LogUnavailable      1309 log_unavailable
+    └── JobError                exit code 1: only jobs raise it, so it has no HTTP status
         ├── NoData              1304 no_data
-        ├── AuditUnavailable    1305 audit_unavailable
         ├── ModelRefused        1306 model_refused
         ├── BadInput            1307 bad_input
-        ├── Busy                1308 busy
-        ├── LogUnavailable      1309 log_unavailable
+        ├── Busy                1308 busy, exit code 3
         └── ServiceFailed       1310 service_failed
 
 A message says what was seen, then what to do. It never repeats an SSN or a licence number.
 """
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import ClassVar
+
+#: A message shows at most this many characters of what a caller sent.
+SHOWN_CHARACTERS = 40
 
 
 class RiskError(Exception):
+    """The root of the tree. Nothing raises it itself."""
+
     code: ClassVar[int] = 1000
-    status: ClassVar[int] = 500
 
     def __init__(self, message: str, field: str | None = None) -> None:
         super().__init__(message)
@@ -49,94 +57,165 @@ class RiskError(Exception):
 
 
 class BadRequest(RiskError):
-    status = 400
+    """A request, or an argument of a command, is wrong. Its subclasses say in which way."""
+
+    status: ClassVar[int] = 400
 
 
 class NotJson(BadRequest):
+    """The body of a request is not JSON."""
+
     code = 1001
 
 
 class MissingField(BadRequest):
+    """A required field is missing."""
+
     code = 1002
 
 
 class WrongType(BadRequest):
+    """A value has the wrong JSON type, such as a number where a string is required."""
+
     code = 1003
 
 
 class UnknownField(BadRequest):
+    """A request has a field that its schema does not declare."""
+
     code = 1004
 
 
 class BadDate(BadRequest):
+    """A date of birth has an unknown form, does not exist, is before 1900 or is in the future."""
+
     code = 1005
 
 
 class BadSsn(BadRequest):
+    """The Social Security Administration never issues this number."""
+
     code = 1006
 
 
 class BadLicence(BadRequest):
+    """No US state prints this text as the number of a driving licence."""
+
     code = 1007
 
 
 class BadState(BadRequest):
+    """This is not the two-letter code of a US state."""
+
     code = 1008
 
 
 class BadParameter(BadRequest):
+    """A value has the right type and is not allowed: an unknown name, a number out of its range, a timestamp in the
+    future."""
+
     code = 1009
 
 
 class TooLarge(BadRequest):
+    """The body of a request is larger than the service accepts."""
+
     code = 1010
     status = 413
 
 
 class UnknownEntity(RiskError):
+    """Nothing is stored about the entity of the request."""
+
     code = 1201
-    status = 404
+    status: ClassVar[int] = 404
 
 
 class NotReady(RiskError):
-    status = 503
+    """The system cannot answer yet, or not any more. Its subclasses say what is missing."""
+
+    status: ClassVar[int] = 503
 
 
 class ModelNotTrained(NotReady):
+    """The risk has no model yet."""
+
     code = 1301
 
 
 class ModelBroken(NotReady):
+    """A model's files cannot be read, or its card describes another model."""
+
     code = 1302
 
 
 class FeaturesNotReady(NotReady):
+    """A feature service or view is not applied or not materialized, or the online store cannot be read or written."""
+
     code = 1303
 
 
-class NoData(NotReady):
-    code = 1304
-
-
 class AuditUnavailable(NotReady):
+    """The audit log cannot be written. The service gives no decision that it cannot log."""
+
     code = 1305
 
 
-class ModelRefused(NotReady):
-    code = 1306
-
-
-class BadInput(NotReady):
-    code = 1307
-
-
-class Busy(NotReady):
-    code = 1308
-
-
 class LogUnavailable(NotReady):
+    """The event log cannot be written. The service accepted none of the events."""
+
     code = 1309
 
 
-class ServiceFailed(NotReady):
+class JobError(RiskError):
+    """A job cannot do its work. Its subclasses say why."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class NoData(JobError):
+    """There are no rows, or too few rows, to work on."""
+
+    code = 1304
+
+
+class ModelRefused(JobError):
+    """Every trained model goes against a direction that the risk declares. The current model stays."""
+
+    code = 1306
+
+
+class BadInput(JobError):
+    """A raw file cannot be read, or has rows or columns that break its declaration."""
+
+    code = 1307
+
+
+class Busy(JobError):
+    """Another process holds the lock of the same table, stream or pipeline."""
+
+    code = 1308
+    exit_code = 3
+
+
+class ServiceFailed(JobError):
+    """The service that a simulation calls does not answer, or answers something unexpected."""
+
     code = 1310
+
+
+def unknown(kind: str, name: str, names: Iterable[str], when_none: str, field: str | None = None) -> BadParameter:
+    """The error for a name that is not among `names`. It suggests the nearest one and lists them all; where there are
+    none, it says `when_none`.
+
+    >>> unknown("risk", "copon", ["daily", "coupon"], "No domain declares one.").message
+    "There is no risk 'copon'. Did you mean 'coupon'? Choose one of: daily, coupon."
+    >>> unknown("risk", "coupon", [], "No domain declares one.").message
+    "There is no risk 'coupon'. No domain declares one."
+    """
+    known = list(names)
+    message = f"There is no {kind} {name[:SHOWN_CHARACTERS]!r}."
+    if close := get_close_matches(name, known, n=1):
+        message += f" Did you mean {close[0]!r}?"
+    choice = f"Choose one of: {', '.join(known)}." if known else when_none
+    return BadParameter(f"{message} {choice}", field)

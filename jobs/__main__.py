@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from errors import BadParameter, Busy, RiskError
+from errors import BadParameter, Busy, RiskError, unknown
 from features.utc import utc
 from jobs import simulate
 from simulators import Size, add_sizes, size_of
@@ -210,10 +210,10 @@ def run_score(asked: argparse.Namespace) -> None:
 def run_parity(asked: argparse.Namespace) -> None:
     import settings
     from features import DOMAINS
-    from features.domains import risks_of
+    from features.domains import NO_RISK, risks_of
 
     if asked.domain not in DOMAINS:
-        raise BadParameter(f"There is no domain {asked.domain[:40]!r}. Choose one of: {', '.join(DOMAINS)}.")
+        raise unknown("domain", asked.domain, DOMAINS, NO_RISK)
     from jobs.parity import replay
     from serving.retrieval import FeastStore
 

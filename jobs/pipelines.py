@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from errors import BadParameter
+from errors import unknown
 from features import DOMAINS
-from features.domains import risks_of, tables_of
+from features.domains import NO_RISK, risks_of, tables_of
 from features.risk import Risk
 from features.windows.aggregation import Feature, Table
 from root import Root
@@ -56,10 +56,11 @@ def pipelines(root: Root) -> dict[str, Pipeline]:
 
 
 def named(root: Root, name: str) -> Pipeline:
-    """Raises BadParameter, with the names that there are."""
-    if name not in pipelines(root):
-        raise BadParameter(f"There is no pipeline {name[:60]!r}. Choose one of: {', '.join(pipelines(root))}.")
-    return pipelines(root)[name]
+    """The pipeline with this name. Raises BadParameter."""
+    by_name = pipelines(root)
+    if name not in by_name:
+        raise unknown("pipeline", name, by_name, NO_RISK)
+    return by_name[name]
 
 
 def _tables(root: Root) -> Iterator[Pipeline]:

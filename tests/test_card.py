@@ -7,11 +7,11 @@ import pytest
 import settings
 from model.card import Card
 
-FILES = sorted((settings.ROOT / "tests/old_cards").glob("*.json"))
+FILES = sorted((settings.PROJECT / "tests/old_cards").glob("*.json"))
 
 
 def read(name: str) -> Card:
-    return Card.model_validate_json((settings.ROOT / f"tests/old_cards/{name}.json").read_text())
+    return Card.model_validate_json((settings.PROJECT / f"tests/old_cards/{name}.json").read_text())
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

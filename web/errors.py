@@ -1,5 +1,5 @@
-"""One handler at the edge: every error becomes `{"error": {"code", "name", "message", "field"}}`, or a page for a
-person who asked for one. No body, SSN or licence number is ever logged here."""
+"""One handler for every error. It answers `{"error": {"code", "name", "message", "field"}}`, or a page where the client
+prefers HTML. It never logs a body, an SSN or a licence number."""
 
 import logging
 
@@ -7,41 +7,54 @@ from flask import Flask, Response, jsonify, make_response, render_template, requ
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
-from errors import BadParameter, BadRequest, MissingField, RiskError, TooLarge, UnknownField, WrongType
+from errors import (
+    BadParameter,
+    BadRequest,
+    MissingField,
+    NotReady,
+    TooLarge,
+    UnknownEntity,
+    UnknownField,
+    WrongType,
+)
 from features.identifiers import shape
 
 logger = logging.getLogger(__name__)
 
-INTERNAL = "Something failed here; it is logged. Try again, and tell us if it stays."
+HttpError = BadRequest | UnknownEntity | NotReady
+INTERNAL = "The service failed. The log has the details. Try again, and tell us if it fails again."
 
 
 def install(app: Flask) -> None:
-    app.register_error_handler(RiskError, _risk_error)
-    app.register_error_handler(HTTPException, _http_error)
+    """Register the handlers. An exception without a handler of its own is a bug, and answers 500."""
+    for error in (BadRequest, UnknownEntity, NotReady):
+        app.register_error_handler(error, _http_error)
+    app.register_error_handler(HTTPException, _werkzeug_error)
     app.register_error_handler(Exception, _bug)
 
 
-def from_validation(error: ValidationError, at: str = "") -> BadRequest:
-    """The first thing that is wrong with a request, as one of ours; `at` is put before the field's name."""
+def from_validation(error: ValidationError, prefix: str = "") -> BadRequest:
+    """The first fault that pydantic found, as one of our errors. `prefix` is put before the field's name."""
     first = error.errors(include_input=False, include_url=False)[0]
-    field, kind = at + ".".join(str(part) for part in first["loc"]), first["type"]
+    field, kind = prefix + ".".join(str(part) for part in first["loc"]), first["type"]
+    reason = first["msg"][0].lower() + first["msg"][1:]
     if kind == "missing":
-        return MissingField(f"{field} is missing. Send it with the others.", field)
+        return MissingField(f"{field} is missing. Send it.", field)
     if kind == "extra_forbidden":
-        field = at + shape(field.removeprefix(at))
-        return UnknownField(f"{field} is not known here. Leave it out, or check how it is spelled.", field)
+        field = prefix + shape(field.removeprefix(prefix))
+        return UnknownField(f"{field} is not a field of this request. Remove it, or check its spelling.", field)
     if kind.endswith(("_type", "_parsing", "_from_float")):
-        return WrongType(f"{field} has the wrong type: {first['msg'][0].lower()}{first['msg'][1:]}.", field)
-    return BadParameter(f"{field} cannot be: {first['msg'][0].lower()}{first['msg'][1:]}.", field)
+        return WrongType(f"{field} has the wrong type: {reason}.", field)
+    return BadParameter(f"{field} is invalid: {reason}.", field)
 
 
-def _risk_error(error: RiskError) -> Response:
+def _http_error(error: HttpError) -> Response:
     return _answer(error.status, error.code, error.name, error.message, error.field)
 
 
-def _http_error(error: HTTPException) -> Response:
+def _werkzeug_error(error: HTTPException) -> Response:
     if error.code == 413:
-        return _risk_error(TooLarge("The request is too large. A request of this service is under 512 KB."))
+        return _http_error(TooLarge("The request is too large. Send less than 512 KB."))
     status, name = error.code or 500, (error.name or "error").lower().replace(" ", "_")
     answer = _answer(status, 1000 + status, name, error.description or "", None)
     if status == 405 and (allow := dict(error.get_headers()).get("Allow")):

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError, to_json
 
 from errors import BadParameter, WrongType
-from features.domains import Stream, streams
+from features.domains import Stream, stream_named, streams
 from features.utc import MICROSECOND
 from features.windows import events
 from features.windows.tiles import AHEAD
@@ -51,7 +51,7 @@ def blueprint(face: Face) -> Blueprint:
 
     @paths.post("/api/v1/events/<stream>")
     def accept(stream: str) -> tuple[Response, int]:
-        to, body = _stream(stream), json_body()
+        to, body = stream_named(stream, "stream"), json_body()
         many = body if isinstance(body, list) else [body]
         if not 0 < len(many) <= MOST_EVENTS:
             raise BadParameter(f"The list holds {len(many)} events. Send 1 to {MOST_EVENTS:,}.")
@@ -62,18 +62,16 @@ def blueprint(face: Face) -> Blueprint:
 
     @paths.get("/api/v1/events/<stream>/missing")
     def missing(stream: str) -> Response:
-        of, producer, last = _stream(stream), request.args.get("producer", ""), request.args.get("last", "")
+        of, producer, last = (
+            stream_named(stream, "stream"),
+            request.args.get("producer", ""),
+            request.args.get("last", ""),
+        )
         if not producer or not last.isdecimal() or len(last) > 15:
             raise BadParameter("Name the producer, and the last number that it sent, as ?producer=till-1&last=100.")
         return jsonify(missing=intake.missing(face.root.stream_state(of.domain), producer, int(last)))
 
     return paths
-
-
-def _stream(name: str) -> Stream:
-    if name not in streams():
-        raise BadParameter(f"There is no stream {name[:40]!r}. Choose one of: {', '.join(streams())}.", "stream")
-    return streams()[name]
 
 
 def _valid(stream: Stream, event: Any, at: str, now: datetime) -> Any:

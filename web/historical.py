@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 from flask import Blueprint, Response, jsonify, request
 
-from errors import BadParameter
-from features.domains import risks
+from errors import BadParameter, unknown
+from features.domains import NO_RISK, risks
 from features.risk import Risk
 from features.utc import utc
 from serving import featurization
@@ -88,7 +88,7 @@ def blueprint(face: Face) -> Blueprint:
 
 def _risk(name: str) -> Risk:
     if name not in askable():
-        raise BadParameter(f"service is {name[:40]!r}. Choose one of: {', '.join(askable())}.", "service")
+        raise unknown("service of one number", name, askable(), NO_RISK, "service")
     return askable()[name]
 
 

@@ -18,7 +18,7 @@ from pydantic import (
     create_model,
 )
 
-from errors import BadParameter, WrongType
+from errors import BadParameter, WrongType, unknown
 from features.utc import as_utc
 from serving import featurization
 from web.errors import from_validation
@@ -68,8 +68,7 @@ def blueprint(face: Face) -> Blueprint:
     @paths.post("/api/v1/features/<service>")
     def vectors(service: str) -> Response:
         if service not in source.services():
-            there = ", ".join(source.services())
-            raise BadParameter(f"There is no feature service {service[:40]!r}. Choose one of: {there}.", "service")
+            raise unknown("feature service", service, source.services(), "Run: make pipeline", "service")
         given = json_body()
         if not isinstance(given, dict):
             raise WrongType(f"The body is a JSON {type(given).__name__}. Send one object; see /apidocs/.")

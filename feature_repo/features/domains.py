@@ -6,12 +6,15 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from errors import BadParameter
+from errors import unknown
 from features import DOMAINS
 from features.risk import Risk
 from features.windows.aggregation import AggregationTable, Table
 from features.windows.live import LiveFeatures
 from features.windows.raw import RawTable
+
+NO_STREAM = "No domain declares one; see docs/how-to/add-a-stream.md."
+NO_RISK = "No domain declares one; see docs/how-to/add-a-domain.md."
 
 
 @dataclass(frozen=True)
@@ -48,11 +51,18 @@ def streams() -> dict[str, Stream]:
 
 
 def stream_of(domain: str) -> Stream:
-    """Raises BadParameter, with the domains that have one."""
+    """The stream that a domain declares. Raises BadParameter."""
     by_domain = {stream.domain: stream for stream in streams().values()}
     if domain not in by_domain:
-        raise BadParameter(f"There is no stream of {domain[:40]!r}. Choose one of: {', '.join(by_domain)}.")
+        raise unknown("stream of", domain, by_domain, NO_STREAM)
     return by_domain[domain]
+
+
+def stream_named(name: str, field: str | None = None) -> Stream:
+    """The stream with this raw table. Raises BadParameter for `field` of a request."""
+    if name not in streams():
+        raise unknown("stream", name, streams(), NO_STREAM, field)
+    return streams()[name]
 
 
 def tables() -> Iterator[Table]:
@@ -68,9 +78,9 @@ def risks() -> dict[str, Risk]:
 
 
 def risk_named(name: str) -> Risk:
-    """Raises BadParameter, with the names that there are."""
+    """The risk with this name. Raises BadParameter."""
     if name not in risks():
-        raise BadParameter(f"There is no risk {name[:40]!r}. Choose one of: {', '.join(risks())}.")
+        raise unknown("risk", name, risks(), NO_RISK)
     return risks()[name]
 
 

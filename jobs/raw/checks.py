@@ -122,7 +122,7 @@ class Reader:
         missing = sorted({c.name for c in declared if not c.is_optional and c.name not in self.types})
         if missing:
             raise BadInput(
-                f"{self.files[0]} has no column {', '.join(missing)}; it has {', '.join(self._own())}. "
+                f"{self.files[0]} has no column {', '.join(missing)}; it has {', '.join(self._own()) or 'none'}. "
                 f"{self.source.name} needs {', '.join(c.name for c in declared if not c.is_optional)}."
             )
         return columns
