@@ -2,9 +2,8 @@
 moment, and where its tables are live from the raw events that they had seen; against the features that the log says it
 was given. What went online ahead of the batch, as a sign-up does, agrees once the next batch has run."""
 
-import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -18,7 +17,7 @@ from features.utc import utc
 from features.windows.live import seen_of
 from jobs import point_in_time
 from root import Root
-from serving import featurization
+from serving import featurization, lines
 from serving.store import Store
 
 #: Decisions that are joined at one time.
@@ -65,7 +64,7 @@ def replay(root: Root, store: Store, risk: Risk, since: datetime | None = None) 
     seen = tuple(seen_of(table) for table in risk.live.tables) if risk.live else ()
     answer, views, asks = Parity(risk.name, seen), store.views(risk.name), store.asks(risk.name)
     needed = {*asks, *seen}
-    records = _logged(root.decisions, risk.name, since)
+    records = logged(root.decisions, risk.name, since)
     while batch := list(islice(records, BATCH)):
         whole = [record for record in batch if needed <= _asked(record).keys()]
         answer.left_out += len(batch) - len(whole)
@@ -77,21 +76,11 @@ def replay(root: Root, store: Store, risk: Risk, since: datetime | None = None) 
     return answer
 
 
-def _logged(directory: Path, risk: str, since: datetime | None) -> Iterator[dict[str, Any]]:
-    """Half a line, as a machine leaves it that stops, is passed over."""
-    for file in sorted(directory.glob("*.jsonl")):
-        with file.open() as lines:
-            for record in _read(lines):
-                if record.get("risk") == risk and (since is None or utc(record["as_of"]) >= since):
-                    yield record
-
-
-def _read(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
-    for line in lines:
-        try:
-            yield json.loads(line)
-        except ValueError:
-            continue
+def logged(folder: Path, risk: str, since: datetime | None) -> Iterator[dict[str, Any]]:
+    """The risk's decisions in the audit log, from `since` on."""
+    for record in lines.read_folder(folder):
+        if record.get("risk") == risk and (since is None or utc(record["as_of"]) >= since):
+            yield record
 
 
 def _asked(record: Mapping[str, Any]) -> dict[str, Any]:

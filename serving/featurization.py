@@ -1,7 +1,7 @@
-"""Between the store and the model: what stands for a value that is not stored, and the row that the model takes.
-The same for one request and for a training set."""
+"""Between the store and the model: the value of a feature that is not stored, and the matrix that a model takes. A
+request and a training set use the same code."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,25 +12,31 @@ from model.card import Card
 
 
 def complete(features: Mapping[str, Any], views: Mapping[str, str]) -> dict[str, Any]:
-    """Plain values: where nothing is stored a count is 0 and a mean is None, as the feature's definition says.
-
-    `views` names the feature view of each feature.
-    """
+    """The features as plain Python values. Where nothing is stored, a feature has the empty value of its definition: 0
+    for a count, None for a mean. `views` maps a feature to its feature view."""
     return {
-        name: _when_empty(views[name], name) if _is_missing(value) else _plain(value)
+        name: _empty_value(views[name], name) if _is_missing(value) else _plain(value)
         for name, value in features.items()
     }
 
 
-def _when_empty(view: str, name: str) -> Any:
-    return empty_values().get(view, {}).get(name.removeprefix(f"{view}__"))
-
-
 def complete_frame(frame: pd.DataFrame, views: Mapping[str, str]) -> pd.DataFrame:
-    """The same for columns; a column of no view is left alone."""
-    defaults = {name: _when_empty(view, name) for name, view in views.items() if name in frame}
-    filled = {n: frame[n].where(frame[n].notna(), value) for n, value in defaults.items() if value is not None}
+    """The same for the columns of a frame. Columns that are not in `views` stay as they are."""
+    empty = {name: _empty_value(view, name) for name, view in views.items() if name in frame}
+    filled = {name: frame[name].where(frame[name].notna(), value) for name, value in empty.items() if value is not None}
     return frame.assign(**filled)
+
+
+def matrix(features: Sequence[Mapping[str, Any]], card: Card) -> np.ndarray:
+    """The model's input, shape (rows, inputs), float64: the card's inputs in the card's order, and the card's median
+    for a value that is None."""
+    names = [(i.name, i.missing) for i in card.inputs]
+    rows = [[missing if row[name] is None else row[name] for name, missing in names] for row in features]
+    return np.array(rows, dtype=float).reshape(len(rows), len(names))
+
+
+def _empty_value(view: str, name: str) -> Any:
+    return empty_values().get(view, {}).get(name.removeprefix(f"{view}__"))
 
 
 def _is_missing(value: Any) -> bool:
@@ -38,17 +44,5 @@ def _is_missing(value: Any) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """numpy's numbers as Python's, so that JSON knows them."""
+    """A numpy number as a Python number, which JSON can hold."""
     return value.item() if isinstance(value, np.generic) else value
-
-
-def rows(frame: pd.DataFrame, card: Card) -> np.ndarray:
-    """The model's matrix: the card's inputs in the card's order, missing values replaced by the card's. Float64."""
-    matrix = frame[[i.name for i in card.inputs]].to_numpy(dtype=float, na_value=np.nan)
-    return np.where(np.isnan(matrix), [i.missing for i in card.inputs], matrix)
-
-
-def row(features: Mapping[str, Any], card: Card) -> np.ndarray:
-    """One request's matrix, shape (1, inputs)."""
-    values = [features[i.name] for i in card.inputs]
-    return np.array([[i.missing if v is None else v for v, i in zip(values, card.inputs, strict=True)]], dtype=float)

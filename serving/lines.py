@@ -1,44 +1,90 @@
-"""Lines that are appended to a file beside other threads and processes: whole, or not at all."""
+"""Files of JSON lines: how this project appends to them and reads them. Threads and processes may do both at once.
+
+A line counts once it ends with a newline and holds a JSON object. A reader passes over everything else: the line that a
+crash cut, and the line that somebody is still writing.
+"""
 
 import fcntl
 import os
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
+
+from pydantic_core import from_json, to_json
+
+SUFFIX = ".jsonl"
 
 
-def append(path: str, lines: bytes, to_disk: bool = False) -> None:
-    """With `to_disk` they survive a power cut once this returns. Raises OSError, and nothing was appended."""
-    log = _opened(path, to_disk)
+def append(path: Path, records: Iterable[Mapping[str, Any]], to_disk: bool = False) -> None:
+    """Append all records or none, a line each. With `to_disk` they survive a power cut once this returns. Raises
+    OSError, and then the file is as it was."""
+    text = b"".join(to_json(record) + b"\n" for record in records)
+    log = _open(path, to_disk)
     try:
         fcntl.flock(log, fcntl.LOCK_EX)
-        before = os.fstat(log).st_size
-        if before and os.pread(log, 1, before - 1) != b"\n":
-            lines = b"\n" + lines  # a machine that stopped in mid-line spoils that line only
+        size = os.fstat(log).st_size
+        if size and os.pread(log, 1, size - 1) != b"\n":
+            text = b"\n" + text  # a crash cut the last line: this closes it, so that it spoils no other
         try:
-            _write_all(log, lines)
+            _write_all(log, text)
             if to_disk:
                 os.fsync(log)
         except OSError:
-            os.ftruncate(log, before)
+            os.ftruncate(log, size)
             raise
     finally:
         os.close(log)
 
 
-def _opened(path: str, to_disk: bool) -> int:
+def read(path: Path, offset: int = 0) -> Iterator[dict[str, Any]]:
+    """The records of a file from a byte offset on, in order. A file that does not exist has none."""
+    try:
+        with path.open("rb") as log:
+            log.seek(offset)
+            yield from filter(None, (_record(line) for line in log if line.endswith(b"\n")))
+    except FileNotFoundError:
+        return
+
+
+def read_folder(folder: Path) -> Iterator[dict[str, Any]]:
+    """The records of all files of a folder, in the order of the files' names."""
+    for file in sorted(folder.glob(f"*{SUFFIX}")):
+        yield from read(file)
+
+
+def read_backwards(path: Path, tail_bytes: int, prefix: bytes = b"") -> Iterator[dict[str, Any]]:
+    """The records in the last `tail_bytes` of a file, newest first. Only lines that begin with `prefix` are parsed."""
+    try:
+        with path.open("rb") as log:
+            log.seek(max(0, os.fstat(log.fileno()).st_size - tail_bytes))
+            *lines, _ = log.read(tail_bytes).split(b"\n")  # what follows the last newline is no whole line
+    except FileNotFoundError:
+        return
+    yield from filter(None, (_record(line) for line in reversed(lines) if line.startswith(prefix)))
+
+
+def _record(line: bytes) -> dict[str, Any] | None:
+    try:
+        record = from_json(line)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def _open(path: Path, to_disk: bool) -> int:
     try:
         return os.open(path, os.O_RDWR | os.O_APPEND)
     except FileNotFoundError:
-        folder = os.path.dirname(path)
-        os.makedirs(folder, exist_ok=True)
-        made = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o640)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        log = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o640)
         if to_disk:
-            for place in (Path(folder), *Path(folder).parents[:2]):  # its name is to survive as well, and theirs
-                opened = os.open(place, os.O_RDONLY)
-                os.fsync(opened)
-                os.close(opened)
-        return made
+            for folder in (path.parent, *path.parent.parents[:2]):  # a file survives only if its folder's entry does
+                entry = os.open(folder, os.O_RDONLY)
+                os.fsync(entry)
+                os.close(entry)
+        return log
 
 
-def _write_all(log: int, lines: bytes) -> None:
-    while lines:
-        lines = lines[os.write(log, lines) :]
+def _write_all(log: int, text: bytes) -> None:
+    while text:
+        text = text[os.write(log, text) :]

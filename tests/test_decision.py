@@ -201,6 +201,5 @@ def test_where_nothing_is_stored_a_count_is_zero_and_a_mean_missing_online_as_in
 def test_the_model_gets_the_cards_inputs_in_the_cards_order_and_nothing_missing():
     people = [{"state": "CA", "rate": 0.5, "age": None, "seen": 1, "trips": 40}, {**dict.fromkeys(NAMES), "seen": 0}]
     expected = [[40.0, 1.0, 2.0, 0.5], [0.0, 0.0, 2.0, 3.0]]
-    assert featurization.rows(pd.DataFrame(people), CARD).tolist() == expected
-    assert featurization.rows(pd.DataFrame(people, dtype=object), CARD).tolist() == expected
-    assert [featurization.row(person, CARD).tolist() for person in people] == [[row] for row in expected]
+    assert featurization.matrix(people, CARD).tolist() == expected
+    assert featurization.matrix([], CARD).shape == (0, 4)

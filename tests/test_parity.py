@@ -16,7 +16,7 @@ from flask.testing import FlaskClient
 import settings
 from app import create_app
 from features.domains import risks, streams
-from jobs.parity import _logged, replay
+from jobs.parity import logged, replay
 from jobs.stream import loop
 from jobs.stream.sources import opened
 from root import Root
@@ -100,7 +100,7 @@ def test_live_features_are_what_the_raw_events_known_then_give_to_the_last_digit
         assert (found.decisions, found.left_out) == (60, 0)
         assert not found.other, str(found)
         assert set(found.equal) == set(source.views(risk.name)) - set(found.seen)
-        served |= {risk.name: [r["features"] for r in _logged(root / "decisions", risk.name, None)]}
+        served |= {risk.name: [r["features"] for r in logged(root / "decisions", risk.name, None)]}
     # The states moved meanwhile: what is equal above is not all zeros.
     assert max(f["failures_5m"] for f in served["coupon"]) > 5
     assert max(f["chargeback_rate_30d"] or 0 for f in served["chargeback"]) > 0
@@ -144,7 +144,7 @@ def test_lines_that_cannot_be_replayed_are_told(client: FlaskClient, source: Fea
     old = next(line for line in lines if '"onboarding"' in line)
     kept = json.loads(old)
     del kept["request"]
-    log.write_text("\n".join([*lines, json.dumps(kept), old[:99], old]))
+    log.write_text("\n".join([*lines, json.dumps(kept), old[:99], old, ""]))
     found = replay(settings.root(), source, risks()["onboarding"])
     assert (found.decisions, found.left_out, found.other.total()) == (16, 1, 0)
     assert "1 left out" in str(found)
@@ -160,6 +160,6 @@ def test_only_decisions_since_a_moment_are_asked_for(client: FlaskClient, source
 def test_batch_decisions_are_replayed_too(source: FeastStore, root: Path):
     from jobs.score import score
 
-    decided = score(source, DAILY, pd.Timestamp.now(UTC).floor("us").to_pydatetime())
+    decided = score(settings.root(), source, DAILY, pd.Timestamp.now(UTC).floor("us").to_pydatetime())
     found = replay(settings.root(), source, DAILY)
     assert (found.decisions, found.other.total()) == (decided, 0)

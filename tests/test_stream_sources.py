@@ -111,7 +111,7 @@ def test_a_source_that_cannot_be_is_refused_with_what_can(source):
 
 def test_what_is_taken_back_because_the_disk_is_full_was_never_read(tmp_path, monkeypatch):
     file = tmp_path / "events.jsonl"
-    lines.append(str(file), b"one\n")
+    lines.append(file, [{"n": 1}])
     reader, is_written, found = Reader(file), threading.Event(), []
     reader.read()
 
@@ -124,7 +124,7 @@ def test_what_is_taken_back_because_the_disk_is_full_was_never_read(tmp_path, mo
     reading = threading.Thread(target=lambda: (is_written.wait(), found.append(reader.read())))
     reading.start()
     with pytest.raises(OSError, match="No space"):
-        lines.append(str(file), b"never accepted\n", to_disk=True)
+        lines.append(file, [{"never": "accepted"}], to_disk=True)
     reading.join()
-    lines.append(str(file), b"two, longer than what was taken back\n")
-    assert [*found, reader.read()] == [[], [b"two, longer than what was taken back"]]
+    lines.append(file, [{"two": "longer than what was taken back"}])
+    assert [*found, reader.read()] == [[], [b'{"two":"longer than what was taken back"}']]

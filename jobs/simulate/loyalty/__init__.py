@@ -75,11 +75,11 @@ def to_send(root: Root, most: int | None) -> "pd.DataFrame":
     import pandas as pd
 
     from jobs.raw import places
-    from jobs.simulate import arrivals
+    from serving import lines
 
     files = places.history_files(root, TO_COME)
     purchases = pd.concat(map(pd.read_parquet, files)).sort_values(["purchase_timestamp", "purchase_id"])
-    came = {event["purchase_id"] for event in arrivals.accepted(root.event_log(PURCHASES.name))}
+    came = {event["purchase_id"] for event in lines.read_folder(root.event_log(PURCHASES.name))}
     new = purchases[~purchases["purchase_id"].isin(came)]
     if new.empty:
         raise BadParameter(

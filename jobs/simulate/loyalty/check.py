@@ -86,7 +86,7 @@ def without_loss(
         purchase = Purchase.model_validate(request).row(now, b"")
         state = states[purchase["customer_id"]]
         features = LOYALTY_LIVE.of({CUSTOMER_PURCHASES.name: live.values(state, now)}, purchase)
-        scores.append(float(scorer.score(featurization.row(features, scorer.card))[0]))
+        scores.append(float(scorer.score(featurization.matrix([features], scorer.card))[0]))
         event = events.plain(PURCHASES, scored(purchase, scores[-1]))
         live.add(state, events.entries(live, event, _NEW))
     return scores
