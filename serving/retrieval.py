@@ -1,11 +1,12 @@
 """The only part of a request that touches the feature store."""
 
+import logging
 import sqlite3
 import threading
 import time
 import weakref
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,56 +22,65 @@ from serving.compiler import compiled
 from serving.plan import Plan
 from serving.store import Row, Store, Vector
 
+logger = logging.getLogger(__name__)
+
 
 class FeastStore(Store):
-    """Online and point-in-time features of feature services, from a Feast repository. A `feast apply` is followed
-    within the registry's `cache_ttl_seconds`, by a thread of its own: no request waits for it."""
+    """Online and point-in-time features of feature services, from a Feast repository.
+
+    It follows the registry: after a `feast apply`, requests use the new definitions within the registry's
+    `cache_ttl_seconds`. A thread of its own reads the registry, so no request waits for it. `cache_ttl_seconds: 0`
+    means that the cache never ends, and then nothing is followed.
+    """
 
     def __init__(self, repository: Path) -> None:
         self._store = FeatureStore(str(repository))
         self._plans: dict[str, Plan] = {}
         self._views: dict[str, FeatureView] = {}
         self._version: Any = None
+        self._failures: set[type[Exception]] = set()
         seconds = self._store.config.registry.cache_ttl_seconds
-        if seconds > 0:  # 0 is Feast's word for a cache that never ends
+        if seconds > 0:
             threading.Thread(target=_follow, args=(weakref.ref(self), seconds), daemon=True).start()
 
     def services(self) -> list[str]:
-        registry = self._store.registry
-        return sorted(of.name for of in registry.list_feature_services(self._store.project, allow_cache=True))
+        services = self._store.registry.list_feature_services(self._store.project, allow_cache=True)
+        return sorted(service.name for service in services)
 
     def views(self, service: str) -> dict[str, str]:
+        """Raises FeaturesNotReady."""
         return {name: view for name, (view, _) in self._plan(service).outputs.items()}
 
     def asks(self, service: str) -> dict[str, str]:
+        """Raises FeaturesNotReady."""
         plan = self._plan(service)
         return {name: kind for name, kind in {**plan.keys, **plan.request}.items() if name != "as_of"}
 
     def vectors(self, service: str, rows: Sequence[Row], as_of: datetime) -> list[Vector]:
-        """As `online_many`, with when each value is dated and why one is missing. Raises FeaturesNotReady."""
+        """As `online_many`, with the date and the status of each value. Raises FeaturesNotReady."""
         with _explained():
             return self._plan(service).vectors(rows, as_of)
 
     def online(self, risk: Risk, row: Row, as_of: datetime) -> dict[str, Any]:
-        """The features of one entity at `as_of`, None where nothing is stored. As `online_many`."""
+        """The features of one entity; see `online_many`."""
         return self.online_many(risk, [row], as_of)[0]
 
     def online_many(self, risk: Risk, rows: Sequence[Row], as_of: datetime) -> list[dict[str, Any]]:
         """The features of many entities at `as_of`, in order, None where nothing is stored.
 
-        What the point-in-time join would not find counts as not stored: a value older than its view's TTL, or dated
-        after `as_of`. Raises UnknownEntity, FeaturesNotReady.
+        A value that the point-in-time join would not find counts as not stored: its row is older than its view's TTL,
+        or dated after `as_of`. Raises UnknownEntity, FeaturesNotReady.
         """
         with _explained():
             many = self._plan(risk.name).answer(rows, as_of)
         for row, features in zip(rows, many, strict=True):
             if risk.known_by and features[risk.known_by] is None:
-                who = f"{risk.path_field} {row[risk.path_field]}" if risk.path_field else "Who is asked about"
-                raise UnknownEntity(f"{who} is not known. Check it, or wait for the next batch.", risk.path_field)
+                entity = f"{risk.path_field} {row[risk.path_field]}" if risk.path_field else "The entity"
+                raise UnknownEntity(f"{entity} is not known. Check it, or wait for the next batch.", risk.path_field)
         return many
 
     def historical(self, risk: Risk, frame: pd.DataFrame) -> pd.DataFrame:
-        """Point-in-time features: for each row, what was known at its `event_timestamp` and not a moment later.
+        """Point-in-time features: for each row, what was known at its `event_timestamp`.
 
         `frame` has `event_timestamp` (UTC) and the columns of the risk's row. The answer has the same rows in the
         same order, and the service's features as columns. Raises FeaturesNotReady.
@@ -83,13 +93,13 @@ class FeastStore(Store):
         rows = rows.assign(as_of=rows["event_timestamp"], row_number=rows.index)
         service = self._store.get_feature_service(risk.name)
         table = self._store.get_historical_features(rows, service, full_feature_names=True).to_arrow()
-        # Objects, not floats: a flag is 0 or None, and 0.0 is another JSON value than the online 0.
+        # As objects: a flag is 0 or None, and as a float it would be 0.0, which JSON writes in another way than 0.
         joined = table.to_pandas(integer_object_nulls=True)
-        # Our offline store keeps rows and their order; one of Feast's, put in its place, keeps only some.
+        # Our offline store keeps the rows and their order. Feast's own stores keep neither for sure.
         joined = joined.sort_values("row_number", ignore_index=True)
         if len(joined) != len(rows):
             raise FeaturesNotReady(
-                f"The offline store answered {len(joined)} of {len(rows)} rows. Use one that loses none."
+                f"The offline store answered {len(joined)} of {len(rows)} rows. Use a store that loses none."
             )
         return joined.rename(columns={whole: name for name, (_, whole) in plan.outputs.items()})[columns]
 
@@ -102,15 +112,41 @@ class FeastStore(Store):
         self._store.write_to_online_store(view, pd.DataFrame([row]))
 
     def write_table(self, view: str, table: pa.Table) -> None:
-        """In one transaction where the online store is ours. Raises FeaturesNotReady."""
+        """In one transaction if the online store is ours. Raises FeaturesNotReady."""
         provider: Any = self._store._get_provider()
         with _explained():
             if not hasattr(provider.online_store, "write_table"):
                 self._store.write_to_online_store(view, table.to_pandas())
                 return
-            views = self._views  # another thread may put new ones in its place
-            of = views.get(view) or views.setdefault(view, self._view(view))
-            provider.online_store.write_table(self._store.config, of, table, created="created")
+            views = self._views  # one reference: the thread may replace the dict at any time
+            target = views.get(view) or views.setdefault(view, self._view(view))
+            provider.online_store.write_table(self._store.config, target, table, created="created")
+
+    def follow_registry(self) -> None:
+        """Read the registry again. If it changed, compile the plans in use again."""
+        self._store.refresh_registry()
+        version = self._store.registry.proto().version_id
+        if version != self._version:
+            self._plans = dict(self._compile_again(list(self._plans)))
+            self._views = {}
+            self._version = version
+
+    def try_to_follow_registry(self) -> None:
+        """The same, and if it fails, requests go on with the plans that they have. The log gets each kind of failure
+        once, until the registry can be read again."""
+        try:
+            self.follow_registry()
+        except Exception as error:  # a registry may be a file, a database or a server: each fails in ways of its own
+            if type(error) not in self._failures:
+                self._failures.add(type(error))
+                logger.warning(
+                    "The feature registry cannot be read (%s: %s). Requests use the definitions that were read before.",
+                    type(error).__name__, error,
+                )  # fmt: skip
+        else:
+            if self._failures:
+                self._failures.clear()
+                logger.warning("The feature registry can be read again.")
 
     def _view(self, name: str) -> FeatureView:
         try:
@@ -118,24 +154,15 @@ class FeastStore(Store):
         except (FeatureViewNotFoundException, FileNotFoundError) as error:
             raise FeaturesNotReady(f"The feature view {name!r} is not applied. Run: make pipeline") from error
 
-    def follow_registry(self) -> None:
-        """Read the registry anew; after a change, compile again what was in use."""
-        self._store.refresh_registry()
-        version = self._store.registry.proto().version_id
-        if version != self._version:
-            self._plans = dict(self._compiled_anew(list(self._plans)))
-            self._views = {}
-            self._version = version
-
-    def _compiled_anew(self, services: list[str]) -> Iterator[tuple[str, Plan]]:
+    def _compile_again(self, services: list[str]) -> Iterator[tuple[str, Plan]]:
         for service in services:
             try:
                 yield service, compiled(self._store, service)
-            except (RiskError, sqlite3.OperationalError):  # it is gone: the next request will say so
+            except (RiskError, sqlite3.OperationalError):  # the next request compiles it, fails, and tells its caller
                 continue
 
     def _plan(self, service: str) -> Plan:
-        plans = self._plans  # if these are replaced meanwhile, a plan of the old registry goes with them
+        plans = self._plans  # one reference: if the thread replaces the dict, a plan of the old registry goes with it
         plan = plans.get(service)
         if plan is None:
             with _explained():
@@ -151,13 +178,12 @@ def _explained() -> Iterator[None]:
         raise FeaturesNotReady(f"The online store cannot be read ({error}). Run: make pipeline") from error
 
 
-def _follow(source: "weakref.ref[FeastStore]", seconds: float) -> None:
-    """Until the source is gone. A registry that cannot be read now is tried again: the old plans serve on."""
+def _follow(reference: "weakref.ref[FeastStore]", seconds: float) -> None:
+    """Follow the registry until nobody else holds the store."""
     while True:
         time.sleep(seconds)
-        there = source()
-        if there is None:
+        store = reference()
+        if store is None:
             return
-        with suppress(Exception):
-            there.follow_registry()
-        del there
+        store.try_to_follow_registry()
+        del store
