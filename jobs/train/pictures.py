@@ -1,4 +1,4 @@
-"""The pictures of a training run's report, as SVG: of probabilities, and of estimated numbers."""
+"""The pictures of a training report, as SVG: those of probabilities, and those of estimated numbers."""
 
 import io
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from sklearn.metrics import PrecisionRecallDisplay, RocCurveDisplay
 
 from model.card import Card
 
-#: The card; labels and scores, (test rows,); importance, (inputs,) → what draws each picture, by its title.
+#: The card; labels and scores, (test rows,); importance, (inputs,) → title → the function that draws the picture.
 Pictures = Callable[[Card, np.ndarray, np.ndarray, np.ndarray], dict[str, Callable[[Axes], object]]]
 
 INK, RISE, FALL, QUIET = "#1f2937", "#b91c1c", "#15803d", "#9ca3af"
@@ -22,7 +22,7 @@ matplotlib.rcParams.update(
 )
 
 
-def of_probabilities(
+def probability_pictures(
     card: Card, labels: np.ndarray, scores: np.ndarray, importance: np.ndarray
 ) -> dict[str, Callable[[Axes], object]]:
     return {
@@ -36,18 +36,19 @@ def of_probabilities(
     }
 
 
-def of_numbers(
+def number_pictures(
     card: Card, labels: np.ndarray, scores: np.ndarray, importance: np.ndarray
 ) -> dict[str, Callable[[Axes], object]]:
     return {
         "Score and truth, with the thresholds": lambda axes: _score_and_truth(axes, card, labels, scores),
-        "Errors: truth less score": lambda axes: _errors(axes, labels, scores),
+        "Errors: truth minus score": lambda axes: _errors(axes, labels, scores),
         "By tenths of the rows: is a score right on average?": lambda axes: _tenths(axes, labels, scores),
         "Importance: RMSE gained when the input is shuffled": lambda axes: _importance(axes, card, importance),
     }
 
 
 def svg(draw: Callable[[Axes], object]) -> str:
+    """The picture as an `<svg>` element."""
     figure = Figure(figsize=(4.6, 3.2), layout="constrained")
     draw(figure.subplots())
     buffer = io.StringIO()
@@ -57,9 +58,9 @@ def svg(draw: Callable[[Axes], object]) -> str:
 
 
 def _calibration(axes: Axes, labels: np.ndarray, scores: np.ndarray) -> None:
-    seen, said = calibration_curve(labels, scores, n_bins=10, strategy="uniform")
+    positive_rate, mean_score = calibration_curve(labels, scores, n_bins=10, strategy="uniform")
     axes.plot([0, 1], [0, 1], color=QUIET, linestyle=":")
-    axes.plot(said, seen, marker="o", color=INK)
+    axes.plot(mean_score, positive_rate, marker="o", color=INK)
     axes.set(xlabel="score", ylabel="share that came true")
 
 
@@ -83,9 +84,9 @@ def _thresholds(axes: Axes, card: Card) -> None:
 
 
 def _score_and_truth(axes: Axes, card: Card, labels: np.ndarray, scores: np.ndarray) -> None:
-    """Counted in cells: a point for each row would make a file of many megabytes."""
+    """Rows are counted in cells. A point for each row would make a file of many megabytes."""
     axes.hexbin(scores, labels, gridsize=25, bins="log", cmap="Greys", mincnt=1)
-    _right(axes, labels)
+    _diagonal(axes, labels)
     _thresholds(axes, card)
     axes.set(xlabel="score", ylabel="truth")
 
@@ -93,20 +94,21 @@ def _score_and_truth(axes: Axes, card: Card, labels: np.ndarray, scores: np.ndar
 def _errors(axes: Axes, labels: np.ndarray, scores: np.ndarray) -> None:
     axes.hist(labels - scores, bins=40, color=INK)
     axes.axvline(0, color=QUIET, linestyle=":")
-    axes.set(xlabel="truth less score", ylabel="rows")
+    axes.set(xlabel="truth minus score", ylabel="rows")
 
 
 def _tenths(axes: Axes, labels: np.ndarray, scores: np.ndarray) -> None:
-    """The bar of a tenth is as long as its mean absolute error, up and down."""
+    """The error bar of a tenth is its mean absolute error, up and down."""
     tenths = [part for part in np.array_split(np.argsort(scores), TENTHS) if len(part)]
-    said, seen = ([of[part].mean() for part in tenths] for of in (scores, labels))
-    off = [np.abs(labels[part] - scores[part]).mean() for part in tenths]
-    _right(axes, labels)
-    axes.errorbar(said, seen, yerr=off, marker="o", color=INK, ecolor=QUIET)
+    mean_score, mean_truth = ([values[part].mean() for part in tenths] for values in (scores, labels))
+    mean_error = [np.abs(labels[part] - scores[part]).mean() for part in tenths]
+    _diagonal(axes, labels)
+    axes.errorbar(mean_score, mean_truth, yerr=mean_error, marker="o", color=INK, ecolor=QUIET)
     axes.set(xlabel="mean score", ylabel="mean truth")
 
 
-def _right(axes: Axes, labels: np.ndarray) -> None:
+def _diagonal(axes: Axes, labels: np.ndarray) -> None:
+    """Where score and truth are equal."""
     axes.plot([labels.min(), labels.max()], [labels.min(), labels.max()], color=QUIET, linestyle=":")
 
 

@@ -1,26 +1,23 @@
-"""A training run's report: one HTML file with its pictures inside, readable without a network."""
+"""The report of a training run: one HTML file with its pictures inside. `report.html` is its template."""
 
-import html
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from jobs.train.pictures import Pictures, of_numbers, of_probabilities, svg
+from jobs.train.pictures import Pictures, number_pictures, probability_pictures, svg
 from model.card import Card, OutcomeRate, Split, Task
 
-STYLE = (
-    "body{font:15px/1.5 system-ui,sans-serif;color:#1f2937;max-width:60rem;margin:2rem auto;padding:0 1rem}"
-    "figure{display:inline-block;margin:0 1rem 1rem 0;width:28rem;max-width:100%}svg{width:100%;height:auto}"
-    "table{border-collapse:collapse;margin:0 0 1.5rem}td,th{padding:.25rem .9rem .25rem 0;text-align:left;"
-    "border-bottom:1px solid #e5e7eb}td.n{text-align:right;font-variant-numeric:tabular-nums}"
-)
+#: A row of a table: texts, numbers, and None for a cell that does not apply.
+Row = tuple[object, ...]
 
 
 @dataclass(frozen=True)
 class Words:
-    """How the report speaks of a task. `label`: what it says of the labels of some rows, by `of_split` and
-    `of_outcome`. `weight`: what an input's weight means."""
+    """How the report speaks of a task. `label` names the figure that `of_split` and `of_outcome` give of some labels;
+    `weight` is the unit of an input's weight; `worse` says why a challenger does not serve."""
 
     pictures: Pictures
     label: str
@@ -32,7 +29,7 @@ class Words:
 
 WORDS: Mapping[Task, Words] = {
     "classification": Words(
-        of_probabilities,
+        probability_pictures,
         "positive rate",
         lambda split: (split.positives or 0) / split.rows,
         lambda outcome: outcome.positive_rate,
@@ -40,74 +37,75 @@ WORDS: Mapping[Task, Words] = {
         "is less precise",
     ),
     "regression": Words(
-        of_numbers,
+        number_pictures,
         "mean",
         lambda split: split.mean,
         lambda outcome: outcome.mean,
         "score per unit",
-        "errs more",
+        "has the larger errors",
     ),
 }
 
 
 def report(card: Card, labels: np.ndarray, scores: np.ndarray, importance: np.ndarray) -> str:
-    """The page. `labels`, `scores`: (test rows,); `importance`: (inputs,), how much worse the model is when an input is
-    shuffled, in AUC or RMSE."""
+    """The page. `labels` and `scores` are of the test rows, shape (test rows,). `importance` has shape (inputs,): how
+    much worse the model is when an input is shuffled, in AUC or RMSE."""
+    folder = FileSystemLoader(Path(__file__).parent)
+    environment = Environment(loader=folder, autoescape=True, undefined=StrictUndefined)
+    environment.filters["as_text"] = _as_text
     pictures = WORDS[card.task].pictures(card, labels, scores, importance)
-    figures = "".join(
-        f"<figure><figcaption>{html.escape(title)}</figcaption>{svg(draw)}</figure>" for title, draw in pictures.items()
-    )
-    bounds = f" A score is kept between {card.bounds[0]:g} and {card.bounds[1]:g}." if card.bounds else ""
-    name = html.escape(f"{card.name} {card.version}")
-    return (
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>{name}</title><style>{STYLE}</style>"
-        f"<h1>{name}</h1><p>{html.escape(card.algorithm)}. All figures are on the test rows, which are later than "
-        f"every training row.{bounds}</p>{_facts(card)}{figures}</html>"
+    return environment.get_template("report.html").render(
+        card=card,
+        tables=[_splits(card), _metrics(card), _outcomes(card), _inputs(card)],
+        pictures={title: svg(draw) for title, draw in pictures.items()},
     )
 
 
-def _facts(card: Card) -> str:
-    def table(rows: list[tuple[object, ...]]) -> str:
-        cells = (
-            "".join(f"<td{' class=n' if i else ''}>{html.escape(_text(c))}" for i, c in enumerate(r)) for r in rows
-        )
-        return f"<table>{''.join(f'<tr>{row}' for row in cells)}</table>"
-
+def _splits(card: Card) -> list[Row]:
     words = WORDS[card.task]
-    splits = [
-        (name, s.since.date(), s.until.date(), s.rows, words.of_split(s))
-        for name, s in (("train", card.train), ("test", card.test))
+    return [
+        ("", "from", "to", "rows", words.label),
+        *(
+            (name, split.since.date(), split.until.date(), split.rows, words.of_split(split))
+            for name, split in (("train", card.train), ("test", card.test))
+        ),
     ]
-    return (
-        table([("", "from", "to", "rows", words.label), *splits])
-        + table([("", *card.metrics), *_figures(card)])
-        + table(
-            [("outcome", "share", words.label), *((o, r.share, words.of_outcome(r)) for o, r in card.outcomes.items())]
-        )
-        + table(
-            [
-                ("input", words.weight, "training mean", "least", "most"),
-                *((i.name, i.weight, i.mean, i.low, i.high) for i in card.inputs),
-            ]
-        )
-    )
 
 
-def _figures(card: Card) -> list[tuple[object, ...]]:
-    """Each figure that applies, of the champion and of its challengers."""
-    of = {name: metrics.model_dump() for name, metrics in card.metrics.items()}
-    rows: list[tuple[object, ...]] = [
-        (f, *(m[f] for m in of.values())) for f, value in of[card.champion].items() if value is not None
+def _metrics(card: Card) -> list[Row]:
+    """Each figure that applies to the task, of the champion and of its challengers."""
+    figures = {name: metrics.model_dump() for name, metrics in card.metrics.items()}
+    names = {name: name for name, value in figures[card.champion].items() if value is not None}
+    if card.top:
+        names["card_precision"] = f"card_precision, top {card.top}"
+    return [
+        ("", *figures),
+        *((label, *(values[name] for values in figures.values())) for name, label in names.items()),
+        ("", *(_role(card, name) for name in figures)),
     ]
-    return [*rows, ("", *("serves" if n == card.champion else _why_not(card, n) for n in of))]
 
 
-def _why_not(card: Card, name: str) -> str:
-    against = card.refused.get(name)
+def _role(card: Card, algorithm: str) -> str:
+    if algorithm == card.champion:
+        return "serves"
+    against = card.refused.get(algorithm)
     return f"goes against {', '.join(against)}" if against else WORDS[card.task].worse
 
 
-def _text(cell: object) -> str:
+def _outcomes(card: Card) -> list[Row]:
+    words = WORDS[card.task]
+    rates = ((outcome, rate.share, words.of_outcome(rate)) for outcome, rate in card.outcomes.items())
+    return [("outcome", "share", words.label), *rates]
+
+
+def _inputs(card: Card) -> list[Row]:
+    inputs = ((i.name, i.weight, i.mean, i.low, i.high) for i in card.inputs)
+    return [("input", WORDS[card.task].weight, "training mean", "least", "most"), *inputs]
+
+
+def _as_text(cell: object) -> str:
+    if cell is None:
+        return "–"
     if isinstance(cell, float):
         return f"{cell:.4g}"
-    return f"{cell:,}" if isinstance(cell, int) else "–" if cell is None else str(cell)
+    return f"{cell:,}" if isinstance(cell, int) else str(cell)
