@@ -140,7 +140,7 @@ def test_a_run_without_loss_would_score_as_the_service_did_wherever_the_order_do
     requests = as_events(sent.drop(columns="loyalty_score"))
     scorer = Scorers(settings.root().models)[LOYALTY.name]
     replayed = check.without_loss(requests, known, scorer, now)
-    served = dict(check.logged(ids))
+    served = dict(check.logged(settings.root(), ids))
     once = ~sent["customer_id"].duplicated(keep=False)
     assert once.sum() > 50
     names = sent["purchase_id"][once]
@@ -162,21 +162,21 @@ def test_another_run_goes_on_where_the_last_one_stopped(said: str, url: str, cap
 def test_where_all_were_sent_the_run_says_how_to_get_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("RISK_DATA", str(tmp_path))
     with pytest.raises(NoData):
-        loyalty.to_send(None)
+        loyalty.to_send(settings.root(), None)
     (tmp_path / "raw").mkdir()
     made = [datetime(2026, 1, day, tzinfo=UTC) for day in (3, 1, 2)]
     pd.DataFrame({"purchase_id": ["c", "a", "b"], "purchase_timestamp": made}).to_parquet(
         tmp_path / "raw" / "purchases_to_come.parquet"
     )
-    assert list(loyalty.to_send(None)["purchase_id"]) == ["a", "b", "c"]
-    assert list(loyalty.to_send(2)["purchase_id"]) == ["a", "b"]
+    assert list(loyalty.to_send(settings.root(), None)["purchase_id"]) == ["a", "b", "c"]
+    assert list(loyalty.to_send(settings.root(), 2)["purchase_id"]) == ["a", "b"]
     log = settings.root().event_log(PURCHASES.name)
     log.mkdir(parents=True)
     (log / "2026-01-31.jsonl").write_text('{"purchase_id": "a"}\n{"purchase_id": "c"}\n')
-    assert list(loyalty.to_send(None)["purchase_id"]) == ["b"]
+    assert list(loyalty.to_send(settings.root(), None)["purchase_id"]) == ["b"]
     (log / "2026-02-01.jsonl").write_text('{"purchase_id": "b"}\n')
     with pytest.raises(BadParameter, match="All 3 purchases to come were sent before"):
-        loyalty.to_send(None)
+        loyalty.to_send(settings.root(), None)
 
 
 def test_a_service_that_is_not_there_is_told_before_anything_is_sent():

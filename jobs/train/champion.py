@@ -1,4 +1,4 @@
-"""Point-in-time rows → models, of which the best serves, with its card and report."""
+"""Trains the models of a risk on point-in-time rows. The best one serves, with its card and its report."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -20,7 +20,7 @@ from model.card import Card, CardInput, Metrics, OutcomeRate, Split, Thresholds
 from root import Root
 from serving.store import Store
 
-#: Explaining a model by shuffling its inputs takes no more rows than this.
+#: The importance of an input is measured on at most this many test rows.
 SHUFFLED_ROWS = 20_000
 LIBRARIES = ("feast", "lightgbm", "numpy", "onnx", "onnxmltools", "onnxruntime", "scikit-learn", "skl2onnx")
 
@@ -34,10 +34,10 @@ def train(
     protocol: Protocol | None = None,
     start: datetime | None = None,
 ) -> Card:
-    """Train, describe and shelve; the best serves from then on. `done` hears of each of the four steps. `protocol` and
-    `start` say on which days; by default the risk does.
+    """Train a model with each of the risk's algorithms and put the best one on the shelf, where it serves from then on.
 
-    Raises NoData on too few cases, ModelRefused where every model goes against a declared direction.
+    `done` is called after each of the four steps. `protocol` and `start` choose the days; by default the risk does.
+    Raises NoData if there are too few cases, ModelRefused if every model goes against a declared direction.
     """
     past, future = _rows(root, store, risk, now, protocol or risk.protocol, start)
     done("rows")
@@ -51,7 +51,8 @@ def train(
     done("fit")
 
     scores = {name: _as_served(risk, model.scores(x_future)) for name, model in fitted.items()}
-    metrics = {name: task.metrics(risk, future, Labels(y_past, y_future), of) for name, of in scores.items()}
+    labels = Labels(y_past, y_future)
+    metrics = {name: task.metrics(risk, future, labels, values) for name, values in scores.items()}
     champion = _champion(risk, fitted, metrics)
     best = fitted[champion]
     card = Card(
@@ -59,7 +60,7 @@ def train(
         version=f"{now:%Y%m%dT%H%M%S}-{shelf.sha256(best.onnx)[:8]}",
         feature_service=risk.name,
         champion=champion,
-        algorithm=best.words,
+        algorithm=best.algorithm,
         inputs=_card_inputs(risk, best, x_past, missing.to_numpy()),
         base=best.base,
         train=_split(risk, past, y_past),
@@ -77,9 +78,9 @@ def train(
     )
     done("card")
 
-    some = np.random.default_rng(0).permutation(len(y_future))[:SHUFFLED_ROWS]
+    sample = np.random.default_rng(0).permutation(len(y_future))[:SHUFFLED_ROWS]
     shuffled = permutation_importance(
-        best.estimator, x_future[some], y_future[some], scoring=task.shuffled, n_repeats=5, random_state=0
+        best.estimator, x_future[sample], y_future[sample], scoring=task.shuffled, n_repeats=5, random_state=0
     )
     page = report(card, y_future, scores[champion], shuffled.importances_mean)
     others = {f"{name}.onnx": model.onnx for name, model in fitted.items() if name != champion}
@@ -105,34 +106,36 @@ def _rows(
 
 
 def _as_served(risk: Risk, scores: np.ndarray) -> np.ndarray:
-    """As the scorer gives them: within the risk's bounds."""
+    """Within the risk's bounds, as the scorer gives them."""
     return scores if risk.bounds is None else scores.clip(*risk.bounds)
 
 
 def _champion(risk: Risk, fitted: dict[str, Fitted], metrics: dict[str, Metrics]) -> str:
-    """The best of those that go against no declared direction. Raises ModelRefused."""
-    able = [name for name, model in fitted.items() if not model.against]
-    if not able:
+    """The best of the models that go in the declared directions. Raises ModelRefused."""
+    allowed = [name for name, model in fitted.items() if not model.against]
+    if not allowed:
         against = ", ".join(sorted({name for model in fitted.values() for name in model.against}))
         raise ModelRefused(
-            f"The model of {risk.name} goes against what the business declared of {against}. Look at the "
-            f"data, or at the declared direction in features; the current model stays."
+            f"The model of {risk.name} goes against the declared direction of {against}. Check the data, or the "
+            "direction in features. The current model stays."
         )
-    return max(able, key=lambda name: TASKS[risk.task].worth(metrics[name]))
+    return max(allowed, key=lambda name: TASKS[risk.task].worth(metrics[name]))
 
 
-def _card_inputs(risk: Risk, fitted: Fitted, rows: np.ndarray, missing: np.ndarray) -> tuple[CardInput, ...]:
+def _card_inputs(risk: Risk, fitted: Fitted, rows: np.ndarray, medians: np.ndarray) -> tuple[CardInput, ...]:
     weights = [None] * len(risk.inputs) if fitted.weights is None else fitted.weights
     low, high = rows.min(axis=0), rows.max(axis=0)
     return tuple(
-        CardInput(name=i.name, dtype=i.dtype, missing=m, mean=mean, low=a, high=b, weight=w)
-        for i, m, mean, a, b, w in zip(risk.inputs, missing, rows.mean(axis=0), low, high, weights, strict=True)
+        CardInput(name=i.name, dtype=i.dtype, missing=median, mean=mean, low=least, high=most, weight=weight)
+        for i, median, mean, least, most, weight in zip(
+            risk.inputs, medians, rows.mean(axis=0), low, high, weights, strict=True
+        )
     )
 
 
 def _split(risk: Risk, rows: pd.DataFrame, labels: np.ndarray) -> Split:
-    times = rows["event_timestamp"]
-    return Split(since=times.min(), until=times.max(), rows=len(rows), **TASKS[risk.task].split(labels))
+    timestamps = rows["event_timestamp"]
+    return Split(since=timestamps.min(), until=timestamps.max(), rows=len(rows), **TASKS[risk.task].split(labels))
 
 
 def _outcome_rates(risk: Risk, labels: np.ndarray, scores: np.ndarray) -> dict[str, OutcomeRate]:

@@ -1,4 +1,4 @@
-"""A risk's past cases with their features as known just before each, joined by Feast, and what became of them."""
+"""The dataset of a risk: its past cases, the features as known just before each case, and the outcomes."""
 
 import time
 from collections.abc import Callable
@@ -17,14 +17,14 @@ from jobs.train.cases import cases, in_microseconds
 from root import Root
 from serving.store import Store
 
-#: So many cases are joined at a time, whatever their number.
-CHUNK = 250_000
+#: Features are joined to this many cases at a time, so that memory does not grow with the dataset.
+CHUNK_ROWS = 250_000
 INSTANT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
 class Report:
-    """`cases` there are in the interval, as many rows come out."""
+    """What a run did. `cases` counts the cases of the interval; each is one row of the dataset."""
 
     risk: str
     cases: int
@@ -49,32 +49,32 @@ def run(
     tell: Callable[[str], object] = lambda step: None,
     store: Store | None = None,
 ) -> Report:
-    """Write the cases of the days from `start` up to `end`, by default from the first, with their features and label. A
-    label is what is known at `now`. Raises NoData, BadInput, Busy, FeaturesNotReady."""
+    """Write the cases from the day of `start` (by default the first case) up to `end`, with their features and labels.
+    A label says what is known at `now`. Raises NoData, BadInput, Busy, FeaturesNotReady."""
     if store is None:
         from serving.retrieval import FeastStore
 
         store = FeastStore(settings.FEATURE_REPO)
     began, directory = time.perf_counter(), root.dataset(risk.name)
-    with partitions.connection(directory) as connected:
+    with partitions.connection(directory) as connection:
         tell("check")
-        cases(root, connected, risk, now, files, quarantine, whole=True)
+        cases(root, connection, risk, now, files, quarantine, whole=True)
         since = "" if start is None else f"AND event_timestamp >= {sql.timestamp(midnight(start))}"
-        connected.execute(
-            "CREATE TEMP TABLE wanted AS SELECT *, row_number() OVER (ORDER BY event_timestamp) AS n FROM past "
+        connection.execute(
+            "CREATE TEMP TABLE selected AS SELECT *, row_number() OVER (ORDER BY event_timestamp) AS n FROM past "
             f"WHERE event_timestamp < {sql.timestamp(end)} {since}"
         )
-        (count,) = connected.execute("SELECT count(*) FROM wanted").fetchone() or (0,)
-        for done in range(0, max(count, 1), CHUNK):
+        (count,) = connection.execute("SELECT count(*) FROM selected").fetchone() or (0,)
+        for done in range(0, max(count, 1), CHUNK_ROWS):
             tell(f"{done:,} of {count:,} rows")
-            query = f"SELECT * EXCLUDE n FROM wanted WHERE n > {done} AND n <= {done + CHUNK} ORDER BY n"
-            rows = point_in_time.features(root, store, risk, in_microseconds(connected.execute(query).df()))
-            connected.register("chunk", pa.Table.from_pandas(rows, preserve_index=False))
-            connected.execute(
+            query = f"SELECT * EXCLUDE n FROM selected WHERE n > {done} AND n <= {done + CHUNK_ROWS} ORDER BY n"
+            rows = point_in_time.features(root, store, risk, in_microseconds(connection.execute(query).df()))
+            connection.register("chunk", pa.Table.from_pandas(rows, preserve_index=False))
+            connection.execute(
                 "INSERT INTO joined BY NAME FROM chunk" if done else "CREATE TEMP TABLE joined AS FROM chunk"
             )
         tell("write")
         key, first_day = risk.outcomes.table.columns[0].name, date.min if start is None else utc_day(start)
         query, last_day = "SELECT * FROM joined", utc_day(end - INSTANT)
-        out = partitions.replace(connected, query, directory, key, first_day, last_day, now)
+        out = partitions.replace(connection, query, directory, key, first_day, last_day, now)
     return Report(risk.name, count, out, time.perf_counter() - began)

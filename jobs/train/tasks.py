@@ -1,4 +1,4 @@
-"""What a classification and a regression do each in their own way: the cases they need, and the figures of a model."""
+"""Where classification and regression differ in training: the cases they need, and the metrics of a model."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,22 +20,27 @@ from features.risk import Risk, Task
 from jobs.train.cases import card_precision
 from model.card import Metrics
 
-FEWEST_ROWS, FEWEST_OF_A_KIND = 200, 10
+#: Training needs at least this many rows, and this many of each class.
+FEWEST_ROWS, FEWEST_OF_A_CLASS = 200, 10
 
 
 @dataclass(frozen=True)
 class Labels:
-    """`past` and `future`: those of the training and of the test rows, (n,)."""
+    """The labels of the training rows (`past`) and of the test rows (`future`), shape (n,) each."""
 
     past: np.ndarray
     future: np.ndarray
 
 
 @dataclass(frozen=True)
-class OfTask:
-    """`lack` says what is wrong with too few labels, and nothing if they will do. `metrics` are of a model's scores on
-    the test rows, and `worth` makes one number of them, the larger the better. `split` and `outcome` are what the card
-    says of some labels; `shuffled` is scikit-learn's name of the figure that an input is important for."""
+class TaskRules:
+    """What training needs to know of a task.
+
+    `lack` says what is wrong with too few labels, and is empty if there are enough. `metrics` measures a model's scores
+    on the test rows, and `worth` makes one number of the metrics: the larger, the better. `split` and `outcome` are
+    what the card says about some labels. `shuffled` is scikit-learn's name of the metric that measures an input's
+    importance.
+    """
 
     dtype: type
     shuffled: str
@@ -46,65 +51,67 @@ class OfTask:
     outcome: Callable[[np.ndarray], dict[str, Any]]
 
 
-def _lacks_a_kind(labels: pd.Series) -> str:
-    kinds = labels.value_counts()
-    if len(labels) >= FEWEST_ROWS and len(kinds) >= 2 and kinds.min() >= FEWEST_OF_A_KIND:
+def _class_lack(labels: pd.Series) -> str:
+    counts = labels.value_counts()
+    if len(labels) >= FEWEST_ROWS and len(counts) >= 2 and counts.min() >= FEWEST_OF_A_CLASS:
         return ""
+    by_class = ", ".join(f"{count:,} of class {label:g}" for label, count in counts.items())
     return (
-        f"with {dict(kinds)} outcomes are too few: {FEWEST_ROWS} with {FEWEST_OF_A_KIND} of each kind are needed. "
+        f"({by_class or 'none'}) are too few: training needs {FEWEST_ROWS} rows, {FEWEST_OF_A_CLASS} of each class. "
         "Bring more history, or train on other days."
     )
 
 
-def _lacks_numbers(labels: pd.Series) -> str:
-    different = labels.nunique()
-    if len(labels) >= FEWEST_ROWS and different >= 2:
+def _number_lack(labels: pd.Series) -> str:
+    distinct = labels.nunique()
+    if len(labels) >= FEWEST_ROWS and distinct >= 2:
         return ""
     return (
-        f"with {different} different outcomes are too few: {FEWEST_ROWS} that are not all alike are needed. "
+        f"({distinct:,} distinct labels) are too few: training needs {FEWEST_ROWS} rows with 2 distinct labels. "
         "Bring more history, or train on other days."
     )
 
 
-def _of_probabilities(risk: Risk, rows: pd.DataFrame, labels: Labels, scores: np.ndarray) -> Metrics:
-    of_cards, protocol, seen = None, risk.protocol, labels.future
+def _probability_metrics(risk: Risk, rows: pd.DataFrame, labels: Labels, scores: np.ndarray) -> Metrics:
+    protocol, truth = risk.protocol, labels.future
+    precision = None
     if protocol:
-        of_cards = card_precision(rows[protocol.who], rows["event_timestamp"], seen, scores, protocol.top)
+        precision = card_precision(rows[protocol.who], rows["event_timestamp"], truth, scores, protocol.top)
     return Metrics(
-        roc_auc=roc_auc_score(seen, scores),
-        average_precision=average_precision_score(seen, scores),
-        brier=brier_score_loss(seen, scores),
-        log_loss=log_loss(seen, scores),
-        card_precision=of_cards,
+        roc_auc=roc_auc_score(truth, scores),
+        average_precision=average_precision_score(truth, scores),
+        brier=brier_score_loss(truth, scores),
+        log_loss=log_loss(truth, scores),
+        card_precision=precision,
     )
 
 
-def _of_numbers(risk: Risk, rows: pd.DataFrame, labels: Labels, scores: np.ndarray) -> Metrics:
-    seen = labels.future
+def _number_metrics(risk: Risk, rows: pd.DataFrame, labels: Labels, scores: np.ndarray) -> Metrics:
+    truth = labels.future
     return Metrics(
-        rmse=root_mean_squared_error(seen, scores),
-        mae=mean_absolute_error(seen, scores),
-        r2=r2_score(seen, scores),
-        baseline_rmse=root_mean_squared_error(seen, np.full(len(seen), labels.past.mean())),
+        rmse=root_mean_squared_error(truth, scores),
+        mae=mean_absolute_error(truth, scores),
+        r2=r2_score(truth, scores),
+        baseline_rmse=root_mean_squared_error(truth, np.full(len(truth), labels.past.mean())),
     )
 
 
-TASKS: Mapping[Task, OfTask] = {
-    "classification": OfTask(
+TASKS: Mapping[Task, TaskRules] = {
+    "classification": TaskRules(
         dtype=int,
         shuffled="roc_auc",
-        lack=_lacks_a_kind,
-        metrics=_of_probabilities,
-        worth=lambda of: of.average_precision or 0.0,
+        lack=_class_lack,
+        metrics=_probability_metrics,
+        worth=lambda metrics: metrics.average_precision or 0.0,
         split=lambda labels: {"positives": int(labels.sum())},
         outcome=lambda labels: {"positive_rate": float(labels.mean()) if len(labels) else None},
     ),
-    "regression": OfTask(
+    "regression": TaskRules(
         dtype=float,
         shuffled="neg_root_mean_squared_error",
-        lack=_lacks_numbers,
-        metrics=_of_numbers,
-        worth=lambda of: -(of.rmse or 0.0),
+        lack=_number_lack,
+        metrics=_number_metrics,
+        worth=lambda metrics: -(metrics.rmse or 0.0),
         split=lambda labels: {"mean": float(labels.mean())},
         outcome=lambda labels: {"mean": float(labels.mean()) if len(labels) else None},
     ),
