@@ -19,17 +19,18 @@ import pyarrow.parquet as pq
 import settings
 from features import DOMAINS
 from features.utc import utc
+from files import replacing
 from root import Root
 from simulators import Size, add_sizes, size_of
 
 
 def write(path: Path, frame: pd.DataFrame) -> Path:
     """One Parquet file, zstd, microseconds, UTC; complete or not there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     times = {column: frame[column].dt.as_unit("us") for column in frame.select_dtypes("datetimetz")}
     written = pa.Table.from_pandas(frame.assign(**times), preserve_index=False)
-    pq.write_table(written, path.with_suffix(".tmp"), compression="zstd")
-    return path.with_suffix(".tmp").replace(path)
+    with replacing(path) as beside:
+        pq.write_table(written, beside, compression="zstd")
+    return path
 
 
 def generate(

@@ -4,13 +4,13 @@ is switched last, whole."""
 
 import hashlib
 import os
-import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import ValidationError
 
+import files
 from errors import ModelBroken, ModelNotTrained
 from model.card import Card
 
@@ -25,7 +25,7 @@ def put(shelf: Path, card: Card, model: bytes, report: str, others: Mapping[str,
     """Stand a new version on the shelf, with `others`, files by name, and make it the current one. Raises
     FileExistsError on a known version."""
     directory = shelf / card.name / card.version
-    directory.parent.mkdir(parents=True, exist_ok=True)
+    files.make_folder(directory.parent)
     if directory.exists():
         raise FileExistsError(f"{directory} is there already. A version is written once: train again for a new one.")
     with tempfile.TemporaryDirectory(prefix=".new-", dir=directory.parent) as scratch:
@@ -36,7 +36,8 @@ def put(shelf: Path, card: Card, model: bytes, report: str, others: Mapping[str,
         (made / REPORT).write_text(report)
         for file, content in (others or {}).items():
             (made / file).write_bytes(content)
-        shutil.move(made, directory)
+        files.sync(*made.iterdir())
+        files.replace({made: directory})
     switch(shelf, card.name, card.version)
     return directory
 
@@ -46,7 +47,7 @@ def switch(shelf: Path, name: str, version: str) -> None:
     new = shelf / name / f".{CURRENT}-{version}"
     new.unlink(missing_ok=True)
     new.symlink_to(version)
-    os.replace(new, shelf / name / CURRENT)
+    files.replace({new: shelf / name / CURRENT})
 
 
 def current(shelf: Path, name: str) -> Path:

@@ -1,9 +1,6 @@
 """What an approved applicant becomes: a driver, known to the next request and to the next batch."""
 
-import fcntl
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -12,17 +9,8 @@ import pandas as pd
 from errors import UnknownEntity
 from features.onboarding import DRIVER_DL_ENTITIES, DRIVER_SSN_ENTITIES
 from features.risk import Risk
+from files import replacing
 from serving.store import Row, Store
-
-
-@contextmanager
-def one_at_a_time(lock: Path) -> Iterator[None]:
-    """Within, no other thread or process that locks the same file is: the same numbers sent twice at once must not both
-    be new to us."""
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # given back as the file is closed, also by a process that dies
-        yield
 
 
 def enrol(store: Store, daily: Risk, raw_drivers: Path, row: Row, as_of: datetime) -> int:
@@ -58,6 +46,5 @@ def _free_number(store: Store, daily: Risk, as_of: datetime) -> int:
 def _append(path: Path, row: Row) -> None:
     frame = pd.DataFrame([row])
     times = {column: frame[column].dt.as_unit("us") for column in frame.select_dtypes("datetimetz")}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    frame.assign(**times).to_parquet(path.with_suffix(".tmp"), index=False, compression="zstd")
-    path.with_suffix(".tmp").replace(path)
+    with replacing(path) as beside:
+        frame.assign(**times).to_parquet(beside, index=False, compression="zstd")

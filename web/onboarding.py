@@ -5,7 +5,8 @@ from flask import Blueprint, Response, jsonify, render_template
 import settings
 from features.domains import risks
 from features.fields import STATES
-from serving.onboarding import enrol, one_at_a_time
+from files import locked
+from serving.onboarding import enrol
 from web.face import Face, from_body, from_path
 from web.operations import Spec, body, operation
 from web.risk import batch_scores
@@ -33,7 +34,8 @@ def blueprint(face: Face) -> Blueprint:
     def sign_up() -> Response:
         applicant = from_body(onboarding)
         home = ""
-        with one_at_a_time(face.root.sign_up_lock):
+        # The same numbers sent twice at once must not both be new to us.
+        with locked(face.root.sign_up_lock):
             as_of = face.clock()  # in the order of the sign-ups, as are the rows that they leave
             decision = face.service.decision(onboarding, applicant, as_of)
             if decision.decision == "approve":

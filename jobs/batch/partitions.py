@@ -4,8 +4,6 @@ A run for an interval replaces exactly the days of that interval that come out d
 swapped in whole: a reader, or a crash in the middle, sees a day's old rows or its new ones.
 """
 
-import fcntl
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -17,6 +15,7 @@ from pathlib import Path
 
 import duckdb
 
+import files
 from errors import Busy
 from jobs import sql
 
@@ -39,12 +38,8 @@ class Replaced:
 def connection(table: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A DuckDB to work on a table with, which nobody else may do meanwhile. Moments are UTC; what does not fit into
     `MEMORY` is spilled beside the table. Raises Busy."""
-    table.parent.mkdir(parents=True, exist_ok=True)
-    with (table.parent / f".{table.name}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Busy(f"Another run is at work on {table}. Wait for it, or set RISK_DATA to another root.") from None
+    busy = Busy(f"Another run is at work on {table}. Wait for it, or set RISK_DATA to another root.")
+    with files.locked(table.parent / f".{table.name}.lock", busy):
         for left in table.parent.glob(f".{table.name}-*"):  # by a run that was killed
             shutil.rmtree(left)
         spill = tempfile.TemporaryDirectory(prefix=f".{table.name}-spill-", dir=table.parent)
@@ -76,14 +71,12 @@ def replace(
     changed = _date(connected, key, old, now)
     with tempfile.TemporaryDirectory(prefix=f".{table.name}-", dir=table.parent) as scratch:
         made = _write(connected, Path(scratch), key, changed)
-        for day, file in made.items():
-            target = table / f"year={day:%Y}" / f"month={day:%m}" / f"day={day:%d}"
-            target.mkdir(parents=True, exist_ok=True)
-            os.replace(file, target / PART)
+        files.replace({part: table / f"year={day:%Y}/month={day:%m}/day={day:%d}" / PART for day, part in made.items()})
         gone = [path for day, path in old.items() if day in changed and day not in made]
         for path in gone:
             (path / PART).unlink()
             path.rmdir()
+        files.sync(*{path.parent for path in gone})
     rows, in_days = connected.execute(f"SELECT count(*), count(DISTINCT {_DAY}) FROM dated").fetchone() or (0, 0)
     return Replaced(rows, len(made) + len(gone), in_days - len(made))
 
@@ -127,18 +120,18 @@ def _write(connected: duckdb.DuckDBPyConnection, scratch: Path, key: str, change
     """The file of each changed day that has rows. The rows lie in order, so a day is a stretch of them, and as many
     threads write as DuckDB has: its own partitioned COPY makes one file a day on one thread only."""
     filled = _dates(connected.execute(f"SELECT DISTINCT {_DAY} FROM dated").fetchall())
-    files = {day: scratch / day.isoformat() for day in sorted(filled & changed)}
+    parts = {day: scratch / day.isoformat() for day in sorted(filled & changed)}
     (threads,) = connected.execute("SELECT current_setting('threads')::BIGINT").fetchone() or (1,)
 
     def write(share: int) -> None:
         with connected.cursor() as own:
-            for day in list(files)[share::threads]:
+            for day in list(parts)[share::threads]:
                 begin = datetime.combine(day, time.min, UTC)
                 first, after = sql.timestamp(begin), sql.timestamp(begin + timedelta(days=1))
                 rows = f"event_timestamp >= {first} AND event_timestamp < {after}"
-                target = f"{sql.literal(files[day])} (FORMAT parquet, COMPRESSION zstd)"
+                target = f"{sql.literal(parts[day])} (FORMAT parquet, COMPRESSION zstd)"
                 own.execute(f"COPY (FROM dated WHERE {rows} {_order(key)}) TO {target}")
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(write, range(threads)))
-    return files
+    return parts

@@ -1,12 +1,9 @@
 """From nothing to batch scores: the steps in their order, each redone only if stale."""
 
-import fcntl
 import time
 from dataclasses import asdict
 from datetime import datetime
 from functools import partial
-from pathlib import Path
-from typing import IO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
@@ -17,8 +14,9 @@ from errors import Busy
 from features.domains import risks, stream_of, streams, tables
 from features.risk import Risk
 from features.utc import midnight
+from files import fingerprint, listing, locked
 from jobs.build import work as work
-from jobs.build.steps import Stamps, Step, code, fingerprint, listing
+from jobs.build.steps import Stamps, Step, code
 from jobs.raw import places
 from model import shelf
 from model.card import Card
@@ -30,9 +28,14 @@ FEATURES = settings.FEATURE_REPO / "features"
 
 
 def run(root: Root, seed: int, size: Size, now: datetime) -> None:
-    """Bring everything below `$RISK_DATA` up to date, say what was stale, and close with what came out."""
-    console = Console()
-    lock = _lock(root.pipeline_lock)
+    """Bring everything below `root` up to date, say what was stale, and close with what came out. Raises Busy: one
+    pipeline at a time works on a root."""
+    busy = Busy(f"Another pipeline is at work on {root}. Wait for it, or set RISK_DATA to another root.")
+    with locked(root.pipeline_lock, busy):
+        _run(root, seed, size, now, Console())
+
+
+def _run(root: Root, seed: int, size: Size, now: datetime, console: Console) -> None:
     stamps = Stamps.read(root.pipeline_stamps)
     times: list[tuple[str, str, float | None]] = []
     columns = (
@@ -55,20 +58,6 @@ def run(root: Root, seed: int, size: Size, now: datetime) -> None:
             times.append((step.name, said, time.perf_counter() - began))
             console.print(f"[green]✓[/] {step.name}: {said}", highlight=False)
     _close(root, console, times)
-    lock.close()
-
-
-def _lock(path: Path) -> IO[str]:
-    """One pipeline at a time on a root; the system releases the lock even if this process is killed. Raises Busy."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = path.open("w")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise Busy(
-            f"Another pipeline is at work on {path.parent}. Wait for it, or set RISK_DATA to another root."
-        ) from None
-    return lock
 
 
 def _tell(progress: Progress, bar: TaskID, step: str, part: str) -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from files import fingerprint, replacing
+
 Tell = Callable[[str], None]
 """A step in progress says what it has just finished."""
 
@@ -44,13 +46,8 @@ class Stamps:
 
     def stamp(self, step: Step) -> None:
         self.seen[step.name] = fingerprint(step.rests_on())
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.with_suffix(".tmp").write_text(json.dumps(self.seen, indent=1))
-        self.path.with_suffix(".tmp").replace(self.path)
-
-
-def fingerprint(of: Any) -> str:
-    return hashlib.sha256(json.dumps(of, sort_keys=True).encode()).hexdigest()
+        with replacing(self.path) as beside:
+            beside.write_text(json.dumps(self.seen, indent=1))
 
 
 def code(*paths: Path) -> str:
@@ -58,10 +55,3 @@ def code(*paths: Path) -> str:
     files = [file for path in paths for file in ([path] if path.is_file() else sorted(path.rglob("*")))]
     wanted = [file for file in files if file.suffix in (".py", ".yaml")]
     return fingerprint([[file.name, hashlib.sha256(file.read_bytes()).hexdigest()] for file in wanted])
-
-
-def listing(*places: Path) -> list[list[Any]]:
-    """The data files at or below the places, with size and time of change."""
-    files = [f for place in places for f in ([place] if place.is_file() else sorted(place.rglob("*")))]
-    data = [f for f in files if f.suffix in (".parquet", ".csv")]
-    return [[str(f.relative_to(f.parents[3])), f.stat().st_size, f.stat().st_mtime_ns] for f in data]

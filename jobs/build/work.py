@@ -15,8 +15,9 @@ from errors import Busy
 from features.domains import stream_of, streams, tables
 from features.risk import Risk
 from features.windows.live import state_of
+from files import fingerprint, replacing
 from jobs.batch.table import compute
-from jobs.build.steps import Tell, fingerprint
+from jobs.build.steps import Tell
 from root import Root
 from simulators import Size
 
@@ -42,7 +43,8 @@ def generate(root: Root, seed: int, size: Size, day: datetime, world: dict, tell
 
     generate_data.generate(root, seed, day, size, done)
     _forget_history(root)
-    marker.write_text(fingerprint(world))
+    with replacing(marker) as beside:
+        beside.write_text(fingerprint(world))
     return f"{rows:,} rows as of {day:%Y-%m-%d}"
 
 

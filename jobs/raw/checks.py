@@ -15,6 +15,7 @@ import duckdb
 from errors import BadInput, NoData
 from features.windows.folds import LARGEST
 from features.windows.raw import CREATED, Column, RawTable
+from files import replacing
 from jobs import sql
 from jobs.raw.places import relation
 
@@ -202,13 +203,12 @@ class Reader:
         """Write the bad rows with the `reason`; how many."""
         reasons = ", ".join(f"CASE WHEN {f.sql} THEN '{f.column} is {f.what}' END" for f, _ in seen)
         own = ", ".join(map(sql.identifier, self._own()))
-        to.parent.mkdir(parents=True, exist_ok=True)
-        written, form = to.with_name(f".{to.name}.tmp"), "CSV, HEADER" if to.suffix == ".csv" else "PARQUET"
-        (count,) = self.connection.execute(
-            f"COPY (SELECT {own}, concat_ws('; ', {reasons}) AS reason FROM {self.input} WHERE {bad}) "
-            f"TO {sql.literal(written)} (FORMAT {form})"
-        ).fetchone() or (0,)
-        written.replace(to)
+        form = "CSV, HEADER" if to.suffix == ".csv" else "PARQUET"
+        with replacing(to) as beside:
+            (count,) = self.connection.execute(
+                f"COPY (SELECT {own}, concat_ws('; ', {reasons}) AS reason FROM {self.input} WHERE {bad}) "
+                f"TO {sql.literal(beside)} (FORMAT {form})"
+            ).fetchone() or (0,)
         return int(count)
 
     def _rank(self) -> str:

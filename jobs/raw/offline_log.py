@@ -5,7 +5,6 @@ A file bears the stamps of the first and the last batch in it. Written again aft
 compacted, its range lies in another's, which holds the same rows.
 """
 
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from features.windows.raw import CREATED, RawTable
+from files import replacing
 
 _TYPES = {"string": pa.string(), "int": pa.int64(), "float": pa.float64(), "timestamp": pa.timestamp("us", "UTC")}
 #: So many files of a day become one.
@@ -56,25 +56,19 @@ def write(directory: Path, table: pa.Table, time_column: str, first: int, last: 
     days = pc.floor_temporal(table[time_column], unit="day")
     for day in pc.unique(days).to_pylist():
         folder = directory / f"year={day:%Y}" / f"month={day:%m}" / f"day={day:%d}"
-        folder.mkdir(parents=True, exist_ok=True)
         of_day = table.filter(pc.equal(days, pa.scalar(day, days.type)))
         _write(of_day, folder / f"{first}-{last}.parquet", time_column)
         compact(folder, time_column)
 
 
 def write_empty(directory: Path, table: pa.Table) -> None:
-    folder = directory / "year=1970" / "month=01" / "day=01"
-    folder.mkdir(parents=True, exist_ok=True)
-    _write(table, folder / "0-0.parquet", CREATED)
+    _write(table, directory / "year=1970" / "month=01" / "day=01" / "0-0.parquet", CREATED)
 
 
 def write_dead(directory: Path, batches: Sequence[tuple[int, bytes]]) -> None:
     """Lines that were no events, with where they stood and why, to a file of JSON lines."""
-    directory.mkdir(parents=True, exist_ok=True)
-    target = directory / f"{batches[0][0]}-{batches[-1][0]}.jsonl"
-    beside = target.with_suffix(".tmp")
-    beside.write_bytes(b"".join(lines for _, lines in batches))
-    beside.replace(target)
+    with replacing(directory / f"{batches[0][0]}-{batches[-1][0]}.jsonl") as beside:
+        beside.write_bytes(b"".join(lines for _, lines in batches))
 
 
 def compact(folder: Path, time_column: str, most: int = MOST_FILES) -> None:
@@ -116,6 +110,5 @@ def _within(file: Path, other: Path) -> bool:
 
 
 def _write(table: pa.Table, target: Path, time_column: str) -> None:
-    beside = target.with_suffix(".tmp")
-    pq.write_table(table.sort_by([(time_column, "ascending")]), beside, compression="zstd")
-    os.replace(beside, target)
+    with replacing(target) as beside:
+        pq.write_table(table.sort_by([(time_column, "ascending")]), beside, compression="zstd")

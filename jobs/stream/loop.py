@@ -1,8 +1,6 @@
 """A stream job as a process: one for a domain at a time, from its history on, until the source ends or somebody says
 stop."""
 
-import fcntl
-import gc
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -18,8 +16,8 @@ from features.utc import EPOCH, MICROSECOND, since_1970
 from features.windows import events
 from features.windows.events import Row
 from features.windows.state import LiveTable
+from files import fingerprint, listing, locked
 from jobs import sql
-from jobs.build.steps import fingerprint, listing
 from jobs.raw import places
 from jobs.raw.relations import open_rows
 from jobs.stream.job import StreamJob
@@ -49,8 +47,6 @@ def run(
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> None:
     """Take in what the source has, and what comes until `stop`, or with `once` no more. Raises Busy, BadInput."""
-    # A batch is hundreds of thousands of small containers, none of them a cycle: to look through them takes a fifth.
-    gc.set_threshold(500_000, 20, 20)
     with alone(root, stream), closing(StreamJob(root, stream, source, store, clock)) as job:
         if metrics is not None:
             job.status.serve(metrics)
@@ -78,14 +74,9 @@ def run(
 
 @contextmanager
 def alone(root: Root, stream: Stream) -> Iterator[None]:
-    """One process on a domain's state; the system lets go of the lock even if this process is killed. Raises Busy."""
-    path = root.stream_state(stream.domain).with_suffix(".lock")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Busy(f"Another stream job is at work on {stream.domain} in {root}. Stop it first.") from None
+    """One process at a time works on a domain's state. Raises Busy."""
+    busy = Busy(f"Another stream job is at work on {stream.domain} in {root}. Stop it first.")
+    with locked(root.stream_state(stream.domain).with_suffix(".lock"), busy):
         yield
 
 

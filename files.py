@@ -1,0 +1,113 @@
+"""Files that other processes read: replaced as a whole, locked, and told apart by a fingerprint."""
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+DATA_SUFFIXES = (".parquet", ".csv")
+#: The file system writes many syncs that wait together as one. On ext4, 850 files took 6 s one after the other, and
+#: 0.4 s with this many waiting at a time.
+SYNC_THREADS = 16
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """Yield a path beside `target` to write to. When the block ends, the file there becomes `target`; when it raises,
+    `target` stays as it was.
+
+    A reader sees the old content or the new content, each whole. That holds after a crash and after a power cut too,
+    and once this returns, a power cut keeps the new content. Missing folders are made.
+
+    Only one writer may work on a `target` at a time. A writer that is killed leaves `.<name>.tmp`: its name begins with
+    a dot and does not end as `target` does, so no reader of the folder takes it for data. The next writer of the same
+    target overwrites it.
+    """
+    make_folder(target.parent)
+    beside = target.with_name(f".{target.name}.tmp")
+    try:
+        yield beside
+        replace({beside: target})
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def replace(targets: Mapping[Path, Path]) -> None:
+    """Rename each key, a file or a folder, to its value, on one file system. A power cut afterwards keeps all of them
+    under their new names. A power cut in the middle leaves some old and some new, each whole.
+
+    A file at a target is replaced; a folder at a target must be empty. Missing folders are made. The files in a folder
+    that is renamed need a `sync` of their own.
+    """
+    sync(*targets)  # content first: otherwise a power cut can leave the new name without the content
+    changed: set[Path] = set()
+    for source, target in targets.items():
+        changed |= {target.parent, *_make(target.parent)}
+        os.replace(source, target)
+    sync(*changed)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it. A power cut afterwards keeps them."""
+    sync(*_make(folder))
+
+
+def _make(folder: Path) -> list[Path]:
+    """Make a folder, and those above it. Returns the folders in which a name is new."""
+    if folder.is_dir():
+        return []
+    changed = [*_make(folder.parent), folder.parent]
+    folder.mkdir(exist_ok=True)
+    return changed
+
+
+def sync(*paths: Path) -> None:
+    """Wait until the disk holds the content of each file, and the names in each folder."""
+    if len(paths) < 2:
+        list(map(_sync, paths))
+    else:
+        with ThreadPoolExecutor(SYNC_THREADS) as pool:
+            list(pool.map(_sync, paths))
+
+
+def _sync(path: Path) -> None:
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+@contextmanager
+def locked(path: Path, busy: Exception | None = None) -> Iterator[None]:
+    """Hold the lock `path`, so that no other thread or process holds it meanwhile. The file is made, and stays. The
+    system releases the lock when the process ends, also when it is killed.
+
+    While another holds the lock, this waits; or with `busy`, raises that at once.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
+        except BlockingIOError as error:
+            raise busy or error from None
+        yield
+
+
+def listing(*places: Path) -> list[list[Any]]:
+    """Path, size in bytes and time of change in ns of each Parquet and CSV file. A place is such a file, or a folder
+    that has them at any depth. A path is listed by its last four parts."""
+    files = [f for place in places for f in ([place] if place.is_file() else sorted(place.rglob("*")))]
+    data = [f for f in files if f.suffix in DATA_SUFFIXES]
+    return [[str(f.relative_to(f.parents[3])), f.stat().st_size, f.stat().st_mtime_ns] for f in data]
+
+
+def fingerprint(value: Any) -> str:
+    """SHA-256 of a JSON value, in hex. The order of an object's keys does not matter."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
