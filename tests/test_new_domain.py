@@ -1,4 +1,4 @@
-"""A newcomer follows "Adding a domain" in the README to the letter, and touches nothing else."""
+"""A newcomer follows "Add a domain" and "Add a stream" to the letter, and changes no shared code."""
 
 import json
 import os
@@ -30,12 +30,26 @@ for path in ("/refund-abuse-risk-features/7/", "/refund-abuse-risk-score/7/", "/
     answer = client.get(path)
     print(json.dumps({"status": answer.status_code, **answer.json}))
 """
-RULES = """
+DECIDE = """
+from app import create_app
+applicant = {"state": "CA", "ssn": "213-45-6789", "dl": "T1234567", "dob": "1985-02-03"}
+print(create_app().test_client().post("/onboarding-risk-decision/", json=applicant).json["decision"])
+"""
+IMPORTS = """
+from importlib import import_module
+from pkgutil import walk_packages
+for room in ("features", "views", "simulators", "model", "serving", "jobs", "web"):
+    for module in walk_packages(import_module(room).__path__, f"{room}."):
+        import_module(module.name)
+        print(module.name)
+"""
+PAGES = """
 from unittest.mock import Mock
 from app import create_app
-print(*create_app(Mock()).url_map.iter_rules())
+app = create_app(Mock())
+print(*app.url_map.iter_rules())
+print(app.test_client().get("/", headers={"Accept": "text/html"}).status_code)
 """
-
 LIVE = """
 import json
 from datetime import UTC, datetime, timedelta
@@ -62,18 +76,30 @@ print(*[of.name for of in refund_abuse.refund_abuse.feature_view_projections])
 
 
 def follow(repository: Path) -> None:
-    """Do what the README says."""
-    for name, block in readme.files().items():
+    """Do what "Add a domain" says."""
+    for name, text in readme.files().items():
         file = repository / name
         if name.endswith("__init__.py"):
-            file.write_text(re.sub(r"^DOMAINS = .*$", block.strip(), file.read_text(), flags=re.MULTILINE))
+            file.write_text(re.sub(r"^DOMAINS = .*$", text.strip(), file.read_text(), flags=re.MULTILINE))
         else:
-            file.write_text(block)
+            file.write_text(text)
+
+
+def follow_stream(repository: Path) -> None:
+    """Do what "Add a stream" says."""
+    features, views = (repository / f"feature_repo/{room}/refund_abuse.py" for room in ("features", "views"))
+    raw, live, risk, served = (
+        readme.block(readme.ADD_A_STREAM, f"stream:{part}") for part in ("raw", "live", "risk", "views")
+    )
+    text = re.sub(r"^REFUNDS = RawTable\(.*\)\n", raw, features.read_text(), flags=re.MULTILINE)
+    text = text.replace("class Customer(", f"{live}\n\nclass Customer(")
+    features.write_text(text.replace("    inputs=(", f"{risk}    inputs=("))
+    views.write_text(views.read_text() + served)
 
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of this project with the README's domain in it."""
+    """A copy of this project, with the domain of the page in it."""
     copy = tmp_path_factory.mktemp("newcomer") / "repository"
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
@@ -99,11 +125,11 @@ def run(repository: Path, *command: str) -> str:
     return ended.stdout
 
 
-def test_the_readme_touches_only_the_rooms_of_the_new_domain():
+def test_the_page_touches_only_the_rooms_of_the_new_domain():
     assert set(readme.files()) == ALLOWED
 
 
-def test_a_domain_added_by_the_readme_decides_and_stands_in_the_docs(repository: Path):
+def test_a_domain_added_by_the_page_decides_and_is_in_the_api_docs(repository: Path):
     run(repository, "-m", "jobs", "pipeline", "--drivers", "1500", "--users", "300", "--merchants", "600")
     answers = [json.loads(line) for line in run(repository, "-c", ASK).splitlines()]
     features, score, decision, never_seen, wrong, docs = answers
@@ -116,7 +142,7 @@ def test_a_domain_added_by_the_readme_decides_and_stands_in_the_docs(repository:
     assert "/refund-abuse-risk-decision/{customer_id}/" in docs["paths"]
 
 
-def test_a_domain_added_by_the_readme_keeps_the_house_in_order(repository: Path):
+def test_a_domain_added_by_the_page_passes_the_tests_of_layout_and_style(repository: Path):
     tests = ["tests/test_refund_abuse.py", "tests/test_layers.py", "tests/test_domains.py"]
     assert "passed" in run(repository, "-m", "pytest", *tests)
     run(repository, "-m", "ruff", "check", ".")
@@ -131,32 +157,43 @@ def test_a_forgotten_room_is_named(repository: Path, tmp_path: Path):
         run(forgetful, "-m", "pytest", "tests/test_domains.py")
 
 
+def test_the_tutorials_change_of_appetite_makes_the_outcome_stricter(repository: Path, tmp_path: Path):
+    """Comes after the test that runs the pipeline in the copy."""
+    changed = tmp_path / "changed"
+    shutil.copytree(repository, changed, symlinks=True)
+    line = readme.block(readme.DOCS / "tutorial.md", "tutorial:change")
+    file = changed / "feature_repo/features/onboarding.py"
+    text, count = re.subn(r"^    appetite=.*\n", line, file.read_text(), count=1, flags=re.MULTILINE)
+    assert count == 1
+    assert run(changed, "-c", DECIDE).split() == ["approve"]
+    file.write_text(text)
+    run(changed, "-m", "jobs", "train", "onboarding")
+    assert run(changed, "-c", DECIDE).split() == ["review"]
+
+
 def test_our_own_domains_can_be_taken_out_and_leave_nothing_behind(repository: Path, tmp_path: Path):
     replaced = tmp_path / "replaced"
-    shutil.copytree(repository, replaced, ignore=shutil.ignore_patterns("data"))
+    shutil.copytree(repository, replaced, ignore=shutil.ignore_patterns("data", "__pycache__"))
     for room in ("feature_repo/features", "feature_repo/views", "simulators", "web", "serving", "jobs/simulate"):
         for ours in DOMAINS:
             (replaced / room / f"{ours}.py").unlink(missing_ok=True)
             shutil.rmtree(replaced / room / ours, ignore_errors=True)
     domains = replaced / "feature_repo/features/__init__.py"
     domains.write_text(re.sub(r"(?m)^DOMAINS = .*$", 'DOMAINS = ("refund_abuse",)', domains.read_text()))
-    said = run(replaced, "-c", RULES)
-    assert "/refund-abuse-risk-decision/<customer_id>/" in said
-    assert "/historical-features/" in said
-    assert not [left for left in ("daily", "sign-up", "/home", "products", *DOMAINS) if left in said]
+    modules = run(replaced, "-c", IMPORTS).split()
+    assert {"features.refund_abuse", "views.refund_abuse", "jobs.__main__", "web.risk"} <= set(modules)
+    rules, status = run(replaced, "-c", PAGES).splitlines()
+    assert "/refund-abuse-risk-decision/<customer_id>/" in rules
+    assert "/historical-features/" in rules
+    assert not [name for name in ("daily", "sign-up", "/home", "products", *DOMAINS) if name in rules]
+    assert status == "200"
     assert "pipeline" in run(replaced, "-m", "jobs", "--help")
 
 
-def test_a_stream_added_by_the_readme_counts_the_second_it_happens(repository: Path, tmp_path: Path):
+def test_a_stream_added_by_the_page_counts_the_second_it_happens(repository: Path, tmp_path: Path):
     live = tmp_path / "live"
     shutil.copytree(repository, live, ignore=shutil.ignore_patterns("data"))
-    declared, served = re.findall(r"```python\n(.*?)```", readme.TEXT.split("## Adding a stream")[1], re.DOTALL)
-    features, views = (live / f"feature_repo/{room}/refund_abuse.py" for room in ("features", "views"))
-    text = features.read_text().replace("class Customer(", f"{declared}\n\nclass Customer(")
-    stream = 'RawTable("refunds", id="refund_id", is_live=True, columns=(Column("refund_id", "string"), '
-    text = text.replace('RawTable("refunds", columns=(', stream)
-    features.write_text(text.replace("    inputs=(", "    live=REFUNDS_NOW,\n    inputs=("))
-    views.write_text(views.read_text() + served)
+    follow_stream(live)
     accepted, now, later, service = run(live, "-c", LIVE).splitlines()
     assert accepted == "202"
     assert json.loads(now) == {"refunds_7d": [1], "refund_amount_30d": [5.5]}

@@ -1,20 +1,45 @@
-"""What the README shows is run."""
+"""What the README and the pages of `docs/` show is run: requests, answers, jobs, Feast's commands."""
 
 import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
-from readme import TEXT, commands
+import readme
+import yaml
+from answers import differences
+from readme import DOCS, README, code_of, name_of, pages, tables
 
 import settings
+from features import DOMAINS
+from features.domains import risks
+from jobs.pipelines import pipelines
+from model import shelf
 
 BIN = Path(sys.executable).parent
+#: Commands that a page shows in a bash block and that no test runs, and why. Whether their options exist is tested.
+NOT_RUN = {
+    "make demo": "it serves until Ctrl-C; its parts have tests of their own",
+    "make serve": "it serves until Ctrl-C; tests/test_serve.py starts the server",
+    "make setup": "the tests run in what it makes",
+    "make test": "this is it",
+    "pre-commit install": "it changes the reader's clone",
+    "source .venv/bin/activate": "the tests run in what it activates",
+    "cd feature_repo": "the next commands run there",
+    "python -m jobs execute --all": "a minute of work; each pipeline is run by tests/test_jobs.py",
+    "python -m jobs simulate coupon --attack": "twelve seconds of real time; tests/test_simulate.py runs a shorter one",
+    "python -m jobs train chargeback --train-days 7 --delay-days 7 --test-days 7": "the world trained it so",
+    "python -m pytest -n 0 tests/test_windows.py tests/test_live.py tests/test_aggregation.py": "these are tests",
+}
+HELD_BY_A_PROCESS = {"curl", "feast", "python -m jobs", "python -c", "tail"}
 
 
 def run(command: list[str], cwd: Path, root: Path) -> str:
@@ -24,42 +49,179 @@ def run(command: list[str], cwd: Path, root: Path) -> str:
     return ended.stdout + ended.stderr
 
 
-@pytest.mark.parametrize("command", [c for c in commands() if c.startswith("curl")])
-def test_every_curl_of_the_readme_is_answered_as_shown(command: str, world: Path, served: str):
-    command = command.replace("http://127.0.0.1:5000", served)
-    answer = json.loads(run(shlex.split(command), settings.PROJECT, world))
-    assert "error" not in answer
-    if "onboarding-risk-decision" in command:
-        shown = json.loads(re.search(r"```json\n(.*?)```", TEXT, re.DOTALL)[1])  # type: ignore[index]
-        assert answer.keys() == shown.keys()
-        assert (answer["decision"], answer["features"]) == (shown["decision"], shown["features"])
-        assert [r["code"] for r in answer["reasons"]] == [r["code"] for r in shown["reasons"]]
+def with_lines(*starts: str) -> list[tuple[Path, str]]:
+    """Page and command, of each command that begins so; a command that two pages show counts once."""
+    found = {line: page for page in pages() for line in readme.commands(page) if line.startswith(starts)}
+    return [(page, line) for line, page in found.items() if line not in NOT_RUN]
 
 
-@pytest.mark.parametrize("command", [c for c in commands() if c.startswith("feast")])
-def test_every_feast_command_of_the_readme_works_in_the_feature_repo(command: str, world: Path):
+# Requests and their answers
+
+
+@pytest.mark.parametrize(
+    ("shown", "answer", "fields"),
+    [
+        ({"a": 1, "b": None}, {"a": 1, "b": None}, []),
+        ({"a": 1}, {"a": 2}, [".a"]),
+        ({"a": 1}, {"a": 1, "b": 2}, [".b"]),
+        ({"a": 1, "b": 2}, {"a": 1}, [".b"]),
+        ({"a": 1, "…": "…"}, {"a": 1, "b": 2}, []),
+        ({"a": 1, "…": "…"}, {"b": 2}, [".a"]),
+        ([1, 2], [1], [""]),
+        ([1, "…"], [1, 2, 3], []),
+        ([1, "…"], [2, 2, 3], [".0"]),
+        ([{"score": 0.5}, {"score": -0.5}], [{"score": 0.1}, {"score": 0.1}], [".1.score"]),
+        ({"score": 0.5}, {"score": None}, [".score"]),
+        ({"score": 0.0}, {"score": 0.1}, [".score"]),
+        ({"seen": 1}, {"seen": True}, [".seen"]),
+        ({"home": "/home/7"}, {"home": "/home/99"}, []),
+        ({"home": "/home/7"}, {"home": ""}, [".home"]),
+    ],
+)
+def test_an_answer_that_is_not_as_shown_is_told_by_its_field(shown: Any, answer: Any, fields: list[str]):
+    assert [re.split(r"[: ]", difference)[0] for difference in differences(shown, answer)] == fields
+
+
+@pytest.mark.parametrize("page", [page for page in pages() if readme.calls(page)], ids=name_of)
+def test_every_request_of_a_page_is_answered_as_shown(page: Path, world: Path, served: str):
+    for call in readme.calls(page):
+        command = call.command.replace("http://127.0.0.1:5000", served)
+        answer = json.loads(run(shlex.split(command), settings.ROOT, world))
+        if call.answer is None:
+            assert "error" not in answer, call.command
+        else:
+            assert list(differences(call.answer, answer)) == [], call.command
+
+
+# Commands
+
+
+@pytest.mark.parametrize(("page", "command"), with_lines("python -m jobs", "python -c"), ids=str)
+def test_every_job_of_a_page_runs(page: Path, command: str, world: Path, served: str, tmp_path: Path):
+    (tmp_path / "data").symlink_to(world)
+    where = tmp_path if "data/" in command else settings.ROOT
+    assert run(shlex.split(command), where, world).strip(), page
+
+
+@pytest.mark.parametrize(("page", "command"), with_lines("feast"), ids=str)
+def test_every_feast_command_of_a_page_works_in_the_feature_repo(page: Path, command: str, world: Path):
     command = command.replace("$(date -u +%FT%T)", f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}")
-    said = run(command.split(), settings.FEATURE_REPO, world)
-    assert "Warning" not in said
-    assert "WARNING" not in said
+    output = run(command.split(), settings.FEATURE_REPO, world)
+    assert "warning" not in output.lower(), page
 
 
-@pytest.mark.parametrize("command", [c for c in commands() if c.startswith("python -m jobs")])
-def test_every_job_of_the_readme_runs(command: str, world: Path):
-    assert run(command.split(), settings.PROJECT, world).strip()
+@pytest.mark.parametrize("page", pages(), ids=name_of)
+def test_every_command_of_a_page_is_run_or_has_a_reason_why_not(page: Path):
+    known = (*HELD_BY_A_PROCESS, *NOT_RUN)
+    assert [command for command in readme.commands(page) if not command.startswith(known)] == []
 
 
-@pytest.mark.parametrize("target", sorted({*re.findall(r"(?:^|`)make ([a-z]+)", TEXT, re.MULTILINE)}))
-def test_every_make_target_of_the_readme_is_there(target: str):
-    dry = subprocess.run(["make", "--dry-run", target], cwd=settings.PROJECT, capture_output=True, check=False)
-    assert dry.returncode == 0, dry.stderr
+def test_every_reason_why_a_command_is_not_run_is_for_a_command_of_a_page():
+    shown = {command for page in pages() for command in readme.commands(page)}
+    assert set(NOT_RUN) <= shown
 
 
-def test_every_command_of_the_readme_is_run_by_one_of_these_tests():
-    known = ("curl", "feast", "python -m jobs", "make", "cd feature_repo")
-    assert [c for c in commands() if not c.startswith(known)] == []
+@cache
+def help_of(*command: str) -> str:
+    return run([sys.executable, *command, "--help"], settings.ROOT, settings.ROOT / "data")
 
 
-def test_every_picture_and_page_that_the_readme_links_is_there():
-    for link in re.findall(r"\]\(((?!http)[^)]+)\)", TEXT):
-        assert (settings.PROJECT / link).exists(), link
+def options_of(*command: str) -> set[str]:
+    return set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", help_of(*command))) - {"--help"}
+
+
+def names_of(*command: str) -> set[str]:
+    """The commands that are below one, as its help lists them."""
+    return set(re.findall(r"^\s+([a-z][a-z-]+)\s{2,}", help_of(*command), re.MULTILINE))
+
+
+def written() -> list[str]:
+    """Each `python -m jobs` command that a page writes in a block or in its text, once."""
+    texts = "\n".join(page.read_text().replace("\\\n", " ") for page in pages())
+    found = re.findall(r"(?:^|`)(python -m jobs [^`\n]*?)(?=`|\n|\s{2,}#)", texts, re.MULTILINE)
+    return sorted({command.strip() for command in found})
+
+
+@pytest.mark.parametrize("command", written())
+def test_every_job_that_a_page_writes_exists_with_its_options(command: str):
+    words = shlex.split(command.replace("python -m jobs", "", 1))
+    if words == ["--help"]:
+        return
+    job = words[:2] if words[0] == "simulate" else words[:1]
+    above = ["-m", "jobs", *job[:-1]]
+    assert job[-1] in names_of(*above)
+    options = {word.partition("=")[0] for word in words if word.startswith("--")}
+    assert options - {"--help"} <= options_of("-m", "jobs", *job)
+    names = [word for word in words[len(job) :] if re.fullmatch(r"(feature_store|dataset)\.\w+", word)]
+    assert set(names) <= set(pipelines())
+    if job[0] in ("parity", "train", "score", "stream") and re.fullmatch(r"[a-z_]+", words[1]):
+        there = {*DOMAINS, "all"} if job[0] in ("parity", "stream") else set(risks())
+        assert words[1] in there | {"refund_abuse"}
+
+
+def commands_of_reference() -> dict[str, set[str]]:
+    """Command → its options, as the page of commands lists them."""
+    page = DOCS / "reference/commands.md"
+    found = {}
+    for heading in re.findall(r"^## `python .*`$", page.read_text(), re.MULTILINE):
+        words = [word for word in code_of(heading)[0].split()[1:] if not re.search("[A-Z]", word)]
+        found[" ".join(words)] = {code_of(row[0])[0] for row in tables(page, heading)}
+    return found
+
+
+@pytest.mark.parametrize("command", commands_of_reference())
+def test_the_page_of_commands_lists_every_option_and_no_other(command: str):
+    assert commands_of_reference()[command] == options_of(*command.split())
+
+
+def test_the_page_of_commands_lists_every_job():
+    jobs = {f"-m jobs {name}" for name in names_of("-m", "jobs") - {"simulate"}}
+    jobs |= {f"-m jobs simulate {name}" for name in names_of("-m", "jobs", "simulate")}
+    assert jobs | {"generate_data.py", "app.py"} == commands_of_reference().keys()
+
+
+# Blocks with a test of their own
+
+
+def test_a_model_is_rolled_back_as_the_page_says(tmp_path: Path):
+    for version in ("20260101T000000-aaaaaaaa", "20260201T000000-bbbbbbbb"):
+        (tmp_path / "data/models/onboarding" / version).mkdir(parents=True)
+    shelf.switch(tmp_path / "data/models", "onboarding", "20260201T000000-bbbbbbbb")
+    page = DOCS / "how-to/train-a-model.md"
+    script = re.sub(r"\d{8}T\d{6}-\w{8}", "20260101T000000-aaaaaaaa", readme.block(page, "model:switch"))
+    subprocess.run(["bash", "-e"], input=script, cwd=tmp_path, text=True, check=True, capture_output=True)
+    assert shelf.current_version(tmp_path / "data/models", "onboarding") == "20260101T000000-aaaaaaaa"
+
+
+def test_the_page_on_switching_back_names_feasts_own_stores(tmp_path: Path):
+    block = readme.block(DOCS / "how-to/use-the-stores.md", "stores:stock")
+    ours = yaml.safe_load((settings.FEATURE_REPO / "feature_store.yaml").read_text())
+    stock = yaml.safe_load(block) | {"project": "risk", "provider": "local", "registry": str(tmp_path / "registry.db")}
+    assert yaml.safe_load(block).keys() == {name for name in ours if name.endswith(("_store", "_engine"))}
+    (tmp_path / "feature_store.yaml").write_text(yaml.safe_dump(stock | {"entity_key_serialization_version": 3}))
+    code = "from feast import FeatureStore; FeatureStore('.').list_feature_views(); print('opened')"
+    assert "opened" in run([sys.executable, "-c", code], tmp_path, tmp_path)
+
+
+def test_the_page_of_files_lists_all_that_is_in_a_root(world: Path, served: str):
+    names = [name for row in tables(DOCS / "reference/files.md") for name in code_of(row[0])]
+    listed = {name.split("/")[0] for name in names}
+    there = {part.name for part in world.iterdir()}
+    assert {name for name in there if not name.endswith(("-wal", "-shm"))} <= listed
+
+
+def test_the_last_line_of_the_audit_log_is_as_the_tutorial_says(world: Path, served: str):
+    (command,) = [line for line in readme.commands(DOCS / "tutorial.md") if line.startswith("tail")]
+    run(["curl", "-s", f"{served}/daily-risk-decision/1001/"], settings.ROOT, world)
+    log = command.split()[-2].removeprefix("data/").split("/")[0]
+    newest = max((world / log).glob("*.jsonl"))
+    assert json.loads(newest.read_text().splitlines()[-1]).keys() >= {"risk", "entity", "features", "score", "model"}
+    assert shutil.which("tail")
+
+
+def test_the_readme_shows_the_two_commands_and_how_to_activate():
+    assert [command for command in readme.commands(README) if command.startswith(("make", "source"))] == [
+        "make demo",
+        "make test",
+        "source .venv/bin/activate",
+    ]

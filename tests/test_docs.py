@@ -1,0 +1,147 @@
+"""What the docs say is there: pages, headings, files, errors, settings, paths."""
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+from textwrap import dedent
+from unittest.mock import Mock
+
+import pytest
+import readme
+from readme import DOCS, README, anchors, blocks, code_of, links, name_of, pages, tables
+
+import errors
+import settings
+from features.domains import risks, streams
+
+MOST_README_WORDS = 1200
+REFERENCE = DOCS / "reference"
+
+
+def by_name(files: list[Path]) -> "pytest.MarkDecorator":
+    return pytest.mark.parametrize("page", files, ids=name_of)
+
+
+def test_the_readme_is_short():
+    assert len(README.read_text().split()) < MOST_README_WORDS
+
+
+@by_name(pages())
+def test_every_link_leads_to_a_page_and_its_heading(page: Path):
+    for link in links(page):
+        file, _, anchor = link.partition("#")
+        target = (page.parent / file).resolve() if file else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_the_index_lists_every_page():
+    index = DOCS / "README.md"
+    records = {(DOCS / "decisions" / link).resolve() for link in links(DOCS / "decisions/README.md")}
+    listed = {(DOCS / link).resolve() for link in links(index)} | records
+    assert set(DOCS.rglob("*.md")) - listed == {index}
+
+
+@by_name(pages())
+def test_every_python_block_is_python(page: Path):
+    for block in blocks(page, "python"):
+        text = dedent(block.text).strip()
+        ast.parse(text if "=" not in text or not text.endswith(",") else f"f({text})")
+
+
+@by_name(pages())
+def test_every_file_of_ours_that_a_page_names_is_there(page: Path):
+    roots = (settings.ROOT, settings.FEATURE_REPO, page.parent)
+    named = {name for name in code_of(readme.prose(page)) if re.fullmatch(r"[\w./-]+\.py", name)}
+    # a file in the reader's own domain, or one that is named beside its folder
+    of_reader = {name for name in named if "refund_abuse" in name}
+    gone = [name for name in named - of_reader if not any((root / name).is_file() for root in roots)]
+    assert [name for name in gone if "/" in name or not list(settings.ROOT.glob(f"*/**/{name}"))] == []
+
+
+# Errors
+
+
+def all_errors(base: type[errors.RiskError] = errors.RiskError) -> list[type[errors.RiskError]]:
+    """The leaves of the tree: those that are raised."""
+    below = [leaf for child in base.__subclasses__() for leaf in all_errors(child) if child.__module__ == "errors"]
+    return below or [base]
+
+
+def test_the_page_of_errors_lists_the_errors_with_code_name_and_status():
+    rows = [*tables(REFERENCE / "errors.md", "## The caller can mend it")]
+    rows += tables(REFERENCE / "errors.md", "## The operator can mend it")
+    shown = sorted((int(code), *code_of(name), int(status)) for code, name, status, _ in rows)
+    assert shown == sorted((error.code, error("").name, error.status) for error in all_errors())
+
+
+# Settings
+
+#: Variables of other programs that our code sets for them, or reads.
+OTHERS = {"PATH", "PYTHONPATH", "PYSPARK_PYTHON", "SPARK_LOCAL_IP", "KAFKA_BROKER", "CI", "RISK_DATA"}
+
+
+def test_the_page_of_settings_lists_every_variable_that_the_code_reads():
+    tracked = subprocess.run(
+        ["git", "ls-files", "*.py"], cwd=settings.ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
+    code = [settings.ROOT / file for file in tracked if not file.startswith(("tests/", "bench/"))]
+    text = "\n".join(file.read_text() for file in code if file.exists())
+    read = set(re.findall(r"environ(?:\.get)?[\[(]\s*\"([A-Z_]+)\"|\"([A-Z_]+)\"\s+(?:not )?in os\.environ", text))
+    names = {name for pair in read for name in pair if name}
+    shown = {code_of(row[0])[0] for row in tables(REFERENCE / "settings.md", "# Settings")}
+    assert shown == (names - OTHERS) | {"RISK_DATA"}
+
+
+def test_the_page_of_settings_lists_the_variables_of_make():
+    makefile = (settings.ROOT / "Makefile").read_text()
+    shown = {code_of(row[0])[0] for row in tables(REFERENCE / "settings.md", "## Of make")}
+    assert shown == set(re.findall(r"^([A-Z_]+) \?=", makefile, re.MULTILINE))
+
+
+def test_the_page_of_commands_lists_the_targets_of_make():
+    makefile = (settings.ROOT / "Makefile").read_text()
+    (phony,) = re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
+    shown = {code_of(row[0])[0].removeprefix("make ") for row in tables(REFERENCE / "commands.md", "## `make`")}
+    assert shown == {target for target in phony.split() if target != "help"}
+
+
+@by_name(pages())
+def test_every_make_target_that_a_page_names_is_there(page: Path):
+    (phony,) = re.findall(r"^\.PHONY: (.*)$", (settings.ROOT / "Makefile").read_text(), re.MULTILINE)
+    named = [*code_of(readme.prose(page)), *readme.commands(page)]
+    assert {name.split()[1] for name in named if re.match(r"make [a-z]", name)} <= set(phony.split())
+
+
+# HTTP
+
+
+def paths_of_the_service() -> set[str]:
+    """Every path, as the page spells it: `<risk>` for a risk, `<key>` for a part that varies."""
+    from app import create_app
+
+    found = set()
+    for rule in create_app(Mock()).url_map.iter_rules():
+        path = re.sub(r"<(?:path:)?(\w+)>", r"<\1>", str(rule))
+        for risk in risks().values():
+            path = re.sub(rf"^/{risk.slug}-(risk-\w+|batch-scores)/(<\w+>/)?$", r"/<risk>-\1/", path)
+        found.add(path)
+    of_libraries = {"/flasgger_static/<filename>", "/static/<filename>", "/oauth2-redirect.html", "/apidocs/index.html"}
+    return found - of_libraries
+
+
+def test_the_page_of_the_api_lists_every_path_and_no_other():
+    shown = set(re.findall(r"`(?:GET |POST )?(/[^`?\s]*)", readme.prose(REFERENCE / "http.md")))
+    named = {re.sub(r"^/api/v1/decisions/<risk>$", "/api/v1/decisions/<name>", path) for path in shown}
+    assert named - {"/<driver_id>/"} == paths_of_the_service()
+
+
+def test_the_page_of_the_api_lists_the_streams_and_the_risks():
+    page = REFERENCE / "http.md"
+    shown = {code_of(row[0])[0]: code_of(row[1])[0] for row in tables(page, "## Events of a stream")}
+    assert shown == {name: stream.domain for name, stream in streams().items()}
+    methods = {
+        code_of(row[0])[0]: row[1] for row in tables(page, "## Paths of every risk") if row[1] in ("GET", "POST")
+    }
+    assert methods == {name: "GET" if risk.path_field else "POST" for name, risk in risks().items()}
