@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import settings
 
-README = settings.ROOT / "README.md"
-DOCS = settings.ROOT / "docs"
+README = settings.PROJECT / "README.md"
+DOCS = settings.PROJECT / "docs"
 ADD_A_DOMAIN, ADD_A_STREAM = DOCS / "how-to/add-a-domain.md", DOCS / "how-to/add-a-stream.md"
 
 _BLOCK = re.compile(r"(?:<!-- (?P<name>[\w:]+) -->\n)?```(?P<language>\w*)\n(?P<text>.*?)```", re.DOTALL)
@@ -32,13 +32,13 @@ class Call(NamedTuple):
 
 def pages() -> list[Path]:
     """Every page that a reader may open."""
-    folders = [settings.ROOT, settings.ROOT / "bench", settings.ROOT / "stores"]
+    folders = [settings.PROJECT, settings.PROJECT / "bench", settings.PROJECT / "stores"]
     return [*(page for folder in folders for page in sorted(folder.glob("*.md"))), *sorted(DOCS.rglob("*.md"))]
 
 
 def name_of(page: Path) -> str:
     """The page's path in the repository, for the id of a test."""
-    return str(page.relative_to(settings.ROOT))
+    return str(page.relative_to(settings.PROJECT))
 
 
 def blocks(page: Path, language: str | None = None) -> list[Block]:

@@ -10,8 +10,10 @@ from unittest.mock import Mock
 import pytest
 import readme
 from readme import DOCS, README, anchors, blocks, code_of, links, name_of, pages, tables
+from test_layers import MAY_IMPORT
 
 import errors
+import root
 import settings
 from features.domains import risks, streams
 
@@ -52,28 +54,39 @@ def test_every_python_block_is_python(page: Path):
 
 @by_name(pages())
 def test_every_file_of_ours_that_a_page_names_is_there(page: Path):
-    roots = (settings.ROOT, settings.FEATURE_REPO, page.parent)
+    folders = (settings.PROJECT, settings.FEATURE_REPO, page.parent)
     named = {name for name in code_of(readme.prose(page)) if re.fullmatch(r"[\w./-]+\.py", name)}
     # a file in the reader's own domain, or one that is named beside its folder
     of_reader = {name for name in named if "refund_abuse" in name}
-    gone = [name for name in named - of_reader if not any((root / name).is_file() for root in roots)]
-    assert [name for name in gone if "/" in name or not list(settings.ROOT.glob(f"*/**/{name}"))] == []
+    gone = [name for name in named - of_reader if not any((folder / name).is_file() for folder in folders)]
+    assert [name for name in gone if "/" in name or not list(settings.PROJECT.glob(f"*/**/{name}"))] == []
 
 
 # Errors
 
 
-def all_errors(base: type[errors.RiskError] = errors.RiskError) -> list[type[errors.RiskError]]:
-    """The leaves of the tree: those that are raised."""
-    below = [leaf for child in base.__subclasses__() for leaf in all_errors(child) if child.__module__ == "errors"]
-    return below or [base]
+def raised(base: type[errors.RiskError]) -> list[type[errors.RiskError]]:
+    """The leaves of the tree below a class: those that are raised."""
+    return [leaf for child in base.__subclasses__() for leaf in raised(child)] or [base]
 
 
-def test_the_page_of_errors_lists_the_errors_with_code_name_and_status():
-    rows = [*tables(REFERENCE / "errors.md", "## The caller can mend it")]
-    rows += tables(REFERENCE / "errors.md", "## The operator can mend it")
-    shown = sorted((int(code), *code_of(name), int(status)) for code, name, status, _ in rows)
-    assert shown == sorted((error.code, error("").name, error.status) for error in all_errors())
+@pytest.mark.parametrize(
+    ("heading", "bases", "number"),
+    [
+        ("## Errors of a request", (errors.BadRequest, errors.UnknownEntity), "status"),
+        ("## The service is not ready", (errors.NotReady,), "status"),
+        ("## Errors of a job", (errors.JobError,), "exit_code"),
+    ],
+)
+def test_the_page_of_errors_says_what_the_code_says(
+    heading: str, bases: tuple[type[errors.RiskError], ...], number: str
+):
+    kinds = [error for base in bases for error in raised(base)]
+    told = [
+        [str(error.code), f"`{error('').name}`", str(getattr(error, number)), " ".join((error.__doc__ or "").split())]
+        for error in sorted(kinds, key=lambda error: error.code)
+    ]
+    assert tables(REFERENCE / "errors.md", heading) == told
 
 
 # Settings
@@ -84,9 +97,9 @@ OTHERS = {"PATH", "PYTHONPATH", "PYSPARK_PYTHON", "SPARK_LOCAL_IP", "KAFKA_BROKE
 
 def test_the_page_of_settings_lists_every_variable_that_the_code_reads():
     tracked = subprocess.run(
-        ["git", "ls-files", "*.py"], cwd=settings.ROOT, capture_output=True, text=True, check=True
+        ["git", "ls-files", "*.py"], cwd=settings.PROJECT, capture_output=True, text=True, check=True
     ).stdout.split()
-    code = [settings.ROOT / file for file in tracked if not file.startswith(("tests/", "bench/"))]
+    code = [settings.PROJECT / file for file in tracked if not file.startswith(("tests/", "bench/"))]
     text = "\n".join(file.read_text() for file in code if file.exists())
     read = set(re.findall(r"environ(?:\.get)?[\[(]\s*\"([A-Z_]+)\"|\"([A-Z_]+)\"\s+(?:not )?in os\.environ", text))
     names = {name for pair in read for name in pair if name}
@@ -95,13 +108,13 @@ def test_the_page_of_settings_lists_every_variable_that_the_code_reads():
 
 
 def test_the_page_of_settings_lists_the_variables_of_make():
-    makefile = (settings.ROOT / "Makefile").read_text()
+    makefile = (settings.PROJECT / "Makefile").read_text()
     shown = {code_of(row[0])[0] for row in tables(REFERENCE / "settings.md", "## Of make")}
     assert shown == set(re.findall(r"^([A-Z_]+) \?=", makefile, re.MULTILINE))
 
 
 def test_the_page_of_commands_lists_the_targets_of_make():
-    makefile = (settings.ROOT / "Makefile").read_text()
+    makefile = (settings.PROJECT / "Makefile").read_text()
     (phony,) = re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
     shown = {code_of(row[0])[0].removeprefix("make ") for row in tables(REFERENCE / "commands.md", "## `make`")}
     assert shown == {target for target in phony.split() if target != "help"}
@@ -109,9 +122,24 @@ def test_the_page_of_commands_lists_the_targets_of_make():
 
 @by_name(pages())
 def test_every_make_target_that_a_page_names_is_there(page: Path):
-    (phony,) = re.findall(r"^\.PHONY: (.*)$", (settings.ROOT / "Makefile").read_text(), re.MULTILINE)
+    (phony,) = re.findall(r"^\.PHONY: (.*)$", (settings.PROJECT / "Makefile").read_text(), re.MULTILINE)
     named = [*code_of(readme.prose(page)), *readme.commands(page)]
     assert {name.split()[1] for name in named if re.match(r"make [a-z]", name)} <= set(phony.split())
+
+
+def test_the_page_of_files_lists_everything_below_a_root():
+    listed = {name.split("/")[0] for row in tables(REFERENCE / "files.md") for name in code_of(row[0])}
+    assert listed >= {name.removesuffix("*") for name in (*root.WORLD, *root.KEPT)}
+
+
+def test_the_map_has_the_rooms_and_the_imports_of_the_test_of_layers():
+    rows = tables(DOCS / "design.md", "## 1. Rooms")
+    told = {}
+    for room, _, imports in [row for row in rows if len(row) == 3]:
+        name = code_of(room)[0].removesuffix(".py").rstrip("/").rpartition("/")[2]
+        told[name] = set(code_of(imports))
+    own = {name: set(rooms.split()) - {name} for name, rooms in MAY_IMPORT.items()}
+    assert {name: told[name] for name in own} == own
 
 
 # HTTP
