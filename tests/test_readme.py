@@ -34,7 +34,7 @@ NOT_RUN = {
     "source .venv/bin/activate": "the tests run in what it activates",
     "cd feature_repo": "the next commands run there",
     "python -m jobs execute --all": "a minute of work; each pipeline is run by tests/test_jobs.py",
-    "python -m jobs simulate coupon --attack": "twelve seconds of real time; tests/test_simulate.py runs a shorter one",
+    "python -m jobs simulate coupon --attack --attempts 20": "it needs a stream job; tests/test_simulate.py runs both",
     "python -m jobs parity coupon": "the same job as parity chargeback, which is run",
     "python -m jobs train chargeback --train-days 7 --delay-days 7 --test-days 7": "the world trained it so",
     "python -m pytest -n 0 tests/test_windows.py tests/test_live.py tests/test_aggregation.py": "these are tests",
