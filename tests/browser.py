@@ -8,8 +8,10 @@ from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from processes import WAIT_SECONDS
 
-expect.set_options(timeout=30_000)  # until what must come counts as missing, on a slow machine too
+WAIT_MS = 1000 * WAIT_SECONDS
+expect.set_options(timeout=WAIT_MS)
 
 HERE = "127.0.0.1"
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
@@ -21,7 +23,7 @@ OPTIONS = (
 
 
 def program(environment: Mapping[str, str], which: Callable[[str], str | None] = shutil.which) -> str:
-    """Path of the browser. Without one a test is skipped, but fails in CI, which must not pass by skipping."""
+    """Path of the browser. A machine without one skips the test; CI fails, which must not pass by skipping."""
     if path := next((path for name in PROGRAMS if (path := which(name))), None):
         return path
     message = f"Chromium is not installed: none of {', '.join(PROGRAMS)} is on PATH. `make browser` installs it."
@@ -33,27 +35,30 @@ def program(environment: Mapping[str, str], which: Callable[[str], str | None] =
 @contextmanager
 def launched(path: str) -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=OPTIONS)
-        yield browser
-        browser.close()
+        browser = playwright.chromium.launch(executable_path=path, args=OPTIONS, timeout=WAIT_MS)
+        try:
+            yield browser
+        finally:
+            browser.close()
 
 
 @contextmanager
 def watched(browser: Browser, **options: Any) -> Iterator[Page]:
     """A page in a context of its own. At the end, every request of that context, also of its other pages, their
     frames, workers and sockets, must have gone to this machine."""
-    asked: list[str] = []
+    urls: list[str] = []
     context = browser.new_context(**options)
-    context.on("request", lambda request: asked.append(request.url))
-    context.on("page", lambda page: page.on("websocket", lambda socket: asked.append(socket.url)))
+    context.set_default_timeout(WAIT_MS)
+    context.on("request", lambda request: urls.append(request.url))
+    context.on("page", lambda page: page.on("websocket", lambda socket: urls.append(socket.url)))
     try:
         yield context.new_page()
     finally:
-        context.close()  # what was asked until now is heard before this returns
-    assert not outside(asked), f"A page asked an outside host: {', '.join(outside(asked))}"
+        context.close()  # all requests up to now are reported before this returns
+    assert not outside(urls), f"A page asked an outside host: {', '.join(outside(urls))}"
 
 
 def outside(urls: list[str]) -> list[str]:
-    """Those that leave this machine; `data:`, `blob:` and the like leave nothing."""
+    """The addresses that leave this machine; `data:`, `blob:` and the like do not."""
     parts = [(url, urlsplit(url)) for url in urls]
     return [url for url, part in parts if part.scheme in ("http", "https", "ws", "wss") and part.hostname != HERE]

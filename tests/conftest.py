@@ -1,18 +1,15 @@
-"""One small world for all tests that need the real thing: made once by the pipeline itself, in a root of its own."""
+"""The fixtures that many files share, and which tests are slow."""
 
 import os
+import re
 import shutil
-import socket
-import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from processes import answering, environment, jobs, started
 
 import settings
 from simulators import Size
@@ -26,19 +23,56 @@ if TYPE_CHECKING:  # what these need takes seconds to import, and a test of a pu
 SIZE = Size(drivers=3000, users=600, merchants=1200, order_days=45)
 PIPELINE = ("pipeline", *(f"--{name.replace('_', '-')}={value}" for name, value in vars(SIZE).items()))
 
+# Slow tests: `-m "not slow"` leaves them out
 
-def jobs(root: Path, *arguments: str) -> str:
-    """Run `python -m jobs` on a data root; its output. A failure shows what the job said."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "jobs", *arguments],
-        cwd=settings.PROJECT,
-        env={**os.environ, "RISK_DATA": str(root)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    return ended.stdout
+#: Whoever needs one of these is slow.
+SLOW_FIXTURES = frozenset({"world", "served", "chromium"})
+SLOW_FILE = re.compile(r"^pytestmark = .*\bpytest\.mark\.slow\b", re.MULTILINE)
+#: What Python reports when a process is started.
+STARTS = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"})
+_fast_test: str | None = None
+
+
+def is_fast_run(config: pytest.Config) -> bool:
+    return config.option.markexpr == "not slow"
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """A fast run does not even import a file that is slow as a whole: it may import Feast, which takes seconds."""
+    is_test = collection_path.suffix == ".py" and collection_path.name.startswith("test_")
+    return True if is_test and is_fast_run(config) and SLOW_FILE.search(collection_path.read_text()) else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    if is_fast_run(session.config) and "feast" in sys.modules:
+        raise pytest.UsageError("A file of fast tests imports Feast: write `pytestmark = pytest.mark.slow` in it.")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    global _fast_test
+    _fast_test = None if item.get_closest_marker("slow") else item.nodeid
+    try:
+        return (yield)
+    finally:
+        _fast_test = None
+
+
+def _keep_fast(event: str, arguments: tuple[Any, ...]) -> None:
+    if _fast_test and (event in STARTS or (event == "import" and arguments[0] == "feast")):
+        raise AssertionError(f"{_fast_test} is to be fast, and does {event} {arguments[0]}. Mark it slow.")
+
+
+sys.addaudithook(_keep_fast)
+
+# The world: one small one for all tests that need the real thing
 
 
 @pytest.fixture(scope="session")
@@ -67,47 +101,17 @@ def in_world(world: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return world
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def process(command: list[str], url: str, seconds: float = 60, **options: object) -> Iterator[str]:
-    """A server as a process of its own, from the moment that `url` answers."""
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)  # type: ignore[call-overload]
-    try:
-        deadline = time.monotonic() + seconds
-        while True:
-            try:
-                urllib.request.urlopen(url, timeout=5).close()
-                break
-            except OSError:
-                died = server.poll() is not None
-                if died or time.monotonic() > deadline:
-                    server.kill()
-                    pytest.fail(f"{' '.join(command)} did not answer at {url}:\n{server.communicate()[0]}")
-                time.sleep(0.2)
-        yield url
-    finally:
-        server.terminate()
-        server.communicate(timeout=20)  # less than the server waits for a worker that hangs
-
-
 @pytest.fixture(scope="session")
 def served(world: Path) -> Iterator[str]:
     """The service as `python app.py` runs it; its address, without a slash at the end."""
-    port = free_port()
-    environment = {**os.environ, "RISK_DATA": str(world), "PORT": str(port)}
     command = [sys.executable, str(settings.PROJECT / "app.py")]
-    with process(command, f"http://127.0.0.1:{port}/", cwd=world, env=environment) as url:
-        yield url.rstrip("/")
+    with answering(lambda port: started(command, cwd=world, env=environment(RISK_DATA=world, PORT=port))) as server:
+        yield server.url
 
 
 @pytest.fixture(scope="module")
 def chromium() -> "Iterator[Browser]":
-    """Of one module only: while it runs, no other event loop can."""
+    """One for a module: while it runs, no other event loop can."""
     import browser
 
     with browser.launched(browser.program(os.environ)) as launched:
@@ -121,6 +125,9 @@ def page(chromium: "Browser") -> "Iterator[Page]":
 
     with browser.watched(chromium) as page:
         yield page
+
+
+# The service on a fake store
 
 
 @pytest.fixture
