@@ -1,0 +1,145 @@
+"""Who may import whom, at two levels, and who does."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import settings
+from features import DOMAINS
+
+FEATURE_REPO = settings.FEATURE_REPO.name
+#: Room → the rooms that it may import, itself included. The longest name that fits a module is its room; what is not
+#: named here (tests, bench) may import what it likes.
+MAY_IMPORT = {
+    "errors": "",
+    "root": "",
+    "files": "",
+    "settings": "root",
+    # From a definition to a number, then what a domain declares, then the domains.
+    "features": "",
+    "features.utc": "",
+    "features.identifiers": "errors",
+    "features.fields": "errors features.identifiers",
+    "features.windows": "errors features.utc features.windows",
+    "features.risk": "features.windows",
+    "features.domains": "errors features features.risk features.windows features.DOMAIN",
+    "features.DOMAIN": "errors features.utc features.identifiers features.fields features.windows features.risk",
+    "entities": "",
+    "views.blocks": "entities settings stores features.utc features.windows",
+    "views": "",
+    "views.DOMAIN": "entities settings stores views.blocks features.utc features.windows features.DOMAIN",
+    "stores": "stores",
+    "simulators": "features simulators",
+    "generate_data": "files settings root features simulators",
+    "model": "files errors model",
+    "serving": "files errors root features model serving",
+    "serving.DOMAIN": "files errors root features features.DOMAIN model serving",
+    # Files on disk → checked rows → features → models; the stream beside them; everything on top.
+    "jobs": "",
+    "jobs.sql": "",
+    "jobs.raw": "files errors root features jobs.sql jobs.raw",
+    "jobs.batch": "files errors root features jobs.sql jobs.raw jobs.batch",
+    "jobs.point_in_time": "root features serving jobs.batch",
+    "jobs.train": "files errors root features model serving settings "
+    "jobs.sql jobs.raw jobs.batch jobs.point_in_time jobs.train",
+    "jobs.stream": "files errors root features serving settings jobs.sql jobs.raw jobs.stream",
+    "jobs.score": "errors root features model serving jobs.sql jobs.raw jobs.point_in_time",
+    "jobs.parity": "root features serving jobs.point_in_time",
+    "jobs.pipelines": "errors root features",
+    "jobs.execute": "root features jobs.raw jobs.batch jobs.train jobs.pipelines",
+    "jobs.build": "files errors root settings features model serving generate_data simulators "
+    "jobs.raw jobs.batch jobs.train jobs.stream jobs.score jobs.build",
+    "jobs.simulate": "errors root settings features serving simulators jobs.simulate jobs.simulate.DOMAIN",
+    "jobs.simulate.DOMAIN": "errors root settings features features.DOMAIN model serving simulators "
+    "jobs.raw jobs.batch jobs.stream jobs.simulate jobs.simulate.DOMAIN",
+    "jobs.__main__": "errors settings features simulators serving jobs",
+    "web": "files errors root settings features model serving web web.DOMAIN",
+    "web.DOMAIN": "files errors root settings features features.DOMAIN model serving serving.DOMAIN web",
+    "serve": "settings",
+    "app": "errors root settings features serving web serve",
+}
+OURS = {name.split(".")[0] for name in MAY_IMPORT} | {"tests", "bench"}
+#: Library → the rooms that may know of it.
+MAY_KNOW = {
+    "feast": {"serving.retrieval", "serving.compiler", "stores", "views", "entities"},
+    "flask": {"web", "app", "serve"},
+    "flasgger": {"web", "app"},
+}
+
+
+def sources(root: Path) -> dict[str, str]:
+    """Path below `root` → the text of every Python file of ours."""
+    files = {file.relative_to(root): file for file in root.rglob("*.py")}
+    hidden = {".", "build", "data", "venv"}
+    return {p.as_posix(): f.read_text() for p, f in files.items() if not {p.parts[0][0], p.parts[0]} & hidden}
+
+
+def module_of(path: str) -> str:
+    """`feature_repo/features/onboarding.py` → `features.onboarding`."""
+    return path.removeprefix(FEATURE_REPO + "/").removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def room_of(module: str) -> tuple[str, str | None]:
+    """The room that a module stands in, and its domain if it is one's: `("features.DOMAIN", "coupon")`."""
+    parts = module.split(".")
+    for length in range(len(parts), 0, -1):
+        head, last = ".".join(parts[: length - 1]), parts[length - 1]
+        if ".".join(parts[:length]) in MAY_IMPORT:
+            return ".".join(parts[:length]), None
+        if last in DOMAINS and f"{head}.DOMAIN" in MAY_IMPORT:
+            return f"{head}.DOMAIN", last
+    return parts[0], None
+
+
+def imports(text: str, modules: set[str]) -> Iterator[str]:
+    """The modules that a file imports, wherever in it; a relative one begins with a dot."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            package = "." * node.level + (node.module or "")
+            members = {f"{package}.{alias.name}" for alias in node.names} & modules
+            yield from members or {package}
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "__import__")):
+            yield ast.unparse(node.args[0]).lstrip("f").strip("'\"").replace("{domain}", "DOMAIN")
+
+
+def is_allowed(importer: str, module: str) -> bool:
+    """Whether the rules let `importer` import `module`, both full module names."""
+    (room, domain), (target, its_domain) = room_of(importer), room_of(module)
+    allowed = MAY_IMPORT[room].split()
+    if its_domain:
+        return target in allowed and domain in (None, its_domain)
+    return any(target == name or target.startswith(f"{name}.") for name in allowed)
+
+
+def wrong_imports(root: Path) -> list[str]:
+    """What breaks the rules, one line for each file and import."""
+    wrong, texts = [], sources(root)
+    modules = {module_of(path) for path in texts}
+    for path, text in texts.items():
+        importer = module_of(path)
+        room = room_of(importer)[0]
+        for module in imports(text, modules):
+            top = module.split(".")[0]
+            if module.startswith("."):
+                wrong.append(f"{path} imports {module}: write the whole name")
+            elif room not in MAY_IMPORT:
+                continue
+            elif top in OURS and not is_allowed(importer, module):
+                wrong.append(f"{path} imports {module}: {room} may import {MAY_IMPORT[room] or 'nothing of ours'}")
+            elif top in MAY_KNOW and not any(f"{importer}.".startswith(f"{name}.") for name in MAY_KNOW[top]):
+                wrong.append(f"{path} imports {module}: only {', '.join(sorted(MAY_KNOW[top]))} may know it")
+    return wrong
+
+
+def room_imports(root: Path) -> dict[str, set[str]]:
+    """Room → the other rooms that it imports by name. Domains are found by name at run time, which does not count."""
+    texts = sources(root)
+    modules = {module_of(path) for path in texts}
+    graph: dict[str, set[str]] = {}
+    for path, text in texts.items():
+        room = room_of(module_of(path))[0]
+        found = {room_of(module)[0] for module in imports(text, modules) if not module.endswith("DOMAIN")}
+        graph.setdefault(room, set()).update((found & MAY_IMPORT.keys()) - {room})
+    return {room: targets for room, targets in graph.items() if room in MAY_IMPORT}
