@@ -1,1 +1,1 @@
-"""Numbers in, score out. Knows no Feast and no Flask, and never loads a pickle."""
+"""Numbers in, score out. It knows neither Feast nor Flask, and never loads a pickle."""

@@ -1,4 +1,5 @@
-"""What each input did to a score, so that with the card's base it sums to the log-odds, or to the estimated number."""
+"""What each input adds to a score. The contributions of a row and the card's base sum to the log-odds of a probability,
+or to an estimated number."""
 
 import numpy as np
 
@@ -6,7 +7,13 @@ from model.card import Card
 
 
 class Linear:
-    """Against a row at the training means; exact, as the sum is linear in the inputs."""
+    """Against a row at the training means. It is exact, because the sum is linear in the inputs.
+
+    >>> from types import SimpleNamespace as Namespace
+    >>> card = Namespace(inputs=[Namespace(weight=0.5, mean=40.0), Namespace(weight=-2.0, mean=0.0)])
+    >>> Linear(card).contributions(np.array([[44.0, 1.0]])).tolist()
+    [[2.0, -2.0]]
+    """
 
     def __init__(self, card: Card) -> None:
         self._weights = np.array([i.weight for i in card.inputs], dtype=float)
@@ -14,18 +21,18 @@ class Linear:
 
     def contributions(self, rows: np.ndarray) -> np.ndarray:
         """Shape (n, inputs), as `rows`."""
-        return (rows - self._means) * self._weights
+        return np.asarray((rows - self._means) * self._weights)
 
 
 class Trees:
     """Shapley values of gradient-boosted trees, against the training rows."""
 
     def __init__(self, trees: str) -> None:
-        from lightgbm import Booster  # a second to import, and linear models do without
+        from lightgbm import Booster  # the import takes a second, and linear models do not need it
 
         self._booster = Booster(model_str=trees)
 
     def contributions(self, rows: np.ndarray) -> np.ndarray:
-        """Shape (n, inputs), as `rows`. The last column of LightGBM's answer is the base."""
-        rounded = rows.astype(np.float32).astype(float)  # as ONNX sees them, or a split could go the other way
+        """Shape (n, inputs), as `rows`. LightGBM answers one column more, the base."""
+        rounded = rows.astype(np.float32).astype(float)  # as ONNX takes them, or a split could go the other way
         return np.asarray(self._booster.predict(rounded, pred_contrib=True, num_threads=1))[:, :-1]

@@ -1,7 +1,9 @@
-"""How what the inputs add up to becomes a score: the log-odds of a probability, or an estimated number itself."""
+"""How the sum of the inputs' contributions becomes a score. It is the log-odds of a probability, or an estimated number
+itself."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -10,41 +12,45 @@ from model.card import Task
 
 @dataclass(frozen=True)
 class Link:
-    """`read`: what the ONNX file answers → (n,). `of_sum`: the sum of base and contributions → (n,), the same if the
-    card explains the model. `rounding`: base and contributions, (n, 1 + inputs) → how far these may be apart, (n,)."""
+    """How to read a model of one task.
 
-    read: Callable[[list], np.ndarray]
+    `score_of` takes the scores, shape (n,), out of the ONNX model's answer. `of_sum` makes them of the sums of base and
+    contributions, (n,): both give the same if the card explains the model. `tolerance` says by how much they may
+    differ, (n,), given base and contributions, (n, 1 + inputs).
+    """
+
+    score_of: Callable[[list[Any]], np.ndarray]
     of_sum: Callable[[np.ndarray], np.ndarray]
-    rounding: Callable[[np.ndarray], np.ndarray]
+    tolerance: Callable[[np.ndarray], np.ndarray]
 
 
-def _probabilities(answer: list) -> np.ndarray:
+def _probabilities(answer: list[Any]) -> np.ndarray:
     return np.asarray(answer[1])[:, 1].astype(float)
 
 
-def _numbers(answer: list) -> np.ndarray:
+def _numbers(answer: list[Any]) -> np.ndarray:
     return np.asarray(answer[0])[:, 0].astype(float)
 
 
 def _sigmoid(log_odds: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-log_odds))
+    return np.asarray(1 / (1 + np.exp(-log_odds)))
 
 
-def _itself(total: np.ndarray) -> np.ndarray:
+def _identity(total: np.ndarray) -> np.ndarray:
     return total
 
 
-def _of_probability(parts: np.ndarray) -> np.ndarray:
-    """ONNX computes in 32-bit floats, which hold no odds beyond some millions to one."""
+def _probability_tolerance(parts: np.ndarray) -> np.ndarray:
+    """ONNX computes in 32-bit floats, which cannot hold odds above some millions to one."""
     return 1e-7 + 1e-3 * _sigmoid(parts.sum(axis=1))
 
 
-def _of_number(parts: np.ndarray) -> np.ndarray:
-    """By the size of what is added and not of the sum: large parts that cancel leave the rounding of large numbers."""
-    return 1e-7 + 1e-4 * np.abs(parts).sum(axis=1)
+def _number_tolerance(parts: np.ndarray) -> np.ndarray:
+    """It grows with the sizes of the parts, not with their sum: large parts that cancel leave large rounding errors."""
+    return np.asarray(1e-7 + 1e-4 * np.abs(parts).sum(axis=1))
 
 
 LINKS: Mapping[Task, Link] = {
-    "classification": Link(_probabilities, _sigmoid, _of_probability),
-    "regression": Link(_numbers, _itself, _of_number),
+    "classification": Link(_probabilities, _sigmoid, _probability_tolerance),
+    "regression": Link(_numbers, _identity, _number_tolerance),
 }

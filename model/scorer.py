@@ -1,4 +1,4 @@
-"""Scores rows with onnxruntime, on one thread, and says exactly what each input did to the score."""
+"""Scores rows with onnxruntime, on one thread, and gives the exact contribution of each input to a score."""
 
 from pathlib import Path
 
@@ -13,8 +13,11 @@ from model.link import LINKS
 
 
 class Scorer:
+    """A model that is ready to score."""
+
     def __init__(self, card: Card, model: bytes, trees: str | None = None) -> None:
-        """Raises ModelBroken on what is no model, or not the one that the card, or the trees, explain."""
+        """`model` is an ONNX file, and `trees` LightGBM's text of the same model. Raises ModelBroken if they cannot be
+        loaded, or if the card or the trees explain another model."""
         options = ort.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
@@ -22,47 +25,50 @@ class Scorer:
         try:
             self._explanation = Linear(card) if trees is None else Trees(trees)
             self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-            explained = self._is_explained()
-        except Exception as error:  # onnxruntime has a class for each fault and no common one
+            is_explained = self._is_explained()
+        except Exception as error:  # onnxruntime has a class for each fault, and no base class of its own
             raise ModelBroken(f"{card.name} {card.version} cannot be run ({error}). Train again.") from error
-        if not explained:
+        if not is_explained:
             raise ModelBroken(f"The card of {card.name} {card.version} explains another model. Train again.")
 
     def score(self, rows: np.ndarray) -> np.ndarray:
-        """Probabilities, or numbers within the card's bounds. Shapes: (n, inputs) in the card's order, nothing missing
-        → (n,)."""
-        said = self._said(rows)
-        return said if self.card.bounds is None else said.clip(*self.card.bounds)
+        """Probabilities, or numbers within the card's bounds. `rows` has shape (n, inputs), in the card's order and
+        without missing values; the scores have shape (n,)."""
+        scores = self._raw_scores(rows)
+        return scores if self.card.bounds is None else scores.clip(*self.card.bounds)
 
     def contributions(self, rows: np.ndarray) -> np.ndarray:
         """What each input adds to the log-odds, or to the number before its bounds. Shape (n, inputs). `card.base` plus
-        a row's sum is that, exactly: of a linear model against the training means, of trees as their Shapley values."""
+        the sum of a row is exactly that: against the training means for a linear model, as Shapley values for trees."""
         return self._explanation.contributions(rows)
 
-    def _said(self, rows: np.ndarray) -> np.ndarray:
-        return self._link.read(self._session.run(None, {"rows": rows.astype(np.float32)}))
+    def _raw_scores(self, rows: np.ndarray) -> np.ndarray:
+        return self._link.score_of(self._session.run(None, {"rows": rows.astype(np.float32)}))
 
     def _is_explained(self) -> bool:
-        """With every input at its median, and with each in turn at the least and at the most it was in training."""
-        usual, low, high = (np.array([getattr(i, at) for i in self.card.inputs]) for at in ("missing", "low", "high"))
-        probes = np.vstack([usual, *(np.where(np.eye(len(usual)), end, usual) for end in (low, high))])
+        """Compare scores and explanations of some rows: every input at its median, and each input in turn at its
+        smallest and at its largest training value."""
+        median, low, high = (
+            np.array([getattr(i, name) for i in self.card.inputs]) for name in ("missing", "low", "high")
+        )
+        probes = np.vstack([median, *(np.where(np.eye(len(median)), end, median) for end in (low, high))])
         parts = np.column_stack([np.full(len(probes), self.card.base), self.contributions(probes)])
-        apart = np.abs(self._said(probes) - self._link.of_sum(parts.sum(axis=1)))
-        return bool((apart <= self._link.rounding(parts)).all())
+        difference = np.abs(self._raw_scores(probes) - self._link.of_sum(parts.sum(axis=1)))
+        return bool((difference <= self._link.tolerance(parts)).all())
 
 
 class Scorers:
-    """The current scorer of each model. Follows the `current` pointer: a new version serves from its next use on."""
+    """The current scorer of each model, by the model's name. A new version serves from its next use on."""
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
+    def __init__(self, models: Path) -> None:
+        self._models = models
         self._loaded: dict[str, tuple[str, Scorer]] = {}
 
     def __getitem__(self, name: str) -> Scorer:
         """Raises ModelNotTrained, ModelBroken."""
-        version = shelf.current_version(self._directory, name)
-        at, scorer = self._loaded.get(name, (None, None))
-        if scorer is None or at != version:
-            scorer = Scorer(*shelf.take(self._directory / name / version))
-            self._loaded[name] = (version, scorer)
+        current = shelf.current_version(self._models, name)
+        version, scorer = self._loaded.get(name, (None, None))
+        if scorer is None or version != current:
+            scorer = Scorer(*shelf.take(self._models / name / current))
+            self._loaded[name] = (current, scorer)
         return scorer

@@ -1,6 +1,9 @@
-"""Where models stand: `models/<name>/<version>/{model.onnx, card.json, report.html}`, `trees.txt` if it is of trees,
-and its challengers; and `models/<name>/current`, a link to the version that serves. A version is written once; the link
-is switched last, whole."""
+"""The shelf: where models are stored. `models/<name>/<version>/` holds `model.onnx`, `card.json`, `report.html`, the
+challengers, and `trees.txt` if the model is made of trees. `models/<name>/current` is a link to the version that
+serves.
+
+A version is written once and never changed. The link is switched last, in one step.
+"""
 
 import hashlib
 import os
@@ -18,40 +21,41 @@ MODEL, CARD, REPORT, TREES, CURRENT = "model.onnx", "card.json", "report.html", 
 
 
 def sha256(model: bytes) -> str:
+    """64 hex digits."""
     return hashlib.sha256(model).hexdigest()
 
 
 def put(shelf: Path, card: Card, model: bytes, report: str, others: Mapping[str, bytes] | None = None) -> Path:
-    """Stand a new version on the shelf, with `others`, files by name, and make it the current one. Raises
-    FileExistsError on a known version."""
-    directory = shelf / card.name / card.version
-    files.make_folder(directory.parent)
-    if directory.exists():
-        raise FileExistsError(f"{directory} is there already. A version is written once: train again for a new one.")
-    with tempfile.TemporaryDirectory(prefix=".new-", dir=directory.parent) as scratch:
-        made = Path(scratch) / card.version
-        made.mkdir()
-        (made / MODEL).write_bytes(model)
-        (made / CARD).write_text(card.model_dump_json(indent=2))
-        (made / REPORT).write_text(report)
-        for file, content in (others or {}).items():
-            (made / file).write_bytes(content)
-        files.sync(*made.iterdir())
-        files.replace({made: directory})
+    """Write a new version, with the files `others` (name → content), and make it the current one. Returns its folder.
+    Raises FileExistsError if the version exists."""
+    folder = shelf / card.name / card.version
+    files.make_folder(folder.parent)
+    if folder.exists():
+        raise FileExistsError(f"{folder} exists. A version is written once: train again for a new one.")
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=folder.parent) as scratch:
+        version = Path(scratch) / card.version
+        version.mkdir()
+        (version / MODEL).write_bytes(model)
+        (version / CARD).write_text(card.model_dump_json(indent=2))
+        (version / REPORT).write_text(report)
+        for name, content in (others or {}).items():
+            (version / name).write_bytes(content)
+        files.sync(*version.iterdir())
+        files.replace({version: folder})
     switch(shelf, card.name, card.version)
-    return directory
+    return folder
 
 
 def switch(shelf: Path, name: str, version: str) -> None:
     """Make a version the current one."""
-    new = shelf / name / f".{CURRENT}-{version}"
-    new.unlink(missing_ok=True)
-    new.symlink_to(version)
-    files.replace({new: shelf / name / CURRENT})
+    link = shelf / name / f".{CURRENT}-{version}"
+    link.unlink(missing_ok=True)
+    link.symlink_to(version)
+    files.replace({link: shelf / name / CURRENT})
 
 
 def current(shelf: Path, name: str) -> Path:
-    """Directory of the version that serves. Raises ModelNotTrained."""
+    """The folder of the version that serves. Raises ModelNotTrained."""
     return shelf / name / current_version(shelf, name)
 
 
@@ -63,16 +67,16 @@ def current_version(shelf: Path, name: str) -> str:
         raise ModelNotTrained(f"The model {name!r} is not trained yet. Run: python -m jobs train {name}") from None
 
 
-def take(directory: Path) -> tuple[Card, bytes, str | None]:
-    """A version's card, model and trees, if it is of trees. Raises ModelBroken if a file is missing, or not
-    the card's."""
-    again = f"Train again: python -m jobs train {directory.parent.name}"
+def take(folder: Path) -> tuple[Card, bytes, str | None]:
+    """The card, the ONNX file and the trees, if there are any, of a version. Raises ModelBroken if a file is missing or
+    is not the one that the card describes."""
+    remedy = f"Train again: python -m jobs train {folder.parent.name}"
     try:
-        card = Card.model_validate_json((directory / CARD).read_text())
-        model = (directory / MODEL).read_bytes()
-        trees = (directory / TREES).read_bytes() if card.trees_sha256 else None
+        card = Card.model_validate_json((folder / CARD).read_text())
+        model = (folder / MODEL).read_bytes()
+        trees = (folder / TREES).read_bytes() if card.trees_sha256 else None
     except (FileNotFoundError, ValidationError) as error:
-        raise ModelBroken(f"The model at {directory} cannot be read ({type(error).__name__}). {again}") from error
+        raise ModelBroken(f"The model at {folder} cannot be read ({type(error).__name__}). {remedy}") from error
     if sha256(model) != card.model_sha256 or (trees is not None and sha256(trees) != card.trees_sha256):
-        raise ModelBroken(f"The model at {directory} is not the one that its card describes. {again}")
+        raise ModelBroken(f"The model at {folder} is not the one that its card describes. {remedy}")
     return card, model, None if trees is None else trees.decode()

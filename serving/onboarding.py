@@ -1,4 +1,5 @@
-"""What an approved applicant becomes: a driver, known to the next request and to the next batch."""
+"""What happens to an approved applicant of the domain `onboarding`: the applicant becomes a driver, whom the next request
+and the next batch know."""
 
 import secrets
 from datetime import datetime, timedelta
@@ -14,23 +15,22 @@ from serving.store import Row, Store
 
 
 def enrol(store: Store, daily: Risk, raw_drivers: Path, row: Row, as_of: datetime) -> int:
-    """Make a driver of an applicant, whose identifiers count as seen from the next microsecond on.
+    """Make a driver of an applicant. The identifiers count as used from the next microsecond on.
 
-    The raw event is written first: should the process die before the online rows, a batch and a `feast materialize`
-    over that time bring them. `row` is `Applicant.row`. Returns the driver's number.
+    The raw event is written first. If the process dies before the online rows are written, the next batch and
+    `feast materialize` write them. `row` is `Applicant.row`. Returns the driver's number.
     """
     driver_id = _free_number(store, daily, as_of)
     profile = {"driver_id": driver_id, "state": row["state"], "event_timestamp": as_of, "created": as_of}
-    _append(raw_drivers / f"signed-up-{driver_id}.parquet", {**profile, **{k: row[k] for k in ("ssn", "dl", "dob")}})
+    identifiers = {name: row[name] for name in ("ssn", "dl", "dob")}
+    _write(raw_drivers / f"signed-up-{driver_id}.parquet", {**profile, **identifiers})
     store.write("driver_profile", profile)
-    seen = as_of + timedelta(microseconds=1)
+    used_from = as_of + timedelta(microseconds=1)
     for table in (DRIVER_SSN_ENTITIES, DRIVER_DL_ENTITIES):
         key = {table.key: row[table.key]}
-        before = store.stored(table.name, key)[table.last]
-        store.write(
-            table.name,
-            {**key, table.last: driver_id, table.previous: before, "event_timestamp": seen, "created": seen},
-        )
+        previous = store.stored(table.name, key)[table.last]
+        drivers = {table.last: driver_id, table.previous: previous}
+        store.write(table.name, {**key, **drivers, "event_timestamp": used_from, "created": used_from})
     return driver_id
 
 
@@ -43,8 +43,9 @@ def _free_number(store: Store, daily: Risk, as_of: datetime) -> int:
             return number
 
 
-def _append(path: Path, row: Row) -> None:
+def _write(path: Path, row: Row) -> None:
+    """One row as a Parquet file. It is written beside and renamed, so that a reader never sees half of it."""
     frame = pd.DataFrame([row])
-    times = {column: frame[column].dt.as_unit("us") for column in frame.select_dtypes("datetimetz")}
+    timestamps = {column: frame[column].dt.as_unit("us") for column in frame.select_dtypes("datetimetz")}
     with replacing(path) as beside:
-        frame.assign(**times).to_parquet(beside, index=False, compression="zstd")
+        frame.assign(**timestamps).to_parquet(beside, index=False, compression="zstd")
