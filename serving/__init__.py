@@ -1,1 +1,1 @@
-"""One request: retrieval → featurization → model → decision → audit, each kept apart."""
+"""One request: retrieval → featurization → score → decision → audit. Each step is a module of its own."""

@@ -1,4 +1,4 @@
-"""From the registry to a plan: what Feast works out for each request, worked out once."""
+"""From the registry to a plan. Feast works these things out for every request; here it is done once."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import itemgetter
@@ -20,34 +20,36 @@ from features.windows.columns import Columns
 from serving.plan import Computed, Kept, Plan, Read, Stored, full
 from serving.store import Row
 
-#: The old values of a view that is being materialized stay readable until it commits.
+#: A view in one of these states can be read. While it is materialized, its old values stay readable until the commit.
 READABLE = {FeatureViewState.AVAILABLE_ONLINE, FeatureViewState.MATERIALIZING, FeatureViewState.STATE_UNSPECIFIED}
 
 
 def compiled(store: FeatureStore, service: str) -> Plan:
-    """The plan of a feature service, by the registry as it is cached. Raises FeaturesNotReady."""
+    """The plan of a feature service, from the cached registry. Raises FeaturesNotReady."""
     try:
         projections = store.get_feature_service(service, allow_cache=True).feature_view_projections
     except (FeastObjectNotFoundException, FileNotFoundError) as error:
         raise FeaturesNotReady(f"The feature service {service!r} is not applied. Run: make pipeline") from error
-    reading: dict[str, tuple[Any, FeatureViewProjection, dict[str, None]]] = {}
+    reads: dict[str, tuple[Any, FeatureViewProjection, dict[str, None]]] = {}
     computed: dict[str, OnDemandFeatureView] = {}
 
-    def reads(projection: FeatureViewProjection) -> None:
-        """Two projections of one view are one read."""
+    def add_read(projection: FeatureViewProjection) -> None:
+        """Two projections of one view are read together."""
         view = store.registry.get_any_feature_view(projection.name, store.project, allow_cache=True)
         names = dict.fromkeys(feature.name for feature in projection.features)
-        reading.setdefault(projection.name_to_use(), (view, projection, {}))[2].update(names)
+        reads.setdefault(_name(projection), (view, projection, {}))[2].update(names)
 
     for projection in projections:
         view = store.registry.get_any_feature_view(projection.name, store.project, allow_cache=True)
         if isinstance(view, OnDemandFeatureView) and not view.write_to_online_store:
-            computed[projection.name_to_use()] = view
+            computed[_name(projection)] = view
             for source in view.source_feature_view_projections.values():
-                reads(source)
+                add_read(source)
         else:
-            reads(projection)
-    keys = {n: kind for view, projection, _ in reading.values() for n, kind in _key_types(view, projection).items()}
+            add_read(projection)
+    keys: dict[str, str] = {}
+    for view, projection, _ in reads.values():
+        keys |= _key_types(view, projection)
     request = {
         field.name: field.dtype.to_value_type().name
         for view in computed.values()
@@ -55,7 +57,7 @@ def compiled(store: FeatureStore, service: str) -> Plan:
         for field in source.schema
     }
     return Plan(
-        tuple(_stored(store, view, projection, tuple(names)) for view, projection, names in reading.values()),
+        tuple(_stored(store, view, projection, tuple(names)) for view, projection, names in reads.values()),
         tuple(_computed(name, view) for name, view in computed.items()),
         dict(_outputs(projections)),
         keys,
@@ -63,13 +65,18 @@ def compiled(store: FeatureStore, service: str) -> Plan:
     )
 
 
+def _name(projection: Any) -> str:
+    """The view's name in the service: its alias, if it has one."""
+    return str(projection.name_to_use())
+
+
 def _outputs(projections: Sequence[FeatureViewProjection]) -> Iterator[tuple[str, tuple[str, str]]]:
-    named = [feature.name for projection in projections for feature in projection.features]
+    names = [feature.name for projection in projections for feature in projection.features]
     for projection in projections:
-        view = projection.name_to_use()
+        view = _name(projection)
         for feature in projection.features:
-            whole = full(view, feature.name)
-            yield (whole if named.count(feature.name) > 1 else feature.name), (view, whole)
+            full_name = full(view, feature.name)
+            yield (full_name if names.count(feature.name) > 1 else feature.name), (view, full_name)
 
 
 def _key_types(view: FeatureView, projection: FeatureViewProjection) -> dict[str, str]:
@@ -84,20 +91,21 @@ def _stored(store: FeatureStore, view: Any, projection: FeatureViewProjection, n
     state = getattr(view, "state", FeatureViewState.STATE_UNSPECIFIED)
     if state not in READABLE:
         raise FeaturesNotReady(
-            f"Nothing of the feature view {view.name!r} was materialized yet (it is {state.name}). Run: make pipeline"
+            f"The feature view {view.name!r} is not materialized yet (it is {state.name}). Run: make pipeline"
         )
     keys = tuple(_key_types(view, projection))
-    ttl = getattr(view, "ttl", None)  # to Feast, none and 0 both mean for ever
+    ttl = getattr(view, "ttl", None)  # Feast takes None and 0 as no limit
     return Stored(
-        projection.name_to_use(),
+        _name(projection),
         _key(keys),
-        tuple(full(projection.name_to_use(), name) for name in names),
+        tuple(full(_name(projection), name) for name in names),
         ttl // MICROSECOND if ttl else None,
         _read(store, view, names),
     )
 
 
 def _key(names: tuple[str, ...]) -> Callable[[Row], tuple[Any, ...]]:
+    """A function from a row to the values of its join keys."""
     if not names:
         return lambda row: (DUMMY_ENTITY_VAL,)
     (name, *more) = names
@@ -105,7 +113,7 @@ def _key(names: tuple[str, ...]) -> Callable[[Row], tuple[Any, ...]]:
 
 
 def _read(store: FeatureStore, view: FeatureView, names: tuple[str, ...]) -> Read:
-    """By our own store's compiled reader; by `online_read` of any other."""
+    """A function that reads keys: our own store's compiled reader, or `online_read` of any other store."""
     provider: Any = store._get_provider()
     online = provider.online_store
     if hasattr(online, "reader"):
@@ -115,7 +123,7 @@ def _read(store: FeatureStore, view: FeatureView, names: tuple[str, ...]) -> Rea
     types = {field.name: field.dtype.to_value_type() for field in view.features}
 
     def read(keys: Sequence[tuple[Any, ...]]) -> list[Kept | None]:
-        asked = [
+        entity_keys = [
             EntityKey(
                 join_keys=list(kinds),
                 entity_values=[
@@ -125,15 +133,15 @@ def _read(store: FeatureStore, view: FeatureView, names: tuple[str, ...]) -> Rea
             )
             for key in keys
         ]
-        answer = provider.online_read(store.config, view, asked, list(names))
+        answer = provider.online_read(store.config, view, entity_keys, list(names))
         return [
             None
-            if at is None or found is None
+            if timestamp is None or values is None
             else (
-                since_1970(at),
-                tuple(feast_value_type_to_python_type(found.get(name, Value()), types[name]) for name in names),
+                since_1970(timestamp),
+                tuple(feast_value_type_to_python_type(values.get(name, Value()), types[name]) for name in names),
             )
-            for at, found in answer
+            for timestamp, values in answer
         ]
 
     return read
@@ -141,7 +149,7 @@ def _read(store: FeatureStore, view: FeatureView, names: tuple[str, ...]) -> Rea
 
 def _computed(name: str, view: OnDemandFeatureView) -> Computed:
     inputs = {
-        feature.name: full(source.name_to_use(), feature.name)
+        feature.name: full(_name(source), feature.name)
         for source in view.source_feature_view_projections.values()
         for feature in source.features
     }
@@ -149,7 +157,7 @@ def _computed(name: str, view: OnDemandFeatureView) -> Computed:
 
 
 def _function(view: OnDemandFeatureView) -> Callable[[Columns], Mapping[str, Sequence[Any]]]:
-    """The view's own function, on columns whatever its mode."""
+    """The view's own function as a function of columns, whatever its mode is."""
     function: Any = view.feature_transformation.udf  # type: ignore[union-attr]
     if view.mode == "pandas":
         return lambda columns: function(pa.table(columns).to_pandas()).to_dict("list")

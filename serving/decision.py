@@ -43,7 +43,8 @@ class Decision:
 
 
 def band_of(score: float, thresholds: Thresholds) -> int:
-    """0 below the low threshold, 1 between the two, 2 from the high one on: the index of the outcome in the risk's words.
+    """0 below the low threshold, 1 between the two, 2 from the high one on: the index of the outcome in the risk's
+    words.
 
     >>> [band_of(score, Thresholds(low=0.2, high=0.7)) for score in (0.19, 0.2, 0.69, 0.7)]
     [0, 1, 1, 2]
@@ -62,8 +63,8 @@ def decide(
     contributions: np.ndarray,
     as_of: datetime,
 ) -> Decision:
-    """The model's outcome, or a stricter one if a policy demands it. `contributions` has shape (inputs,). The reasons of
-    policies come first, then the model's strongest reasons."""
+    """The model's outcome, or a stricter one if a policy demands it. `contributions` has shape (inputs,). The reasons
+    of policies come first, then the model's strongest reasons."""
     words, band = risk.appetite.words, band_of(score, card.thresholds)
     policies = [policy for policy in risk.policies if policy.applies(features)]
     outcome = words[max([band, *(words.index(policy.outcome) for policy in policies)])]
@@ -90,9 +91,9 @@ def _model_reasons(risk: Risk, card: Card, contributions: np.ndarray, band: int)
 
 
 def _is_raised(card: Card, contributions: np.ndarray, band: int) -> bool:
-    """Whether the reasons are the inputs that raised the score. In the first band they are those that lowered it, and in
-    the third those that raised it. In the second band a person wants to know what speaks against the first; an estimated
-    number may have come there from below or from above."""
+    """Whether the reasons are the inputs that raised the score. In the first band they are those that lowered it, and
+    in the third those that raised it. In the second band a person wants to know what speaks against the first; an
+    estimated number may have come there from below or from above."""
     if band == 1 and card.task == "regression":
         return bool(contributions.sum() > 0)
     return band > 0

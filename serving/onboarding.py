@@ -1,5 +1,5 @@
-"""What happens to an approved applicant of the domain `onboarding`: the applicant becomes a driver, whom the next request
-and the next batch know."""
+"""What happens to an approved applicant of the domain `onboarding`: the applicant becomes a driver, whom the next
+request and the next batch know."""
 
 import secrets
 from datetime import datetime, timedelta

@@ -1,5 +1,5 @@
-"""A feature service as a plan: which stored views are read and by which keys, how long their values hold, and which
-on-demand functions run on top. `serving/compiler.py` makes one a version of the registry; a request follows it."""
+"""A feature service as a plan: the stored views to read, their keys and TTLs, and the on-demand functions to run on the
+values. `serving/compiler.py` makes one for each version of the registry; every request follows it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,48 +11,50 @@ from features.utc import EPOCH, MICROSECOND, since_1970
 from features.windows.columns import Columns
 from serving.store import Row, Vector
 
-#: Feast's words for a feature that is there, null, unknown, or older than its view's TTL.
+#: Feast's words for a value that is stored, is null, is not stored, or is older than its view's TTL.
 PRESENT, NULL_VALUE, NOT_FOUND, TOO_OLD = "PRESENT", "NULL_VALUE", "NOT_FOUND", "OUTSIDE_MAX_AGE"
 
-#: Event time (µs since 1970) and values of a stored row.
+#: A stored row: its event time (µs since 1970) and its values.
 Kept = tuple[int, tuple[Any, ...]]
+#: A function from join keys to their stored rows, in order, None for a key without one.
 Read = Callable[[Sequence[tuple[Any, ...]]], Sequence[Kept | None]]
 
 
 @dataclass(frozen=True)
 class Stored:
-    """A view that is read. `names` are those of its values, `<view>__<feature>`; `ttl` is in µs, None for ever."""
+    """A stored view. `names` are the names of its values, `<view>__<feature>`. `ttl_us` is None if values never
+    expire."""
 
     view: str
     key: Callable[[Row], tuple[Any, ...]]
     names: tuple[str, ...]
-    ttl: int | None
+    ttl_us: int | None
     read: Read
 
     def rows(self, rows: Sequence[Row]) -> list[Kept | None]:
-        """What is stored for each row, whatever its age. A key that is null is nobody's."""
+        """The stored row of each row, however old it is. Nothing is stored under a key that is null."""
         keys = [self.key(row) for row in rows]
-        known = [key for key in keys if None not in key]
-        if len(known) == len(keys):
+        complete = [key for key in keys if None not in key]
+        if len(complete) == len(keys):
             return list(self.read(keys))
-        found = iter(self.read(known) if known else ())
-        return [None if None in key else next(found) for key in keys]
+        stored = iter(self.read(complete) if complete else ())
+        return [None if None in key else next(stored) for key in keys]
 
     def holds(self, kept: Kept, as_of: int) -> bool:
-        """Whether the point-in-time join would find the row at `as_of` (µs): it is not dated later, and within its TTL
-        to the microsecond."""
-        return kept[0] <= as_of and (self.ttl is None or as_of - kept[0] <= self.ttl)
+        """Whether the point-in-time join would find the row at `as_of` (µs since 1970): it is not dated later, and not
+        older than the TTL, to the microsecond."""
+        return kept[0] <= as_of and (self.ttl_us is None or as_of - kept[0] <= self.ttl_us)
 
-    def about(self, kept: Sequence[Kept | None], as_of: int) -> tuple[list[datetime | None], list[str]]:
-        """For each row, when it is dated, and whether its values are to be had at `as_of` (µs)."""
-        found = [row if row and row[0] <= as_of else None for row in kept]
-        dates = [EPOCH + row[0] * MICROSECOND if row else None for row in found]
-        return dates, [(PRESENT if self.holds(row, as_of) else TOO_OLD) if row else NOT_FOUND for row in found]
+    def dates_and_statuses(self, kept: Sequence[Kept | None], as_of: int) -> tuple[list[datetime | None], list[str]]:
+        """The date of each row, and whether its values hold at `as_of` (µs since 1970)."""
+        rows = [row if row and row[0] <= as_of else None for row in kept]
+        dates = [EPOCH + row[0] * MICROSECOND if row else None for row in rows]
+        return dates, [(PRESENT if self.holds(row, as_of) else TOO_OLD) if row else NOT_FOUND for row in rows]
 
 
 @dataclass(frozen=True)
 class Computed:
-    """An on-demand view. `inputs` are its stored ones: the feature's name → `<view>__<feature>`."""
+    """An on-demand view. `inputs` are the stored features that it takes: name → `<view>__<feature>`."""
 
     view: str
     inputs: Mapping[str, str]
@@ -61,9 +63,8 @@ class Computed:
 
 @dataclass(frozen=True)
 class Plan:
-    """`outputs`: feature → (view, `<view>__<feature>`), in the service's order; a feature that two of its views have is
-    told apart as `<view>__<feature>`. `keys` and `request`: what a row
-    has, and its Feast type."""
+    """`outputs` maps a feature to (view, `<view>__<feature>`), in the service's order. A name that two views share is
+    written out as `<view>__<feature>`. `keys` and `request` map the columns of a row to their Feast types."""
 
     stored: tuple[Stored, ...]
     computed: tuple[Computed, ...]
@@ -72,21 +73,27 @@ class Plan:
     request: Mapping[str, str]
 
     def answer(self, rows: Sequence[Row], as_of: datetime) -> list[dict[str, Any]]:
-        """The features at `as_of` of each row, in order; None where nothing is stored, or nothing that still holds."""
+        """The features of each row at `as_of`, in order; None where nothing is stored that holds then."""
         return list(map(self._named, *self._values(rows, as_of, self._kept(rows))))
 
     def vectors(self, rows: Sequence[Row], as_of: datetime) -> list[Vector]:
-        """The same, with the moment that each feature is dated and its status."""
+        """The same, with the date and the status of each feature."""
         kept = self._kept(rows)
         values = self._values(rows, as_of, kept)
         shown = {view for view, _ in self.outputs.values()}
         now = since_1970(as_of)
-        about = {of.view: of.about(kept[of.view], now) for of in self.stored if of.view in shown}
+        by_view = {
+            stored.view: stored.dates_and_statuses(kept[stored.view], now)
+            for stored in self.stored
+            if stored.view in shown
+        }
         computed = ([None] * len(rows), [PRESENT] * len(rows))
-        dates, statuses = zip(*[about.get(view, computed) for view, _ in self.outputs.values()], strict=True)
-        # Most rows are alike in these two, and what is alike is made once.
-        dated, stated = map(cache(self._named), *dates), map(cache(self._named), *map(_with_nulls, statuses, values))
-        return list(map(Vector, map(self._named, *values), dated, stated))
+        columns = [by_view.get(view, computed) for view, _ in self.outputs.values()]
+        dates, statuses = zip(*columns, strict=True)
+        # Most rows have the same dates and the same statuses as others: equal dicts are made once.
+        named_dates = map(cache(self._named), *dates)
+        named_statuses = map(cache(self._named), *map(_with_nulls, statuses, values))
+        return list(map(Vector, map(self._named, *values), named_dates, named_statuses))
 
     def _named(self, *values: Any) -> dict[str, Any]:
         return dict(zip(self.outputs, values, strict=True))
@@ -97,18 +104,18 @@ class Plan:
     def _values(
         self, rows: Sequence[Row], as_of: datetime, kept: Mapping[str, Sequence[Kept | None]]
     ) -> list[Sequence[Any]]:
-        """The features, column by column."""
+        """The features, a column each, in the order of `outputs`."""
         now = since_1970(as_of)
         values: Columns = {name: [row.get(name) for row in rows] for name in self.request}
         values["as_of"] = [as_of] * len(rows)
         for stored in self.stored:
             nothing = (None,) * len(stored.names)
-            held = [row[1] if row and stored.holds(row, now) else nothing for row in kept[stored.view]]
-            values |= zip(stored.names, map(list, zip(*held, strict=True)), strict=True)
+            stored_rows = [row[1] if row and stored.holds(row, now) else nothing for row in kept[stored.view]]
+            values |= zip(stored.names, map(list, zip(*stored_rows, strict=True)), strict=True)
         for view in self.computed:
-            given = values | {name: values[whole] for name, whole in view.inputs.items()}
-            values |= {full(view.view, name): list(column) for name, column in view.run(given).items()}
-        return [values[whole] for _, whole in self.outputs.values()]
+            inputs = values | {name: values[full_name] for name, full_name in view.inputs.items()}
+            values |= {full(view.view, name): list(column) for name, column in view.run(inputs).items()}
+        return [values[full_name] for _, full_name in self.outputs.values()]
 
 
 def _with_nulls(statuses: Sequence[str], values: Sequence[Any]) -> Sequence[str]:
@@ -121,4 +128,5 @@ def _with_nulls(statuses: Sequence[str], values: Sequence[Any]) -> Sequence[str]
 
 
 def full(view: str, feature: str) -> str:
+    """The name of a feature that is unique in a service."""
     return f"{view}__{feature}"

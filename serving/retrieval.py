@@ -124,7 +124,8 @@ class FeastStore(Store):
 
     def follow_registry(self) -> None:
         """Read the registry again. If it changed, compile the plans in use again."""
-        self._store.refresh_registry()
+        store: Any = self._store  # Feast has no types for this method
+        store.refresh_registry()
         version = self._store.registry.proto().version_id
         if version != self._version:
             self._plans = dict(self._compile_again(list(self._plans)))

@@ -1,4 +1,4 @@
-"""The last batch decisions of everybody, for their pages: one SQLite file, replaced run by run in one transaction."""
+"""The last batch decisions of each entity, for its page. They are in one SQLite file; a run is one transaction."""
 
 import json
 import sqlite3
@@ -10,7 +10,7 @@ from typing import Any
 
 from serving.decision import Decision
 
-#: Older runs are dropped here; the audit log keeps every decision.
+#: The file keeps this many runs of a risk. The audit log keeps every decision.
 KEPT_RUNS = 30
 
 _SCHEMA = """CREATE TABLE IF NOT EXISTS score (
@@ -27,8 +27,12 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def write(path: Path, risk: str, decisions: Iterable[tuple[Any, Decision]]) -> None:
-    """Add (entity, decision) pairs; the same entity and `as_of` again replaces. Readers see all of a run or nothing."""
-    rows = ((risk, str(entity), d.as_of.isoformat(), d.score, json.dumps(d.as_json())) for entity, d in decisions)
+    """Add a run of (entity, decision) pairs. A pair with the same entity and `as_of` is replaced. A reader sees all of
+    a run or nothing of it."""
+    rows = (
+        (risk, str(entity), decision.as_of.isoformat(), decision.score, json.dumps(decision.as_json()))
+        for entity, decision in decisions
+    )
     with closing(_connect(path)) as connection, connection:
         connection.executemany("INSERT OR REPLACE INTO score VALUES (?, ?, ?, ?, ?)", rows)
         connection.execute(
@@ -39,7 +43,7 @@ def write(path: Path, risk: str, decisions: Iterable[tuple[Any, Decision]]) -> N
 
 
 def latest(path: Path, risk: str, entity: Any) -> tuple[dict[str, Any] | None, list[tuple[datetime, float]]]:
-    """The entity's newest decision, if any, and its (as_of, score) pairs, oldest first."""
+    """The newest decision about the entity, or None, and its (as_of, score) pairs, oldest first."""
     with closing(_connect(path)) as connection:
         rows = connection.execute(
             "SELECT as_of, score, decision FROM score WHERE risk = ? AND entity = ? ORDER BY as_of",
@@ -49,8 +53,8 @@ def latest(path: Path, risk: str, entity: Any) -> tuple[dict[str, Any] | None, l
     return newest, [(datetime.fromisoformat(as_of), score) for as_of, score, _ in rows]
 
 
-def moments(path: Path, risk: str) -> set[datetime]:
-    """The moments for which everybody was scored."""
+def runs(path: Path, risk: str) -> set[datetime]:
+    """The `as_of` of each run of a risk."""
     with closing(_connect(path)) as connection:
         rows = connection.execute("SELECT DISTINCT as_of FROM score WHERE risk = ?", (risk,)).fetchall()
     return {datetime.fromisoformat(as_of) for (as_of,) in rows}

@@ -1,4 +1,4 @@
-"""What the service needs of a feature store. `serving/retrieval.py` is the real one; tests pass a ten-line fake."""
+"""What the service needs from a feature store. `serving/retrieval.py` has the real one; tests use a small fake."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -9,13 +9,17 @@ import pyarrow as pa
 
 from features.risk import Risk
 
+#: Join keys and request data of one entity, by name.
 Row = Mapping[str, Any]
 
 
 class Vector(NamedTuple):
-    """What an online read says of one entity. By feature: its value, None where nothing is stored; when it is dated,
-    None where it is not stored but computed; and its status in Feast's words: PRESENT, NULL_VALUE, NOT_FOUND or
-    OUTSIDE_MAX_AGE. Vectors of one answer share what is the same in them: none is to be changed."""
+    """The answer of an online read about one entity, by feature.
+
+    `features` has its value, None where nothing is stored. `event_timestamps` has the date of its stored row, None for
+    a computed feature. `statuses` has Feast's word: PRESENT, NULL_VALUE, NOT_FOUND or OUTSIDE_MAX_AGE. Vectors of one
+    read share dicts that are equal, so nobody may change one.
+    """
 
     features: dict[str, Any]
     event_timestamps: dict[str, datetime | None]
@@ -23,32 +27,34 @@ class Vector(NamedTuple):
 
 
 class Store(Protocol):
+    """Reads and writes features. Every method may raise FeaturesNotReady."""
+
     def services(self) -> list[str]:
-        """The names of the feature services that are applied."""
+        """The names of the applied feature services, sorted."""
 
     def views(self, service: str) -> dict[str, str]:
-        """Each feature of the service, and the feature view that it comes from."""
+        """The features of the service: name → feature view, in the service's order."""
 
     def asks(self, service: str) -> dict[str, str]:
-        """What a row of the service has, beside the moment: name → Feast type, such as INT64."""
+        """The columns of a row of the service: name → Feast type, such as INT64. `as_of` is not one of them."""
 
     def vectors(self, service: str, rows: Sequence[Row], as_of: datetime) -> list[Vector]:
-        """The features of many entities at `as_of`, in order."""
+        """The features of many entities at `as_of`, in order, with the date and the status of each value."""
 
     def online(self, risk: Risk, row: Row, as_of: datetime) -> dict[str, Any]:
         """The features of one entity at `as_of`, None where nothing is stored."""
 
     def online_many(self, risk: Risk, rows: Sequence[Row], as_of: datetime) -> list[dict[str, Any]]:
-        """The same of many, in order."""
+        """The same for many entities, in order."""
 
     def historical(self, risk: Risk, frame: pd.DataFrame) -> pd.DataFrame:
-        """Point-in-time features of many, the same rows in the same order."""
+        """Point-in-time features: the rows of `frame` in the same order, each as of its `event_timestamp`."""
 
     def stored(self, view: str, keys: Row) -> dict[str, Any]:
-        """The newest stored values of one entity of a feature view, whatever their age, None where there are none."""
+        """The newest stored values of one entity in a feature view, however old they are; None where there are none."""
 
     def write(self, view: str, row: Row) -> None:
-        """Put one row, with its `event_timestamp` and `created`, into the online store."""
+        """Write one row, with its `event_timestamp` and `created`, into the online store."""
 
     def write_table(self, view: str, table: pa.Table) -> None:
-        """The same of many: the view's join keys and features, `event_timestamp` and `created`."""
+        """Write many rows: the view's join keys and features, `event_timestamp` and `created`."""

@@ -151,7 +151,7 @@ def score(root: Root, risk: Risk, now: datetime, day: datetime, tell: Tell) -> s
     from serving.retrieval import FeastStore
 
     store = FeastStore(settings.FEATURE_REPO)
-    known = scores.moments(root.scores_db, risk.name)
+    known = scores.runs(root.scores_db, risk.name)
     midnights = [day - timedelta(days=n) for n in range(SCORED_MIDNIGHTS - 1, -1, -1)]
     count = 0
     for as_of in [*(m for m in midnights if m not in known), now]:
