@@ -58,7 +58,7 @@ def test_an_order_may_lack_its_merchant_and_its_amount_but_not_its_user():
     assert row == {"order_id": "o1", "user_id": "u1", "merchant_id": "", "amount": None, "order_timestamp": NOON}
     with pytest.raises(ValidationError):
         Order.model_validate({"order_id": "o1"})
-    with pytest.raises(BadParameter, match="Write it with its zone"):
+    with pytest.raises(BadParameter, match="Write a timestamp with its zone"):
         Order(order_id="o1", user_id="u1", order_timestamp="2026-01-31T12:00:00")
 
 

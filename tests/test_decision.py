@@ -78,7 +78,7 @@ def test_a_risk_decides_in_its_own_words_and_its_policies_only_make_them_stricte
 
 
 def test_a_policy_that_does_not_know_the_risks_words_is_refused_with_them():
-    with pytest.raises(ValueError, match=r"'decline'\. Let it say one of: allow, review, block"):
+    with pytest.raises(ValueError, match=r"outcome is 'decline'\. Use one of: allow, review, block"):
         decision(0.1, (0, 0, 0, 0), policy("decline"), words=("allow", "review", "block"))
 
 

@@ -127,13 +127,13 @@ def test_a_purchase_is_of_now_unless_it_says_when_and_its_zone_is_kept_to():
 
 @pytest.mark.parametrize("wrong", ["2026-01-31T12:00:00", "2026-01-31", "yesterday", ""])
 def test_a_moment_without_a_zone_is_refused(wrong: str):
-    with pytest.raises(BadParameter, match="Write it with its zone"):
+    with pytest.raises(BadParameter, match="Write a timestamp with its zone"):
         asked(purchase_timestamp=wrong)
 
 
 def test_a_purchase_that_is_ahead_of_us_is_refused_and_a_clock_that_is_some_seconds_off_is_not():
     ahead = asked(purchase_timestamp="2026-01-31T12:00:11Z")
-    with pytest.raises(BadParameter, match="purchase_timestamp is 11 s ahead of us") as raised:
+    with pytest.raises(BadParameter, match="purchase_timestamp is 11 s in the future") as raised:
         ahead.row(NOON, b"")
     assert raised.value.field == "purchase_timestamp"
     assert asked(purchase_timestamp="2026-01-31T12:00:10Z").row(NOON, b"")["purchase_timestamp"] > NOON

@@ -112,7 +112,7 @@ def test_an_applicant_from_a_state_that_is_not_open_is_looked_at_by_a_person(sig
     expect(card.locator(".outcome")).to_have_text("A person will look at it")
     first = card.locator("li").first
     expect(first).to_have_attribute("data-code", "state_not_enabled")
-    expect(first).to_contain_text("We have not opened in this state yet; a person looks at the application.")
+    expect(first).to_contain_text("We have not opened in this state yet. A person will look at the application.")
     expect(first.locator(".contribution")).to_have_text("±0.00")
     expect(sign_up.locator("#go-on")).to_have_count(0)
 
@@ -120,7 +120,7 @@ def test_an_applicant_from_a_state_that_is_not_open_is_looked_at_by_a_person(sig
 def test_a_number_that_cannot_exist_is_marked_and_never_repeated_and_can_be_corrected(sign_up: Page):
     field = sign_up.get_by_label("Social security number")
     card = apply(sign_up, somebody(ssn="666-12-3457"))
-    expect(card).to_contain_text("ssn cannot exist: none begins with 000, 666 or 900 to 999. Check the number.")
+    expect(card).to_contain_text("ssn does not exist: none begins with 000, 666 or 900 to 999. Check the number.")
     expect(field).to_have_attribute("aria-invalid", "true")
     expect(field).to_be_focused()
     assert not re.search(r"666\W?12|3457", sign_up.locator("body").inner_text())

@@ -193,9 +193,9 @@ def test_the_docs_name_the_words_of_each_risk_and_bind_no_number_to_probabilitie
 
 @pytest.mark.parametrize(
     ("changes", "said"),
-    [({"algorithms": ("logistic_regression",)}, "logistic_regression fits no regression. Name some of: linear_reg"),
-     ({"task": "classification", "bounds": None}, "linear_regression fits no classification"),
-     ({"task": "classification", "algorithms": (TREES,)}, "bounds of a regression only")],
+    [({"algorithms": ("logistic_regression",)}, "logistic_regression cannot learn a regression. Use one of: lin"),
+     ({"task": "classification", "bounds": None}, "linear_regression cannot learn a classification"),
+     ({"task": "classification", "algorithms": (TREES,)}, "bounds for a regression only")],
 )  # fmt: skip
 def test_a_declaration_that_cannot_be_learned_is_refused_with_what_can(changes, said):
     with pytest.raises(ValueError, match=said):

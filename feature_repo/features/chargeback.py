@@ -1,4 +1,4 @@
-"""The domain `chargeback`: is this order going to be charged back?"""
+"""The domain `chargeback`: will this order be charged back?"""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -9,13 +9,11 @@ from pydantic import AfterValidator, ConfigDict, Field
 from features.fields import zoned
 from features.risk import Appetite, Input, Outcomes, Protocol, Reason, Risk, RiskRequest
 from features.utc import as_utc, utc
-from features.windows.aggregation import Aggregation, AggregationTable, Feature
+from features.windows import Aggregation, AggregationTable, Column, Feature, LiveFeatures, RawTable
 from features.windows.folds import LARGEST
-from features.windows.live import LiveFeatures
-from features.windows.raw import Column, RawTable
 
 DAY = timedelta(days=1)
-#: What became of an order is taken as known only so long after it.
+#: The outcome of an order counts as known only after this time.
 LABEL_DELAY = 7 * DAY
 NIGHT_ENDS, SATURDAY = 6, 5
 
@@ -34,17 +32,17 @@ ORDERS = RawTable(
 )
 
 
-def _counts(what: str, of: str, *days: int) -> tuple[Aggregation, ...]:
+def _counts(noun: str, about: str, *days: int) -> tuple[Aggregation, ...]:
     return tuple(
-        Aggregation(f"{what}_count_{d}d", "count", None, d * DAY, unit=what, description=f"{of}, {d} days.")
+        Aggregation(f"{noun}_count_{d}d", "count", None, d * DAY, unit=noun, description=f"{about}, {d} days.")
         for d in days
     )
 
 
-def _amounts(function: Any, of: str, *days: int) -> tuple[Aggregation, ...]:
+def _amounts(function: Any, about: str, *days: int) -> tuple[Aggregation, ...]:
     return tuple(
         Aggregation(f"orders_amount_{function}_{d}d", function, "amount", d * DAY, unit="USD",
-                    description=f"{of}, {d} days.")
+                    description=f"{about}, {d} days.")
         for d in days
     )  # fmt: skip
 
@@ -67,17 +65,17 @@ USER_ORDERS = AggregationTable(
 )  # fmt: skip
 USER_CHARGEBACKS = AggregationTable(
     "user_chargebacks", ORDERS, "user_id", _counts("chargebacks", "Chargebacks of the user's orders", 3, 7, 30),
-    time="chargeback_timestamp", description="How often a user charged back, by when that was learned.",
+    time="chargeback_timestamp", description="How often a user charged back, by the time of the chargeback.",
 )  # fmt: skip
 MERCHANT_RISK = AggregationTable(
     "merchant_risk", ORDERS, "merchant_id",
     (*_counts("orders", "Orders at the merchant", 1, 7, 30), *_rates(1, 7, 30)),
-    description="How much is bought at a merchant, and how much of it was charged back.",
+    description="How many orders a merchant gets, and which share of them is charged back.",
 )  # fmt: skip
 MERCHANT_CHARGEBACKS = AggregationTable(
     "merchant_chargebacks", ORDERS, "merchant_id",
     _counts("chargebacks", "Chargebacks of orders at the merchant", 3, 7, 30),
-    time="chargeback_timestamp", description="How often a merchant was charged back, by when that was learned.",
+    time="chargeback_timestamp", description="How often a merchant was charged back, by the time of the chargeback.",
 )  # fmt: skip
 TABLES = (USER_ORDERS, USER_CHARGEBACKS, MERCHANT_RISK, MERCHANT_CHARGEBACKS)
 
@@ -85,9 +83,9 @@ TABLES = (USER_ORDERS, USER_CHARGEBACKS, MERCHANT_RISK, MERCHANT_CHARGEBACKS)
 def order_in_context(
     amount: float | None, mean: float | None, stddev: float | None, largest: float | None, at: datetime
 ) -> dict[str, float | int | None]:
-    """An order's amount against the user's orders of 30 days, and when it is, UTC. A comparison with what is missing is
-    missing; so is a ratio to 0."""
-    spread = 1 + (stddev or 0)  # one dollar at least, or a second equal order would be infinitely far off
+    """The amount of an order compared with the user's orders of 30 days, and whether it is a weekend or night order,
+    UTC. A comparison is None if one side is missing, and a ratio is None if it would divide by 0."""
+    spread = 1 + (stddev or 0)  # at least one dollar: after equal orders the deviation would be infinite
     return {
         "order_amount": amount,
         "amount_to_mean_30d": amount / mean if amount is not None and mean else None,
@@ -98,9 +96,10 @@ def order_in_context(
     }
 
 
-def against_history(given: Mapping[str, Any]) -> dict[str, float | int | None]:
-    mean, stddev, largest = (given[f"orders_amount_{of}_30d"] for of in ("mean", "stddev", "max"))
-    return order_in_context(given["amount"], mean, stddev, largest, given["order_timestamp"])
+def against_history(values: Mapping[str, Any]) -> dict[str, float | int | None]:
+    """`order_in_context` of a request's data and live features."""
+    mean, stddev, largest = (values[f"orders_amount_{function}_30d"] for function in ("mean", "stddev", "max"))
+    return order_in_context(values["amount"], mean, stddev, largest, values["order_timestamp"])
 
 
 ORDER_LIVE = LiveFeatures(
@@ -109,13 +108,13 @@ ORDER_LIVE = LiveFeatures(
     request=("amount", "order_timestamp"),
     then=against_history,
     more=(
-        Feature("order_amount", "float", None, "USD", "What the order costs."),
-        Feature("amount_to_mean_30d", "float", "30 d", "ratio", "The amount over the user's mean of 30 days."),
+        Feature("order_amount", "float", None, "USD", "The amount of the order."),
+        Feature("amount_to_mean_30d", "float", "30 d", "ratio", "The amount divided by the user's mean of 30 days."),
         Feature("amount_deviation_30d", "float", "30 d", "spreads",
-                "How many spreads over that mean, one dollar added to each."),
-        Feature("amount_to_max_30d", "float", "30 d", "ratio", "The amount over the user's largest of 30 days."),
+                "The amount minus that mean, in standard deviations plus one dollar."),
+        Feature("amount_to_max_30d", "float", "30 d", "ratio", "The amount divided by the user's largest of 30 days."),
         Feature("is_weekend", "int", None, "0/1", "1 on Saturday and Sunday, UTC."),
-        Feature("is_night", "int", None, "0/1", "1 from midnight to 6 in the morning, UTC."),
+        Feature("is_night", "int", None, "0/1", "1 from midnight to 6 a.m., UTC."),
     ),
 )  # fmt: skip
 LIVE = (ORDER_LIVE,)
@@ -124,16 +123,16 @@ LIVE = (ORDER_LIVE,)
 class Order(RiskRequest):
     """An order that somebody places."""
 
-    model_config = ConfigDict(str_strip_whitespace=True)  # as its events have it
+    model_config = ConfigDict(str_strip_whitespace=True)  # as in its events
 
     order_id: str = Field(min_length=1, max_length=100, description="The order's number.", examples=["o1"])
-    user_id: str = Field(min_length=1, max_length=100, description="Who buys.", examples=["u00007"])
-    merchant_id: str | None = Field(None, max_length=100, description="Where, if known.", examples=["m00007"])
+    user_id: str = Field(min_length=1, max_length=100, description="The user who buys.", examples=["u00007"])
+    merchant_id: str | None = Field(None, max_length=100, description="The merchant, if known.", examples=["m00007"])
     amount: float | None = Field(
-        None, ge=0, le=LARGEST, allow_inf_nan=False, description="What it costs, USD, if known.", examples=[49.9]
+        None, ge=0, le=LARGEST, allow_inf_nan=False, description="The amount in USD, if known.", examples=[49.9]
     )
     order_timestamp: Annotated[str, AfterValidator(zoned("order_timestamp"))] | None = Field(
-        None, description="When it is placed, with its zone; default: now.", examples=["2026-01-31T12:00:00Z"]
+        None, description="When the order is placed, with a zone; default: now.", examples=["2026-01-31T12:00:00Z"]
     )
 
     def row(self, as_of: datetime, hash_key: bytes) -> dict[str, Any]:
@@ -155,15 +154,16 @@ def _inputs(names: list[str], code: str, raises: str, lowers: str) -> tuple[Inpu
     return tuple(_input(name, 0, code, raises, lowers) for name in names)
 
 
-def _of(table: AggregationTable, *functions: str) -> list[str]:
-    """Names of a table's features as the service spells them."""
-    return [ORDER_LIVE.named(table, a.name) for a in table.aggregations if a.function in functions]
+def _names(table: AggregationTable, *functions: str) -> list[str]:
+    """The service's names of the features of a table that use one of the functions."""
+    chosen = (aggregation for aggregation in table.aggregations if aggregation.function in functions)
+    return [ORDER_LIVE.named(table, aggregation.name) for aggregation in chosen]
 
 
 CHARGEBACK = Risk(
     name="chargeback",
     title="Chargeback risk of an order",
-    description="Is this order going to be charged back?",
+    description="Will this order be charged back?",
     request=Order,
     entity_keys=("order_id", "user_id", "merchant_id"),
     outcomes=Outcomes(ORDERS, "is_charged_back", LABEL_DELAY, happened="chargeback_timestamp"),
@@ -172,23 +172,60 @@ CHARGEBACK = Risk(
     live=ORDER_LIVE,
     appetite=Appetite(low=0.05, high=0.50),
     inputs=(
-        _input("order_amount", +1, "amount", "The order's amount is one of fraud.", "The order's amount is ordinary."),
-        _input("amount_to_mean_30d", 0, "amount_to_mean", "The user usually spends less.", "The user spends so much."),
-        _input("amount_deviation_30d", 0, "amount_deviation", "The amount is far from the user's others.",
-               "The amount is like the user's others."),
-        _input("amount_to_max_30d", 0, "amount_to_max", "The user seldom spent so much in 30 days.",
-               "The user spent as much before."),
-        _input("is_weekend", 0, "weekend", "The weekday is one of fraud.", "The weekday is a quiet one."),
-        _input("is_night", 0, "night", "The hour is one of fraud.", "The hour is a quiet one."),
-        *_inputs(_of(USER_ORDERS, "count"), "user_orders", "The user buys unusually often.", "The user buys as usual."),
-        *_inputs(_of(USER_ORDERS, "mean", "stddev", "max"), "user_amounts", "What the user spent lately is like fraud.",
-                 "What the user spent lately is ordinary."),
-        *_inputs(_of(USER_CHARGEBACKS, "count"), "user_chargebacks", "The user's orders were charged back lately.",
-                 "The user's orders were not charged back lately."),
-        *_inputs(_of(MERCHANT_RISK, "count"), "merchant_orders", "Sales at the merchant are unusual.",
-                 "Sales at the merchant are usual."),
-        *_inputs(_of(MERCHANT_RISK, "rate") + _of(MERCHANT_CHARGEBACKS, "count"), "merchant_chargebacks",
-                 "Orders at the merchant were charged back lately.", "Few orders at the merchant were charged back."),
+        _input("order_amount", +1, "amount", "The amount is typical of fraud.", "The amount is ordinary."),
+        _input(
+            "amount_to_mean_30d",
+            0,
+            "amount_to_mean",
+            "The user usually spends less.",
+            "The user usually spends as much.",
+        ),
+        _input(
+            "amount_deviation_30d",
+            0,
+            "amount_deviation",
+            "The amount is far from what the user usually spends.",
+            "The amount is near what the user usually spends.",
+        ),
+        _input(
+            "amount_to_max_30d",
+            0,
+            "amount_to_max",
+            "The user seldom spent this much in the last 30 days.",
+            "The user spent as much in the last 30 days.",
+        ),
+        _input("is_weekend", 0, "weekend", "Fraud is frequent on this weekday.", "Fraud is rare on this weekday."),
+        _input("is_night", 0, "night", "Fraud is frequent at this hour.", "Fraud is rare at this hour."),
+        *_inputs(
+            _names(USER_ORDERS, "count"),
+            "user_orders",
+            "The user buys unusually often.",
+            "The user buys as often as usual.",
+        ),
+        *_inputs(
+            _names(USER_ORDERS, "mean", "stddev", "max"),
+            "user_amounts",
+            "The user's recent spending is typical of fraud.",
+            "The user's recent spending is ordinary.",
+        ),
+        *_inputs(
+            _names(USER_CHARGEBACKS, "count"),
+            "user_chargebacks",
+            "Recent orders of the user were charged back.",
+            "No recent order of the user was charged back.",
+        ),
+        *_inputs(
+            _names(MERCHANT_RISK, "count"),
+            "merchant_orders",
+            "The merchant's sales are unusual.",
+            "The merchant's sales are as usual.",
+        ),
+        *_inputs(
+            _names(MERCHANT_RISK, "rate") + _names(MERCHANT_CHARGEBACKS, "count"),
+            "merchant_chargebacks",
+            "Recent orders at the merchant were charged back.",
+            "Few orders at the merchant were charged back.",
+        ),
     ),
-)  # fmt: skip
+)
 RISKS = (CHARGEBACK,)

@@ -7,14 +7,12 @@ from typing import Any
 from pydantic import ConfigDict, Field
 
 from features.risk import Appetite, Input, Outcomes, Reason, Risk, RiskRequest
-from features.windows.aggregation import Aggregation, AggregationTable, Feature
-from features.windows.live import LiveFeatures
-from features.windows.raw import Column, Derived, RawTable
+from features.windows import Aggregation, AggregationTable, Column, Derived, Feature, LiveFeatures, RawTable
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 INVALID = {"response": "INVALID"}
 CODE = "[0-9]{4}-[0-9]{4}-[0-9]{4}-[0-9]{4}"
-#: The digits of a code that a guesser counts up.
+#: Somebody who guesses counts up this many digits at the end of a code.
 GUESSED = 4
 
 COUPON_ATTEMPTS = RawTable(
@@ -46,7 +44,7 @@ LOCATION_ATTEMPTS = AggregationTable(
     (Aggregation("attempts_5m", "count", None, 5 * MINUTE, unit="attempts", description="Attempts at the location."),
      Aggregation("failures_5m", "count", None, 5 * MINUTE, INVALID, unit="attempts",
                  description="Attempts at the location that were INVALID.")),
-    description="What goes on at a location.",
+    description="The attempts at a location.",
 )  # fmt: skip
 DEVICE_ATTEMPTS = AggregationTable(
     "device_attempts", COUPON_ATTEMPTS, "device_id",
@@ -55,21 +53,25 @@ DEVICE_ATTEMPTS = AggregationTable(
                  description="Attempts of the device that were INVALID."),
      Aggregation("device_codes_1h", "count_distinct", "coupon_code", HOUR, unit="codes",
                  description="Different coupons that the device tried.")),
-    description="What a device tries.",
+    description="The attempts of a device.",
 )  # fmt: skip
 
 
-def share_of_failures(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Missing for a device without attempts."""
-    attempts = given["device_attempts_1h"]
-    return {"device_failure_share_1h": given["device_failures_1h"] / attempts if attempts else None}
+def share_of_failures(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The share of a device's attempts that were INVALID, None if it has no attempts."""
+    attempts = values["device_attempts_1h"]
+    return {"device_failure_share_1h": values["device_failures_1h"] / attempts if attempts else None}
 
 
 COUPON_LIVE = LiveFeatures(
     "coupon_now",
     (COUPON_PREFIXES, LOCATION_ATTEMPTS, DEVICE_ATTEMPTS),
     then=share_of_failures,
-    more=(Feature("device_failure_share_1h", "float", "1 h", "share", "Share of the device's attempts, INVALID."),),
+    more=(
+        Feature(
+            "device_failure_share_1h", "float", "1 h", "share", "Share of the device's attempts that were INVALID."
+        ),
+    ),
 )
 LIVE = (COUPON_LIVE,)
 
@@ -77,15 +79,19 @@ LIVE = (COUPON_LIVE,)
 class Coupon(RiskRequest):
     """A coupon that somebody types into a machine."""
 
-    model_config = ConfigDict(str_strip_whitespace=True)  # as its events have it
+    model_config = ConfigDict(str_strip_whitespace=True)  # as in its events
 
     msg_id: str = Field(min_length=1, max_length=100, description="The attempt's number.", examples=["c1"])
     device_id: str = Field(min_length=1, max_length=100, description="The machine.", examples=["d007"])
-    location_code: str = Field(min_length=1, max_length=100, description="Where it stands.", examples=["L07"])
-    coupon_code: str = Field(pattern=f"^{CODE}$", description="What was typed.", examples=["1234-5678-9012-3456"])
+    location_code: str = Field(
+        min_length=1, max_length=100, description="The location of the machine.", examples=["L07"]
+    )
+    coupon_code: str = Field(
+        pattern=f"^{CODE}$", description="The code that somebody typed.", examples=["1234-5678-9012-3456"]
+    )
 
     def row(self, as_of: datetime, hash_key: bytes) -> dict[str, Any]:
-        """Without the code itself, which is worth money: the audit log keeps what is told here."""
+        """Without the code, which is worth money: the audit log keeps this row."""
         row = self.model_dump()
         row |= {derived.name: derived.value(row) for derived in COUPON_ATTEMPTS.derived}
         return {name: value for name, value in row.items() if name != "coupon_code"}
@@ -106,14 +112,34 @@ COUPON = Risk(
     appetite=Appetite(low=0.2, high=0.7, words=("allow", "review", "block")),
     live=COUPON_LIVE,
     inputs=(
-        _input("prefix_attempts_10m", "int", "neighbours", "Neighbouring numbers were just tried here.",
-               "Neighbouring numbers were hardly tried here."),
-        _input("failures_5m", "int", "location_failures", "Many coupons were just invalid at this location.",
-               "Few coupons were just invalid at this location."),
-        _input("device_codes_1h", "int", "device_codes", "The machine tried many coupons within the hour.",
-               "The machine tried few coupons within the hour."),
-        _input("device_failure_share_1h", "float", "device_failures", "Much of what the machine tries is invalid.",
-               "Little of what the machine tries is invalid."),
+        _input(
+            "prefix_attempts_10m",
+            "int",
+            "neighbours",
+            "Neighbouring numbers were just tried here.",
+            "Few neighbouring numbers were tried here.",
+        ),
+        _input(
+            "failures_5m",
+            "int",
+            "location_failures",
+            "Many coupons were invalid at this location in the last minutes.",
+            "Few coupons were invalid at this location in the last minutes.",
+        ),
+        _input(
+            "device_codes_1h",
+            "int",
+            "device_codes",
+            "Many coupons were tried at this machine within an hour.",
+            "Few coupons were tried at this machine within an hour.",
+        ),
+        _input(
+            "device_failure_share_1h",
+            "float",
+            "device_failures",
+            "A large share of the coupons at this machine is invalid.",
+            "A small share of the coupons at this machine is invalid.",
+        ),
     ),
-)  # fmt: skip
+)
 RISKS = (COUPON,)

@@ -1,4 +1,4 @@
-"""Finds what the domains declare, so that jobs, serving and the HTTP face need no list of their own."""
+"""Finds what the domains declare, so that jobs, serving and web need no lists of their own."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,9 +9,8 @@ from typing import Any
 from errors import unknown
 from features import DOMAINS
 from features.risk import Risk
-from features.windows.aggregation import AggregationTable, Table
-from features.windows.live import LiveFeatures
-from features.windows.raw import RawTable
+from features.windows import AggregationTable, LiveFeatures, RawTable
+from features.windows.aggregation import Table
 
 NO_STREAM = "No domain declares one; see docs/how-to/add-a-stream.md."
 NO_RISK = "No domain declares one; see docs/how-to/add-a-domain.md."
@@ -19,7 +18,7 @@ NO_RISK = "No domain declares one; see docs/how-to/add-a-domain.md."
 
 @dataclass(frozen=True)
 class Stream:
-    """The events of a domain as they happen, and the live tables that they feed."""
+    """The live events of a domain: their raw table, and the live tables that they feed."""
 
     domain: str
     raw: RawTable
@@ -27,27 +26,30 @@ class Stream:
 
 
 def tables_of(domain: str) -> tuple[Table, ...]:
+    """The batch feature tables that a domain declares, in `TABLES`."""
     return tuple(getattr(import_module(f"features.{domain}"), "TABLES", ()))
 
 
 def risks_of(domain: str) -> tuple[Risk, ...]:
+    """The decisions that a domain declares, in `RISKS`."""
     return tuple(getattr(import_module(f"features.{domain}"), "RISKS", ()))
 
 
 def live_of(domain: str) -> tuple[LiveFeatures, ...]:
+    """The live features that a domain declares, in `LIVE`."""
     return tuple(getattr(import_module(f"features.{domain}"), "LIVE", ()))
 
 
 @cache
 def streams() -> dict[str, Stream]:
-    """The stream of each domain that has one, by its raw table's name."""
-    found = {}
+    """Every stream, by the name of its raw table. A domain has at most one."""
+    by_name = {}
     for domain in DOMAINS:
         tables = tuple({table.name: table for live in live_of(domain) for table in live.tables}.values())
         if tables:
             raw = tables[0].source
-            found[raw.name] = Stream(domain, raw, tables)
-    return found
+            by_name[raw.name] = Stream(domain, raw, tables)
+    return by_name
 
 
 def stream_of(domain: str) -> Stream:
@@ -66,7 +68,7 @@ def stream_named(name: str, field: str | None = None) -> Stream:
 
 
 def tables() -> Iterator[Table]:
-    """The feature tables of every domain, which `jobs execute` computes."""
+    """The feature tables of every domain. `jobs execute` computes them."""
     for domain in DOMAINS:
         yield from tables_of(domain)
 
@@ -86,5 +88,5 @@ def risk_named(name: str) -> Risk:
 
 @cache
 def empty_values() -> dict[str, dict[str, Any]]:
-    """Feature view → feature → its value where nothing is stored. A view not named here is just missing."""
+    """Feature view → feature → its value where nothing is stored. A view that is not in it has no such values."""
     return {table.name: dict(table.empty) for table in tables()}

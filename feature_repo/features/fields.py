@@ -1,35 +1,40 @@
-"""What people write, held to one form: a date of birth, a US state, a moment."""
+"""Validators of request fields: a date of birth, a US state, a timestamp. Each gives one form of what people write."""
 
 import re
 from collections.abc import Callable
 from datetime import datetime
 
-from errors import BadDate, BadParameter, BadState
+from errors import SHOWN_CHARACTERS, BadDate, BadParameter, BadState
 from features.identifiers import shape
 
 STATES = frozenset(
     "AL AK AZ AR CA CO CT DE DC FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ NM NY NC ND OH "
     "OK OR PA RI SC SD TN TX UT VT VA WA WV WI WY".split()
 )
+#: Pattern → how `strptime` reads it.
 _DATES = {re.compile(r"\d{4}-\d{2}-\d{2}"): "%Y-%m-%d", re.compile(r"\d{2}-\d{2}-\d{4}"): "%m-%d-%Y"}
 
 
 def birth_date(text: str) -> str:
-    """`1990-05-17` or `05-17-1990` as ISO. Raises BadDate."""
+    """A date of birth as YYYY-MM-DD. Raises BadDate.
+
+    >>> birth_date("05-17-1990")
+    '1990-05-17'
+    """
     form = next((form for pattern, form in _DATES.items() if pattern.fullmatch(text.strip())), None)
     if form is None:
         raise BadDate(f"dob has the form {shape(text)!r}. Write YYYY-MM-DD or MM-DD-YYYY.", "dob")
     try:
         born = datetime.strptime(text.strip(), form).date()  # noqa: DTZ007 a birthday has no time zone
     except ValueError:
-        raise BadDate(f"dob is {text.strip()}, a day that never was. Check it.", "dob") from None
+        raise BadDate(f"dob is {text.strip()}, and that day does not exist. Check the date.", "dob") from None
     if born.year < 1900:
         raise BadDate(f"dob is {born}, before 1900. Check the year.", "dob")
     return born.isoformat()
 
 
 def state_code(text: str) -> str:
-    """Two capital letters. Raises BadState on what is no state; an unopened state is a state."""
+    """The code of a US state in capitals, also of a state where the business is not open. Raises BadState."""
     code = text.strip().upper()
     if code not in STATES or not text.isascii():
         raise BadState(f"state is {shape(text)!r}. Write the two letters of a US state, such as CA.", "state")
@@ -37,16 +42,16 @@ def state_code(text: str) -> str:
 
 
 def zoned(field: str) -> Callable[[str], str]:
-    """A validator of an ISO moment that says its zone; it raises BadParameter, and names the field."""
+    """A validator of an ISO 8601 timestamp with a zone. It raises BadParameter, which names the field."""
 
-    def valid(text: str) -> str:
+    def validate(text: str) -> str:
         try:
-            moment = datetime.fromisoformat(text)
+            timestamp = datetime.fromisoformat(text)
         except ValueError:
-            moment = None
-        if moment is None or moment.tzinfo is None:
-            wanted = "Write it with its zone, as 2026-01-31T12:00:00Z"
-            raise BadParameter(f"{field} is {text[:40]!r}. {wanted}.", field)
+            timestamp = None
+        if timestamp is None or timestamp.tzinfo is None:
+            remedy = "Write a timestamp with its zone, such as 2026-01-31T12:00:00Z"
+            raise BadParameter(f"{field} is {text[:SHOWN_CHARACTERS]!r}. {remedy}.", field)
         return text
 
-    return valid
+    return validate

@@ -1,7 +1,7 @@
-"""Social security and driving licence numbers: what can be one, and the keyed hash that stands for it.
+"""Social security numbers and driving licence numbers: which are valid, and the keyed hash that is stored instead.
 
-An SSN has a billion possible values, so a plain hash of one is no secret: whoever has the table tries them all.
-The key makes the difference. Messages here never repeat the number.
+There are a billion possible SSNs. Somebody who has a table of plain hashes can try them all, so the hash needs a secret
+key. A message never repeats a number.
 """
 
 import hashlib
@@ -15,35 +15,48 @@ _LICENCE = re.compile(r"(?=.*\d)[A-Z0-9]{4,20}")
 
 
 def normal_ssn(text: str) -> str:
-    """Nine digits. Raises BadSsn on a number that the Social Security Administration never issues."""
+    """The nine digits of an SSN. Raises BadSsn if the Social Security Administration never issues the number.
+
+    >>> normal_ssn(" 123-45-6789")
+    '123456789'
+    """
     match = _SSN.fullmatch(text.strip(), endpos=64) if text.isascii() else None
     if not match:
         raise BadSsn("ssn does not have nine digits. Write it as 123-45-6789 or 123456789.", "ssn")
     area, group, serial = match.groups()
     if area in ("000", "666") or area >= "900":
-        raise BadSsn("ssn cannot exist: none begins with 000, 666 or 900 to 999. Check the number.", "ssn")
+        raise BadSsn("ssn does not exist: none begins with 000, 666 or 900 to 999. Check the number.", "ssn")
     if group == "00" or serial == "0000":
-        raise BadSsn("ssn cannot exist: no part of it is all zeros. Check the number.", "ssn")
+        raise BadSsn("ssn does not exist: no part of an SSN is all zeros. Check the number.", "ssn")
     return area + group + serial
 
 
 def normal_licence(text: str) -> str:
-    """Upper case, no spaces or dashes. Raises BadLicence on what no state prints on a licence."""
-    squeezed = re.sub(r"[\s-]", "", text).upper()
-    if not text.isascii() or not _LICENCE.fullmatch(squeezed):
+    """The licence number in upper case without spaces and dashes. Raises BadLicence if no state prints such a number.
+
+    >>> normal_licence("d123-4567")
+    'D1234567'
+    """
+    compact = re.sub(r"[\s-]", "", text).upper()
+    if not text.isascii() or not _LICENCE.fullmatch(compact):
         raise BadLicence(
-            "dl is not a licence number: 4 to 20 letters and digits, at least one digit, are expected. "
+            "dl is not a licence number: it has 4 to 20 letters and digits, at least one of them a digit. "
             "Copy it from the licence; spaces and dashes do not matter.",
             "dl",
         )
-    return squeezed
+    return compact
 
 
 def shape(text: str) -> str:
-    """What somebody wrote, for a message, each digit as 9: a number may have been put into the wrong field."""
+    """A text for a message: its first 20 characters, with 9 for each digit. Somebody may have put an SSN into the wrong
+    field.
+
+    >>> shape("12-3456 Main")
+    '99-9999 Main'
+    """
     return re.sub(r"\d", "9", text[:20])
 
 
 def keyed_hash(kind: str, number: str, key: bytes) -> str:
-    """HMAC-SHA256, 32 hex digits. `kind` keeps an SSN and a licence with the same digits apart."""
+    """HMAC-SHA256 as 32 hex digits. With `kind`, an SSN and a licence with the same digits have different hashes."""
     return hmac.new(key, f"{kind}:{number}".encode(), hashlib.sha256).hexdigest()[:32]

@@ -10,34 +10,37 @@ from features.fields import birth_date, state_code
 from features.identifiers import keyed_hash, normal_licence, normal_ssn
 from features.risk import Appetite, Input, Outcomes, Policy, Population, Reason, Risk, RiskRequest
 from features.utc import utc_day
-from features.windows.aggregation import Aggregation, AggregationTable, Flag, LastDistinctTable
+from features.windows import Aggregation, AggregationTable, Column, Flag, LastDistinctTable, RawTable
 from features.windows.columns import Columns, lift
-from features.windows.raw import Column, RawTable
 
 ADULT_AGE = 18
 
-#: Where the business has opened. A state joins this set the day it opens; no model learns from it.
+#: The states where the business is open. A policy uses this set, and no model does.
 ENABLED_STATES = frozenset("AZ CA CO FL GA IL MA NC NJ NV NY OH OR PA TX VA WA".split())
 
-#: The `driver_id` of an applicant, who is no driver yet: every driver is another one.
+#: The `driver_id` of an applicant. No driver has it.
 NOBODY = 0
 
 
 def age(born: date, day: date) -> int:
-    """Whole years. Someone born on 29 February has the birthday on 1 March of a common year."""
+    """Whole years. In a common year, somebody born on 29 February has the birthday on 1 March.
+
+    >>> age(date(2004, 2, 29), date(2022, 2, 28)), age(date(2004, 2, 29), date(2022, 3, 1))
+    (17, 18)
+    """
     return day.year - born.year - ((day.month, day.day) < (born.month, born.day))
 
 
 def applicant_flags(state: str, dob: datetime, as_of: datetime) -> dict[str, int]:
-    """`is_gt_18_years_old`: 1 from the 18th birthday on, on the UTC day of `as_of`. `is_valid_state`: 1 where we are
-    open."""
-    adult = age(utc_day(dob), utc_day(as_of)) >= ADULT_AGE
-    return {"is_gt_18_years_old": int(adult), "is_valid_state": int(state in ENABLED_STATES)}
+    """`is_gt_18_years_old` is 1 from the 18th birthday on, by the UTC day of `as_of`. `is_valid_state` is 1 if the
+    business is open in the state."""
+    is_adult = age(utc_day(dob), utc_day(as_of)) >= ADULT_AGE
+    return {"is_gt_18_years_old": int(is_adult), "is_valid_state": int(state in ENABLED_STATES)}
 
 
 def seen_on_another(driver_id: int, last: int | None, previous: int | None) -> bool:
-    """`last` and `previous` are the last two distinct drivers seen with an identifier before the moment.
-    If `last` is the one who asks, `previous` is by definition somebody else."""
+    """Whether another driver used an identifier before. `last` and `previous` are the last two distinct drivers who
+    used it: if `last` is this driver, then `previous` is another one."""
     return last is not None and (last != driver_id or previous is not None)
 
 
@@ -90,14 +93,13 @@ DRIVER_DAYS = RawTable(
 )
 
 
-def _yesterday(column: str, description: str, unit: str) -> Aggregation:
-    about = f"{description}, mean of yesterday's hours, UTC."
-    return Aggregation(column, "mean", column, DAY, unit=unit, description=about)
+def _yesterday(column: str, noun: str, unit: str) -> Aggregation:
+    return Aggregation(column, "mean", column, DAY, unit=unit, description=f"{noun}, mean of yesterday's hours, UTC.")
 
 
 def _implausible(flag: str, column: str, operator: Literal["<", ">"], bound: float) -> Flag:
-    words = f"{'under' if operator == '<' else 'over'} {bound:g}"
-    return Flag(flag, column, operator, bound, description=f"1 if yesterday's {column} is {words}.")
+    text = f"1 if yesterday's {column} is {'under' if operator == '<' else 'over'} {bound:g}."
+    return Flag(flag, column, operator, bound, description=text)
 
 
 DRIVER_YESTERDAYS_STATS = AggregationTable(
@@ -114,7 +116,7 @@ DRIVER_YESTERDAYS_STATS = AggregationTable(
         _implausible("yesterdays_acc_rate_lt_01", "acc_rate", "<", 0.01),
         _implausible("yesterdays_conv_rate_gt_80", "conv_rate", ">", 0.80),
     ),
-    description="A driver's yesterday, and whether it was plausible. All missing after a day off.",
+    description="What a driver did yesterday, and whether it is plausible. All are missing after a day off.",
 )
 
 
@@ -145,13 +147,13 @@ class Applicant(RiskRequest):
         description="Driving licence number. Hashed with a key on arrival.", examples=["D1234567"]
     )
     dob: Annotated[str, AfterValidator(birth_date)] = Field(
-        description="Date of birth, YYYY-MM-DD or MM-DD-YYYY.", examples=["1990-05-17"]
+        description="Date of birth, as YYYY-MM-DD or MM-DD-YYYY.", examples=["1990-05-17"]
     )
 
     def row(self, as_of: datetime, hash_key: bytes) -> dict[str, Any]:
-        """Raises BadDate if the applicant is not born yet at `as_of`."""
+        """The identifiers are keyed hashes. Raises BadDate if the date of birth is after `as_of`."""
         if date.fromisoformat(self.dob) > utc_day(as_of):
-            raise BadDate(f"dob is {self.dob}, in the future. Check the year.", "dob")
+            raise BadDate(f"dob is {self.dob}, which is in the future. Check the year.", "dob")
         return {
             "ssn": keyed_hash("ssn", self.ssn, hash_key),
             "dl": keyed_hash("dl", self.dl, hash_key),
@@ -162,7 +164,7 @@ class Applicant(RiskRequest):
 
 
 class Driver(RiskRequest):
-    """A driver whom we know."""
+    """A driver with a number."""
 
     driver_id: int = Field(ge=1, le=2**63 - 1, description="The driver's number.", examples=[1001, 1002, 1003])
 
@@ -195,7 +197,7 @@ ONBOARDING = Risk(
     policies=(
         Policy(
             "is_valid_state", 0, "review",
-            Reason("state_not_enabled", "We have not opened in this state yet; a person looks at the application."),
+            Reason("state_not_enabled", "We have not opened in this state yet. A person will look at the application."),
         ),
     ),
 )  # fmt: skip
@@ -214,8 +216,8 @@ DAILY = Risk(
     inputs=(
         Input(
             "conv_rate", "float", 0,
-            raises=Reason("conv_rate_unusual", "Yesterday's conversion rate is one that risky drivers have."),
-            lowers=Reason("conv_rate_usual", "Yesterday's conversion rate is one that safe drivers have."),
+            raises=Reason("conv_rate_unusual", "Yesterday's conversion rate is typical of risky drivers."),
+            lowers=Reason("conv_rate_usual", "Yesterday's conversion rate is typical of safe drivers."),
         ),
         Input(
             "acc_rate", "float", -1,
@@ -229,8 +231,8 @@ DAILY = Risk(
         ),
         Input(
             "yesterdays_avg_daily_trips_lt_10", "int", +1,
-            raises=Reason("trips_lt_10", "Fewer than 10 trips a day, on average, yesterday."),
-            lowers=Reason("trips_not_lt_10", "At least 10 trips a day, on average, yesterday."),
+            raises=Reason("trips_lt_10", "The driver made fewer than 10 trips yesterday, on average."),
+            lowers=Reason("trips_not_lt_10", "The driver made 10 trips or more yesterday, on average."),
         ),
         Input(
             "yesterdays_acc_rate_lt_01", "int", +1,

@@ -1,5 +1,5 @@
-"""What a domain declares about a decision it takes. Jobs, serving and the HTTP face read these
-declarations and know no domain by name, so a new domain changes none of them."""
+"""What a domain declares about a decision. Jobs, serving and web read these declarations and name no domain, so a new
+domain changes none of them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,12 +8,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from features.windows.live import LiveFeatures
-from features.windows.raw import RawTable
+from features.windows import LiveFeatures, RawTable
 
 Task = Literal["classification", "regression"]
 Algorithm = Literal["logistic_regression", "linear_regression", "gradient_boosting"]
-#: What a task can be learned with; trees are fitted to either.
+#: The algorithms that can learn a task. Trees can learn both.
 ALGORITHMS: Mapping[Task, tuple[Algorithm, ...]] = {
     "classification": ("logistic_regression", "gradient_boosting"),
     "regression": ("linear_regression", "gradient_boosting"),
@@ -21,18 +20,20 @@ ALGORITHMS: Mapping[Task, tuple[Algorithm, ...]] = {
 
 
 class RiskRequest(BaseModel):
-    """What a caller says. Subclasses add the fields; their descriptions and examples become the docs.
-    A value that cannot be is refused by a validator raising from `errors`."""
+    """What a caller sends. Subclasses add the fields; their descriptions and examples go into the API docs. A validator
+    refuses an invalid value with an error from `errors`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
     def row(self, as_of: datetime, hash_key: bytes) -> dict[str, Any]:
-        """Entity keys and request data as Feast names them. Secrets leave here as keyed hashes only."""
+        """Entity keys and request data, by their names in Feast. A secret is in it only as a keyed hash."""
         return self.model_dump()
 
 
 @dataclass(frozen=True)
 class Reason:
+    """Why a score is high or low. `code` is stable; `text` is for people."""
+
     code: str
     text: str
 
@@ -41,9 +42,9 @@ class Reason:
 class Input:
     """One input of a model: a feature of the risk's feature service.
 
-    `direction` is what the business expects of it: +1 a higher value never lowers the score, −1 never
-    raises it, 0 nothing is said. Training refuses a model that goes against it. `raises` and `lowers` are what is
-    said where it did so to the score.
+    `direction` is what the business expects. With +1 a higher value never lowers the score, with −1 it never raises it,
+    and with 0 it may do both. Training refuses a model that goes against it. `raises` is the reason to give if the
+    input raised the score, and `lowers` if it lowered it.
     """
 
     name: str
@@ -55,8 +56,8 @@ class Input:
 
 @dataclass(frozen=True)
 class Policy:
-    """A rule of the business beside the model: where `feature == equals`, at least `outcome`, one of the risk's words.
-    The model never sees `feature`, so a policy is no penalty in the score."""
+    """A business rule beside the model: if `feature == equals`, the decision is at least as strict as `outcome`, one of
+    the risk's words. The model does not see `feature`, so a policy does not change the score."""
 
     feature: str
     equals: int | float | str | None
@@ -64,14 +65,18 @@ class Policy:
     reason: Reason
 
     def applies(self, features: Mapping[str, Any]) -> bool:
+        """Whether the rule decides about these features."""
         return features[self.feature] == self.equals
 
 
 @dataclass(frozen=True)
 class Outcomes:
-    """Where the truth about past cases is: a raw table with the columns of `RiskRequest.row`, known `matures_after` the
-    event. `label` is its 0/1 column, of a regression a number; or, with `happened`, 1 where that column has a moment
-    and 0 where it is empty."""
+    """Where the outcomes of past cases are: a raw table with the columns of `RiskRequest.row`. An outcome is known
+    `matures_after` the event.
+
+    `label` is a column of the table: 0 or 1, or a number for a regression. With `happened`, the label is 1 if that
+    column has a timestamp, and 0 if it is empty.
+    """
 
     table: RawTable
     label: str
@@ -81,8 +86,12 @@ class Outcomes:
 
 @dataclass(frozen=True)
 class Protocol:
-    """Train on some days, leave out those whose outcomes were not known by then, test on the next ones. Of the test are
-    left out all `who` were known to be bad by its day. `top`: so many a day can be looked at."""
+    """How a model is tested: it trains on `train_days`, skips `delay_days`, in which outcomes are not known yet, and is
+    tested on the `test_days` after them.
+
+    `who` is the column of the entity. The test leaves out an entity from the day on which it was known to be bad. `top`
+    is how many entities a day people can look at.
+    """
 
     who: str
     train_days: int = 7
@@ -103,7 +112,7 @@ class Appetite:
 
 @dataclass(frozen=True)
 class Population:
-    """Everybody whom batch scoring scores: the distinct `key` of a raw table up to the moment."""
+    """The entities of batch scoring: the distinct values of `key` in a raw table, up to the timestamp of the run."""
 
     table: str
     key: str
@@ -111,7 +120,7 @@ class Population:
 
 @dataclass(frozen=True)
 class Publication:
-    """The event that a scored request becomes: of which stream, and made how of the request's row and its score."""
+    """The event that a scored request becomes. `event` makes it of the request's row and the score, for `stream`."""
 
     stream: str
     event: Callable[[Mapping[str, Any], float], dict[str, Any]]
@@ -119,50 +128,52 @@ class Publication:
 
 @dataclass(frozen=True)
 class Risk:
-    """One decision: its name is also that of its feature service, its model and its paths.
+    """One decision. Its feature service, its model and its paths have the same name.
 
-    The score of a classification is the probability that the label is 1, that of a regression an estimate of the label.
+    The score of a classification is the probability that the label is 1. The score of a regression is an estimate of
+    the label.
     """
 
     name: str
     title: str
     description: str
     request: type[RiskRequest]
-    #: The names in `RiskRequest.row` that say who it is about: entity keys. The audit log keeps them.
+    #: The entity keys in `RiskRequest.row`. The audit log keeps them.
     entity_keys: tuple[str, ...]
     outcomes: Outcomes
     inputs: tuple[Input, ...]
     appetite: Appetite
     policies: tuple[Policy, ...] = ()
-    #: The one field of `request` that stands in the URL (GET); None where the request is a JSON body (POST).
+    #: The one field of `request`, if it is in the URL (GET). None if the request is a JSON body (POST).
     path_field: str | None = None
-    #: A feature that every known entity has: where it is missing, the entity is unknown (404).
+    #: A feature that every known entity has. If it is missing, the entity is unknown (404).
     known_by: str | None = None
     population: Population | None = None
-    #: How a model is tested; None: on the later 30 % of the cases.
+    #: How a model is tested. None: on the latest 30 % of the cases.
     protocol: Protocol | None = None
-    #: The best on average precision becomes champion, of a regression the one with the least RMSE.
+    #: The algorithm with the highest average precision becomes the champion; for a regression, the lowest RMSE.
     algorithms: tuple[Algorithm, ...] = ("logistic_regression",)
     task: Task = "classification"
-    #: Of a regression: no score lies outside; the model's estimate is moved to the nearer of the two.
+    #: The lowest and the highest score of a regression. An estimate outside becomes the nearer of the two.
     bounds: tuple[float, float] | None = None
     publishes: Publication | None = None
-    #: What its feature service makes of live tables. Training computes it anew, at each case's moment.
+    #: The features that its feature service computes from live tables. Training computes them at each case's timestamp.
     live: LiveFeatures | None = None
 
     def __post_init__(self) -> None:
-        able, words = ALGORITHMS[self.task], self.appetite.words
-        if unable := [name for name in self.algorithms if name not in able]:
-            raise ValueError(f"{self.name}: {unable[0]} fits no {self.task}. Name some of: {', '.join(able)}.")
+        allowed, words = ALGORITHMS[self.task], self.appetite.words
+        if wrong := [name for name in self.algorithms if name not in allowed]:
+            raise ValueError(f"{self.name}: {wrong[0]} cannot learn a {self.task}. Use one of: {', '.join(allowed)}.")
         if self.bounds and self.task != "regression":
-            raise ValueError(f"{self.name}: a probability has its bounds. Declare bounds of a regression only.")
+            raise ValueError(f"{self.name} declares bounds and is a {self.task}. Declare bounds for a regression only.")
         if unknown := [policy.outcome for policy in self.policies if policy.outcome not in words]:
-            raise ValueError(f"{self.name}: a policy says {unknown[0]!r}. Let it say one of: {', '.join(words)}.")
+            raise ValueError(f"{self.name}: a policy's outcome is {unknown[0]!r}. Use one of: {', '.join(words)}.")
 
     def path_value(self, request: RiskRequest) -> Any:
-        """The one field of the request that stands in the URL."""
+        """The value of `path_field` in a request."""
         return getattr(request, self.path_field or "")
 
     @property
     def slug(self) -> str:
+        """The name in URLs: `refund_abuse` → `refund-abuse`."""
         return self.name.replace("_", "-")

@@ -1,4 +1,4 @@
-"""Moments are UTC; one without a zone is taken as UTC."""
+"""Timestamps are UTC. A timestamp without a zone is taken as UTC."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -6,24 +6,30 @@ EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 
 def utc(text: str) -> datetime:
-    """An ISO moment. Raises ValueError, and OverflowError at the ends of the calendar."""
+    """An ISO 8601 text as a timestamp. Raises ValueError, and OverflowError at the ends of the calendar.
+
+    >>> utc("2026-01-31T12:00:00+02:00").isoformat()
+    '2026-01-31T10:00:00+00:00'
+    """
     return as_utc(datetime.fromisoformat(text))
 
 
-def as_utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+def as_utc(timestamp: datetime) -> datetime:
+    """The same instant in UTC. Raises OverflowError at the ends of the calendar."""
+    return timestamp.astimezone(UTC) if timestamp.tzinfo else timestamp.replace(tzinfo=UTC)
 
 
-def since_1970(moment: datetime) -> int:
-    """In whole microseconds, rounded down."""
-    since = (moment if moment.tzinfo else as_utc(moment)) - EPOCH
+def since_1970(timestamp: datetime) -> int:
+    """Whole microseconds since 1970, rounded down."""
+    since = (timestamp if timestamp.tzinfo else as_utc(timestamp)) - EPOCH
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
-def utc_day(moment: datetime) -> date:
-    return as_utc(moment).date()
+def utc_day(timestamp: datetime) -> date:
+    """The UTC day of a timestamp."""
+    return as_utc(timestamp).date()
 
 
-def midnight(moment: datetime) -> datetime:
-    """The beginning of the moment's day."""
-    return as_utc(moment).replace(hour=0, minute=0, second=0, microsecond=0)
+def midnight(timestamp: datetime) -> datetime:
+    """The beginning of the timestamp's UTC day."""
+    return as_utc(timestamp).replace(hour=0, minute=0, second=0, microsecond=0)

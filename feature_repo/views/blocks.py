@@ -1,4 +1,4 @@
-"""The building blocks of our views: sources below `$RISK_DATA`, and described fields."""
+"""The building blocks of the views: sources below `$RISK_DATA`, and fields with descriptions."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from feast.data_format import ParquetFormat
 from feast.types import Bytes, Float64, Int64, String, UnixTimestamp
 
 import settings
-import stores  # noqa: F401  first: it mends and silences Feast
+import stores  # noqa: F401  first: it patches Feast and quiets its warnings
 from entities import OWNER
 from features.utc import MICROSECOND
 from features.windows.aggregation import AggregationTable, Table
@@ -19,11 +19,12 @@ TYPES = {"int": Int64, "float": Float64, "string": String, "timestamp": UnixTime
 
 
 def field(name: str, dtype: Any, description: str, **tags: str) -> Field:
+    """A field with a description, an owner and tags."""
     return Field(name=name, dtype=dtype, description=description, tags={"owner": OWNER, **tags})
 
 
 def aggregated(table: Table, entity: Entity, domain: str) -> FeatureView:
-    """The view of a feature table, as its definition says: name, TTL, fields with units, source."""
+    """The view of a batch feature table. Name, TTL, fields and source come from the table's definition."""
     return FeatureView(
         name=table.name,
         entities=[entity],
@@ -40,9 +41,9 @@ def aggregated(table: Table, entity: Entity, domain: str) -> FeatureView:
 
 
 def live(table: AggregationTable, entities: list[Entity], domain: str) -> FeatureView:
-    """The view of a live table's states, which `jobs stream` writes. Its numbers come of an on-demand view on top."""
+    """The view of a live table's states, which `jobs stream` writes. An on-demand view computes features from them."""
     tags = {"domain": domain, "kind": "live"}
-    state = f"What was seen of a key, for: {table.description} An on-demand view makes numbers of it."
+    state = f"The state of a key, for: {table.description} An on-demand view computes features from it."
     return FeatureView(
         name=state_of(table),
         entities=entities,
@@ -50,7 +51,11 @@ def live(table: AggregationTable, entities: list[Entity], domain: str) -> Featur
         schema=[
             field(state_of(table), Bytes, state, unit="JSON", **tags),
             field(
-                seen_of(table), Int64, "When the stream last took in an event of the key.", unit="µs since 1970", **tags
+                seen_of(table),
+                Int64,
+                "When the stream last processed an event of the key.",
+                unit="µs since 1970",
+                **tags,
             ),
         ],
         source=_source(state_of(table), settings.root().states(state_of(table)), domain, table.description),
@@ -61,19 +66,19 @@ def live(table: AggregationTable, entities: list[Entity], domain: str) -> Featur
 
 
 def moment(domain: str) -> RequestSource:
-    """The moment of the request, which live features are made for."""
+    """The timestamp of the request. Live features are computed as of it."""
     tags = {"domain": domain}
     return RequestSource(
         name=f"{domain}_moment",
-        schema=[field("as_of", UnixTimestamp, "The moment of the request.", unit="UTC", **tags)],
-        description="When somebody asks.",
+        schema=[field("as_of", UnixTimestamp, "The timestamp of the request.", unit="UTC", **tags)],
+        description="When the request arrives.",
         owner=OWNER,
         tags=tags,
     )
 
 
 def computed(live_features: LiveFeatures, domain: str) -> list[Field]:
-    """The schema of the on-demand view on live tables."""
+    """The schema of the on-demand view that computes live features."""
     return [
         field(f.name, TYPES[f.dtype], f.description, unit=f.unit, window=f.window or "none", domain=domain)
         for f in live_features.features
@@ -81,12 +86,12 @@ def computed(live_features: LiveFeatures, domain: str) -> list[Field]:
 
 
 def raw_table(table: str, domain: str, description: str) -> FileSource:
-    """Raw events, one file a delivery."""
+    """A raw table."""
     return _source(table, settings.root().raw_table(table), domain, description)
 
 
 def feature_table(table: str, domain: str, description: str) -> FileSource:
-    """What `python -m jobs execute` computes, one file a day."""
+    """A feature table, which `python -m jobs execute` computes."""
     return _source(table, settings.root().feature_table(table), domain, description)
 
 

@@ -26,7 +26,7 @@ def entity(name: str, key: str, description: str) -> Entity:
 
 
 product = entity("product", "product_id", "Something that the shop sells.")
-category = entity("category", "category", "A kind of products, by its name.")
+category = entity("category", "category", "A group of products, by its name.")
 
 product_reviews = live(PRODUCT_REVIEWS, [product], "catalog")
 category_orders = live(CATEGORY_ORDERS, [category], "catalog")
@@ -40,7 +40,7 @@ category_sales = aggregated(CATEGORY_SALES, category, "catalog")
     sources=[product_reviews, category_orders, customer_orders, customer_reviews, moment("catalog")],
     schema=computed(CATALOG_LIVE, "catalog"),
     mode="python",
-    description="What was last sold, and how it was liked, at the moment of the request.",
+    description="The last sales and ratings, as of the request.",
     owner=OWNER,
     tags=TAGS,
 )
@@ -59,14 +59,14 @@ catalog = FeatureService(
         customer_orders[[seen_of(CUSTOMER_ORDERS)]],
         customer_reviews[[seen_of(CUSTOMER_REVIEWS)]],
     ],
-    description="A shop's numbers as its transactions come in. A key that is null is not asked for.",
+    description="Live numbers about a shop. A key may be null; nothing is read for it.",
     owner=OWNER,
     tags=TAGS,
 )
 catalog_30d = FeatureService(
     name="catalog_30d",
     features=[product_sales, category_sales],
-    description="A shop's numbers of 30 days, by midnight. A key that is null is not asked for.",
+    description="Numbers about a shop over 30 days, up to midnight. A key may be null; nothing is read for it.",
     owner=OWNER,
     tags=TAGS,
 )

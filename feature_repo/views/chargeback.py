@@ -28,8 +28,8 @@ def party(name: str, description: str) -> Entity:
     )
 
 
-user = party("user", "Somebody who buys.")
-merchant = party("merchant", "Somebody who sells.")
+user = party("user", "A customer who places orders.")
+merchant = party("merchant", "A shop that takes orders.")
 
 user_orders = aggregated(USER_ORDERS, user, "chargeback")
 user_chargebacks = aggregated(USER_CHARGEBACKS, user, "chargeback")
@@ -39,10 +39,10 @@ merchant_chargebacks = aggregated(MERCHANT_CHARGEBACKS, merchant, "chargeback")
 order = RequestSource(
     name="order",
     schema=[
-        field("amount", Float64, "What the order costs.", "USD"),
-        field("order_timestamp", UnixTimestamp, "When it is placed.", "UTC"),
+        field("amount", Float64, "The amount of the order.", "USD"),
+        field("order_timestamp", UnixTimestamp, "When the order is placed.", "UTC"),
     ],
-    description="An order that somebody places.",
+    description="An order.",
     owner=OWNER,
     tags=TAGS,
 )
@@ -60,7 +60,7 @@ merchant_chargebacks_now = live(MERCHANT_CHARGEBACKS, [merchant], "chargeback")
     ],
     schema=computed(ORDER_LIVE, "chargeback"),
     mode="python",
-    description="The user and the merchant at the moment of the order, and the order against what the user buys.",
+    description="The user and the merchant as of the order, and the order compared with the user's earlier orders.",
     owner=OWNER,
     tags=TAGS,
 )  # fmt: skip
@@ -79,14 +79,14 @@ chargeback = FeatureService(
         merchant_risk_now[[seen_of(MERCHANT_RISK)]],
         merchant_chargebacks_now[[seen_of(MERCHANT_CHARGEBACKS)]],
     ],
-    description="Features of an order, at its moment.",
+    description="Features of an order, as of its request.",
     owner=OWNER,
     tags=TAGS,
 )
 chargeback_daily = FeatureService(
     name="chargeback_daily",
     features=[user_orders, user_chargebacks, merchant_risk, merchant_chargebacks],
-    description="The same of users and merchants as of the last midnight, for who has no stream.",
+    description="The same of users and merchants as of the last midnight, for use without a stream.",
     owner=OWNER,
     tags=TAGS,
 )

@@ -18,7 +18,7 @@ def entity(name: str, key: str, description: str) -> Entity:
 
 
 coupon_prefix = entity("coupon_prefix", "coupon_prefix", "A coupon's number without its last four digits.")
-location = entity("location", "location_code", "Where machines that take coupons stand.")
+location = entity("location", "location_code", "A place with machines that take coupons.")
 device = entity("device", "device_id", "A machine that takes coupons.")
 
 coupon_prefixes = live(COUPON_PREFIXES, [coupon_prefix, location], "coupon")
@@ -30,7 +30,7 @@ device_attempts = live(DEVICE_ATTEMPTS, [device], "coupon")
     sources=[coupon_prefixes, location_attempts, device_attempts, moment("coupon")],
     schema=computed(COUPON_LIVE, "coupon"),
     mode="python",
-    description="What is tried at the machine, at its location and near the number, at the moment of the request.",
+    description="The attempts at the machine, at its location and near the number, as of the request.",
     owner=OWNER,
     tags=TAGS,
 )

@@ -14,8 +14,8 @@ TAGS = {"domain": "loyalty"}
 customer_purchases = live(CUSTOMER_PURCHASES, [shop_customer], "loyalty")
 purchase = RequestSource(
     name="purchase",
-    schema=[field("purchase_value", Float64, "What the purchase costs.", unit="USD", **TAGS)],
-    description="A purchase that was just made.",
+    schema=[field("purchase_value", Float64, "The value of the purchase.", unit="USD", **TAGS)],
+    description="A purchase.",
     owner=OWNER,
     tags=TAGS,
 )
@@ -25,7 +25,7 @@ purchase = RequestSource(
     sources=[customer_purchases, purchase, moment("loyalty")],
     schema=computed(LOYALTY_LIVE, "loyalty"),
     mode="python",
-    description="What the customer bought before, at the moment of the request, and this purchase.",
+    description="The customer's earlier purchases as of the request, and this purchase.",
     owner=OWNER,
     tags=TAGS,
 )

@@ -24,8 +24,8 @@ driver_profile = FeatureView(
     entities=[driver],
     ttl=FOR_EVER,
     schema=[field("state", String, "US state at sign-up, two letters.", "state code")],
-    source=raw_table("drivers", "onboarding", "Every driver, at the moment of sign-up."),
-    description="What a driver said at sign-up. A driver without it is unknown.",
+    source=raw_table("drivers", "onboarding", "Every driver, at sign-up."),
+    description="The facts of a driver's sign-up. A driver without them is unknown.",
     owner=OWNER,
     tags=TAGS,
 )
@@ -53,9 +53,9 @@ applicant = RequestSource(
         field("state", String, "US state of residence, two letters.", "state code"),
         field("dob", UnixTimestamp, "Date of birth, as its midnight UTC.", "date"),
         field("applicant_driver_id", Int64, "The applicant's number if already a driver, else 0.", "driver"),
-        field("as_of", UnixTimestamp, "The moment of the request.", "UTC"),
+        field("as_of", UnixTimestamp, "The timestamp of the request.", "UTC"),
     ],
-    description="What an applicant says.",
+    description="The data of an application.",
     owner=OWNER,
     tags=TAGS,
 )
@@ -68,12 +68,12 @@ applicant = RequestSource(
         field(
             "is_valid_state",
             Int64,
-            "1 if the business has opened in the state. Policy, never a model input.",
+            "1 if the business is open in the state. A policy uses it, and no model does.",
             "0/1",
         ),
     ],
     mode="python",
-    description="What the applicant's own words tell.",
+    description="What follows from the application alone.",
     owner=OWNER,
     tags=TAGS,
 )
@@ -85,9 +85,9 @@ def transformed_onboarding(inputs: dict[str, list]) -> dict[str, list]:
 
 @on_demand_feature_view(
     sources=[driver_ssn_entities, applicant],
-    schema=[field("is_previously_seen_ssn", Int64, "1 if the SSN was seen on another driver before.", "0/1")],
+    schema=[field("is_previously_seen_ssn", Int64, "1 if another driver used the SSN before.", "0/1")],
     mode="python",
-    description="Was the social security number seen on another driver before this moment?",
+    description="Did another driver use the social security number before the request?",
     owner=OWNER,
     tags=TAGS,
 )
@@ -99,9 +99,9 @@ def ondemand_ssn_lookup(inputs: dict[str, list]) -> dict[str, list]:
 
 @on_demand_feature_view(
     sources=[driver_dl_entities, applicant],
-    schema=[field("is_previously_seen_dl", Int64, "1 if the licence was seen on another driver before.", "0/1")],
+    schema=[field("is_previously_seen_dl", Int64, "1 if another driver used the licence before.", "0/1")],
     mode="python",
-    description="Was the driving licence seen on another driver before this moment?",
+    description="Did another driver use the driving licence before the request?",
     owner=OWNER,
     tags=TAGS,
 )
