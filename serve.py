@@ -1,5 +1,5 @@
-"""The production server: `run` serves a Flask application on $HOST:$PORT with some processes, until SIGTERM or Ctrl-C.
-granian speaks HTTP and calls the application. `python app.py --production` starts it."""
+"""The server: `run` serves a Flask application on $HOST:$PORT with one or more processes, until SIGTERM or Ctrl-C.
+granian speaks HTTP and calls the application."""
 
 import gc
 import os
@@ -18,22 +18,28 @@ from granian.log import LogLevels
 
 import settings
 
-#: A thread waits for the body of its request, and then for its turn (`web/turns.py`): slow senders take all of these
-#: before anybody else has to wait for them.
+#: Threads of a process. A thread waits for the body of its request, and then for its turn (`web/turns.py`). A request
+#: has to wait for a thread only if slow senders hold all of them.
 THREADS = 16
-#: Longer than the slowest request takes. What has no answer by then is cut off.
+#: A request that is not answered this long after a stop is cut off. No request takes as long.
 STOP_SECONDS = 30
 
 
+class AddressUnavailable(OSError):
+    """Another server has the address, or this machine does not have it. The message says what to do."""
+
+
 def run(create_app: Callable[[], Flask], workers: int, greeting: str) -> None:
-    """Serve until SIGTERM or SIGINT; each process calls `create_app` for an application of its own. Requests that have
-    begun are answered first. Raises SystemExit, before the greeting is printed, where the address is taken or is none,
-    or the hash key is empty."""
+    """Serve until SIGTERM or SIGINT. Each process calls `create_app` for an application of its own. A stop lets
+    requests that have begun finish. Raises AddressUnavailable, and SystemExit if the hash key is empty, before it
+    prints the greeting."""
     host, port = settings.host(), settings.port()
-    settings.hash_key()  # a worker would find out too, be started again, and find out again
+    settings.hash_key()  # fails here, once. In a worker it would fail again after every restart
     claimed = claim(host, port)
     if settings.hash_key_is_the_demo_one():
-        print("RISK_HASH_KEY is not set: the demo's key is used. Set a secret one before real people's data come in.")
+        print(
+            "RISK_HASH_KEY is not set, so the demo's key is used. Set a secret one before you store real people's data."
+        )
     print(greeting, flush=True)
     server = Granian(
         "serve",
@@ -48,46 +54,49 @@ def run(create_app: Callable[[], Flask], workers: int, greeting: str) -> None:
         log_level=LogLevels.error,
     )
     with claimed:
-        # Its own loader would put the current directory before ours: a data root has folders named as our packages.
+        # granian's own loader puts the current directory first, and a data root has folders with our packages' names.
         server.serve(target_loader=partial(worker, create_app), wrap_loader=False)
 
 
 def claim(host: str, port: int) -> socket.socket:
-    """A socket that keeps the address from others while the workers load; it never listens. Raises SystemExit.
+    """A socket that keeps the address from other servers while the workers load. It never listens. Raises
+    AddressUnavailable.
 
-    The workers share their port (SO_REUSEPORT), and would share it with another service just as well."""
+    The workers share their port (SO_REUSEPORT), and without the claim they would also share it with another service.
+    """
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except socket.gaierror as error:
-        raise SystemExit(f"HOST is {host!r}: {error.strerror}. Set it to an address of this machine.") from None
+        raise AddressUnavailable(f"HOST is {host!r}: {error.strerror}. Set it to an address of this machine.") from None
     except OSError as error:
-        remedy = f"Set PORT to a free one, such as PORT={port + 1}, or HOST to an address of this machine."
-        raise SystemExit(f"Port {port} of {host}: {error.strerror}. {remedy}") from None
+        remedy = f"Set PORT to a free port, such as PORT={port + 1}, or HOST to an address of this machine."
+        raise AddressUnavailable(f"Port {port} of {host}: {error.strerror}. {remedy}") from None
     claimed = socket.socket(family, kind)
     claimed.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    with suppress(OSError):  # closed connections of another server stand in its way, and not in the workers'
+    with suppress(OSError):  # closed connections of an earlier server stop this socket, and do not stop the workers
         claimed.bind(address)
     return claimed
 
 
 def worker(create_app: Callable[[], Flask]) -> Flask:
-    """The application of one worker, made after the fork: neither threads nor SQLite connections survive one."""
-    # Until granian listens, a stop just ends this process; the handler that it has from its parent would do nothing.
+    """The application of one worker. It is created after the fork, because threads and SQLite connections do not
+    survive a fork."""
+    # Until granian listens, SIGTERM just ends this process. The handler inherited from the parent would do nothing.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    # Ctrl-C goes to every process of a terminal. The parent alone follows it, and stops the workers once.
+    # A terminal sends Ctrl-C to every process. Only the parent acts on it, and stops the workers once.
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     threading.Thread(target=_follow_parent, daemon=True).start()
     app = create_app()
     gc.collect()
-    gc.freeze()  # what is loaded now stays; to look through it again would hold a request up for 0.1 s
+    gc.freeze()  # everything loaded so far stays: looking through it again would delay a request by 0.1 s
     return app
 
 
 def _follow_parent() -> None:
-    """Stop when the parent is gone, however it went: nobody could stop this worker any more."""
+    """Stop when the parent is gone, even if it was killed. Nobody else could stop this worker."""
     if parent := parent_process():
         connection.wait([parent.sentinel])
         os.kill(os.getpid(), signal.SIGTERM)

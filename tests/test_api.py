@@ -99,6 +99,7 @@ def test_the_docs_are_valid_openapi_3_and_describe_every_request_and_answer(clie
     pages = {
         "/",
         "/home/{driver_id}",
+        "/overview/",
         "/coupon/",
         "/coupon/live",
         "/apidocs/",

@@ -220,7 +220,7 @@ def test_a_list_is_decided_in_order_and_logged_whole(client, orders: pd.DataFram
 @pytest.mark.parametrize(
     ("body", "message"),
     [([], "holds 0 requests"), ([{}] * 1001, "holds 1001 requests"), ([{"order_id": "a"}], "0.user_id is missing"),
-     ({"order_id": "a", "user_id": "u", "amount": -1}, "amount cannot be"), ([3], "Send one object")],
+     ({"order_id": "a", "user_id": "u", "amount": -1}, "amount is invalid"), ([3], "Send one object")],
 )  # fmt: skip
 def test_a_wrong_list_is_refused_with_the_place_and_nothing_is_decided(client, body, message):
     answer = client.post("/api/v1/decisions/chargeback", json=body)

@@ -181,7 +181,7 @@ def test_where_no_stream_job_runs_the_page_says_so_and_how_to_start_it(page: Pag
     expect(page.locator("#waiting")).to_be_hidden()
     log.mkdir(parents=True)
     (log / "2026-01-31.jsonl").write_text(event(1, 34))
-    expect(page.locator("#waiting")).to_contain_text("the oldest has been waiting for 34 s")
+    expect(page.locator("#waiting")).to_contain_text("oldest accepted event has been waiting for 34 s")
     expect(page.locator("#waiting pre")).to_have_text("python -m jobs stream coupon")
 
 

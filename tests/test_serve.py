@@ -208,7 +208,7 @@ def test_what_cannot_be_served_is_said_before_anything_starts(arguments: list[st
 
 def test_a_port_is_taken_from_the_moment_that_a_server_starts_and_not_only_once_it_answers():
     port = free_port()
-    with serve.claim("127.0.0.1", port), pytest.raises(SystemExit, match="already in use"):
+    with serve.claim("127.0.0.1", port), pytest.raises(serve.AddressUnavailable, match="already in use"):
         serve.claim("127.0.0.1", port)
 
 

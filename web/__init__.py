@@ -1,1 +1,1 @@
-"""The HTTP face: thin. Knows Flask, and nothing of Feast."""
+"""The HTTP face of the service. It is thin: it knows Flask, and does not know Feast."""

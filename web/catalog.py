@@ -1,11 +1,12 @@
-"""The numbers of the domain `catalog`, each at its own path: those of the stream, and those of the nightly batch."""
+"""The numbers of the domain `catalog`, each at its own path: live numbers of the stream, and those of the nightly
+batch."""
 
 from dataclasses import dataclass
 from typing import Any
 
 from flask import Blueprint, Response, jsonify
 
-from errors import BadParameter, UnknownEntity
+from errors import SHOWN_CHARACTERS, BadParameter, UnknownEntity
 from features.catalog import (
     CATALOG_LIVE,
     CATEGORY_ORDERS,
@@ -16,7 +17,7 @@ from features.catalog import (
     PRODUCT_SALES,
 )
 from features.utc import MICROSECOND
-from features.windows.aggregation import AggregationTable, Feature
+from features.windows import AggregationTable, Feature
 from features.windows.live import seen_of
 from features.windows.tiles import AHEAD
 from serving.plan import TOO_OLD
@@ -25,14 +26,14 @@ from web.operations import Spec, operation
 from web.schemas import Value
 
 EXAMPLES = {"product_id": "p0007", "category": "books", "customer_id": "c00007"}
-#: What stands for bytes of a path that are no UTF-8.
+#: Flask puts this character in place of bytes of a path that are not UTF-8.
 REPLACED = "\N{REPLACEMENT CHARACTER}"
-WRITTEN = "Write every key as UTF-8, percent-encoded; a slash may stand as it is."
+ENCODING = "Percent-encode every key as UTF-8; a slash needs no encoding."
 
 
 @dataclass(frozen=True)
 class Number:
-    """A feature of a table and the path where it is told; the table's keys stand in the path."""
+    """A feature of a table and its path. The path holds the table's keys."""
 
     path: str
     table: AggregationTable
@@ -52,7 +53,7 @@ class Number:
 
     @property
     def dated_by(self) -> str:
-        """The stored value that says how old this one is: a live number is computed of a state, and has no date."""
+        """The stored value whose date counts. A live number is computed from a state, and has no date of its own."""
         return seen_of(self.table) if self.is_live else self.name
 
 
@@ -74,9 +75,10 @@ def openapi_paths() -> Spec:
 
 def _described(number: Number) -> Spec:
     days = number.table.ttl.days
+    event = "transaction" if number.is_live else "change in a batch"
     about = (
-        f"{number.feature.description} In {number.feature.unit}; null where there is none, and {days} days after the "
-        f"newest {'transaction' if number.is_live else 'change that a batch found'}. {WRITTEN}"
+        f"{number.feature.description} In {number.feature.unit}. Null if there is no value, and {days} days after the "
+        f"newest {event}. {ENCODING}"
     )
     parameters = [
         {"name": key, "in": "path", "required": True, "schema": {"type": "string"}, "example": EXAMPLES[key]}
@@ -96,29 +98,27 @@ def blueprint(face: Face) -> Blueprint:
 
 def _view(face: Face, number: Number) -> Any:
     def view(**keys: str) -> Response:
-        return jsonify(told(face, number, keys))
+        return jsonify(value(face, number, keys))
 
     return view
 
 
-def told(face: Face, number: Number, keys: dict[str, str]) -> dict[str, Any]:
-    """Raises BadParameter, UnknownEntity on keys that were never seen, FeaturesNotReady."""
-    if wrong := [key for key, value in keys.items() if REPLACED in value]:
-        raise BadParameter(f"{wrong[0]} is no UTF-8. {WRITTEN}", wrong[0])
-    source, as_of = face.service.store, face.clock()
-    asked = dict.fromkeys(source.asks(number.service)) | keys
-    (vector,) = source.vectors(number.service, [asked], as_of)
-    dated, status = vector.event_timestamps[number.dated_by], vector.statuses[number.dated_by]
-    if dated is None:
-        who = ", ".join(f"{key} {value[:40]!r}" for key, value in keys.items())
-        raise UnknownEntity(f"{who} is not known. Check it, or wait for the next {_bringer(number)}.", next(iter(keys)))
+def value(face: Face, number: Number, keys: dict[str, str]) -> dict[str, Any]:
+    """The number of some keys, as JSON. Raises BadParameter, UnknownEntity if nothing is stored about the keys,
+    FeaturesNotReady."""
+    if wrong := [name for name, key in keys.items() if REPLACED in key]:
+        raise BadParameter(f"{wrong[0]} is not UTF-8. {ENCODING}", wrong[0])
+    store, as_of = face.service.store, face.clock()
+    row = dict.fromkeys(store.asks(number.service)) | keys
+    (vector,) = store.vectors(number.service, [row], as_of)
+    date, status = vector.event_timestamps[number.dated_by], vector.statuses[number.dated_by]
+    if date is None:
+        names = ", ".join(f"{name} {key[:SHOWN_CHARACTERS]!r}" for name, key in keys.items())
+        cause = "transaction" if number.is_live else "batch"
+        raise UnknownEntity(f"{names} is not known. Check it, or wait for the next {cause}.", next(iter(keys)))
     return {
         "value": None if status == TOO_OLD else vector.features[number.name],
         "unit": number.feature.unit,
-        "event_timestamp": (dated + AHEAD * MICROSECOND if number.is_live else dated).isoformat(),
+        "event_timestamp": (date + AHEAD * MICROSECOND if number.is_live else date).isoformat(),
         "as_of": as_of.isoformat(),
     }
-
-
-def _bringer(number: Number) -> str:
-    return "transaction" if number.is_live else "batch"

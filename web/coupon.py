@@ -1,4 +1,5 @@
-"""The page of the domain `coupon`: what is tried at each location right now, and what was decided, without a reload."""
+"""The page of the domain `coupon`: the attempts at each location and the newest decisions, refreshed without a
+reload."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -11,15 +12,17 @@ from features.domains import risks
 from features.risk import Risk
 from features.utc import EPOCH, as_utc
 from serving import audit, intake
+from web.domains import Link
 from web.face import Face
 
 REFRESH_SECONDS = 1
-SHOWN = 14
-#: Decisions that are looked through for locations, and locations that are shown.
-MOST, MOST_LOCATIONS = 100, 20
-#: A stream job that runs takes an event in within some milliseconds.
+LINKS = (Link("Coupons", "/coupon/"),)
+#: The page shows this many decisions, and the locations of this many.
+SHOWN_DECISIONS, MOST_DECISIONS = 14, 100
+SHOWN_LOCATIONS = 20
+#: If an event waits longer than this, no stream job is running: a job processes an event within milliseconds.
 PATIENCE = timedelta(seconds=2)
-#: How the bands of a risk look, the mildest first.
+#: The CSS class of each band of a risk, the mildest first.
 LOOKS = ("approve", "review", "decline")
 
 
@@ -34,38 +37,38 @@ def blueprint(face: Face) -> Blueprint:
     @pages.get("/coupon/live")
     def live() -> Response:
         now = face.clock()
-        records = audit.latest(face.root.decisions, risk, now, MOST)
+        records = audit.latest(face.root.decisions, risk, now, MOST_DECISIONS)
         return jsonify(
             since=_since(now).isoformat(),
             waiting_seconds=_waiting(face, now),
             locations=_locations(face, risk, records, now),
-            decisions=[_shown(risk, record) for record in records[:SHOWN]],
+            decisions=[_shown(risk, record) for record in records[:SHOWN_DECISIONS]],
         )
 
     return pages
 
 
 def _since(now: datetime) -> datetime:
-    """From when on attempts count: the old edge of their window moves by a hop at a time."""
+    """The old edge of the attempts' window. It moves in steps of a hop."""
     window = LOCATION_ATTEMPTS.aggregations[0]
     edge = as_utc(now) - (window.window or timedelta())
     return edge - (edge - EPOCH) % window.old_edge_hop
 
 
 def _waiting(face: Face, now: datetime) -> float | None:
-    """How long events have been waiting for a stream job, if so long that none can be running."""
+    """How long the oldest event has been waiting, in seconds. None if a stream job may be running."""
     log, state = face.root.event_log(COUPON_ATTEMPTS.name), face.root.stream_state("coupon")
     waiting = intake.oldest_waiting(log, state, now)
     return waiting.total_seconds() if waiting and waiting > PATIENCE else None
 
 
 def _locations(face: Face, risk: Risk, records: list[dict[str, Any]], now: datetime) -> list[dict[str, Any]]:
-    """What is tried where something was decided last, by the features of the moment."""
+    """The locations of the newest decisions, with their current features."""
     newest: dict[str, dict[str, Any]] = {}
     for record in records:
         newest.setdefault(record["entity"]["location_code"], record)
-    names = sorted(list(newest)[:MOST_LOCATIONS])
-    # Nobody's prefix and device: of a location, only its own features are wanted.
+    names = sorted(list(newest)[:SHOWN_LOCATIONS])
+    # No prefix and no device: only the features of the location are needed.
     rows = [{"location_code": name, "coupon_prefix": None, "device_id": None} for name in names]
     vectors = face.service.store.vectors(risk.name, rows, now) if rows else []
     return [
@@ -85,7 +88,7 @@ def _decided(risk: Risk, record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _shown(risk: Risk, record: Mapping[str, Any]) -> dict[str, Any]:
-    """Without the last digits: who reads the page is not to redeem what was typed."""
+    """A decision without the last digits of the coupon, so that nobody can redeem it from the page."""
     entity, reasons = record["entity"], record["reasons"]
     return {
         "as_of": record["as_of"],

@@ -1,4 +1,4 @@
-"""Answers as JSON, written by pydantic: the standard library takes four times as long."""
+"""Answers as JSON, written by pydantic. The standard library takes four times as long."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from pydantic_core import to_json
 
 
 class Json(DefaultJSONProvider):
-    """In the order given, which is that of the docs."""
+    """Keys keep their order, which is the order in the API docs."""
 
     def dumps(self, obj: Any, **kwargs: Any) -> str:
         return to_json(obj).decode()

@@ -22,6 +22,7 @@ from features.identifiers import shape
 logger = logging.getLogger(__name__)
 
 HttpError = BadRequest | UnknownEntity | NotReady
+LARGEST_REQUEST_BYTES = 512 * 1024
 INTERNAL = "The service failed. The log has the details. Try again, and tell us if it fails again."
 
 
@@ -54,7 +55,7 @@ def _http_error(error: HttpError) -> Response:
 
 def _werkzeug_error(error: HTTPException) -> Response:
     if error.code == 413:
-        return _http_error(TooLarge("The request is too large. Send less than 512 KB."))
+        return _http_error(TooLarge(f"The request is too large. Send at most {LARGEST_REQUEST_BYTES // 1024} KB."))
     status, name = error.code or 500, (error.name or "error").lower().replace(" ", "_")
     answer = _answer(status, 1000 + status, name, error.description or "", None)
     if status == 405 and (allow := dict(error.get_headers()).get("Allow")):

@@ -1,4 +1,5 @@
-"""Events of a stream, as they happen: accepted once they are safe on disk, and taken in by `python -m jobs stream`."""
+"""Live events of a stream. The service accepts them once they are safe on disk; `python -m jobs stream` processes
+them."""
 
 from datetime import datetime
 from typing import Any
@@ -19,12 +20,14 @@ from web.operations import Spec, operation
 from web.schemas import Accepted, Missing
 
 MOST_EVENTS = 1000
+#: A number of a producer has at most this many digits.
+MOST_DIGITS = 15
 DESCRIPTION = (
-    f"One event or a list of up to {MOST_EVENTS:,}: all are accepted, or none. 202 says that they are safe on disk; "
-    "the stream job takes them in within some milliseconds. An event that was sent before changes nothing. Who sends "
-    "may say `producer` and `number` (from 1 on, none left out), and ask below what got lost on the way."
+    f"One event or a list of up to {MOST_EVENTS:,}. All of a list are accepted, or none. 202 means that they are safe "
+    "on disk; the stream job processes them within milliseconds. An event that was sent before changes nothing. A "
+    "sender may add `producer` and `number` (1, 2, 3 and so on), and then ask the path below which events got lost."
 )
-ABOUT_MISSING = "Of the numbers 1 to `last` of a producer, those that the stream job has not taken in: send them again."
+MISSING = "The numbers from 1 to `last` of a producer that the stream job has not received. Send those events again."
 
 
 def openapi_paths() -> Spec:
@@ -34,15 +37,15 @@ def openapi_paths() -> Spec:
     producer = {"name": "producer", "in": "query", "required": True, "schema": {"type": "string"}}
     last = {"name": "last", "in": "query", "required": True, "schema": {"type": "integer", "minimum": 0}}
     example = {"msg_id": "c1", "coupon_code": "1234-5678-9012-3456", "create_time": "2026-01-31T12:00:00Z"}
-    one: Spec = {"type": "object", "additionalProperties": True, "example": example}
+    event: Spec = {"type": "object", "additionalProperties": True, "example": example}
     content = {
-        "application/json": {"schema": {"anyOf": [one, {"type": "array", "items": one, "maxItems": MOST_EVENTS}]}}
+        "application/json": {"schema": {"anyOf": [event, {"type": "array", "items": event, "maxItems": MOST_EVENTS}]}}
     }
     post = operation(
         "events", "Events of a stream", DESCRIPTION, Accepted, (400, 503), status=202,
         parameters=[name], requestBody={"required": True, "content": content},
     )  # fmt: skip
-    get = operation("events", "Events that got lost", ABOUT_MISSING, Missing, (400,), parameters=[name, producer, last])
+    get = operation("events", "Events that got lost", MISSING, Missing, (400,), parameters=[name, producer, last])
     return {"/api/v1/events/{stream}": {"post": post}, "/api/v1/events/{stream}/missing": {"get": get}}
 
 
@@ -51,41 +54,43 @@ def blueprint(face: Face) -> Blueprint:
 
     @paths.post("/api/v1/events/<stream>")
     def accept(stream: str) -> tuple[Response, int]:
-        to, body = stream_named(stream, "stream"), json_body()
+        target, body = stream_named(stream, "stream"), json_body()
         many = body if isinstance(body, list) else [body]
         if not 0 < len(many) <= MOST_EVENTS:
             raise BadParameter(f"The list holds {len(many)} events. Send 1 to {MOST_EVENTS:,}.")
         now = face.clock()
-        checked = [_valid(to, one, f"{i}." if isinstance(body, list) else "", now) for i, one in enumerate(many)]
+        prefixes = [f"{i}." for i in range(len(many))] if isinstance(body, list) else [""]
+        checked = [_checked(target, event, prefix, now) for event, prefix in zip(many, prefixes, strict=True)]
         event_log.append(face.root.event_log(stream), checked, now)
         return jsonify(accepted=len(checked)), 202
 
     @paths.get("/api/v1/events/<stream>/missing")
     def missing(stream: str) -> Response:
-        of, producer, last = (
-            stream_named(stream, "stream"),
-            request.args.get("producer", ""),
-            request.args.get("last", ""),
-        )
-        if not producer or not last.isdecimal() or len(last) > 15:
-            raise BadParameter("Name the producer, and the last number that it sent, as ?producer=till-1&last=100.")
-        return jsonify(missing=intake.missing(face.root.stream_state(of.domain), producer, int(last)))
+        target, args = stream_named(stream, "stream"), request.args
+        producer, last = args.get("producer", ""), args.get("last", "")
+        if not producer or not last.isdecimal() or len(last) > MOST_DIGITS:
+            raise BadParameter(
+                "producer or last is missing, or last is not a number. Send the producer's name and its last number, "
+                "as ?producer=till-1&last=100."
+            )
+        return jsonify(missing=intake.missing(face.root.stream_state(target.domain), producer, int(last)))
 
     return paths
 
 
-def _valid(stream: Stream, event: Any, at: str, now: datetime) -> Any:
-    """Raises WrongType, MissingField, BadParameter."""
+def _checked(stream: Stream, event: Any, prefix: str, now: datetime) -> Any:
+    """The event with the types of its raw table. `prefix` says where it is in a list. Raises WrongType, MissingField,
+    BadParameter."""
     if not isinstance(event, dict):
         raise WrongType(f"An event is a JSON {type(event).__name__}. Send objects; see /apidocs/.")
     try:
         checked = events.schema(stream.raw).validate_json(to_json(event))
         ahead = max(checked[m] for m in events.moments(stream.raw, stream.tables) if checked.get(m)) - now
     except ValidationError as error:
-        raise from_validation(error, at) from None
+        raise from_validation(error, prefix) from None
     except PydanticSerializationError:
-        raise BadParameter("A text of it holds half a character. Send UTF-8, whole.") from None
+        raise BadParameter("A text of the event ends in half a character. Send whole UTF-8 characters.") from None
     if ahead > AHEAD * MICROSECOND:
-        said = f"{at}{stream.raw.time} is {ahead.total_seconds():.0f} s ahead of us"
-        raise BadParameter(f"{said}. Set the clock that it is read from.", at + stream.raw.time)
+        field = prefix + stream.raw.time
+        raise BadParameter(f"{field} is {ahead.total_seconds():.0f} s in the future. Set the sender's clock.", field)
     return checked

@@ -1,4 +1,4 @@
-"""What every page shares: the service, and requests read from a path or a body."""
+"""What every page shares: the service, and the requests that it reads from a path or a body."""
 
 import json
 from collections.abc import Callable
@@ -26,7 +26,7 @@ class Face:
 
 
 def from_path(risk: Risk, path: dict[str, str]) -> RiskRequest:
-    """Raises WrongType, BadParameter."""
+    """The request whose only field is in the URL. Raises WrongType, BadParameter."""
     try:
         return risk.request.model_validate_strings(path)
     except ValidationError as error:
@@ -34,23 +34,25 @@ def from_path(risk: Risk, path: dict[str, str]) -> RiskRequest:
 
 
 def from_body(risk: Risk) -> RiskRequest:
-    """Raises NotJson, WrongType, MissingField, UnknownField, and what the fields themselves refuse."""
-    return valid(risk, json_body())
+    """The request in the body. Raises NotJson, WrongType, MissingField, UnknownField, BadParameter, and the errors of
+    its fields."""
+    return validated(risk, json_body())
 
 
 def json_body() -> Any:
-    """Raises NotJson."""
+    """The body of the current HTTP request as JSON. Raises NotJson."""
     try:
         return json.loads(request.get_data())
     except (ValueError, RecursionError):
         raise NotJson('The body is not JSON. Send one object, such as {"state": "CA", …}; see /apidocs/.') from None
 
 
-def valid(risk: Risk, body: Any, at: str = "") -> RiskRequest:
-    """`at` says where in a list it stands. Raises WrongType, MissingField, UnknownField, BadParameter."""
+def validated(risk: Risk, body: Any, prefix: str = "") -> RiskRequest:
+    """The request in a JSON value. `prefix` says where it is in a list. Raises WrongType, MissingField, UnknownField,
+    BadParameter, and the errors of its fields."""
     if not isinstance(body, dict):
         raise WrongType(f"The body is a JSON {type(body).__name__}. Send one object; see /apidocs/.")
     try:
         return risk.request.model_validate(body)
     except ValidationError as error:
-        raise from_validation(error, at) from None
+        raise from_validation(error, prefix) from None

@@ -1,4 +1,4 @@
-"""Point-in-time features of named entities at named times, for a look at what a model was trained on."""
+"""Point-in-time features of chosen entities at chosen times. They show what a model was trained on."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import product
@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 from flask import Blueprint, Response, jsonify, request
 
-from errors import BadParameter, unknown
+from errors import SHOWN_CHARACTERS, BadParameter, unknown
 from features.domains import NO_RISK, risks
 from features.risk import Risk
 from features.utc import utc
@@ -19,17 +19,18 @@ from web.schemas import HistoricalAnswer
 MOST_ROWS = 1000
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 DESCRIPTION = (
-    "Every named entity at every named time, with what was known then and not a moment later. "
-    "Without parameters: a few examples, now and a week ago."
+    "The features of each entity at each time, from nothing but what was known by then. Without parameters: a few "
+    "example entities, now and a week ago."
 )
 
 
-def askable() -> dict[str, Risk]:
-    """Risks whose request is one number; the first is the default."""
+def choices() -> dict[str, Risk]:
+    """The risks whose request is one number. The first one is the default."""
     return {risk.name: risk for risk in risks().values() if risk.path_field}
 
 
 def examples(risk: Risk) -> str:
+    """The examples of the risk's one field, separated by commas."""
     field = risk.request.model_fields[risk.path_field or ""]
     return ",".join(str(example) for example in field.examples or [])
 
@@ -39,22 +40,22 @@ def _query(name: str, about: str, **example: str) -> dict[str, Any]:
 
 
 def openapi_paths() -> Spec:
-    if not askable():
+    if not choices():
         return {}
-    risk = next(iter(askable().values()))
+    risk = next(iter(choices().values()))
     parameters = [
-        _query("service", f"One of: {', '.join(askable())}. Default: {risk.name}.", example=risk.name),
+        _query("service", f"One of: {', '.join(choices())}. Default: {risk.name}.", example=risk.name),
         _query(
             risk.path_field or "",
-            "Numbers, separated by commas, under the name of the service's own number.",
+            "Numbers, separated by commas. The parameter has the name of the service's number.",
             example=examples(risk),
         ),
         _query(
-            "event_timestamp", "ISO moments, separated by commas; UTC where no offset stands. Default: now, a week ago."
+            "event_timestamp", "ISO timestamps, separated by commas; UTC without an offset. Default: now, a week ago."
         ),
     ]
-    about = operation("history", "Features of named entities at named times", DESCRIPTION, HistoricalAnswer, (400, 503))
-    return {"/historical-features/": {"get": about | {"parameters": parameters}}}
+    get = operation("history", "Features of chosen entities at chosen times", DESCRIPTION, HistoricalAnswer, (400, 503))
+    return {"/historical-features/": {"get": get | {"parameters": parameters}}}
 
 
 def blueprint(face: Face) -> Blueprint:
@@ -63,14 +64,14 @@ def blueprint(face: Face) -> Blueprint:
     @paths.get("/historical-features/")
     def historical_features() -> Response:
         now = face.clock()
-        risk = _risk(request.args.get("service") or next(iter(askable()), ""))
+        risk = _risk(request.args.get("service") or next(iter(choices()), ""))
         key = risk.path_field or ""
         keys = [risk.path_value(from_path(risk, {key: text})) for text in _list(key, examples(risk))]
         week_ago = now - timedelta(days=7)
-        times = [_moment(text, now) for text in _list("event_timestamp", f"{now.isoformat()},{week_ago.isoformat()}")]
+        times = [_past(text, now) for text in _list("event_timestamp", f"{now.isoformat()},{week_ago.isoformat()}")]
         if len(keys) * len(times) > MOST_ROWS:
             raise BadParameter(
-                f"{len(keys)} entities at {len(times)} times are more than {MOST_ROWS} rows. Ask for fewer."
+                f"{len(keys)} entities at {len(times)} times are more than {MOST_ROWS} rows. Send fewer of them."
             )
         pairs = list(product(keys, times))
         frame = pd.DataFrame(pairs, columns=[key, "event_timestamp"])
@@ -87,9 +88,9 @@ def blueprint(face: Face) -> Blueprint:
 
 
 def _risk(name: str) -> Risk:
-    if name not in askable():
-        raise unknown("service of one number", name, askable(), NO_RISK, "service")
-    return askable()[name]
+    if name not in choices():
+        raise unknown("service of one number", name, choices(), NO_RISK, "service")
+    return choices()[name]
 
 
 def _list(name: str, default: str) -> list[str]:
@@ -97,13 +98,14 @@ def _list(name: str, default: str) -> list[str]:
     return [text.strip() for text in texts.split(",") if text.strip()]
 
 
-def _moment(text: str, now: datetime) -> datetime:
+def _past(text: str, now: datetime) -> datetime:
+    """A timestamp from `EARLIEST` to now. Raises BadParameter."""
     try:
-        moment = utc(text)
+        timestamp = utc(text)
     except (ValueError, OverflowError):
-        wanted = "Write it as 2026-01-31T12:00:00Z"
-        raise BadParameter(f"event_timestamp is {text[:40]!r}. {wanted}.", "event_timestamp") from None
-    if not EARLIEST <= moment <= now:
-        wanted = f"Name a moment from {EARLIEST:%Y} to now"
-        raise BadParameter(f"event_timestamp is {moment.isoformat()}. {wanted}.", "event_timestamp")
-    return moment
+        seen = f"event_timestamp is {text[:SHOWN_CHARACTERS]!r}"
+        raise BadParameter(f"{seen}. Write it as 2026-01-31T12:00:00Z.", "event_timestamp") from None
+    if not EARLIEST <= timestamp <= now:
+        seen = f"event_timestamp is {timestamp.isoformat()}"
+        raise BadParameter(f"{seen}. Send a timestamp from {EARLIEST:%Y} to now.", "event_timestamp")
+    return timestamp

@@ -1,4 +1,4 @@
-"""The pages of the domain `onboarding`: sign-up, and a driver's home."""
+"""The pages of the domain `onboarding`: the sign-up form, which is the front page, and the home page of a driver."""
 
 from flask import Blueprint, Response, jsonify, render_template
 
@@ -7,16 +7,18 @@ from features.domains import risks
 from features.fields import STATES
 from files import locked
 from serving.onboarding import enrol
+from web.domains import Link
 from web.face import Face, from_body, from_path
 from web.operations import Spec, body, operation
 from web.risk import batch_scores
 from web.schemas import SignUpAnswer
 
 REFRESH_SECONDS = 5
+LINKS = (Link("Sign up", "/"), Link("A driver", "/home/1001"))
 
 
 def openapi_paths() -> Spec:
-    about = "Decides, and makes a driver of an approved applicant."
+    about = "Decides about an applicant, and makes a driver of an approved one."
     applicant = risks()["onboarding"].request
     sign_up = operation("sign-up", "Sign an applicant up", about, SignUpAnswer, (400, 503), requestBody=body(applicant))
     return {"/sign-up/": {"post": sign_up}}
@@ -34,9 +36,9 @@ def blueprint(face: Face) -> Blueprint:
     def sign_up() -> Response:
         applicant = from_body(onboarding)
         home = ""
-        # The same numbers sent twice at once must not both be new to us.
+        # Without the lock, two requests with the same SSN that arrive at once would both find it unused.
         with locked(face.root.sign_up_lock):
-            as_of = face.clock()  # in the order of the sign-ups, as are the rows that they leave
+            as_of = face.clock()  # read inside the lock, so that sign-ups and their rows have the same order
             decision = face.service.decision(onboarding, applicant, as_of)
             if decision.decision == "approve":
                 row = applicant.row(as_of, settings.hash_key())

@@ -1,4 +1,4 @@
-"""The OpenAPI 3 document: written from the declared risks and the schemas, so that it cannot lag behind them."""
+"""The OpenAPI 3 document. It is made from the declared risks and the schemas, so it is never out of date."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,6 +21,7 @@ SCORES: Mapping[Task, str] = {
 
 
 def install(app: Flask) -> None:
+    """Add `/apidocs/` and `/openapi.json`."""
     config = {
         "openapi": "3.0.3",
         "specs": [{"endpoint": "openapi", "route": "/openapi.json", "rule_filter": lambda rule: False}],
@@ -35,13 +36,14 @@ def install(app: Flask) -> None:
 
 
 class Document(Swagger):
-    """flasgger serves the pages; the document is ours whole."""
+    """flasgger serves the pages, and the whole document is ours."""
 
     def get_apispecs(self, endpoint: str = "openapi") -> Spec:
         return document()
 
 
 def document() -> Spec:
+    """The whole OpenAPI document."""
     paths: Spec = {}
     for risk in risks().values():
         paths |= _risk_paths(risk)
@@ -51,7 +53,11 @@ def document() -> Spec:
         paths |= part.openapi_paths()
     return {
         "openapi": "3.0.3",
-        "info": {"title": "Risk service", "version": "1", "description": "Decisions about people, with reasons."},
+        "info": {
+            "title": "Risk service",
+            "version": "1",
+            "description": "Decisions with reasons, and the features behind them.",
+        },
         "paths": paths,
         "components": {"schemas": _schemas()},
     }
@@ -59,18 +65,18 @@ def document() -> Spec:
 
 def _risk_paths(risk: Risk) -> Spec:
     method, suffix = ("get", f"{{{risk.path_field}}}/") if risk.path_field else ("post", "")
-    asked = {"parameters": [_path_parameter(risk)]} if risk.path_field else {"requestBody": body(risk.request)}
+    request = {"parameters": [_path_parameter(risk)]} if risk.path_field else {"requestBody": body(risk.request)}
     errors = (400, 404, 503) if risk.known_by else (400, 503)
     paths = {
         f"/{risk.slug}-risk-{part}/{suffix}": {
-            method: operation(risk.name, f"{risk.title}: {part}", about, answer, errors, **asked)
+            method: operation(risk.name, f"{risk.title}: {part}", about, answer, errors, **request)
         }
         for part, (answer, about) in _answers(risk).items()
     }
     if risk.population and risk.path_field:
-        about = "What the last batches said: `python -m jobs score " + risk.name + "`."
+        about = f"The results of the last batches, which `python -m jobs score {risk.name}` writes."
         paths[f"/{risk.slug}-batch-scores/{suffix}"] = {
-            "get": operation(risk.name, f"{risk.title}: batch scores", about, schemas.BatchScores, errors, **asked)
+            "get": operation(risk.name, f"{risk.title}: batch scores", about, schemas.BatchScores, errors, **request)
         }
     return paths
 
@@ -78,20 +84,23 @@ def _risk_paths(risk: Risk) -> Spec:
 def _answers(risk: Risk) -> dict[str, tuple[type[BaseModel], str]]:
     words = ", ".join(f"`{word}`" for word in risk.appetite.words)
     return {
-        "features": (schemas.FeaturesAnswer, "The features that the decision rests on."),
+        "features": (schemas.FeaturesAnswer, "The features that the decision is based on."),
         "score": (schemas.ScoreAnswer, SCORES[risk.task]),
-        "decision": (schemas.Decision, f"The decision ({words}) with its reasons. It is appended to the audit log."),
+        "decision": (schemas.Decision, f"The decision ({words}) with its reasons. The audit log keeps it."),
     }
 
 
 def _decisions_path() -> Spec:
+    if not risks():
+        return {}
     about = (
-        f"Decides about one request, or about a list of up to {MOST_DECISIONS:,}; all are logged and given, or none."
+        f"A decision about one request, or about each request of a list of up to {MOST_DECISIONS:,}. All of a list are "
+        "logged and given, or none."
     )
     name = {"name": "name", "in": "path", "required": True, "schema": {"type": "string", "enum": list(risks())}}
-    asked = [reference(risk.request) for risk in risks().values()]
-    many = {"type": "array", "items": {"anyOf": asked}, "minItems": 1, "maxItems": MOST_DECISIONS}
-    content = {"application/json": {"schema": {"anyOf": [*asked, many]}}}
+    requests = [reference(risk.request) for risk in risks().values()]
+    many = {"type": "array", "items": {"anyOf": requests}, "minItems": 1, "maxItems": MOST_DECISIONS}
+    content = {"application/json": {"schema": {"anyOf": [*requests, many]}}}
     return {
         "/api/v1/decisions/{name}": {
             "post": operation(
@@ -123,20 +132,25 @@ def _schemas() -> Spec:
     )
     schema: Spec = _for_openapi_3_0(defined["$defs"])
     words = dict.fromkeys(word for risk in risks().values() for word in risk.appetite.words)
-    schema["Decision"]["properties"]["decision"]["enum"] = list(words)
+    if words:
+        schema["Decision"]["properties"]["decision"]["enum"] = list(words)
     return schema
 
 
 def _for_openapi_3_0(node: Any) -> Any:
-    """pydantic writes JSON Schema 2020-12; OpenAPI 3.0 has one `example`, and `nullable` where that has a null type."""
+    """Translate the JSON Schema 2020-12 that pydantic writes. OpenAPI 3.0 has one `example`, and `nullable` instead of
+    a null type."""
     if isinstance(node, list):
         return [_for_openapi_3_0(item) for item in node]
     if not isinstance(node, dict):
         return node
-    changed = {key: _for_openapi_3_0(value) for key, value in node.items() if key not in ("examples", "anyOf")}
+    translated = {key: _for_openapi_3_0(value) for key, value in node.items() if key not in ("examples", "anyOf")}
     if isinstance(node.get("examples"), list):
-        changed["example"] = node["examples"][0]
+        translated["example"] = node["examples"][0]
     if "anyOf" in node:
-        kept = [_for_openapi_3_0(option) for option in node["anyOf"] if option != {"type": "null"}]
-        changed |= {"allOf" if len(kept) == 1 else "anyOf": kept, "nullable": len(kept) < len(node["anyOf"])}
-    return changed
+        options = [_for_openapi_3_0(option) for option in node["anyOf"] if option != {"type": "null"}]
+        translated |= {
+            "allOf" if len(options) == 1 else "anyOf": options,
+            "nullable": len(options) < len(node["anyOf"]),
+        }
+    return translated

@@ -1,4 +1,4 @@
-"""The pieces of an OpenAPI document that every path is made of."""
+"""The parts of an OpenAPI document that every path needs."""
 
 from typing import Any
 
@@ -9,22 +9,29 @@ from web import schemas
 Spec = dict[str, Any]
 
 ERRORS = {
-    400: "The request is wrong: the message names the field and the remedy.",
-    404: "Nobody is known by that number.",
-    503: "Not ready: the message gives the command to run.",
+    400: "The request is wrong. The message names the field and says what to do.",
+    404: "Nothing is stored under that number.",
+    503: "The service is not ready. The message gives the command to run.",
 }
 
 
 def operation(
-    tag: str, title: str, about: str, answer: type[BaseModel], errors: tuple[int, ...], status: int = 200, **asked: Any
+    tag: str,
+    title: str,
+    about: str,
+    answer: type[BaseModel],
+    errors: tuple[int, ...],
+    status: int = 200,
+    **request: Any,
 ) -> Spec:
-    """`asked` is what the caller sends: `parameters` or `requestBody`."""
+    """One method of a path. `request` is what the caller sends: `parameters` or `requestBody`."""
     responses = {str(status): _json(answer, about)}
     responses |= {str(error): _json(schemas.Error, ERRORS[error]) for error in errors}
-    return {"tags": [tag], "summary": title, "description": about, "responses": responses, **asked}
+    return {"tags": [tag], "summary": title, "description": about, "responses": responses, **request}
 
 
 def body(request: type[BaseModel]) -> Spec:
+    """A `requestBody`: JSON of this model."""
     return {"required": True, "content": {"application/json": {"schema": reference(request)}}}
 
 
@@ -33,4 +40,5 @@ def _json(model: type[BaseModel], about: str) -> Spec:
 
 
 def reference(model: type[BaseModel]) -> Spec:
+    """The schema of a model, by its name in the document."""
     return {"$ref": f"#/components/schemas/{model.__name__}"}

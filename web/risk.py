@@ -1,4 +1,4 @@
-"""The three paths of every declared risk: its features, its score, its decision; and what the last batches said."""
+"""The paths of every declared risk: its features, its score and its decision, and the results of its last batches."""
 
 from collections.abc import Callable
 from functools import partial
@@ -10,12 +10,13 @@ from errors import BadParameter
 from features.domains import risk_named, risks
 from features.risk import Risk, RiskRequest
 from serving import scores
-from web.face import Face, from_body, from_path, json_body, valid
+from web.face import Face, from_body, from_path, json_body, validated
 
 MOST_DECISIONS = 1000
 
 
 def blueprint(face: Face) -> Blueprint:
+    """The paths of every risk, and `/api/v1/decisions/<name>` for all of them."""
     paths = Blueprint("risk", __name__)
     for risk in risks().values():
         for part, answer in (("features", features), ("score", score), ("decision", decision)):
@@ -27,14 +28,39 @@ def blueprint(face: Face) -> Blueprint:
 
 
 def decisions(face: Face, name: str) -> Response:
-    """One request gets its decision, a list of them a list of decisions. Raises BadParameter besides."""
+    """One decision for one request, a list of decisions for a list. Raises BadParameter, the errors of
+    `web.face.validated`, and those of `RiskService.decisions`."""
     risk, body = risk_named(name), json_body()
     if not isinstance(body, list):
-        return jsonify(decision(face, risk, valid(risk, body)))
+        return jsonify(decision(face, risk, validated(risk, body)))
     if not 0 < len(body) <= MOST_DECISIONS:
         raise BadParameter(f"The list holds {len(body)} requests. Send 1 to {MOST_DECISIONS:,}.")
-    asked = [valid(risk, one, f"{i}.") for i, one in enumerate(body)]
-    return jsonify([one.as_json() for one in face.service.decisions(risk, asked, face.clock())])
+    requests = [validated(risk, item, f"{i}.") for i, item in enumerate(body)]
+    return jsonify([given.as_json() for given in face.service.decisions(risk, requests, face.clock())])
+
+
+def features(face: Face, risk: Risk, request: RiskRequest) -> dict[str, Any]:
+    as_of = face.clock()
+    return {"features": face.service.features(risk, request, as_of), "as_of": as_of.isoformat()}
+
+
+def score(face: Face, risk: Risk, request: RiskRequest) -> dict[str, Any]:
+    as_of = face.clock()
+    number, card = face.service.score(risk, request, as_of)
+    return {"score": number, "model": {"name": card.name, "version": card.version}, "as_of": as_of.isoformat()}
+
+
+def decision(face: Face, risk: Risk, request: RiskRequest) -> dict[str, Any]:
+    return face.service.decision(risk, request, face.clock()).as_json()
+
+
+def batch_scores(face: Face, risk: Risk, request: RiskRequest) -> dict[str, Any]:
+    """The newest batch decision about an entity, and its last scores. Raises UnknownEntity if no batch has scored the
+    entity and no feature is stored about it."""
+    newest, history = scores.latest(face.root.scores_db, risk.name, risk.path_value(request))
+    if newest is None:
+        face.service.features(risk, request, face.clock())
+    return {"decision": newest, "scores": [{"as_of": as_of.isoformat(), "score": value} for as_of, value in history]}
 
 
 def _add(paths: Blueprint, risk: Risk, part: str, view: Callable[..., Response]) -> None:
@@ -44,30 +70,6 @@ def _add(paths: Blueprint, risk: Risk, part: str, view: Callable[..., Response])
 
 def _view(answer: Callable[[Face, Risk, RiskRequest], Any], face: Face, risk: Risk) -> Callable[..., Response]:
     def view(**path: str) -> Response:
-        asked = from_path(risk, path) if risk.path_field else from_body(risk)
-        return jsonify(answer(face, risk, asked))
+        return jsonify(answer(face, risk, from_path(risk, path) if risk.path_field else from_body(risk)))
 
     return view
-
-
-def features(face: Face, risk: Risk, asked: RiskRequest) -> dict[str, Any]:
-    as_of = face.clock()
-    return {"features": face.service.features(risk, asked, as_of), "as_of": as_of.isoformat()}
-
-
-def score(face: Face, risk: Risk, asked: RiskRequest) -> dict[str, Any]:
-    as_of = face.clock()
-    number, card = face.service.score(risk, asked, as_of)
-    return {"score": number, "model": {"name": card.name, "version": card.version}, "as_of": as_of.isoformat()}
-
-
-def decision(face: Face, risk: Risk, asked: RiskRequest) -> dict[str, Any]:
-    return face.service.decision(risk, asked, face.clock()).as_json()
-
-
-def batch_scores(face: Face, risk: Risk, asked: RiskRequest) -> dict[str, Any]:
-    """Raises UnknownEntity on somebody who was never scored and is not known either."""
-    newest, history = scores.latest(face.root.scores_db, risk.name, risk.path_value(asked))
-    if newest is None:
-        face.service.features(risk, asked, face.clock())
-    return {"decision": newest, "scores": [{"as_of": as_of.isoformat(), "score": s} for as_of, s in history]}

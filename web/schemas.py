@@ -1,23 +1,23 @@
-"""What the service answers, described for the docs."""
+"""The answers of the service, as schemas for the API docs."""
 
 from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field, RootModel
 
-FEATURES = "Feature name → plain JSON value; null where nothing is stored and nothing can stand for it."
+FEATURES = "Feature name → JSON value. Null if nothing is stored and the definition has no default."
 FEATURES_EXAMPLE = {"is_gt_18_years_old": 1, "is_previously_seen_ssn": 1}
-SCORE = "The probability of a bad outcome, 0 to 1; of a risk that estimates a number, that number, within its bounds."
+SCORE = "The probability of a bad outcome, 0 to 1. For a risk that estimates a number, that number within its bounds."
 AS_OF_EXAMPLE = "2026-01-31T12:00:00+00:00"
-AS_OF = "The moment for which this is true, UTC."
+AS_OF = "The timestamp of the answer, UTC. Later events are not in it."
 
 
 class Reason(BaseModel):
     code: str = Field(description="Stable name of the reason.", examples=["ssn_seen_before"])
     text: str = Field(examples=["The social security number was seen on another driver."])
     contribution: float = Field(
-        description="What it added to the log-odds of a probability, or to an estimated number before its bounds: "
-        "positive raises the score. 0 for a policy.",
+        description="What the input added to the log-odds of a probability, or to an estimated number before its "
+        "bounds. A positive contribution raised the score. A policy has 0.",
         examples=[4.27],
     )
 
@@ -40,9 +40,11 @@ class ScoreAnswer(BaseModel):
 
 class Decision(BaseModel):
     decision_id: str = Field(
-        description="The decision's number in the audit log.", examples=["3f1c8a52-9f0e-4a59-8b54-0d6c1a2b3c4d"]
+        description="The decision's id in the audit log.", examples=["3f1c8a52-9f0e-4a59-8b54-0d6c1a2b3c4d"]
     )
-    decision: str = Field(description="One of the risk's three words; its path names them.", examples=["approve"])
+    decision: str = Field(
+        description="One of the risk's three words. The description of its path lists them.", examples=["approve"]
+    )
     score: float = Field(description=SCORE, examples=[0.03])
     reasons: list[Reason] = Field(description="Up to three, the strongest first.")
     features: dict[str, Any] = Field(description=FEATURES, examples=[FEATURES_EXAMPLE])
@@ -51,13 +53,13 @@ class Decision(BaseModel):
 
 
 class Decisions(RootModel[Decision | list[Decision]]):
-    """One decision for one request, a list of them, in order, for a list."""
+    """One decision for one request. For a list of requests, a list of decisions in the same order."""
 
 
 class SignUpAnswer(BaseModel):
     decision: Decision
     home: str = Field(
-        default="", description="Where the new driver goes on, if approved; else empty.", examples=["/home/1234567"]
+        default="", description="The new driver's home page; empty if not approved.", examples=["/home/1234567"]
     )
 
 
@@ -67,14 +69,14 @@ class Score(BaseModel):
 
 
 class BatchScores(BaseModel):
-    decision: Decision | None = Field(description="The newest batch decision, null before the first batch.")
+    decision: Decision | None = Field(description="The newest batch decision; null before the first batch.")
     scores: list[Score] = Field(description="Scores of the last batches, oldest first.")
 
 
 class Vector(BaseModel):
     features: dict[str, Any] = Field(description=FEATURES, examples=[FEATURES_EXAMPLE])
     event_timestamps: dict[str, datetime | None] = Field(
-        description="When each stored value is dated; null for a computed one, and where nothing is stored."
+        description="The event time of each stored value; null for a computed value, and if nothing is stored."
     )
     statuses: dict[str, Literal["PRESENT", "NULL_VALUE", "NOT_FOUND", "OUTSIDE_MAX_AGE"]] = Field(
         description="NOT_FOUND: nothing is stored; OUTSIDE_MAX_AGE: the value is older than its view's TTL."
@@ -82,12 +84,12 @@ class Vector(BaseModel):
 
 
 class Vectors(BaseModel):
-    results: list[Vector] = Field(description="One for each entity, in order.")
+    results: list[Vector] = Field(description="One vector for each entity, in order.")
     as_of: datetime = Field(description=AS_OF, examples=[AS_OF_EXAMPLE])
 
 
 class Accepted(BaseModel):
-    accepted: int = Field(description="How many events are safe on disk now.", examples=[1])
+    accepted: int = Field(description="How many events are now safe on disk.", examples=[1])
 
 
 class Missing(BaseModel):
@@ -95,18 +97,18 @@ class Missing(BaseModel):
 
 
 class Value(BaseModel):
-    value: float | None = Field(description="Null where there is none, or none that still holds.", examples=[4.2])
+    value: float | None = Field(description="Null if there is no value, or none that still holds.", examples=[4.2])
     unit: str = Field(examples=["stars"])
     event_timestamp: datetime = Field(
-        description="The newest event of whom it is about; of a batch value, the midnight since which it holds.",
+        description="The newest event of the keys of a live value; the midnight from which a batch value holds.",
         examples=["2026-01-31T00:00:00+00:00"],
     )
     as_of: datetime = Field(description=AS_OF, examples=[AS_OF_EXAMPLE])
 
 
 class HistoricalRow(BaseModel):
-    entity: dict[str, Any] = Field(description="Who.", examples=[{"driver_id": 1001}])
-    event_timestamp: datetime = Field(description="When.")
+    entity: dict[str, Any] = Field(description="The entity's keys.", examples=[{"driver_id": 1001}])
+    event_timestamp: datetime = Field(description="The time as of which the features hold.")
     features: dict[str, Any] = Field(description=FEATURES, examples=[FEATURES_EXAMPLE])
 
 
@@ -118,10 +120,8 @@ class HistoricalAnswer(BaseModel):
 class ErrorDetail(BaseModel):
     code: int = Field(examples=[1002])
     name: str = Field(examples=["missing_field"])
-    message: str = Field(
-        description="What was seen, then what to do.", examples=["ssn is missing. Send it with the others."]
-    )
-    field: str = Field(default="", description="The field at fault, if one is.", examples=["ssn"])
+    message: str = Field(description="What was seen, then what to do.", examples=["ssn is missing. Send it."])
+    field: str = Field(default="", description="The wrong field, if one is wrong.", examples=["ssn"])
 
 
 class Error(BaseModel):

@@ -1,5 +1,5 @@
-"""Requests of one process take turns: Python computes one at a time anyhow, and threads that fight over that lose a
-third of the throughput. What a thread may do beside the others is to wait for a client that sends slowly."""
+"""The requests of one process take turns. Python computes one at a time anyhow, and threads that compete for the
+interpreter lose a third of the throughput. Threads still wait side by side for clients that send slowly."""
 
 from threading import Lock
 
@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 
 
 class TurnTaking(Flask):
-    """Reads a request's body whole, then waits for its turn, then answers."""
+    """A Flask application that reads the whole body of a request, then waits for its turn, then answers."""
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]

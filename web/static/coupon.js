@@ -1,9 +1,9 @@
 "use strict";
 
 const watch = document.getElementById("watch");
-const rows = new Map(); // location → its row, which stays, so that its bar can be seen to move
+const rows = new Map(); // location → its row. Rows are kept, so that the bars move smoothly
 
-// So many attempts fill a bar, unless one location has more.
+// This many attempts fill a bar, unless a location has more.
 const FULL = 20;
 
 function locationRow(location) {
@@ -19,22 +19,22 @@ function locationRow(location) {
 function showLocations(locations) {
   const full = Math.max(FULL, ...locations.map(({ attempts }) => attempts));
   for (const location of [...rows.keys()]) {
-    if (!locations.some((one) => one.location === location)) {
+    if (!locations.some((shown) => shown.location === location)) {
       rows.get(location).remove();
       rows.delete(location);
     }
   }
   const body = document.querySelector("#locations tbody");
-  locations.forEach((one, place) => {
-    if (!rows.has(one.location)) rows.set(one.location, locationRow(one.location));
-    const row = rows.get(one.location);
-    if (body.children[place] !== row) body.insertBefore(row, body.children[place] ?? null);
+  locations.forEach((entry, index) => {
+    if (!rows.has(entry.location)) rows.set(entry.location, locationRow(entry.location));
+    const row = rows.get(entry.location);
+    if (body.children[index] !== row) body.insertBefore(row, body.children[index] ?? null);
     const [, bar, attempts, failures, newest] = row.children;
-    bar.querySelector(".attempts").style.width = `${(100 * one.attempts) / full}%`;
-    bar.querySelector(".failures").style.width = `${(100 * one.failures) / full}%`;
-    attempts.textContent = one.attempts;
-    failures.textContent = one.failures;
-    newest.replaceChildren(...(one.attempts ? [badge(one)] : [])); // of a quiet place it would be an old one
+    bar.querySelector(".attempts").style.width = `${(100 * entry.attempts) / full}%`;
+    bar.querySelector(".failures").style.width = `${(100 * entry.failures) / full}%`;
+    attempts.textContent = entry.attempts;
+    failures.textContent = entry.failures;
+    newest.replaceChildren(...(entry.attempts ? [badge(entry)] : [])); // without attempts the decision would be an old one
   });
 }
 
@@ -76,7 +76,7 @@ async function refresh() {
     problem.textContent = `Not refreshed: ${error.message}`;
     problem.hidden = false;
   }
-  setTimeout(refresh, 1000 * Number(watch.dataset.refreshSeconds)); // after the answer: a slow service is asked less
+  setTimeout(refresh, 1000 * Number(watch.dataset.refreshSeconds)); // after the answer, so that a slow service gets fewer requests
 }
 
 refresh();

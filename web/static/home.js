@@ -10,7 +10,7 @@ function show({ decision, scores }) {
   drawSparkline(scores);
 }
 
-// Score 0 at the bottom, 1 at the top; the newest is dotted.
+// Score 0 is at the bottom and 1 at the top. A dot marks the newest score.
 function drawSparkline(scores) {
   const svg = document.getElementById("sparkline");
   svg.replaceChildren();
@@ -21,9 +21,9 @@ function drawSparkline(scores) {
   const x = (i) => 10 + (580 * i) / Math.max(1, scores.length - 1);
   const y = (score) => 110 - 100 * score;
   const svgElement = (name, attributes) => {
-    const made = document.createElementNS("http://www.w3.org/2000/svg", name);
-    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-    return made;
+    const created = document.createElementNS("http://www.w3.org/2000/svg", name);
+    for (const [key, value] of Object.entries(attributes)) created.setAttribute(key, value);
+    return created;
   };
   svg.append(
     svgElement("polyline", { points: scores.map(({ score }, i) => `${x(i)},${y(score)}`).join(" ") }),
