@@ -1,11 +1,11 @@
-"""Made-up raw events, a module a domain: `events(seed, now, size, hash_key)` answers its tables."""
+"""Simulated raw events. Each domain has a module; its `events(seed, now, size, hash_key)` returns the raw tables."""
 
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, TypeAlias
 
-if TYPE_CHECKING:  # half a second, and `python -m jobs --help` does without
+if TYPE_CHECKING:  # the import takes half a second, and `python -m jobs --help` does not need it
     import pandas as pd
 
 Tables: TypeAlias = "dict[str, pd.DataFrame]"
@@ -14,8 +14,8 @@ Tables: TypeAlias = "dict[str, pd.DataFrame]"
 
 @dataclass(frozen=True)
 class Size:
-    """How much is made. Users, merchants and order days are, by default, those of the Fraud Detection Handbook's
-    simulated data."""
+    """How large the simulated data are. By default, users, merchants and order days are those of the simulated data in
+    the Fraud Detection Handbook."""
 
     drivers: int = 10_000
     users: int = 5_000
@@ -27,6 +27,7 @@ class Size:
     shop_days: int = 60
 
 
+#: The smallest value of each size.
 FEWEST = {
     "drivers": 100,
     "users": 10,
@@ -40,19 +41,21 @@ FEWEST = {
 
 
 def add_sizes(parser: argparse.ArgumentParser, default: Size) -> None:
+    """Add an option for each size, such as `--order-days`."""
     for field in fields(Size):
         flag, least = f"--{field.name.replace('_', '-')}", FEWEST[field.name]
         parser.add_argument(flag, type=_at_least(least), default=getattr(default, field.name))
 
 
 def size_of(arguments: argparse.Namespace) -> Size:
+    """The size in parsed arguments."""
     return Size(**{field.name: getattr(arguments, field.name) for field in fields(Size)})
 
 
 def _at_least(least: int) -> Callable[[str], int]:
     def count(text: str) -> int:
         if not text.isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"{text} leaves a model nothing to learn. Give at least {least}.")
+            raise argparse.ArgumentTypeError(f"{text} is too small for a model to learn from. Give at least {least}.")
         return int(text)
 
     return count

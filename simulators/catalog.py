@@ -1,12 +1,12 @@
-"""What a shop sells, and how its customers like it.
+"""The transactions of a shop, and the ratings of its customers.
 
-The shop is the same for every seed, so that live transactions are of the shop that the history is of. A product has one
-of 12 categories, a price, a mean rating (about 3.8) and a place in the ranking of what sells: the one in place n sells
-in proportion to 1 / n. Customers buy about 400 times a day, some far more often than others, at the list price or up
-to 20 % below it.
+The shop is the same for every seed, so live transactions belong to the shop of the history. A product has one of 12
+categories, a price, a mean rating (about 3.8) and a sales rank: the product of rank n sells in proportion to 1 / n.
+Customers buy about 400 times a day, some of them far more often than others. They pay the list price or up to 20 %
+less.
 
-Three transactions in five are rated: whole stars around the product's mean, with a deviation of 0.8. Half of those have
-a text as well, and its words fit the stars.
+Three transactions in five have a rating: whole stars around the product's mean, with a deviation of 0.8. Half of the
+rated transactions also have a text that fits the stars.
 """
 
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ FULL = Size()
 
 @dataclass(frozen=True)
 class Shop:
-    """An array a trait; the shares of all products, and of all customers, sum to 1."""
+    """One array for each trait. The shares of all products sum to 1, and so do those of all customers."""
 
     price: np.ndarray
     mean_rating: np.ndarray
@@ -46,13 +46,13 @@ class Shop:
 
 def events(seed: int, now: datetime, size: Size, hash_key: bytes) -> Tables:
     """The table `transactions`, oldest first: `transaction_id`, `customer_id`, `product_id`, `category`, `price`,
-    `quantity`, `transaction_date`, and `review_rating` and `review_text`, null where there is none. The last one is of
-    the day before `now`."""
+    `quantity`, `transaction_date`, `review_rating` and `review_text`. The last two are null without a rating. The
+    newest transaction is of the day before `now`."""
     rng = np.random.default_rng([seed, 5])
     count = rng.poisson(TRANSACTIONS_A_DAY * size.shop_days)
     second = (rng.integers(0, size.shop_days, count) + rng.beta(3, 2.5, count)) * DAY
-    moments = after(midnight(now) - timedelta(days=size.shop_days), np.sort(second))
-    rows = _transactions(rng, _shop(size), moments)
+    timestamps = after(midnight(now) - timedelta(days=size.shop_days), np.sort(second))
+    rows = _transactions(rng, _shop(size), timestamps)
     rows.insert(0, "transaction_id", [f"t{n:08d}" for n in range(1, count + 1)])
     return {"transactions": rows}
 
@@ -60,7 +60,7 @@ def events(seed: int, now: datetime, size: Size, hash_key: bytes) -> Tables:
 def transactions(
     rng: np.random.Generator, begin: datetime, count: int, per_second: float, size: Size = FULL
 ) -> list[dict[str, Any]]:
-    """Live events in the shop of that size, the history's."""
+    """Live events in the shop of this size, the same shop as in the history."""
     rows = _transactions(rng, _shop(size), paced(rng, begin, count, per_second))
     rows.insert(0, "transaction_id", fresh_ids(rng, count))
     return as_events(rows)
@@ -78,8 +78,8 @@ def _shop(size: Size) -> Shop:
     )
 
 
-def _transactions(rng: np.random.Generator, shop: Shop, moments: pd.DatetimeIndex) -> pd.DataFrame:
-    count = len(moments)
+def _transactions(rng: np.random.Generator, shop: Shop, timestamps: pd.DatetimeIndex) -> pd.DataFrame:
+    count = len(timestamps)
     product = rng.choice(len(shop.price), count, p=shop.share_of_product)
     customer = rng.choice(len(shop.share_of_customer), count, p=shop.share_of_customer)
     stars = np.clip(np.round(rng.normal(shop.mean_rating[product], 0.8)), 1, 5)
@@ -91,11 +91,11 @@ def _transactions(rng: np.random.Generator, shop: Shop, moments: pd.DatetimeInde
         {
             "customer_id": [f"c{n:05d}" for n in customer],
             "product_id": [f"p{n:04d}" for n in product],
-            # By its number, so that the smallest shop has every category.
+            # By the product's number, so that even the smallest shop has every category.
             "category": np.array(CATEGORIES, object)[product % len(CATEGORIES)],
             "price": np.maximum(0.01, np.round(shop.price[product] * rng.uniform(0.8, 1, count), 2)),
             "quantity": 1 + rng.poisson(0.4, count),
-            "transaction_date": moments,
+            "transaction_date": timestamps,
             "review_rating": np.where(is_rated, stars, np.nan),
             "review_text": np.where(has_text, text, None),
         }

@@ -1,16 +1,18 @@
-"""Orders at merchants, a few of them frauds, charged back some days later.
+"""Orders at merchants. A few of them are fraud, and are charged back some days later.
 
-The published design of the Fraud Detection Handbook's transaction simulator, on whole arrays. Users and merchants stand
-on a square of 100 × 100. A user has a mean amount (uniform, 5 to 100; half of it is the deviation) and a mean number of
-orders a day (uniform, 0 to 4), and buys at the merchants within reach, mostly around noon. A fraud is
+The design is the transaction simulator of the Fraud Detection Handbook, on whole arrays. Users and merchants have
+places in a square of 100 × 100. A user has a mean amount (uniform, 5 to 100, with half of it as deviation) and a mean
+number of orders a day (uniform, 0 to 4). Users buy at the merchants within reach, mostly around noon. An order is fraud
+if
 
-1. every order of more than 220,
-2. every order at a merchant that is compromised: two merchants a day, for 28 days,
-3. a third of the orders of a user who is compromised, with the amount times five: three users a day, for 14 days.
+1. its amount is more than 220,
+2. or its merchant is compromised: two more merchants every day, for 28 days each,
+3. or its user is compromised, for a third of the orders, and these amounts are five times as large: three more users
+   every day, for 14 days each.
 
-A fraud is charged back one to six days after it. With fewer users and merchants a day has fewer orders; reach and the
-number compromised follow, so that a user still finds as many merchants, and as large a share is fraud. Which scenario
-made an order a fraud, and who is compromised, is not written.
+A fraud is charged back after one to six days. With fewer users and merchants there are fewer orders a day. Reach and
+the number of compromised users and merchants change with them, so that a user still reaches as many merchants and the
+share of fraud stays the same. The tables do not say who is compromised, or why an order is fraud.
 """
 
 from datetime import datetime, timedelta
@@ -31,7 +33,7 @@ USERS_A_DAY, USER_DAYS = 3, 14
 
 def events(seed: int, now: datetime, size: Size, hash_key: bytes) -> Tables:
     """The table `orders`, oldest first: `order_id`, `order_timestamp`, `user_id`, `merchant_id`, `amount`, and
-    `chargeback_timestamp`, null where none has come by `now`. The last order is of the day before `now`."""
+    `chargeback_timestamp`, null if there is none by `now`. The newest order is of the day before `now`."""
     rng = np.random.default_rng([seed, 3])
     first_day = midnight(now) - timedelta(days=size.order_days)
     user, second, amount, merchant = _orders(rng, size)
@@ -69,7 +71,7 @@ def events(seed: int, now: datetime, size: Size, hash_key: bytes) -> Tables:
 
 
 def _orders(rng: np.random.Generator, size: Size) -> tuple[np.ndarray, ...]:
-    """Of each order, oldest first: user, second since the first day, amount, merchant."""
+    """The orders, oldest first, as arrays: user, seconds since the first day, amount, merchant."""
     at_merchant, of_merchant = _within_reach(rng, size)
     mean_amount, mean_orders = rng.uniform(5, 100, size.users), rng.uniform(0, 4, size.users)
     orders_a_day = rng.poisson(np.where(np.diff(at_merchant), mean_orders, 0), (size.order_days, size.users))
@@ -86,32 +88,33 @@ def _orders(rng: np.random.Generator, size: Size) -> tuple[np.ndarray, ...]:
 
 
 def _within_reach(rng: np.random.Generator, size: Size) -> tuple[np.ndarray, np.ndarray]:
-    """User u buys at the merchants `of_merchant[at[u]:at[u + 1]]`."""
+    """Two arrays, `at` and `merchants`: user u buys at `merchants[at[u]:at[u + 1]]`."""
     users, merchants = rng.uniform(0, SIDE, (size.users, 2)), rng.uniform(0, SIDE, (size.merchants, 2))
     reach = REACH * np.sqrt(FULL.merchants / size.merchants)
-    found = KDTree(merchants).query_ball_point(users, reach, return_sorted=True)
-    return np.concatenate([[0], np.cumsum([len(f) for f in found])]), np.concatenate([np.array(f, int) for f in found])
+    by_user = KDTree(merchants).query_ball_point(users, reach, return_sorted=True)
+    at = np.concatenate([[0], np.cumsum([len(near) for near in by_user])])
+    return at, np.concatenate([np.array(near, int) for near in by_user])
 
 
-def _scaled(a_day: int, count: int, full: int) -> float:
-    """How many a day are compromised on average; a small world has days on which nobody is."""
-    return a_day * count / full
+def _scaled(per_day: int, count: int, full: int) -> float:
+    """How many a day are compromised, on average. A small world has days without any."""
+    return per_day * count / full
 
 
 def _at_compromised(
-    rng: np.random.Generator, who: np.ndarray, second: np.ndarray, count: int, a_day: float, days: int, size: Size
+    rng: np.random.Generator, party: np.ndarray, second: np.ndarray, count: int, per_day: float, days: int, size: Size
 ) -> np.ndarray:
-    """Whether each order is of one of those compromised: from the day that they are drawn on, for `days`."""
-    drawn = np.diff(np.floor(np.arange(size.order_days + 1) * a_day + 0.5)).astype(int)
-    since = np.repeat(np.arange(size.order_days), drawn)
+    """Whether the party of each order is compromised. `per_day` of the `count` parties are drawn every day, and are
+    compromised for `days` days from then on."""
+    drawn = np.diff(np.floor(np.arange(size.order_days + 1) * per_day + 0.5)).astype(int)
+    first_days = np.repeat(np.arange(size.order_days), drawn)
     compromised = np.zeros((size.order_days + days, count), bool)
-    for day, one in zip(since, rng.integers(0, count, len(since)), strict=True):
-        compromised[day : day + days, one] = True
-    return compromised[second // DAY, who]
+    for day, victim in zip(first_days, rng.integers(0, count, len(first_days)), strict=True):
+        compromised[day : day + days, victim] = True
+    return compromised[second // DAY, party]
 
 
 def _names(letter: str, numbers: np.ndarray, digits: int) -> np.ndarray:
-    """`u00042` and the like; a number of more digits keeps them all."""
-    return np.char.add(letter, np.char.zfill(numbers.astype(f"U{max(digits, len(str(len(numbers))))}"), digits)).astype(
-        object
-    )
+    """Names such as `u00042`. A number with more digits keeps all of them."""
+    longest = max(digits, len(str(len(numbers))))
+    return np.char.add(letter, np.char.zfill(numbers.astype(f"U{longest}"), digits)).astype(object)

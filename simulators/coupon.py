@@ -1,17 +1,18 @@
-"""Attempts to redeem coupons, and now and then somebody who guesses their numbers.
+"""Attempts to redeem coupons. Sometimes somebody guesses coupon numbers.
 
-A hundred devices stand at ten locations, ten at each. A coupon is `dddd-dddd-dddd-dddd`: what was printed together has
-the first 14 characters, the prefix, in common. People redeem
+There are ten locations with ten devices each. A coupon is `dddd-dddd-dddd-dddd`. Coupons that were printed together
+share the first 14 characters, the prefix. People redeem
 
-* one coupon (about 900 a day),
-* a booklet of 3 to 8 with one prefix, at one device (about 40 a day), half of them numbered one after the other,
-* and, about once a day, 40 to 120 with one prefix at one location within a quarter of an hour: a campaign.
+* one coupon (about 900 times a day),
+* a booklet of 3 to 8 coupons with one prefix, at one device (about 40 a day; half of them have consecutive numbers),
+* a campaign of 40 to 120 coupons with one prefix, at one location within 15 minutes (about one a day).
 
-2 % of the attempts are mistyped and 2 % of the single coupons and booklets have expired: INVALID. Many attempts with
-one prefix are thus no attack by themselves, and neither are a few INVALID ones in a row.
+2 % of the attempts are mistyped, and 2 % of the single coupons and booklets have expired: both are INVALID. So many
+attempts with one prefix are no attack by themselves, and neither are a few INVALID attempts in a row.
 
-An attack, one or two a day, tries 20 to 200 numbers of one prefix at one location, counting up the last four digits, at
-one device, a quarter of them at two; from one attempt every 20 seconds to five a second. 2 % of the guesses hit.
+There are one or two attacks a day. An attack tries 20 to 200 numbers of one prefix at one location and counts up the
+last four digits. It uses one device, or in a quarter of the attacks two, and makes one attempt every 20 seconds to five
+attempts a second. 2 % of its guesses are VALID.
 """
 
 from datetime import datetime, timedelta
@@ -34,7 +35,7 @@ ATTACKS_A_DAY, ATTACK, SLOWEST, FASTEST = (1, 2), (20, 200), 1 / 20, 5
 
 def events(seed: int, now: datetime, size: Size, hash_key: bytes) -> Tables:
     """The table `coupon_attempts`, oldest first: `msg_id`, `msg_type`, `device_id`, `location_code`, `coupon_code`,
-    `response`, `create_time`, and `is_attack`, the truth. The last attempt is of the day before `now`."""
+    `response`, `create_time`, and `is_attack`, the truth. The newest attempt is of the day before `now`."""
     rng = np.random.default_rng([seed, 4])
     first_day = midnight(now) - timedelta(days=size.coupon_days)
     rows = pd.concat([_normal(rng, first_day, size.coupon_days), *_attacks(rng, first_day, size.coupon_days)])
@@ -44,38 +45,39 @@ def events(seed: int, now: datetime, size: Size, hash_key: bytes) -> Tables:
 
 
 def attack(rng: np.random.Generator, begin: datetime, attempts: int, per_second: float) -> list[dict[str, Any]]:
-    """Live events of one attack, at most 10,000: one location, one prefix, counting up."""
+    """Live events of one attack with at most 10,000 attempts: one location, one prefix, numbers that count up."""
     return _live(rng, _attack(rng, begin, attempts, per_second))
 
 
 def normal(rng: np.random.Generator, begin: datetime, attempts: int, per_second: float) -> list[dict[str, Any]]:
-    """Live events of people who redeem coupons: singles, booklets and campaigns in the order of a usual day, but as
-    fast as is asked."""
-    days = 2 + attempts // SINGLES_A_DAY  # more than enough: a day has more attempts than singles
+    """Live events of people who redeem coupons: single coupons, booklets and campaigns in the order of a normal day, at
+    the pace of `per_second`."""
+    days = 2 + attempts // SINGLES_A_DAY  # enough, because a day has more attempts than single coupons
     usual = _normal(rng, begin, days).sort_values("create_time", kind="stable").head(attempts)
     return _live(rng, usual.assign(create_time=paced(rng, begin, attempts, per_second)))
 
 
 def _live(rng: np.random.Generator, rows: pd.DataFrame) -> list[dict[str, Any]]:
-    known = rows.drop(columns="is_attack")
-    known.insert(0, "msg_id", fresh_ids(rng, len(rows)))
-    return as_events(known)
+    """Live events have ids of their own, and do not say whether they are an attack."""
+    events = rows.drop(columns="is_attack")
+    events.insert(0, "msg_id", fresh_ids(rng, len(rows)))
+    return as_events(events)
 
 
 def _normal(rng: np.random.Generator, first_day: datetime, days: int) -> pd.DataFrame:
-    """Visit after visit: someone with one coupon, someone with a booklet, or a campaign's many people as one."""
-    a_day = [SINGLES_A_DAY, BOOKLETS_A_DAY, CAMPAIGNS_A_DAY]
-    kind = np.repeat([0, 1, 2], rng.poisson(np.multiply(a_day, days)))
+    """The attempts of all visits. A visit is one person with one coupon or a booklet, or all people of a campaign."""
+    per_day = [SINGLES_A_DAY, BOOKLETS_A_DAY, CAMPAIGNS_A_DAY]
+    kind = np.repeat([0, 1, 2], rng.poisson(np.multiply(per_day, days)))
     lowest, highest = np.array([(1, 1), BOOKLET, CAMPAIGN]).T
     coupons = rng.integers(lowest[kind], highest[kind], endpoint=True)
     begins = rng.integers(0, days, len(kind)) * DAY + rng.beta(3, 2.5, len(kind)) * DAY
     visit = np.repeat(np.arange(len(kind)), coupons)
     nth = np.arange(len(visit)) - np.repeat(np.cumsum(coupons) - coupons, coupons)
-    of_campaign, is_numbered = kind[visit] == 2, (rng.random(len(kind)) < 0.5)[visit] & (kind[visit] == 1)
+    is_campaign, is_numbered = kind[visit] == 2, (rng.random(len(kind)) < 0.5)[visit] & (kind[visit] == 1)
     pause = rng.uniform(4, 20, len(kind))[visit]
-    second = begins[visit] + np.where(of_campaign, rng.uniform(0, CAMPAIGN_SECONDS, len(visit)), nth * pause)
+    second = begins[visit] + np.where(is_campaign, rng.uniform(0, CAMPAIGN_SECONDS, len(visit)), nth * pause)
     location, device = rng.integers(0, LOCATIONS, len(kind))[visit], rng.integers(0, DEVICES_EACH, len(kind))[visit]
-    device = np.where(of_campaign, rng.integers(0, DEVICES_EACH, len(visit)), device)
+    device = np.where(is_campaign, rng.integers(0, DEVICES_EACH, len(visit)), device)
     first_number = rng.integers(0, 10_000 - BOOKLET[1], len(kind))[visit]
     number = np.where(is_numbered, first_number + nth, rng.integers(0, 10_000, len(visit)))
     has_expired = ((rng.random(len(kind)) < EXPIRED) & (kind < 2))[visit]
@@ -85,13 +87,13 @@ def _normal(rng: np.random.Generator, first_day: datetime, days: int) -> pd.Data
 
 
 def _attacks(rng: np.random.Generator, first_day: datetime, days: int) -> list[pd.DataFrame]:
-    """Attackers keep no hours."""
+    """Attacks happen at any hour."""
     day = np.repeat(np.arange(days), rng.integers(*ATTACKS_A_DAY, days, endpoint=True))
     begins = after(first_day, (day + rng.random(len(day))) * DAY)
     attempts = rng.integers(*ATTACK, len(day), endpoint=True)
     per_second = np.exp(rng.uniform(np.log(SLOWEST), np.log(FASTEST), len(day)))
-    of_each = zip(begins.to_pydatetime(), attempts, per_second, strict=True)
-    return [_attack(rng, begin, many, pace) for begin, many, pace in of_each]
+    attacks = zip(begins.to_pydatetime(), attempts, per_second, strict=True)
+    return [_attack(rng, begin, count, pace) for begin, count, pace in attacks]
 
 
 def _attack(rng: np.random.Generator, begin: datetime, attempts: int, per_second: float) -> pd.DataFrame:
@@ -113,19 +115,19 @@ def _attempts(
     prefix: np.ndarray,
     number: np.ndarray,
     is_valid: np.ndarray,
-    moments: pd.DatetimeIndex,
+    timestamps: pd.DatetimeIndex,
     is_attack: int,
 ) -> pd.DataFrame:
-    """`device` is counted within its location, `prefix` is a number of 12 digits and `number` one of 4."""
+    """`device` counts from 0 at each location. `prefix` is a number of 12 digits, and `number` one of 4."""
     digits = [f"{p:012d}{n:04d}" for p, n in zip(prefix.tolist(), number.tolist(), strict=True)]
     return pd.DataFrame(
         {
             "msg_type": "REDEEM",
             "device_id": [f"d{d:03d}" for d in location * DEVICES_EACH + device],
-            "location_code": [f"L{at:02d}" for at in location],
+            "location_code": [f"L{number:02d}" for number in location],
             "coupon_code": ["-".join((d[:4], d[4:8], d[8:12], d[12:])) for d in digits],
             "response": np.where(is_valid, "VALID", "INVALID").astype(object),
-            "create_time": moments,
-            "is_attack": np.full(len(moments), is_attack, np.int64),
+            "create_time": timestamps,
+            "is_attack": np.full(len(timestamps), is_attack, np.int64),
         }
     )

@@ -1,4 +1,4 @@
-"""What simulators share when they make live events: when each happens, its id, and its form."""
+"""What the simulators of live events share: the timestamps, the ids and the JSON form of events."""
 
 from datetime import datetime
 from typing import Any
@@ -10,29 +10,29 @@ from features.utc import as_utc
 
 
 def paced(rng: np.random.Generator, begin: datetime, count: int, per_second: float) -> pd.DatetimeIndex:
-    """Moments from `begin` on, so many a second on average, each gap half to one and a half times the usual one."""
+    """`count` timestamps from `begin` on, `per_second` on average. Each gap is 0.5 to 1.5 times the mean gap."""
     gaps = rng.uniform(0.5, 1.5, count) / per_second
     return after(begin, np.cumsum(gaps) - gaps[:1])
 
 
 def after(begin: datetime, seconds: np.ndarray) -> pd.DatetimeIndex:
-    """The moments so many seconds after `begin`, in whole microseconds."""
-    since = pd.to_timedelta((seconds * 1_000_000).astype(np.int64), unit="us")
-    return pd.to_datetime(as_utc(begin)).as_unit("us") + since.as_unit("us")
+    """The timestamps `seconds` after `begin`, in whole microseconds."""
+    offsets = pd.to_timedelta((seconds * 1_000_000).astype(np.int64), unit="us")
+    return pd.to_datetime(as_utc(begin)).as_unit("us") + offsets.as_unit("us")
 
 
 def fresh_ids(rng: np.random.Generator, count: int) -> list[str]:
-    """Ids that no history has, which counts from 1, and no other generator makes: 128 random bits."""
-    drawn = rng.bytes(16 * count).hex()
-    return [f"live-{drawn[at : at + 32]}" for at in range(0, len(drawn), 32)]
+    """Ids of 128 random bits. No other generator makes them, and the history has ids that count from 1."""
+    digits = rng.bytes(16 * count).hex()
+    return [f"live-{digits[i : i + 32]}" for i in range(0, len(digits), 32)]
 
 
 def as_events(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as dicts ready for JSON: moments as ISO strings with their zone, None for what is missing."""
-    moments = {column: frame[column].map(_iso, na_action="ignore") for column in frame.select_dtypes("datetimetz")}
-    plain = frame.assign(**moments).astype(object)
+    """Rows as dicts for JSON: a timestamp is an ISO string with its zone, and a missing value is None."""
+    timestamps = {column: frame[column].map(_iso, na_action="ignore") for column in frame.select_dtypes("datetimetz")}
+    plain = frame.assign(**timestamps).astype(object)
     return plain.where(plain.notna(), None).to_dict("records")
 
 
-def _iso(moment: pd.Timestamp) -> str:
-    return moment.isoformat(timespec="microseconds")
+def _iso(timestamp: pd.Timestamp) -> str:
+    return timestamp.isoformat(timespec="microseconds")

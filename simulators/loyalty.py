@@ -1,16 +1,16 @@
-"""Purchases, and the loyalty score that each was given.
+"""Purchases, each with a loyalty score.
 
-A customer has a mean value of a purchase (median of all: 45 USD), around which the values lie with a deviation of half
-of it, and a loyalty, normal with mean 5.3 and deviation 1.4. The score of a purchase is
+A customer has a mean purchase value (45 USD in the median); the values of the purchases have half of it as deviation. A
+customer also has a loyalty, normal with mean 5.3 and deviation 1.4. The score of a purchase is
 
     loyalty + 1.2 · ln(mean value / 45) + 0.6 · (value / mean value − 1) + N(0, 0.7)
 
-held to 1 to 10, with one decimal: what can be learned of it is in the customer's scores so far, in the customer's mean
-value and in the value of this purchase. A customer buys 10 times on average, some only once or twice.
+limited to 1 to 10, with one decimal. A model can learn it from the customer's earlier scores, the customer's mean value
+and the value of this purchase. A customer buys 10 times on average, and some customers only once or twice.
 
-Drawn at random, and not by time, 70 % of the purchases are the history; the others come later, as live events. So most
-of those are older than their customer's newest purchase in the history, as events of many shops are, some of which send
-late. About 5 % of the customers come with the live events only.
+70 % of the purchases are the history, and the others come later as live events. They are drawn at random and not by
+time, so most live events are older than the newest purchase of their customer in the history. That happens in real life
+when some shops send late. About 5 % of the customers have live events only.
 """
 
 from datetime import datetime, timedelta
@@ -25,32 +25,32 @@ from simulators.live import after
 DAY = 86400
 MEAN_VALUE, MEAN_PURCHASES = 45, 10
 HISTORY = 0.7
-#: 1.5 % more are new by chance: of their one or two purchases none falls into the history.
+#: Another 1.5 % are new by chance: none of their one or two purchases is in the history.
 NEWCOMERS = 0.035
 
 
 def events(seed: int, now: datetime, size: Size, hash_key: bytes) -> Tables:
     """The tables `purchases` and `purchases_to_come`, each oldest first: `purchase_id`, `customer_id`,
-    `purchase_timestamp`, `purchase_value`, `loyalty_score`. The last purchase is of the day before `now`. The scores of
-    those to come are there to judge by."""
+    `purchase_timestamp`, `purchase_value`, `loyalty_score`. The newest purchase is of the day before `now`. The scores
+    of the purchases to come are there to check predictions."""
     rng = np.random.default_rng([seed, 6])
-    made = _purchases(rng, midnight(now) - timedelta(days=size.shop_days), size)
+    purchases = _purchases(rng, midnight(now) - timedelta(days=size.shop_days), size)
     newcomer = rng.permutation(size.customers) < NEWCOMERS * size.customers
-    can_be_known = ~newcomer[made.pop("customer")]
-    rank = np.where(can_be_known, rng.random(len(made)), np.inf).argsort().argsort()
-    is_known = rank < np.round(HISTORY * len(made))
+    can_be_known = ~newcomer[purchases.pop("customer")]
+    rank = np.where(can_be_known, rng.random(len(purchases)), np.inf).argsort().argsort()
+    is_known = rank < np.round(HISTORY * len(purchases))
     return {
-        "purchases": made[is_known].reset_index(drop=True),
-        "purchases_to_come": made[~is_known].reset_index(drop=True),
+        "purchases": purchases[is_known].reset_index(drop=True),
+        "purchases_to_come": purchases[~is_known].reset_index(drop=True),
     }
 
 
 def _purchases(rng: np.random.Generator, first_day: datetime, size: Size) -> pd.DataFrame:
-    """All of them, oldest first; `customer` is the number of the customer."""
+    """All purchases, oldest first. `customer` is the number of the customer."""
     mean_value = np.exp(rng.normal(np.log(MEAN_VALUE), 0.5, size.customers))
     loyalty = rng.normal(5.3, 1.4, size.customers) + 1.2 * np.log(mean_value / MEAN_VALUE)
-    often = 1 + rng.poisson(rng.gamma(2, (MEAN_PURCHASES - 1) / 2, size.customers))
-    customer = rng.permutation(np.repeat(np.arange(size.customers), often))
+    purchases = 1 + rng.poisson(rng.gamma(2, (MEAN_PURCHASES - 1) / 2, size.customers))
+    customer = rng.permutation(np.repeat(np.arange(size.customers), purchases))
     count = len(customer)
     value = np.maximum(0.5, np.round(rng.gamma(4, mean_value[customer] / 4), 2))
     score = loyalty[customer] + 0.6 * (value / mean_value[customer] - 1) + rng.normal(0, 0.7, count)

@@ -1,16 +1,16 @@
 """Drivers who sign up, drive and have incidents.
 
-The hidden process behind the outcomes (what a model can find, and no more):
+This hidden process makes the outcomes. A model can find this much, and no more:
 
 * An application is fraudulent with probability
-  sigmoid(−3.6 + 4.7·SSN reused + 3.5·licence reused + 4.4·under age + N(0, 0.4)). Reusing an SSN or a licence means
-  that an earlier driver signed up with it. A state has no effect.
+  sigmoid(−3.6 + 4.7·SSN reused + 3.5·licence reused + 4.4·under age + N(0, 0.4)). An SSN or a licence is reused if an
+  earlier driver signed up with it. The state has no effect.
 * A driver is plausible (82 %), idle (6 %: under 10 trips), refusing (6 %: accepts under 1 %) or inflating
-  (6 %: converts over 80 %), and acts so on 3 days of 4. A driver-day ends in an incident with probability
+  (6 %: converts over 80 %), and behaves like that on 3 days of 4. A driver-day ends in an incident with probability
   sigmoid(−2.7 + 2.8·[trips < 10] + 1.6·[acc < 0.01] + 4.2·[conv > 0.80] − 4.0·(acc − 0.5) − 0.03·(trips − 40)
-  + N(0, 0.3)) of the day before. 7 % of the days are off, and the day after one has nothing to go by.
+  + N(0, 0.3)), all of the day before. 7 % of the days are off, and the day after has no statistics of the day before.
 
-No SSN or licence is written: only their keyed hashes are.
+The tables hold no SSN and no licence number, only their keyed hashes.
 """
 
 from datetime import datetime, timedelta
@@ -22,7 +22,7 @@ from features.identifiers import keyed_hash
 from features.utc import midnight
 from simulators import Size, Tables
 
-#: Tables that the service adds to: folders, for others to put their files in.
+#: Tables that are folders, so that others can add files: the service adds drivers who sign up.
 FOLDERS = frozenset({"drivers", "applications", "driver_hourly_stats", "driver_days"})
 
 FIRST_DRIVER_ID = 1001
@@ -34,9 +34,9 @@ OTHER_STATES = "MI TN IN MO MD WI MN SC AL LA".split()
 
 
 def events(seed: int, now: datetime, size: Size, hash_key: bytes) -> Tables:
-    """Drivers with their applications and outcomes, hourly statistics, and driver-days with outcomes.
+    """The tables `drivers`, `applications` with outcomes, `driver_hourly_stats`, and `driver_days` with outcomes.
 
-    Every table has `event_timestamp` (when it happened) and `created` (when we learned of it), UTC.
+    Every row has `event_timestamp` (when it happened) and `created` (when it became known), UTC.
     """
     rng = np.random.default_rng([seed, 1])
     people = _drivers(rng, now, size.drivers, hash_key)
@@ -80,7 +80,7 @@ def _drivers(rng: np.random.Generator, now: datetime, count: int, hash_key: byte
 
 
 def _unique_parts(rng: np.random.Generator, count: int) -> np.ndarray:
-    """Distinct SSN parts (area 1–665, group 1–99, serial 1–9999)."""
+    """The parts of distinct SSNs: area 1–665, group 1–99, serial 1–9999. Shape (count, 3)."""
     numbers = rng.choice(665 * 99 * 9999, count, replace=False)
     return np.stack([numbers // (99 * 9999) + 1, numbers // 9999 % 99 + 1, numbers % 9999 + 1], axis=1)
 
@@ -91,7 +91,7 @@ def _happens(rng: np.random.Generator, log_odds: np.ndarray, noise: float) -> np
 
 
 def _applications(rng: np.random.Generator, now: datetime, people: pd.DataFrame) -> pd.DataFrame:
-    """Outcomes two weeks after the application; the younger ones are not known yet and are left out."""
+    """Applications with outcomes, which become known after two weeks. Later applications are left out."""
     is_minor = people["dob"] + pd.DateOffset(years=18) > people["event_timestamp"].dt.normalize()
     log_odds = -3.6 + 4.7 * people["is_ssn_reused"] + 3.5 * people["is_dl_reused"] + 4.4 * is_minor
     known = people[["driver_id", "ssn", "dl", "state", "dob", "event_timestamp"]].copy()
@@ -102,7 +102,7 @@ def _applications(rng: np.random.Generator, now: datetime, people: pd.DataFrame)
 
 
 def _hourly_statistics(rng: np.random.Generator, now: datetime, people: pd.DataFrame) -> pd.DataFrame:
-    """About 8 worked hours a day, for every driver since sign-up, in the last days before `now`."""
+    """Statistics of about 8 hours a day, for every driver from sign-up on, for the last days before `now`."""
     kind = rng.choice(4, len(people), p=[0.82, 0.06, 0.06, 0.06])
     trips, acc, conv = (
         rng.gamma(9, 4.5, len(people)) + 8, rng.beta(8, 4, len(people)), rng.beta(6, 8, len(people)) * 0.95,
@@ -132,7 +132,7 @@ def _hourly_statistics(rng: np.random.Generator, now: datetime, people: pd.DataF
 
 
 def _driver_days(rng: np.random.Generator, now: datetime, people: pd.DataFrame, hourly: pd.DataFrame) -> pd.DataFrame:
-    """Whether a driver's day ended in an incident, for some drivers of each day, known the day after."""
+    """Whether a day ended in an incident, for some drivers of each day. It becomes known the day after."""
     rates = ["conv_rate", "acc_rate", "avg_daily_trips"]
     means = hourly.groupby(["driver_id", hourly["event_timestamp"].dt.normalize() + timedelta(days=1)])[rates].mean()
     days = []

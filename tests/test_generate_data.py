@@ -205,4 +205,7 @@ def test_a_world_too_small_to_learn_from_is_refused(monkeypatch, capsys, flag, f
     monkeypatch.setattr("sys.argv", ["generate_data.py", f"{flag}={few}"])
     with pytest.raises(SystemExit):
         generate_data.main()
-    assert f"argument {flag}: {few} leaves a model nothing to learn. Give at least {least}." in capsys.readouterr().err
+    assert (
+        f"argument {flag}: {few} is too small for a model to learn from. Give at least {least}."
+        in capsys.readouterr().err
+    )
