@@ -17,7 +17,7 @@ from features.domains import stream_of
 from jobs.batch.table import compute
 from jobs.stream import loop
 from jobs.stream.job import prepare
-from jobs.stream.sources import opened
+from jobs.stream.sources import open_source
 from web.catalog import NUMBERS
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -81,7 +81,7 @@ def shop(tmp_path_factory):
         source, clock = FeastStore(settings.FEATURE_REPO), SimpleNamespace(now=NOW)
         client = create_app(source, clock=lambda: clock.now).test_client()
         assert client.post("/api/v1/events/transactions", json=events(LIVE)).status_code == 202
-        take_in(opened(settings.root(), "log", "transactions"), source)
+        take_in(open_source(settings.root(), "log", "transactions"), source)
         write_history([*HISTORY, LIVE[0]])  # the shop's nightly export has what the stream had before
         for table in TABLES:
             compute(
@@ -198,7 +198,7 @@ def test_a_bad_line_of_a_file_becomes_a_dead_letter_and_no_number(shop, tmp_path
     lines = [json.dumps(event | {"category": "late sales"}) for _, event in BAD_ROWS]
     lines += ["no JSON", json.dumps(GOOD | {"category": "late sales", "unheard": "of"})]
     (tmp_path / "events.jsonl").write_text("\n".join(lines))
-    take_in(opened(settings.root(), f"jsonl:{tmp_path}/events.jsonl", "transactions"), shop.source)
+    take_in(open_source(settings.root(), f"jsonl:{tmp_path}/events.jsonl", "transactions"), shop.source)
     (letters,) = settings.root().dead_letters("transactions").glob("*.jsonl")
     reasons = [json.loads(line)["reason"] for line in letters.read_text().splitlines()]
     assert [reason.split()[0] for reason in reasons] == [*(field for field, _ in BAD_ROWS), "invalid"]

@@ -1,4 +1,4 @@
-"""A file is replaced whole or not at all, whoever is killed. A lock has one holder, and none once that one dies."""
+"""A file is replaced as a whole or not at all. A lock has one holder, and none once the holder dies."""
 
 import os
 import subprocess

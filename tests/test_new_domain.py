@@ -60,14 +60,14 @@ from app import create_app
 from features.domains import stream_of
 from features.refund_abuse import REFUNDS_NOW
 from jobs.stream import loop
-from jobs.stream.sources import opened
+from jobs.stream.sources import open_source
 from views import refund_abuse
 now = datetime.now(UTC)
 refund = {"refund_id": "r1", "customer_id": 7, "amount": 5.5, "event_timestamp": now.isoformat()}
 print(create_app(Mock()).test_client().post("/api/v1/events/refunds", json=[refund, refund]).status_code)
 sink = Mock()
 root = settings.root()
-loop.run(root, stream_of("refund_abuse"), opened(root, "log", "refunds"), sink, True, Event(), lambda line: None)
+loop.run(root, stream_of("refund_abuse"), open_source(root, "log", "refunds"), sink, True, Event(), lambda line: None)
 (_, table), _ = sink.write_table.call_args
 for days in (1, 9):
     print(json.dumps(REFUNDS_NOW.columns(table.to_pydict() | {"as_of": [now + timedelta(days=days)]})))

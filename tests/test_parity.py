@@ -18,7 +18,7 @@ from app import create_app
 from features.domains import risks, streams
 from jobs.parity import logged, replay
 from jobs.stream import loop
-from jobs.stream.sources import opened
+from jobs.stream.sources import open_source
 from root import Root
 from serving.retrieval import FeastStore
 from simulators import coupon
@@ -76,7 +76,8 @@ def live_events(client: FlaskClient, turn: int) -> None:
 
 def take_in(source: FeastStore) -> None:
     for stream in streams().values():
-        loop.run(settings.root(), stream, opened(settings.root(), "log", stream.raw.name), source, True, Event(), print)
+        log = open_source(settings.root(), "log", stream.raw.name)
+        loop.run(settings.root(), stream, log, source, True, Event(), print)
 
 
 def test_every_feature_of_every_decision_is_what_training_sees(client: FlaskClient, source: FeastStore, root: Path):

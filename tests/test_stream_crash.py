@@ -20,7 +20,7 @@ from jobs.raw import offline_log
 from jobs.raw.relations import open_rows  # noqa: F401  what a forked process needs is imported before the fork
 from jobs.stream import job, loop
 from jobs.stream.job import StreamJob
-from jobs.stream.sources import opened
+from jobs.stream.sources import open_source
 from jobs.stream.state import StateFile
 
 
@@ -57,8 +57,16 @@ class Countdown:
     def __init__(self, monkeypatch):
         self.left, self.calls = -1, 0
         places = [(Sink, "write_table"), (os, "replace"), (Path, "replace"), (Path, "unlink"), (pq, "write_table")]
-        changes = ("put_states", "add_seen", "add_to_log", "set_position", "set_received", "set_meta", "logged")
-        for owner, name in [*places, *((StateFile, change) for change in (*changes, "forget_seen_before"))]:
+        changes = (
+            "put_states",
+            "add_processed",
+            "add_to_log",
+            "set_position",
+            "set_received",
+            "set_meta",
+            "remove_logged",
+        )
+        for owner, name in [*places, *((StateFile, change) for change in (*changes, "forget_processed_before"))]:
             monkeypatch.setattr(owner, name, self.wrapped(getattr(owner, name)))
 
     def wrapped(self, work):
@@ -76,7 +84,6 @@ class Countdown:
 def small_files(monkeypatch):
     monkeypatch.setattr(offline_log, "MOST_FILES", 2)
     monkeypatch.setattr(offline_log, "KEPT_SECONDS", -1)
-    monkeypatch.setattr(offline_log.compact, "__defaults__", (2,))
 
 
 def test_a_crash_at_any_step_changes_nothing_of_what_comes_out(tmp_path, monkeypatch, small_files):
@@ -117,8 +124,8 @@ def process(root, lines, is_ready):
     """A whole stream job on a file, as a process of its own with a sink that outlives it."""
     os.environ["RISK_DATA"] = str(root)
     job.MOST_BYTES, job.LOGGED_TOGETHER, loop.HISTORY_BATCH = 3000, 40, 30
-    offline_log.compact.__defaults__, offline_log.KEPT_SECONDS = (2,), -1
-    sink, source = Sink(root / "sink.db"), opened(settings.root(), f"jsonl:{lines}", STREAM.raw.name)
+    offline_log.MOST_FILES, offline_log.KEPT_SECONDS = 2, -1
+    sink, source = Sink(root / "sink.db"), open_source(settings.root(), f"jsonl:{lines}", STREAM.raw.name)
     is_ready.set()
     loop.run(settings.root(), STREAM, source, sink, True, Event(), print, clock=now)
 

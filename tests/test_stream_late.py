@@ -88,7 +88,7 @@ def test_a_file_of_last_month_told_twice_is_taken_in_once():
 def test_what_was_seen_is_forgotten_once_no_window_reaches_it():
     take_in([[event(3 * n, 7200 * n) for n in range(60)]], stream=SHORT, now=NOW + 30 * DAY)
     job = job_of([], Sink(), SHORT)
-    assert len(job.state.seen([f"e{3 * n}" for n in range(60)])) == 60 - 47
+    assert len(job.state.processed([f"e{3 * n}" for n in range(60)])) == 60 - 47
     job.close()
 
 

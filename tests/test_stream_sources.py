@@ -7,7 +7,7 @@ import pytest
 
 import settings
 from errors import BadParameter
-from jobs.stream.sources import opened
+from jobs.stream.sources import open_source
 from serving import lines
 
 PLENTY = 10**6
@@ -23,7 +23,7 @@ class Reader:
     """Reads on from where it was."""
 
     def __init__(self, path):
-        self.source, self.position = opened(settings.root(), f"jsonl:{path}", "swipes"), {}
+        self.source, self.position = open_source(settings.root(), f"jsonl:{path}", "swipes"), {}
 
     def read(self, most=PLENTY, final=False):
         found, self.position = self.source.read(self.position, most, final)
@@ -90,7 +90,7 @@ def test_lines_longer_than_what_is_read_at_a_time_are_whole(tmp_path, final):
 
 def test_a_line_says_where_it_stands(tmp_path):
     (tmp_path / "events.jsonl").write_bytes(b"one\n\ntwo\n")
-    found, _ = opened(settings.root(), f"jsonl:{tmp_path / 'events.jsonl'}", "swipes").read({}, PLENTY, False)
+    found, _ = open_source(settings.root(), f"jsonl:{tmp_path / 'events.jsonl'}", "swipes").read({}, PLENTY, False)
     assert [line.at for line in found] == ["events.jsonl at byte 0", "events.jsonl at byte 5"]
 
 
@@ -99,14 +99,14 @@ def test_what_is_not_there_yet_is_waited_for(tmp_path):
     assert (reader.read(), reader.source.behind({})) == ([], 0)
     (tmp_path / "events.jsonl").write_bytes(b"one\n")
     assert reader.read() == [b"one"]
-    source = opened(settings.root(), "log", "swipes")
+    source = open_source(settings.root(), "log", "swipes")
     assert source.read({}, PLENTY, False) == ([], {})
 
 
 @pytest.mark.parametrize("source", ["", "kafka:x", "jsonl:", "jsonl", "log:x", "jsonl:/nowhere/at/all.jsonl"])
 def test_a_source_that_cannot_be_is_refused_with_what_can(source):
     with pytest.raises(BadParameter, match=r"Choose log, or jsonl:PATH|Give a file of JSON lines"):
-        opened(settings.root(), source, "swipes")
+        open_source(settings.root(), source, "swipes")
 
 
 def test_what_is_taken_back_because_the_disk_is_full_was_never_read(tmp_path, monkeypatch):

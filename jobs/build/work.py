@@ -54,7 +54,7 @@ def _forget_history(root: Root) -> None:
     from jobs.stream import loop
 
     for stream in streams().values():
-        with suppress(Busy), loop.alone(root, stream):
+        with suppress(Busy), loop.state_lock(root, stream):
             for file in root.stream_state(stream.domain).parent.glob(f"{stream.domain}.db*"):
                 file.unlink()
 
@@ -123,14 +123,13 @@ def sizes(folder: Path) -> list[tuple[str, int]]:
 def stream(root: Root, domain: str, tell: Tell) -> str:
     """Take in the history, and what the service has accepted; a stream job that is at work does so itself."""
     from jobs.stream import loop
-    from jobs.stream.sources import opened
+    from jobs.stream.sources import open_source
     from serving.retrieval import FeastStore
 
     of, said = stream_of(domain), list[str]()
+    source, store = open_source(root, "log", of.raw.name), FeastStore(settings.FEATURE_REPO)
     try:
-        loop.run(
-            root, of, opened(root, "log", of.raw.name), FeastStore(settings.FEATURE_REPO), True, Event(), said.append
-        )
+        loop.run(root, of, source, store, True, Event(), said.append)
     except Busy:
         return "a stream job is at work"
     return said[0].removeprefix(f"{domain}: ")

@@ -1,1 +1,1 @@
-"""Files on disk → checked rows."""
+"""Raw files on disk → checked rows."""

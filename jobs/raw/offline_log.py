@@ -1,8 +1,9 @@
-"""The offline log of a stream, as Hive-partitioned Parquet for batches and training: what the job took in, and when;
-what states it had then; and the lines that were no events.
+"""The offline log of a stream, for batches and training: the events that the stream job has processed, the states that
+it had at times, and the dead letters. Events and states are Parquet, Hive-partitioned by day.
 
-A file bears the stamps of the first and the last batch in it. Written again after a crash it is the same file;
-compacted, its range lies in another's, which holds the same rows.
+A file is named after the commit timestamps of the first and the last batch in it, `<first>-<last>.parquet`. A job that
+writes a batch again after a crash writes the same file. A compacted file has the rows of all files whose range lies in
+its own; readers pass those over.
 """
 
 import time
@@ -18,95 +19,100 @@ from features.windows.raw import CREATED, RawTable
 from files import replacing
 
 _TYPES = {"string": pa.string(), "int": pa.int64(), "float": pa.float64(), "timestamp": pa.timestamp("us", "UTC")}
-#: So many files of a day become one.
+#: A day with more files than this is compacted.
 MOST_FILES = 8
-#: A file whose rows are in another is kept a while longer: somebody may be reading it.
+#: A file whose rows are in a compacted file stays this long: somebody may be reading it.
 KEPT_SECONDS = 60
 
 
 def schema(stream: RawTable) -> pa.Schema:
+    """The columns of the events in the log. `created` is when the stream job committed them."""
     columns = {stream.time: "timestamp", **{c.name: c.dtype for c in stream.columns}, CREATED: "timestamp"}
     return pa.schema([(name, _TYPES[dtype]) for name, dtype in columns.items()])
 
 
-def packed(stream: RawTable, rows: Sequence[Mapping[str, Any]]) -> bytes:
-    """Rows, with moments in µs, as bytes that keep them until they are written."""
+def pack(stream: RawTable, rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """Events, with timestamps in µs since 1970, as bytes (an Arrow stream) that keep them until they are written."""
     names = [field for field in schema(stream) if field.name != CREATED]
     table = pa.table({field.name: pa.array([row[field.name] for row in rows], field.type) for field in names})
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as stream_of:
-        stream_of.write_table(table)
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
     return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
 
 
-def events(stream: RawTable, batches: Sequence[tuple[int, bytes]]) -> pa.Table:
-    """From (stamp, what `packed` made); `created` is the stamp. A column that was declared meanwhile is null."""
+def unpack(stream: RawTable, batches: Sequence[tuple[int, bytes]]) -> pa.Table:
+    """The events of batches, each a commit timestamp in µs and what `pack` made. A column that was declared after a
+    batch was packed is null in it."""
     tables = []
-    for stamp, kept in batches:
-        table = pa.ipc.open_stream(kept).read_all()
-        created = pa.array([stamp], pa.int64()).cast(_TYPES["timestamp"])[0]
+    for committed, packed in batches:
+        table = pa.ipc.open_stream(packed).read_all()
+        created = pa.array([committed], pa.int64()).cast(_TYPES["timestamp"])[0]
         tables.append(table.append_column(CREATED, pa.repeat(created, len(table))))
     return pa.concat_tables([schema(stream).empty_table(), *tables], promote_options="permissive").select(
         schema(stream).names
     )
 
 
-def write(directory: Path, table: pa.Table, time_column: str, first: int, last: int) -> None:
-    """Rows of the batches from one stamp to another, to the days of their moments."""
+def write(folder: Path, table: pa.Table, time_column: str, first: int, last: int) -> None:
+    """Write the rows of the batches with commit timestamps from `first` to `last`, each to the partition of its day.
+    `time_column` says which day that is."""
     days = pc.floor_temporal(table[time_column], unit="day")
     for day in pc.unique(days).to_pylist():
-        folder = directory / f"year={day:%Y}" / f"month={day:%m}" / f"day={day:%d}"
-        of_day = table.filter(pc.equal(days, pa.scalar(day, days.type)))
-        _write(of_day, folder / f"{first}-{last}.parquet", time_column)
-        compact(folder, time_column)
+        partition = folder / f"year={day:%Y}" / f"month={day:%m}" / f"day={day:%d}"
+        rows = table.filter(pc.equal(days, pa.scalar(day, days.type)))
+        _write(rows, partition / f"{first}-{last}.parquet", time_column)
+        compact(partition, time_column)
 
 
-def write_empty(directory: Path, table: pa.Table) -> None:
-    _write(table, directory / "year=1970" / "month=01" / "day=01" / "0-0.parquet", CREATED)
+def write_empty(folder: Path, table: pa.Table) -> None:
+    """Write a file without rows, which shows a reader the schema."""
+    _write(table, folder / "year=1970" / "month=01" / "day=01" / "0-0.parquet", CREATED)
 
 
-def write_dead(directory: Path, batches: Sequence[tuple[int, bytes]]) -> None:
-    """Lines that were no events, with where they stood and why, to a file of JSON lines."""
-    with replacing(directory / f"{batches[0][0]}-{batches[-1][0]}.jsonl") as beside:
+def write_dead(folder: Path, batches: Sequence[tuple[int, bytes]]) -> None:
+    """Write the dead letters of batches, each a commit timestamp and JSON lines, to one file."""
+    with replacing(folder / f"{batches[0][0]}-{batches[-1][0]}.jsonl") as beside:
         beside.write_bytes(b"".join(lines for _, lines in batches))
 
 
-def compact(folder: Path, time_column: str, most: int = MOST_FILES) -> None:
-    """Make one file of a day's newest, once there are more than `most`; and remove those that were made one before."""
-    files = sorted(folder.glob("*.parquet"), key=_range)
-    outer = [file for file in files if not any(_within(file, other) for other in files)]
-    for container in outer:
-        if time.time() - container.stat().st_mtime > KEPT_SECONDS:
-            for file in files:
-                if _within(file, container):
+def compact(partition: Path, time_column: str) -> None:
+    """Merge the newest files of a day into one, where the day has more than `MOST_FILES`. Remove the files that were
+    merged more than `KEPT_SECONDS` ago."""
+    parts = sorted(partition.glob("*.parquet"), key=_range)
+    outer = [file for file in parts if not any(_is_within(file, other) for other in parts)]
+    for merged in outer:
+        if time.time() - merged.stat().st_mtime > KEPT_SECONDS:
+            for file in parts:
+                if _is_within(file, merged):
                     file.unlink()
-    if len(outer) <= most:
+    if len(outer) <= MOST_FILES:
         return
     sizes = [file.stat().st_size for file in outer]
-    while sizes and sizes[0] > sum(sizes[1:]):  # what is large is not written again for the sake of a few rows
+    while sizes and sizes[0] > sum(sizes[1:]):  # a large file is not written again for a few new rows
         del sizes[0], outer[0]
     if outer:
-        merged = [pq.read_table(file, partitioning=None) for file in outer]
-        target = folder / f"{_range(outer[0])[0]}-{_range(outer[-1])[1]}.parquet"
-        _write(pa.concat_tables(merged, promote_options="default"), target, time_column)
+        tables = [pq.read_table(file, partitioning=None) for file in outer]
+        target = partition / f"{_range(outer[0])[0]}-{_range(outer[-1])[1]}.parquet"
+        _write(pa.concat_tables(tables, promote_options="default"), target, time_column)
 
 
-def files(directory: Path) -> Iterator[Path]:
-    """Those whose rows no other file holds."""
-    for folder in sorted(directory.glob("year=*/month=*/day=*")):
-        of_day = sorted(folder.glob("*.parquet"))
-        yield from (file for file in of_day if not any(_within(file, other) for other in of_day))
+def files(folder: Path) -> Iterator[Path]:
+    """The files to read: each row is in one of them."""
+    for partition in sorted(folder.glob("year=*/month=*/day=*")):
+        parts = sorted(partition.glob("*.parquet"))
+        yield from (file for file in parts if not any(_is_within(file, other) for other in parts))
 
 
 def _range(file: Path) -> tuple[int, int]:
-    """The stamps of its first and last batch."""
+    """The commit timestamps of the first and the last batch in a file."""
     first, last = map(int, file.stem.split("-"))
     return first, last
 
 
-def _within(file: Path, other: Path) -> bool:
-    (first, last), (begin, end) = _range(file), _range(other)
-    return file != other and begin <= first and last <= end
+def _is_within(file: Path, other: Path) -> bool:
+    (first, last), (other_first, other_last) = _range(file), _range(other)
+    return file != other and other_first <= first and last <= other_last
 
 
 def _write(table: pa.Table, target: Path, time_column: str) -> None:

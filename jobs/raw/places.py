@@ -1,4 +1,4 @@
-"""Where raw events lie, and how SQL reads them."""
+"""Which files hold the raw events of a table, and how SQL reads them."""
 
 from pathlib import Path
 
@@ -7,11 +7,12 @@ from jobs import sql
 from jobs.raw import offline_log
 from root import Root
 
+#: Suffix of a file → DuckDB's function that reads it.
 READERS = {".parquet": "read_parquet", ".csv": "read_csv"}
 
 
 def raw_files(root: Root, table: str) -> list[Path]:
-    """The files of a raw table: those of its history, and those that its stream has logged. Raises NoData on none,
+    """The files of a raw table: its history, and its stream's offline log. Raises NoData where there are none,
     BadInput."""
     logged = list(offline_log.files(root.offline_log(table)))
     try:
@@ -23,8 +24,8 @@ def raw_files(root: Root, table: str) -> list[Path]:
 
 
 def history_files(root: Root, table: str) -> list[Path]:
-    """`raw/<table>.parquet`, `.csv`, or those of the folder `raw/<table>/`. Raises NoData on none of them, BadInput on
-    two."""
+    """The file `raw/<table>.parquet` or `raw/<table>.csv`, or the files of the folder `raw/<table>/`. Raises NoData
+    where there are none, BadInput where there are two of the three."""
     places = [place for suffix in READERS if (place := root.raw_table(table).with_suffix(suffix)).is_file()]
     places += [root.raw_table(table)] if root.raw_table(table).is_dir() else []
     if len(places) > 1:
@@ -35,24 +36,24 @@ def history_files(root: Root, table: str) -> list[Path]:
 
 
 def files_at(path: Path) -> list[Path]:
-    """A file, or the files of a folder, all of one kind. Raises NoData, BadInput."""
+    """A file, or the Parquet or CSV files of a folder. Raises NoData where there are none, BadInput where they are of
+    both kinds, or of neither."""
     files = sorted(f for f in path.iterdir() if f.suffix in READERS) if path.is_dir() else [path]
     if not files or not path.exists():
         raise NoData(f"No raw events at {path}. Give a Parquet or CSV file, or a folder of them.")
-    return _of_one_kind(files, path)
-
-
-def _of_one_kind(files: list[Path], path: Path) -> list[Path]:
-    if len({f.suffix for f in files}) > 1 or files[0].suffix not in READERS:
-        raise BadInput(f"{path} is not Parquet or CSV alone. Give files that end in .parquet, or in .csv.")
+    suffixes = {f.suffix for f in files}
+    if len(suffixes) > 1:
+        raise BadInput(f"{path} has both Parquet and CSV files. Keep one kind of them.")
+    if not suffixes <= READERS.keys():
+        raise BadInput(f"{path} is neither Parquet nor CSV. Give a file that ends in .parquet or .csv.")
     return files
 
 
 def relation(files: list[Path]) -> str:
-    """The rows of the files, as SQL reads them, each with its `filename`. CSV cells are text, and what stands in one
-    column with them."""
-    kinds = ([f for f in files if f.suffix == suffix] for suffix in READERS)
-    parts = [_relation(of_one_kind) for of_one_kind in kinds if of_one_kind]
+    """The rows of the files, as a relation in SQL, each with its `filename`. Cells of CSV files are text; where there
+    are both kinds, a column with cells of both is text."""
+    by_kind = ([f for f in files if f.suffix == suffix] for suffix in READERS)
+    parts = [_relation(of_kind) for of_kind in by_kind if of_kind]
     return parts[0] if len(parts) == 1 else f"(FROM {' UNION ALL BY NAME FROM '.join(parts)})"
 
 

@@ -1,8 +1,10 @@
-"""Events as they happen → the same features, kept as states: each update goes online and into the offline log.
+"""Events as they happen → the features that batches compute, kept as states. Each changed state goes to the online
+store and, with the events, to the offline log.
 
-A batch of events changes states, what was seen and the position in one transaction; what goes elsewhere follows,
-absolute and known by its stamp, and is written again after a crash. So wherever it is killed, it ends where it would
-have ended.
+A batch of events commits in one transaction: the states, the ids that are processed, and the position in the source.
+The online store and the offline log follow. What goes there is a whole state with the commit timestamp of its batch,
+not a change to an old state. So the job can write it again after a crash, and writing it twice is the same as once. A
+job that is killed anywhere and started again ends with the same data as one that was never killed.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -16,177 +18,195 @@ from features.windows import events, numbering
 from features.windows.events import ACCEPTED, Row
 from features.windows.live import state_of
 from features.windows.state import LiveTable, State
-from features.windows.tiles import AHEAD
 from jobs.raw import offline_log
-from jobs.stream.lines import Batch
-from jobs.stream.lines import read as read_lines
+from jobs.stream.lines import Batch, parse
 from jobs.stream.offline import DEAD, EVENT, OfflineLog, online_rows
 from jobs.stream.sources import Position, Source
-from jobs.stream.state import ONLINE, STAMP, WATERMARK, Key, StateFile, StateRow
+from jobs.stream.state import COMMITTED, COUNTS, ONLINE, WATERMARK, Key, StateFile, StateRow
 from jobs.stream.status import Counts, Status
 from root import Root
 from serving.store import Store
 
-#: Bytes that are read at a time, hence the largest batch.
+#: A batch is about this many bytes of the source, at most.
 MOST_BYTES = 16 * 1024 * 1024
-#: Decoded states that are kept in memory.
+#: Decoded states of a table that are kept in memory. Once there are more, the job empties the cache.
 MOST_STATES = 500_000
-DAY = timedelta(days=1)
-#: A row, and those of its moments that were not seen.
-Fresh = tuple[Row, list[str]]
+DAY_US = timedelta(days=1) // MICROSECOND
+#: An event, and those of its timestamp columns that are not processed yet.
+NewEvent = tuple[Row, list[str]]
 
 
 def prepare(root: Root, stream: Stream) -> None:
-    """Make the folders of its states: `feast apply` wants a file in each source."""
+    """Make the folders of the stream's live views. `feast apply` needs a file in the folder of each source."""
     for live in map(LiveTable, stream.tables):
-        if not any((directory := root.states(state_of(live.table))).rglob("*.parquet")):
-            offline_log.write_empty(directory, online_rows(live, []))
+        if not any((folder := root.states(state_of(live.table))).rglob("*.parquet")):
+            offline_log.write_empty(folder, online_rows(live, []))
 
 
 class StreamJob:
-    """`clock` says when events were taken in; `store` is where they go online."""
+    """The job of one stream. `store` has the online store. `clock` says what time it is, for the commit timestamps."""
 
     def __init__(self, root: Root, stream: Stream, source: Source, store: Store, clock: Callable[[], datetime]) -> None:
         self.stream, self._source, self._store, self._clock = stream, source, store, clock
         self._live = [LiveTable(table) for table in stream.tables]
         self.state = StateFile(root.stream_state(stream.domain), stream.tables)
         self._position = self.state.position(source.name)
-        self._stamp: int = self.state.meta(STAMP, 0)
+        #: Commit timestamps, in µs since 1970: of the last batch, and of the last whose states are online.
+        self._committed: int = self.state.meta(COMMITTED, 0)
         self._online: int = self.state.meta(ONLINE, 0)
         self._received = self.state.received()
         self._cache: list[dict[Key, State]] = [{} for _ in self._live]
-        self._moments = events.moments(stream.raw, stream.tables)
-        self.status = Status(stream.domain, Counts(**from_json(self.state.meta("counts", "{}"))))
+        self._timestamps = events.moments(stream.raw, stream.tables)
+        self.status = Status(stream.domain, Counts(**from_json(self.state.meta(COUNTS, "{}"))))
         self.status.watermark = self.state.meta(WATERMARK, 0)
         self._offline = OfflineLog(root, stream.raw, self._live, self.state)
 
     def recover(self) -> None:
-        """Write again what a run that was killed may not have written."""
+        """Write what a run that was killed may not have written. Raises FeaturesNotReady."""
         self._catch_up()
         self.flush()
 
     def step(self, final: bool = False) -> bool:
-        """Take in what the source has next. False if it has nothing. Raises FeaturesNotReady: what was taken in is
-        kept, and goes online with the next step."""
+        """Process the next batch of the source. False where it has no new lines; `final` says that it gets no more.
+
+        Raises FeaturesNotReady where the online store cannot be written. The batch is committed all the same, and the
+        next step writes its states online.
+        """
         self._catch_up()
-        lines, after = self._source.read(self._position, MOST_BYTES, final)
-        if after == self._position:
+        lines, position = self._source.read(self._position, MOST_BYTES, final)
+        if position == self._position:
             return False
-        batch = read_lines(self.stream, lines, since_1970(self._clock()) + AHEAD)
+        batch = parse(self.stream, lines, since_1970(self._clock()))
         counts = Counts(dead_letters=len(batch.dead))
-        self._commit(self._fresh(batch.rows, counts), counts, batch, after)
+        self._commit(self._new_events(batch.rows, counts), counts, batch, position)
         return True
 
-    def seed(self, rows: Iterable[Sequence[Row]]) -> int:
-        """Take in history: it goes into the states and online, and not into the log. Raises FeaturesNotReady."""
-        taken = 0
-        for batch in rows:
+    def seed(self, batches: Iterable[Sequence[Row]]) -> int:
+        """Process events of the history. They go into the states and online, and not into the offline log. Returns how
+        many were not processed yet. Raises FeaturesNotReady."""
+        count = 0
+        for rows in batches:
             self._catch_up()
-            fresh = self._fresh(batch, Counts())
-            self._commit(fresh, Counts())
-            taken += len(fresh)
-        return taken
+            new_events = self._new_events(rows, Counts())
+            self._commit(new_events, Counts())
+            count += len(new_events)
+        return count
 
     def is_flush_due(self) -> bool:
         return self._offline.is_due()
 
     def flush(self) -> None:
-        """Write all that waits for the offline log."""
+        """Write everything that waits for the offline log."""
         self._offline.finish()
-        self._offline.begin(self._stamp)
+        self._offline.begin(self._committed)
         self._offline.finish()
         self._forget()
 
-    def flush_a_part(self) -> None:
-        """The next file of what waits: events that come meanwhile wait for one, and not for all of them."""
-        if not self._offline.a_part():
-            self._offline.begin(self._stamp)
+    def flush_part(self) -> None:
+        """Write the next file of a flush, or begin a flush. Events that arrive meanwhile wait for one file only."""
+        if not self._offline.write_part():
+            self._offline.begin(self._committed)
             self._forget()
 
     def _forget(self) -> None:
-        """Ids that no window reaches, by the newest event too: what is old now was new in a file of last month, and may
-        be in it twice."""
-        newest = min(self.status.watermark, since_1970(self._clock())) - DAY // MICROSECOND
+        """Forget the ids of events that no window reaches any more. The windows are those of a day before now, or of a
+        day before the newest event where that is older: a file of last month may have an event twice, too."""
+        newest = min(self.status.watermark, since_1970(self._clock())) - DAY_US
         reached = min(live.reached(newest) for live in self._live)
         with self.state.batch():
             self.state.set_meta({ONLINE: self._online})
-            self.state.forget_seen_before(reached)
+            self.state.forget_processed_before(reached)
 
     def close(self) -> None:
         self.flush()
         self.state.close()
 
     def behind(self) -> int:
+        """How many bytes of the source are not read yet."""
         return self._source.behind(self._position)
 
-    def _fresh(self, rows: Sequence[Row], counts: Counts) -> list[Fresh]:
-        """The rows that bring a moment that was not seen, each with those moments."""
-        name, fresh = self.stream.raw.id or "", []
-        seen = self.state.seen([row[name] for row in rows])
+    def _new_events(self, rows: Sequence[Row], counts: Counts) -> list[NewEvent]:
+        """The events that are not processed yet. An event may come again with another timestamp column filled, such as
+        an outcome: then that column alone is new."""
+        id_column, new_events = self.stream.raw.id or "", []
+        processed = self.state.processed([row[id_column] for row in rows])
         for row in rows:
-            key = row[name]
-            new = [moment for moment in self._moments if row[moment] is not None and (key, moment) not in seen]
+            key = row[id_column]
+            new = [name for name in self._timestamps if row[name] is not None and (key, name) not in processed]
             if not new:
                 counts.duplicates += 1
                 continue
-            fresh.append((row, new))
-            for moment in new:
-                seen.add((key, moment))
-        counts.events += len(fresh)
-        return fresh
+            new_events.append((row, new))
+            for name in new:
+                processed.add((key, name))
+        counts.events += len(new_events)
+        return new_events
 
     def _commit(
-        self, fresh: Sequence[Fresh], counts: Counts, batch: Batch | None = None, position: Position | None = None
+        self,
+        new_events: Sequence[NewEvent],
+        counts: Counts,
+        batch: Batch | None = None,
+        position: Position | None = None,
     ) -> None:
-        """All of it is kept, or on any error nothing; then it goes online. `batch`: as it came; none of history."""
-        stamp = max(since_1970(self._clock()), self._stamp + 1)
-        changed = self._fold(fresh, stamp, counts)
-        name, newest = self.stream.raw.id or "", max((row[m] for row, new in fresh for m in new), default=0)
+        """Commit everything, or on any error nothing; then write the states online. `batch` and `position` are what the
+        source gave; events of the history have neither."""
+        committed = max(since_1970(self._clock()), self._committed + 1)
+        changed = self._fold(new_events, committed, counts)
+        id_column = self.stream.raw.id or ""
+        newest = max((row[name] for row, new in new_events for name in new), default=0)
         with self.state.batch():
             for live, states in zip(self._live, changed, strict=True):
                 self.state.put_states(live.table.name, states)
-            self.state.add_seen([(row[name], moment, row[moment]) for row, new in fresh for moment in new])
+            self.state.add_processed([(row[id_column], name, row[name]) for row, new in new_events for name in new])
             if batch is not None:
-                events_packed = offline_log.packed(self.stream.raw, [row for row, _ in fresh])
-                self.state.add_to_log(EVENT, stamp, len(fresh), events_packed)
-                self.state.add_to_log(DEAD, stamp, len(batch.dead), b"".join(line + b"\n" for line in batch.dead))
+                packed = offline_log.pack(self.stream.raw, [row for row, _ in new_events])
+                self.state.add_to_log(EVENT, committed, len(new_events), packed)
+                self.state.add_to_log(DEAD, committed, len(batch.dead), b"".join(line + b"\n" for line in batch.dead))
                 for producer, number in batch.numbers:
                     numbering.add(self._received.setdefault(producer, []), number)
-                self.state.set_received({of: self._received[of] for of, _ in batch.numbers})
+                self.state.set_received({producer: self._received[producer] for producer, _ in batch.numbers})
                 self.state.set_position(self._source.name, position or {})
                 self.status.add(counts, newest)
-            told = {WATERMARK: self.status.watermark, "counts": to_json(vars(self.status.counts))}
-            self.state.set_meta({STAMP: stamp, ONLINE: self._online, **told})
-        self._stamp = stamp
-        self._offline.add(changed, 0 if batch is None else len(fresh) + len(batch.dead))
+            status = {WATERMARK: self.status.watermark, COUNTS: to_json(vars(self.status.counts))}
+            self.state.set_meta({COMMITTED: committed, ONLINE: self._online, **status})
+        self._committed = committed
+        self._offline.add(changed, 0 if batch is None else len(new_events) + len(batch.dead))
         if batch is not None:
             self._position = position or {}
         self._write_online(changed)
         if batch is not None:
             now = since_1970(self._clock())
-            self.status.visible([(now - row[ACCEPTED]) / 1e6 for row, _ in fresh if row.get(ACCEPTED)])
+            self.status.visible([(now - row[ACCEPTED]) / 1e6 for row, _ in new_events if row.get(ACCEPTED)])
 
-    def _fold(self, fresh: Sequence[Fresh], stamp: int, counts: Counts) -> list[list[StateRow]]:
-        """The states that change, of each table."""
+    def _fold(self, new_events: Sequence[NewEvent], committed: int, counts: Counts) -> list[list[StateRow]]:
+        """Add events to the states. Returns the states that change, for each live table."""
         changed, late = [], set[tuple[int, Key, int]]()
         for n, (live, cache) in enumerate(zip(self._live, self._cache, strict=True)):
-            by_key = events.by_key(live, fresh)
+            by_key = events.by_key(live, new_events)
             self._load(live, cache, by_key)
             states: list[StateRow] = []
-            for key, came in by_key.items():
+            for key, entries in by_key.items():
                 state = cache[key]
-                late.update((n, key, entry[0]) for entry in live.add(state, came))
-                states.append((to_json(key), live.to_json(state), state.newest, stamp))
+                late.update((n, key, entry[0]) for entry in live.add(state, entries))
+                states.append((to_json(key), live.to_json(state), state.newest, committed))
             changed.append(sorted(states))
-        counts.late += sum(bool(of := self._entries(one)) and of <= late for one in fresh) if late else 0
+        if late:
+            counts.late += sum(self._is_late(new_event, late) for new_event in new_events)
         return changed
 
-    def _entries(self, one: Fresh) -> set[tuple[int, Key, int]]:
-        """Table, key and time of what an event is to each table."""
-        of_tables = enumerate(events.by_key(live, [one]) for live in self._live)
-        return {(n, key, entry[0]) for n, found in of_tables for key, entries in found.items() for entry in entries}
+    def _is_late(self, new_event: NewEvent, late: set[tuple[int, Key, int]]) -> bool:
+        """Whether an event changes no table: all its entries (number of the table, key and timestamp) are late."""
+        entries = {
+            (n, key, entry[0])
+            for n, live in enumerate(self._live)
+            for key, of_key in events.by_key(live, [new_event]).items()
+            for entry in of_key
+        }
+        return bool(entries) and entries <= late
 
     def _load(self, live: LiveTable, cache: dict[Key, State], keys: Iterable[Key]) -> None:
+        """Bring the states of the keys into memory."""
         if len(cache) > MOST_STATES:
             cache.clear()
         unknown = [key for key in keys if key not in cache]
@@ -195,13 +215,13 @@ class StreamJob:
             cache[key] = live.from_json(stored[key]) if key in stored else live.zero()
 
     def _catch_up(self) -> None:
-        """Write online what a run that was killed, or a store that refused, has left."""
-        if self._online < self._stamp:
+        """Write online what is committed and not online: the process was killed, or the store raised an error."""
+        if self._online < self._committed:
             self._write_online([self.state.states_since(live.table.name, self._online) for live in self._live])
 
     def _write_online(self, changed: Sequence[Sequence[StateRow]]) -> None:
-        """The states of each table, with which all up to the last stamp are online."""
+        """Write states of each live table online: all that were committed and are not online yet."""
         for live, states in zip(self._live, changed, strict=True):
             if states:
                 self._store.write_table(state_of(live.table), online_rows(live, states))
-        self._online = self._stamp
+        self._online = self._committed

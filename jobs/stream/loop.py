@@ -1,9 +1,9 @@
-"""A stream job as a process: one for a domain at a time, from its history on, until the source ends or somebody says
-stop."""
+"""A stream job from its history on, until the source ends or somebody stops it. One process at a time works on a
+domain."""
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 from pathlib import Path
@@ -26,12 +26,13 @@ from jobs.stream.state import HISTORY
 from root import Root
 from serving.store import Store
 
-#: How long a source that had nothing is left alone: the shorter, the more recently it had something.
+#: A source without new lines is asked again after the first of these, then after twice as long, up to the second.
 POLL_SECONDS, IDLE_SECONDS = 0.005, 0.05
 STATUS_SECONDS = 10
 RETRY_SECONDS = 1
+#: Rows of the history in a batch.
 HISTORY_BATCH = 100_000
-Tell = Callable[[str], object]
+Report = Callable[[str], object]
 T = TypeVar("T")
 
 
@@ -42,95 +43,101 @@ def run(
     store: Store,
     once: bool,
     stop: Event,
-    tell: Tell,
+    report: Report,
     metrics: int | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> None:
-    """Take in what the source has, and what comes until `stop`, or with `once` no more. Raises Busy, BadInput."""
-    with alone(root, stream), closing(StreamJob(root, stream, source, store, clock)) as job:
+    """Process the history, then what the source has, then what is added to it until `stop` is set; with `once`, nothing
+    that is added. `report` gets lines for a person. `metrics` is the port for Prometheus. Raises Busy, BadInput."""
+    with state_lock(root, stream), closing(StreamJob(root, stream, source, store, clock)) as job:
         if metrics is not None:
             job.status.serve(metrics)
-        _patiently(job.recover, stop, tell)
-        if taken := _patiently(lambda: seed(root, job, clock(), stop), stop, tell):
-            tell(f"{stream.domain}: {taken:,} events of the history taken in")
-        told, wait, counts = time.monotonic(), POLL_SECONDS, dict(vars(job.status.counts))
-        job.status.line(0, told)
+        _retry(job.recover, stop, report)
+        if count := _retry(lambda: seed(root, job, clock(), stop), stop, report):
+            report(f"{stream.domain}: {count:,} events of the history processed")
+        reported_at, pause, counts = time.monotonic(), POLL_SECONDS, dict(vars(job.status.counts))
+        job.status.line(0, reported_at)
         while not stop.is_set():
-            moved = _patiently(lambda: job.step(final=once), stop, tell)
+            has_moved = _retry(lambda: job.step(final=once), stop, report)
             if job.is_flush_due():
-                job.flush_a_part()
-            if time.monotonic() - told > STATUS_SECONDS:
-                told, before, counts = time.monotonic(), counts, dict(vars(job.status.counts))
-                line = job.status.line(job.behind(), told)
-                if counts != before:  # of many streams, most are often quiet
-                    tell(line)
-            if not moved and once:
+                job.flush_part()
+            if time.monotonic() - reported_at > STATUS_SECONDS:
+                reported_at, before, counts = time.monotonic(), counts, dict(vars(job.status.counts))
+                line = job.status.line(job.behind(), reported_at)
+                if counts != before:  # a stream without events prints nothing
+                    report(line)
+            if not has_moved and once:
                 break
-            wait = POLL_SECONDS if moved else min(2 * wait, IDLE_SECONDS)
-            if not moved:
-                stop.wait(wait)
-        tell(job.status.line(job.behind(), time.monotonic()))
+            pause = POLL_SECONDS if has_moved else min(2 * pause, IDLE_SECONDS)
+            if not has_moved:
+                stop.wait(pause)
+        report(job.status.line(job.behind(), time.monotonic()))
 
 
-@contextmanager
-def alone(root: Root, stream: Stream) -> Iterator[None]:
-    """One process at a time works on a domain's state. Raises Busy."""
+def state_lock(root: Root, stream: Stream) -> AbstractContextManager[None]:
+    """Holds the state file of a domain: no other process works on it meanwhile. Raises Busy."""
     busy = Busy(f"Another stream job is at work on {stream.domain} in {root}. Stop it first.")
-    with locked(root.stream_state(stream.domain).with_suffix(".lock"), busy):
-        yield
+    return locked(root.stream_state(stream.domain).with_suffix(".lock"), busy)
 
 
-def _patiently(work: Callable[[], T], stop: Event, tell: Tell) -> T | None:
-    """An online store that cannot be written is tried again: what is to be written there is kept."""
+def _retry(work: Callable[[], T], stop: Event, report: Report) -> T | None:
+    """Try again for as long as the online store cannot be written. The job keeps what it has to write there. Returns
+    None where `stop` is set meanwhile."""
     while True:
         try:
             return work()
         except FeaturesNotReady as error:
-            tell(f"{error.name}: {error.message} It is tried again.")
+            report(f"{error.name}: {error.message} The job tries again every {RETRY_SECONDS} s.")
             if stop.wait(RETRY_SECONDS):
                 return None
 
 
 def seed(root: Root, job: StreamJob, now: datetime, stop: Event) -> int:
-    """Take in the raw table, unless its files are those that were taken in: a state reaches back before the first live
-    event. Events that were seen change nothing. New states, of new definitions too, take in the offline log as well."""
+    """Process the raw table, whose events are older than the first live one: windows reach back to them. Returns how
+    many events were new.
+
+    Without a change in the table's files since the last time, this does nothing. Events that are already processed
+    change nothing. New states, also those of a new definition, need the events of the offline log as well.
+    """
     raw, before = job.stream.raw, job.state.meta(HISTORY)
-    here = fingerprint(listing(*_files_or_none(root, places.history_files, raw.name)))
-    if before == here:
+    current = fingerprint(listing(*_files_or_none(places.history_files, root, raw.name)))
+    if before == current:
         return 0
-    files = _files_or_none(root, places.history_files if before else places.raw_files, raw.name)
+    files = _files_or_none(places.history_files if before else places.raw_files, root, raw.name)
     reached = min(LiveTable(table).reached(since_1970(now)) for table in job.stream.tables)
-    rows = history(job.stream, files, now, reached) if files else iter(())
-    taken = job.seed(takewhile(lambda _: not stop.is_set(), rows))
+    batches = read_history(job.stream, files, now, reached) if files else iter(())
+    count = job.seed(takewhile(lambda _: not stop.is_set(), batches))
     job.flush()
     if not stop.is_set():
         with job.state.batch():
-            job.state.set_meta({HISTORY: here})
-    return taken
+            job.state.set_meta({HISTORY: current})
+    return count
 
 
-def _files_or_none(root: Root, found: Callable[[Root, str], list[Path]], table: str) -> list[Path]:
+def _files_or_none(find: Callable[[Root, str], list[Path]], root: Root, table: str) -> list[Path]:
     try:
-        return found(root, table)
+        return find(root, table)
     except NoData:
         return []
 
 
-def history(stream: Stream, files: list[Path], now: datetime, reached: int) -> Iterator[list[Row]]:
-    """Checked rows up to `now`, in the form of live ones, oldest first, from where a window still reaches."""
+def read_history(stream: Stream, files: list[Path], now: datetime, reached: int) -> Iterator[list[Row]]:
+    """Checked rows of files as events, in batches, oldest first. Each has a timestamp from `reached` (µs since 1970) on
+    and none after `now`. Raises BadInput."""
     raw = stream.raw
     names = [raw.time, *(c.name for c in raw.columns)]
     first = EPOCH + max(reached, 0) * MICROSECOND
-    with sql.connect() as connected:
-        open_rows(connected, raw, files, now + timedelta(microseconds=1), None)
-        at = {raw.time: "event_timestamp"}
-        wanted = ", ".join(f"{at.get(name, sql.identifier(name))} AS {sql.identifier(name)}" for name in names)
-        latest = ", ".join(
-            f"coalesce({at.get(m, m)}, {sql.timestamp(EPOCH)})" for m in events.moments(raw, stream.tables)
+    with sql.connect() as connection:
+        open_rows(connection, raw, files, now + timedelta(microseconds=1), None)
+        # `open_rows` names the column that dates an event `event_timestamp`.
+        columns = {name: sql.identifier("event_timestamp" if name == raw.time else name) for name in names}
+        selected = ", ".join(f"{column} AS {sql.identifier(name)}" for name, column in columns.items())
+        newest = ", ".join(
+            f"coalesce({columns[name]}, {sql.timestamp(EPOCH)})" for name in events.moments(raw, stream.tables)
         )
-        found = connected.execute(
-            f"SELECT {wanted} FROM raw_row WHERE greatest({latest}) >= {sql.timestamp(first)} "
+        result = connection.execute(
+            f"SELECT {selected} FROM raw_row WHERE greatest({newest}) >= {sql.timestamp(first)} "
             f"ORDER BY event_timestamp, {sql.identifier(raw.id or '')}"
         )
-        while rows := found.fetchmany(HISTORY_BATCH):
+        while rows := result.fetchmany(HISTORY_BATCH):
             yield [events.row_of(raw)(dict(zip(names, row, strict=True))) for row in rows]

@@ -1,5 +1,6 @@
 """`python -m jobs stream`: stream jobs in this process, a thread for each domain, until SIGTERM or Ctrl-C."""
 
+import gc
 import signal
 import sys
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -9,37 +10,47 @@ import settings
 from errors import BadParameter
 from features.domains import Stream, stream_of, streams
 from jobs.stream import loop
-from jobs.stream.sources import opened
+from jobs.stream.sources import Source, open_source
 from root import Root
+
+#: A batch makes hundreds of thousands of small containers, and no cycles. With Python's own thresholds the garbage
+#: collector looks through them for a fifth of the job's time.
+GC_THRESHOLDS = (500_000, 20, 20)
+
+
+def collect_rarely() -> None:
+    """Set the garbage collector of this process for a stream job. Only a process that does nothing else may call it."""
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 def run(root: Root, domain: str, source: str, once: bool, metrics: int | None) -> None:
-    """`domain` may be `all`. Raises BadParameter, Busy."""
+    """Run the stream job of a domain, or of `all`, until all have ended. A signal stops them, and so does an error of
+    one of them. Raises BadParameter, Busy, BadInput."""
     wanted = list(streams().values()) if domain == "all" else [stream_of(domain)]
     if not wanted:
         return _tell("No domain declares a stream, so there is nothing to do.")
     if len(wanted) > 1 and (source != "log" or metrics is not None):
         raise BadParameter("--source and --metrics are for one domain. Name it instead of all.")
-    sources = [opened(root, source, stream.raw.name) for stream in wanted]
+    sources = [open_source(root, source, stream.raw.name) for stream in wanted]
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    from serving.retrieval import FeastStore  # importing Feast takes seconds, and a wrong name needs none
+    from serving.retrieval import FeastStore  # importing Feast takes seconds, and the checks above do without
 
     store = FeastStore(settings.FEATURE_REPO)
+    collect_rarely()
 
-    def work(job: tuple[Stream, object]) -> None:
-        stream, source = job
-        loop.run(root, stream, source, store, once, stop, _tell, metrics)  # type: ignore[arg-type]
+    def work(stream: Stream, source: Source) -> None:
+        loop.run(root, stream, source, store, once, stop, _print, metrics)
 
     with ThreadPoolExecutor(len(wanted)) as pool:
-        running = [pool.submit(work, job) for job in zip(wanted, sources, strict=True)]
-        wait(running, return_when=FIRST_EXCEPTION)
-        if any(job.done() and job.exception() for job in running):
-            stop.set()  # one that fails stops the others: whoever started them sees it
-    for job in running:
+        jobs = [pool.submit(work, stream, source) for stream, source in zip(wanted, sources, strict=True)]
+        wait(jobs, return_when=FIRST_EXCEPTION)
+        if any(job.done() and job.exception() for job in jobs):
+            stop.set()  # so that the process ends, and whoever started it notices
+    for job in jobs:
         job.result()
 
 
-def _tell(text: str) -> None:
-    print(f"{text}\n", end="", file=sys.stderr, flush=True)  # in one piece: another thread may print, too
+def _print(line: str) -> None:
+    print(f"{line}\n", end="", file=sys.stderr, flush=True)  # in one piece: another thread may print at the same time

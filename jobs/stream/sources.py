@@ -1,6 +1,7 @@
-"""Where a stream job reads events: one small port, which an adapter of a broker can fill as well.
+"""Where a stream job reads events. `Source` is a small interface, which an adapter of a broker can implement as well.
 
-A position says how far was read. It is committed with what became of the events, so nothing is read twice or never.
+A position says how far a job has read. The job commits it in the same transaction as the changes that the events made.
+So it reads no line twice and skips none.
 """
 
 import fcntl
@@ -10,12 +11,12 @@ from typing import NamedTuple, Protocol
 from errors import BadParameter
 from root import Root
 
-#: File, or partition of a topic → how far it was read.
+#: File, or partition of a topic → how far it was read, in bytes or in the broker's own units.
 Position = dict[str, int]
 
 
 class Line(NamedTuple):
-    """`at` says where it stands, for a person who looks for it."""
+    """`at` says where the line stands, for a person who looks for it."""
 
     text: bytes
     at: str
@@ -24,34 +25,37 @@ class Line(NamedTuple):
 class Source(Protocol):
     name: str
 
-    def read(self, position: Position, most: int, final: bool) -> tuple[list[Line], Position]:
-        """The next events after a position, some `most` bytes of them, and the position after these; none if none are
-        there. `final`: nothing will be added any more."""
+    def read(self, position: Position, most_bytes: int, final: bool) -> tuple[list[Line], Position]:
+        """The next lines after a position, about `most_bytes` of them, and the position after them. The list is empty
+        where there are no new lines. `final` says that nothing will be added any more."""
 
     def behind(self, position: Position) -> int:
-        """How many bytes are there to read."""
+        """How many bytes after the position there are to read."""
 
 
 class JsonLines:
-    """A file of JSON lines, or a folder of them in the order of their names, as they grow. A file that became shorter
-    was begun anew. A line counts once it has its end, or with `final`."""
+    """A file of JSON lines that grows, or a folder of such files, which are read in the order of their names.
+
+    A line is read once it ends with a newline; with `final`, the last line needs none. A file that is shorter than the
+    position is read again from its beginning.
+    """
 
     def __init__(self, path: Path, name: str) -> None:
         self._path, self.name = path, name
 
-    def read(self, position: Position, most: int, final: bool) -> tuple[list[Line], Position]:
-        after = dict(position)
+    def read(self, position: Position, most_bytes: int, final: bool) -> tuple[list[Line], Position]:
+        next_position = dict(position)
         for file in self._files():
             size, offset = file.stat().st_size, position.get(file.name, 0)
             if size == offset:
                 continue
             if size < offset:
-                after[file.name] = offset = 0
-            chunk = _whole_lines(file, offset, most, final)
+                next_position[file.name] = offset = 0
+            chunk = _read_whole_lines(file, offset, most_bytes, final)
             if chunk:
-                after[file.name] = offset + len(chunk)
-                return _lines(file.name, offset, chunk), after
-        return [], after
+                next_position[file.name] = offset + len(chunk)
+                return _split(file.name, offset, chunk), next_position
+        return [], next_position
 
     def behind(self, position: Position) -> int:
         return sum(max(0, file.stat().st_size - position.get(file.name, 0)) for file in self._files())
@@ -62,34 +66,38 @@ class JsonLines:
         return [self._path] if self._path.exists() else []
 
 
-def _whole_lines(file: Path, offset: int, most: int, final: bool) -> bytes:
-    """From an offset on, up to the end of a line; empty where the first has none yet."""
-    with file.open("rb") as opened:
-        # Whoever appends may take it back, if the disk is full: only what was kept is read.
-        fcntl.flock(opened, fcntl.LOCK_SH)
-        opened.seek(offset)
-        chunk = opened.read(most)
+def _read_whole_lines(path: Path, offset: int, most_bytes: int, final: bool) -> bytes:
+    """The bytes from an offset to the end of a line; none where the first line has no end yet. A line that is longer
+    than `most_bytes` is read whole."""
+    with path.open("rb") as file:
+        # `serving/lines.py` truncates what it appended when the disk is full. It holds the lock until its lines are
+        # safe, so with the lock this reads only lines that stay.
+        fcntl.flock(file, fcntl.LOCK_SH)
+        file.seek(offset)
+        chunk = file.read(most_bytes)
         while (end := chunk.rfind(b"\n") + 1) == 0:
-            more = opened.read(most)
+            more = file.read(most_bytes)
             if not more:
                 return chunk if final else b""
             chunk += more
-        if final and len(chunk) < most:
+        if final and len(chunk) < most_bytes:
             return chunk
         return chunk[:end]
 
 
-def _lines(name: str, offset: int, chunk: bytes) -> list[Line]:
+def _split(file_name: str, offset: int, chunk: bytes) -> list[Line]:
+    """The lines of a chunk that begins at an offset of its file, without the blank ones."""
     lines = []
     for text in chunk.split(b"\n"):
         if text.strip():
-            lines.append(Line(text, f"{name} at byte {offset}"))
+            lines.append(Line(text, f"{file_name} at byte {offset}"))
         offset += len(text) + 1
     return lines
 
 
-def opened(root: Root, source: str, stream: str) -> Source:
-    """`log`, the events that the service accepts; or `jsonl:PATH`. Raises BadParameter."""
+def open_source(root: Root, source: str, stream: str) -> Source:
+    """The source that `--source` names: `log`, the events that the service accepts for `stream`, or `jsonl:PATH`.
+    Raises BadParameter."""
     kind, _, path = source.partition(":")
     if source == "log":
         return JsonLines(root.event_log(stream), source)
@@ -97,5 +105,7 @@ def opened(root: Root, source: str, stream: str) -> Source:
         raise BadParameter(f"There is no source {source[:60]!r}. Choose log, or jsonl:PATH of a file or a folder.")
     place = Path(path).expanduser().resolve()
     if not place.exists() and not place.parent.is_dir():
-        raise BadParameter(f"{place} is not there, nor is its folder. Give a file of JSON lines, or a folder of them.")
+        raise BadParameter(
+            f"{place} does not exist, and its folder does not either. Give a file of JSON lines, or a folder of them."
+        )
     return JsonLines(place, f"jsonl:{place}")

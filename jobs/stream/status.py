@@ -1,4 +1,4 @@
-"""How a stream fares: a line for a person, and the same for Prometheus."""
+"""How a stream job is doing: a line for a person, and the same numbers for Prometheus."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,17 +9,17 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, star
 from errors import BadParameter
 
 COUNTERS = {
-    "events": "Events taken in.",
-    "late": "Events that came when no window reached them any more; the log has them.",
-    "duplicates": "Events that had come before.",
-    "dead_letters": "Lines that were no events; they are in dead_letters/ with the reason.",
+    "events": "Events processed.",
+    "late": "Events received after the last window that they belong to. They are in the offline log.",
+    "duplicates": "Events that were already processed.",
+    "dead_letters": "Lines that are no valid events. They are in dead_letters/ with the reason.",
 }
 
 GAUGES = {
-    "events_per_second": "Events a second since the last line.",
-    "behind_bytes": "What the source holds that was not read yet.",
+    "events_per_second": "Events a second since the last status line.",
+    "behind_bytes": "Bytes of the source that are not read yet.",
     "lag_seconds": "From the service's 202 to the online store, of the newest event.",
-    "watermark_seconds": "When the newest event happened, since 1970.",
+    "watermark_seconds": "Timestamp of the newest event, in seconds since 1970.",
 }
 
 
@@ -32,43 +32,48 @@ class Counts:
 
 
 class Status:
-    """`counts` are of all runs; what is told to Prometheus, of this one."""
+    """`counts` are of all runs of the domain's job, `watermark` is the newest event's timestamp in µs since 1970.
+    Prometheus gets the counts of this run."""
 
     def __init__(self, domain: str, counts: Counts) -> None:
         self.counts = counts
         self.watermark = 0
         self._domain, self._registry = domain, CollectorRegistry()
-        to: dict[str, Any] = {"labelnames": ["domain"], "registry": self._registry}
-        self._counters = {n: Counter(f"stream_{n}", about, **to).labels(domain) for n, about in COUNTERS.items()}
-        self._gauges = {n: Gauge(f"stream_{n}", about, **to).labels(domain) for n, about in GAUGES.items()}
-        about = "From the service's 202 to the online store, of every event."
-        self._visible = Histogram("stream_visible_seconds", about, **to).labels(domain)
-        self._lag_seconds, self._told, self._told_at = 0.0, counts.events, 0.0
+        options: dict[str, Any] = {"labelnames": ["domain"], "registry": self._registry}
+        self._counters = {n: Counter(f"stream_{n}", text, **options).labels(domain) for n, text in COUNTERS.items()}
+        self._gauges = {n: Gauge(f"stream_{n}", text, **options).labels(domain) for n, text in GAUGES.items()}
+        text = "From the service's 202 to the online store, of every event."
+        self._visible = Histogram("stream_visible_seconds", text, **options).labels(domain)
+        self._lag_seconds = 0.0
+        #: Of the last status line: events by then, and the clock. Without one yet, the clock is 0.
+        self._last_events, self._last_clock = counts.events, 0.0
 
     def serve(self, port: int) -> None:
-        """On this machine only. Raises BadParameter."""
+        """Serve Prometheus on a port of this machine, in a thread. Raises BadParameter."""
         try:
             start_http_server(port, "127.0.0.1", self._registry)
         except (OSError, OverflowError) as error:
             raise BadParameter(f"Port {port} cannot be opened ({error}). Choose another for --metrics.") from error
 
     def add(self, more: Counts, newest: int) -> None:
+        """Add a batch: its counts, and the newest timestamp in it, in µs since 1970."""
         for name, counter in self._counters.items():
             counter.inc(getattr(more, name))
             setattr(self.counts, name, getattr(self.counts, name) + getattr(more, name))
         self.watermark = max(self.watermark, newest)
 
     def visible(self, seconds: list[float]) -> None:
-        for each in seconds:
-            self._visible.observe(each)
+        """Note how long after the service accepted them events went online, in the order of their receipt."""
+        for delay in seconds:
+            self._visible.observe(delay)
         self._lag_seconds = seconds[-1] if seconds else self._lag_seconds
 
     def line(self, behind: int, clock: float) -> str:
-        """`clock`: any steady one, in seconds."""
-        rate = (self.counts.events - self._told) / (clock - self._told_at) if self._told_at else 0.0
-        self._told, self._told_at = self.counts.events, clock
-        told = (rate, behind, self._lag_seconds, self.watermark / 1e6)
-        for gauge, value in zip(self._gauges.values(), told, strict=True):
+        """The status line. `behind` is in bytes; `clock` is any steady clock, in seconds."""
+        rate = (self.counts.events - self._last_events) / (clock - self._last_clock) if self._last_clock else 0.0
+        self._last_events, self._last_clock = self.counts.events, clock
+        values = (rate, behind, self._lag_seconds, self.watermark / 1e6)
+        for gauge, value in zip(self._gauges.values(), values, strict=True):
             gauge.set(value)
         newest = f"{datetime.fromtimestamp(self.watermark / 1e6, UTC):%Y-%m-%d %H:%M:%S}" if self.watermark else "–"
         c = self.counts

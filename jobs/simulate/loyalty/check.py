@@ -66,7 +66,7 @@ def differing(root: Root, service: Caller, customers: Sequence[str]) -> list[str
 def history(files: list[Path], now: datetime, but: frozenset[str]) -> list[Row]:
     """The purchases in some files without those named, each with the score that is known of it; in the form of live
     ones."""
-    batches = loop.history(stream_of("loyalty"), files, now, reached=0)
+    batches = loop.read_history(stream_of("loyalty"), files, now, reached=0)
     return [row for batch in batches for row in batch if row["purchase_id"] not in but]
 
 
