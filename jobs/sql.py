@@ -1,4 +1,4 @@
-"""Python values as SQL, and a DuckDB that thinks in UTC."""
+"""Python values as SQL, and a DuckDB in UTC."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,31 +8,31 @@ import duckdb
 
 
 def connect() -> duckdb.DuckDBPyConnection:
-    """A DuckDB in memory, whose timestamps are UTC. Close it, or use it in a `with` statement."""
+    """A DuckDB in memory, in the time zone UTC. The caller closes it: `with sql.connect() as connection:`."""
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
     return connection
 
 
 def identifier(name: str) -> str:
-    """A name, whatever characters it holds: `a"b` becomes `"a""b"`."""
+    """A name of a table or a column, in quotes: `a"b` becomes `"a""b"`. DuckDB and SQLite read it."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def literal(value: bool | int | float | str | Path) -> str:
-    """A number as it is; a text or a path in quotes."""
+    """A number as it is; a text or a path in quotes: `it's` becomes `'it''s'`."""
     if isinstance(value, bool | int | float):
         return str(value)
     return "'" + str(value).replace("'", "''") + "'"
 
 
-def timestamp(at: datetime) -> str:
-    """A timestamp with its zone, to the microsecond. `at` has a zone."""
-    return f"TIMESTAMPTZ '{at.astimezone(UTC).isoformat()}'"
+def timestamp(value: datetime) -> str:
+    """A timestamp with its time zone, to the microsecond. `value` must have a zone."""
+    return f"TIMESTAMPTZ {literal(value.astimezone(UTC).isoformat())}"
 
 
 def row(connection: duckdb.DuckDBPyConnection, query: str, *parameters: Any) -> tuple[Any, ...]:
-    """The one row of a query that always has one, such as a count."""
+    """The row of a query that always has exactly one, such as a count."""
     values: tuple[Any, ...] | None = connection.execute(query, parameters).fetchone()
     assert values is not None, f"no row: {query}"
     return values

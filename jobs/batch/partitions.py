@@ -1,7 +1,7 @@
-"""Hive-partitioned tables, `<table>/year=2026/month=01/day=31/part.parquet`: zstd, µs, UTC.
+"""Hive-partitioned tables, `<table>/year=2026/month=01/day=31/part.parquet`: zstd, timestamps in µs and UTC.
 
-A run for an interval replaces exactly the days of that interval that come out different. A day is one file and is
-swapped in whole: a reader, or a crash in the middle, sees a day's old rows or its new ones.
+A run for an interval replaces those days of the interval whose rows differ. A day is one file, which is replaced as a
+whole: a reader sees its old rows or its new ones, also after a crash in the middle.
 """
 
 import shutil
@@ -20,14 +20,16 @@ from errors import Busy
 from jobs import sql
 
 PART = "part.parquet"
+#: DuckDB spills to disk what needs more.
 MEMORY = "2GB"
-_DAY = "epoch_us(event_timestamp) // 86_400_000_000"  # a number: as text it costs more than the rows do
+#: Days since 1970. As a number: turning timestamps into text takes longer than writing the rows.
+_DAY = "epoch_us(event_timestamp) // 86_400_000_000"
 _FIRST_DAY = date(1970, 1, 1).toordinal()
 
 
 @dataclass(frozen=True)
 class Replaced:
-    """`rows` stand in the interval now; `replaced` days were written or removed, `unchanged` ones left alone."""
+    """The interval now has `rows`. `replaced` days were written or removed, `unchanged` ones were not touched."""
 
     rows: int
     replaced: int
@@ -36,95 +38,102 @@ class Replaced:
 
 @contextmanager
 def connection(table: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A DuckDB to work on a table with, which nobody else may do meanwhile. Moments are UTC; what does not fit into
-    `MEMORY` is spilled beside the table. Raises Busy."""
+    """A DuckDB in UTC, and the lock on a table: no other run works on the table meanwhile. Raises Busy."""
     busy = Busy(f"Another run is at work on {table}. Wait for it, or set RISK_DATA to another root.")
     with files.locked(table.parent / f".{table.name}.lock", busy):
-        for left in table.parent.glob(f".{table.name}-*"):  # by a run that was killed
-            shutil.rmtree(left)
+        for leftover in table.parent.glob(f".{table.name}-*"):  # of a run that was killed
+            shutil.rmtree(leftover)
         spill = tempfile.TemporaryDirectory(prefix=f".{table.name}-spill-", dir=table.parent)
-        with spill, sql.connect() as connected:
-            connected.execute(f"SET memory_limit = '{MEMORY}'")
-            connected.execute(f"SET temp_directory = {sql.literal(spill.name)}; SET preserve_insertion_order = false")
-            yield connected
+        with spill, sql.connect() as db:
+            db.execute(f"SET memory_limit = {sql.literal(MEMORY)}")
+            db.execute(f"SET temp_directory = {sql.literal(spill.name)}; SET preserve_insertion_order = false")
+            yield db
 
 
 def partition_day(partition: Path) -> date:
+    """The day of the folder of a partition."""
     year, month, day = (int(part.split("=")[1]) for part in partition.parts[-3:])
     return date(year, month, day)
 
 
 def days(table: Path, since: date, until: date) -> dict[date, Path]:
-    """The partitions since..until, both included."""
-    known = {partition_day(p): p for p in table.glob("year=*/month=*/day=*") if (p / PART).exists()}
-    return {day: path for day, path in sorted(known.items()) if since <= day <= until}
+    """The partitions from `since` to `until`, both included: day → folder, in order."""
+    by_day = {partition_day(p): p for p in table.glob("year=*/month=*/day=*") if (p / PART).exists()}
+    return {day: path for day, path in sorted(by_day.items()) if since <= day <= until}
 
 
 def replace(
-    connected: duckdb.DuckDBPyConnection, query: str, table: Path, key: str, since: date, until: date, now: datetime
+    db: duckdb.DuckDBPyConnection, query: str, table: Path, key: str, since: date, until: date, now: datetime
 ) -> Replaced:
-    """Make the rows of `query` the days since..until of `table`, both included. A row is known by `key` and its
-    `event_timestamp`, whose day is its partition; `created`, the last column, is when its values were first written.
+    """Replace the days from `since` to `until` of a table, both included, by the rows of a query.
+
+    `key` and `event_timestamp` identify a row; the day of its `event_timestamp` is its partition. A row gets a last
+    column `created`: `now`, or where the table has the row with the same values, the `created` that it has there.
     """
-    connected.execute(f"CREATE OR REPLACE TABLE result AS FROM ({query}) {_order(key)}")
-    old = days(table, since, until)
-    changed = _date(connected, key, old, now)
+    db.execute(f"CREATE OR REPLACE TABLE result AS FROM ({query}) {_order(key)}")
+    stored = days(table, since, until)
+    changed = _add_created(db, key, stored, now)
     with tempfile.TemporaryDirectory(prefix=f".{table.name}-", dir=table.parent) as scratch:
-        made = _write(connected, Path(scratch), key, changed)
-        files.replace({part: table / f"year={day:%Y}/month={day:%m}/day={day:%d}" / PART for day, part in made.items()})
-        gone = [path for day, path in old.items() if day in changed and day not in made]
-        for path in gone:
+        parts = _write(db, Path(scratch), key, changed)
+        files.replace(
+            {part: table / f"year={day:%Y}/month={day:%m}/day={day:%d}/{PART}" for day, part in parts.items()}
+        )
+        removed = [path for day, path in stored.items() if day in changed and day not in parts]
+        for path in removed:
             (path / PART).unlink()
             path.rmdir()
-        files.sync(*{path.parent for path in gone})
-    rows, in_days = connected.execute(f"SELECT count(*), count(DISTINCT {_DAY}) FROM dated").fetchone() or (0, 0)
-    return Replaced(rows, len(made) + len(gone), in_days - len(made))
+        files.sync(*{path.parent for path in removed})
+    rows, filled_days = sql.row(db, f"SELECT count(*), count(DISTINCT {_DAY}) FROM dated")
+    return Replaced(rows, len(parts) + len(removed), filled_days - len(parts))
 
 
-def _date(connected: duckdb.DuckDBPyConnection, key: str, old: dict[date, Path], now: datetime) -> set[date]:
-    """Make `dated`: the result with `created`. Returns the days that differ from what is stored, `old`."""
-    columns = [name for name, *_ in connected.execute("DESCRIBE result").fetchall()]
-    stored = (
-        f"read_parquet([{', '.join(sql.literal(path / PART) for path in old.values())}], hive_partitioning = false)"
-    )
-    before = [name for name, *_ in connected.execute(f"DESCRIBE FROM {stored}").fetchall()] if old else []
+def _add_created(db: duckdb.DuckDBPyConnection, key: str, stored: dict[date, Path], now: datetime) -> set[date]:
+    """Make the relation `dated`: `result` with `created`. Returns the days that differ from the stored ones."""
+    columns = [name for name, *_ in db.execute("DESCRIBE result").fetchall()]
+    paths = ", ".join(sql.literal(path / PART) for path in stored.values())
+    table = f"read_parquet([{paths}], hive_partitioning = false)"
+    before = [name for name, *_ in db.execute(f"DESCRIBE FROM {table}").fetchall()] if stored else []
     if before != [*columns, "created"]:
-        connected.execute(f"CREATE OR REPLACE VIEW dated AS SELECT *, {sql.timestamp(now)} AS created FROM result")
-        found = connected.execute(f"SELECT DISTINCT {_DAY} FROM result").fetchall()
-        return _dates(found) | set(old)
-    values = ", ".join(c for c in columns if c not in (key, "event_timestamp")) or "1"
-    connected.execute(
+        db.execute(f"CREATE OR REPLACE VIEW dated AS SELECT *, {sql.timestamp(now)} AS created FROM result")
+        return _dates(db.execute(f"SELECT DISTINCT {_DAY} FROM result").fetchall()) | set(stored)
+    name = sql.identifier(key)
+    values = ", ".join(sql.identifier(c) for c in columns if c not in (key, "event_timestamp")) or "1"
+    db.execute(
         f"CREATE OR REPLACE TABLE dated AS SELECT r.*, CASE WHEN (SELECT row({values}) FROM (SELECT r.*)) "
         f"IS NOT DISTINCT FROM o.stored_values THEN o.created END AS created FROM result r LEFT JOIN "
-        f"(SELECT {key}, event_timestamp, created, row({values}) AS stored_values FROM {stored}) o "
-        f"USING ({key}, event_timestamp) {_order(key)}"
+        f"(SELECT {name}, event_timestamp, created, row({values}) AS stored_values FROM {table}) o "
+        f"USING ({name}, event_timestamp) {_order(key)}"
     )
-    found = connected.execute(
+    changed = db.execute(
         f"SELECT coalesce(n.day, o.day) FROM (SELECT {_DAY} AS day, count(*) AS n, count(created) AS kept FROM dated "
-        f"GROUP BY 1) n FULL JOIN (SELECT {_DAY} AS day, count(*) AS n FROM {stored} GROUP BY 1) o USING (day) "
+        f"GROUP BY 1) n FULL JOIN (SELECT {_DAY} AS day, count(*) AS n FROM {table} GROUP BY 1) o USING (day) "
         "WHERE n.n IS DISTINCT FROM o.n OR n.kept IS DISTINCT FROM o.n"
     ).fetchall()
-    connected.execute(f"UPDATE dated SET created = {sql.timestamp(now)} WHERE created IS NULL")
-    return _dates(found)
+    db.execute(f"UPDATE dated SET created = {sql.timestamp(now)} WHERE created IS NULL")
+    return _dates(changed)
 
 
-def _dates(found: list[tuple[int]]) -> set[date]:
-    return {date.fromordinal(_FIRST_DAY + day) for (day,) in found}
+def _dates(rows: list[tuple[int]]) -> set[date]:
+    """Dates of rows of one number, the days since 1970."""
+    return {date.fromordinal(_FIRST_DAY + day) for (day,) in rows}
 
 
 def _order(key: str) -> str:
-    return f"ORDER BY event_timestamp, {key}"
+    return f"ORDER BY event_timestamp, {sql.identifier(key)}"
 
 
-def _write(connected: duckdb.DuckDBPyConnection, scratch: Path, key: str, changed: set[date]) -> dict[date, Path]:
-    """The file of each changed day that has rows. The rows lie in order, so a day is a stretch of them, and as many
-    threads write as DuckDB has: its own partitioned COPY makes one file a day on one thread only."""
-    filled = _dates(connected.execute(f"SELECT DISTINCT {_DAY} FROM dated").fetchall())
+def _write(db: duckdb.DuckDBPyConnection, scratch: Path, key: str, changed: set[date]) -> dict[date, Path]:
+    """Write a file for each changed day that has rows. Returns day → file.
+
+    The rows are in order, so the rows of a day are next to each other. As many threads write as DuckDB has: its own
+    partitioned COPY makes one file a day on one thread only.
+    """
+    filled = _dates(db.execute(f"SELECT DISTINCT {_DAY} FROM dated").fetchall())
     parts = {day: scratch / day.isoformat() for day in sorted(filled & changed)}
-    (threads,) = connected.execute("SELECT current_setting('threads')::BIGINT").fetchone() or (1,)
+    (threads,) = sql.row(db, "SELECT current_setting('threads')::BIGINT")
 
     def write(share: int) -> None:
-        with connected.cursor() as own:
+        with db.cursor() as own:
             for day in list(parts)[share::threads]:
                 begin = datetime.combine(day, time.min, UTC)
                 first, after = sql.timestamp(begin), sql.timestamp(begin + timedelta(days=1))
