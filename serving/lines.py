@@ -12,6 +12,8 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
+from files import sync
+
 SUFFIX = ".jsonl"
 
 
@@ -78,10 +80,7 @@ def _open(path: Path, to_disk: bool) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         log = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o640)
         if to_disk:
-            for folder in (path.parent, *path.parent.parents[:2]):  # a file survives only if its folder's entry does
-                entry = os.open(folder, os.O_RDONLY)
-                os.fsync(entry)
-                os.close(entry)
+            sync(path.parent, *path.parent.parents[:2])  # a file survives only if its folders' entries do
         return log
 
 

@@ -1,7 +1,7 @@
 """A file is replaced as a whole or not at all. A lock has one holder, and none once the holder dies."""
 
 import os
-import subprocess
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from processes import WAIT_SECONDS, Child, started, wait_until
 
 import settings
 from errors import Busy
 from files import fingerprint, listing, locked, make_folder, replace, replacing, sync
 
-DEADLINE_SECONDS = 120
 OLD, NEW = b"old " * 1000, b"new " * 1000
 #: Writes half of the new content, says so, and waits to be killed.
 HALF_WRITER = """
@@ -39,18 +39,18 @@ with locked(Path(sys.argv[1])):
 
 
 @contextmanager
-def process(program: str, path: Path) -> Iterator[subprocess.Popen[str]]:
-    """A Python process that has printed its first line. It is killed when the block ends."""
-    environment = {**os.environ, "PYTHONPATH": str(settings.PROJECT)}
-    with subprocess.Popen(
-        [sys.executable, "-c", program, str(path)], env=environment, stdout=subprocess.PIPE, text=True
-    ) as started:
-        try:
-            assert started.stdout is not None
-            assert started.stdout.readline() != ""
-            yield started
-        finally:
-            started.kill()
+def printing(program: str, path: Path, line: str) -> Iterator[Child]:
+    """A Python process that has printed a line."""
+    with started(
+        [sys.executable, "-c", program, path], env={**os.environ, "PYTHONPATH": str(settings.PROJECT)}
+    ) as child:
+        wait_until(lambda: line in child.stdout, what=f"the process prints {line!r}", child=child)
+        yield child
+
+
+def kill(child: Child) -> None:
+    child.send(signal.SIGKILL)
+    child.ended(code=-signal.SIGKILL)
 
 
 def names(folder: Path) -> list[str]:
@@ -62,19 +62,19 @@ def write(target: Path, content: bytes) -> None:
         beside.write_bytes(content)
 
 
+@pytest.mark.slow
 def test_a_writer_that_is_killed_leaves_the_old_content_whole(tmp_path: Path) -> None:
     write(tmp_path / "day.parquet", OLD)
-    with process(HALF_WRITER, tmp_path / "day.parquet") as writer:
+    with printing(HALF_WRITER, tmp_path / "day.parquet", "half is written") as writer:
         assert names(tmp_path) == [".day.parquet.tmp", "day.parquet"]
-        writer.kill()
-        writer.wait(DEADLINE_SECONDS)
+        kill(writer)
     assert (tmp_path / "day.parquet").read_bytes() == OLD
 
 
+@pytest.mark.slow
 def test_what_a_killed_writer_leaves_is_no_data_and_is_overwritten(tmp_path: Path) -> None:
-    with process(HALF_WRITER, tmp_path / "day.parquet") as writer:
-        writer.kill()
-        writer.wait(DEADLINE_SECONDS)
+    with printing(HALF_WRITER, tmp_path / "day.parquet", "half is written") as writer:
+        kill(writer)
     assert names(tmp_path) == [".day.parquet.tmp"]
     assert (list(tmp_path.glob("*.parquet")), listing(tmp_path)) == ([], [])
     write(tmp_path / "day.parquet", NEW)
@@ -111,7 +111,7 @@ def test_a_reader_sees_the_old_content_or_the_new_never_a_part(tmp_path: Path) -
     contents = set()
     while not is_done.is_set():
         contents.add(target.read_bytes())
-    writer.join(DEADLINE_SECONDS)
+    writer.join(WAIT_SECONDS)
     assert contents <= {OLD, NEW}
 
 
@@ -191,18 +191,18 @@ def test_without_an_error_a_second_holder_waits_for_the_first(tmp_path: Path) ->
         waiting.start()
         waiting.join(0.1)
         order.append("first")
-    waiting.join(DEADLINE_SECONDS)
+    waiting.join(WAIT_SECONDS)
     assert order == ["first", "second"]
 
 
+@pytest.mark.slow
 def test_a_lock_is_free_after_an_error_and_after_its_holder_is_killed(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="full"), locked(tmp_path / "lock"):
         raise OSError("the disk is full")
-    with process(LOCK_HOLDER, tmp_path / "lock") as holder:
+    with printing(LOCK_HOLDER, tmp_path / "lock", "locked") as holder:
         with pytest.raises(Busy), locked(tmp_path / "lock", Busy("taken")):
             raise AssertionError("both hold the lock")
-        holder.kill()
-        holder.wait(DEADLINE_SECONDS)
+        kill(holder)
         with locked(tmp_path / "lock", Busy("taken")):
             pass
 

@@ -28,7 +28,7 @@ def run(root: Root, domain: str, source: str, once: bool, metrics: int | None) -
     one of them. Raises BadParameter, Busy, BadInput."""
     wanted = list(streams().values()) if domain == "all" else [stream_of(domain)]
     if not wanted:
-        return _tell("No domain declares a stream, so there is nothing to do.")
+        return _print("No domain declares a stream, so there is nothing to do.")
     if len(wanted) > 1 and (source != "log" or metrics is not None):
         raise BadParameter("--source and --metrics are for one domain. Name it instead of all.")
     sources = [open_source(root, source, stream.raw.name) for stream in wanted]

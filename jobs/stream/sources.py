@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 
 from errors import BadParameter
 from root import Root
+from serving.lines import SUFFIX
 
 #: File, or partition of a topic → how far it was read, in bytes or in the broker's own units.
 Position = dict[str, int]
@@ -62,7 +63,7 @@ class JsonLines:
 
     def _files(self) -> list[Path]:
         if self._path.is_dir():
-            return sorted(self._path.glob("*.jsonl"))
+            return sorted(self._path.glob(f"*{SUFFIX}"))
         return [self._path] if self._path.exists() else []
 
 
