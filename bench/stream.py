@@ -110,13 +110,14 @@ def ours(lines: Path, folder: Path, keys: int) -> None:
     apply()
     import settings
     from features.domains import stream_of
-    from jobs.stream import loop
+    from jobs.stream import loop, process
     from jobs.stream.sources import open_source
     from serving.retrieval import FeastStore
 
     stream, sink = stream_of("coupon"), FeastStore(settings.FEATURE_REPO)
     source = open_source(settings.root(), f"jsonl:{lines}", stream.raw.name)
     began = time.perf_counter()
+    process.collect_rarely()
     loop.run(settings.root(), stream, source, sink, True, Event(), lambda text: print(text, file=sys.stderr))
     seconds, memory = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     (folder / "found.json").write_text(json.dumps(served(sink, keys)))

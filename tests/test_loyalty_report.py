@@ -1,5 +1,4 @@
-"""What the closing report of `simulate loyalty` says, from literal logs; and that a run that lost something is no
-success."""
+"""The closing report of `simulate loyalty`, made of literal logs. A run that loses something is no success."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -13,39 +12,40 @@ from features.loyalty import PURCHASES
 from features.windows import events
 from jobs.simulate import arrivals
 from jobs.simulate.loyalty import check
-from jobs.simulate.loyalty.report import Report, _not_once, _older, _percentiles, _rmse
+from jobs.simulate.loyalty.report import Report, not_once, older_than_newest, p50_and_p99, rmse
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
-def test_the_services_log_tells_what_came_twice_and_what_was_overtaken(tmp_path: Path):
+def test_the_event_log_says_what_was_duplicated_and_what_was_overtaken(tmp_path: Path) -> None:
     at = [NOON + timedelta(seconds=s) for s in range(7)]
     rows = [("a", 2, at[0]), ("b", 1, at[1]), ("a", 1, at[2]), ("a", 2, at[3]), ("z", 1, at[4]), ("a", 3, at[5])]
     lines = [json.dumps({"producer": p, "number": n, "accepted_at": t.isoformat()}) for p, n, t in rows]
     lines.append(json.dumps({"producer": None, "number": None, "accepted_at": at[6].isoformat()}))
     (tmp_path / "2026-01-31.jsonl").write_text("\n".join(lines[:3]) + "\n" + lines[0][:20] + "\n")
     (tmp_path / "2026-02-01.jsonl").write_text("\n".join(lines[3:]) + "\n")
-    found = arrivals.of(tmp_path, {"a", "b"})
-    assert found.at == {("a", 2): at[0], ("b", 1): at[1], ("a", 1): at[2], ("a", 3): at[5]}
-    assert (found.duplicates, found.overtaken) == (1, 1)
-    assert arrivals.of(tmp_path / "nowhere", {"a"}).at == {}
+    arrived = arrivals.read(tmp_path, {"a", "b"})
+    assert arrived.at == {("a", 2): at[0], ("b", 1): at[1], ("a", 1): at[2], ("a", 3): at[5]}
+    assert (arrived.duplicates, arrived.overtaken) == (1, 1)
+    assert arrivals.read(tmp_path / "nowhere", {"a"}).at == {}
 
 
-def test_a_purchase_is_older_if_its_customer_had_bought_later_by_what_had_come():
+def test_a_purchase_is_older_if_a_newer_one_of_its_customer_arrived_before() -> None:
     known = [{"customer_id": "c1", "purchase_timestamp": 5_000_000}]
 
-    def came(customer: str, second: int) -> dict[str, str]:
-        at = datetime.fromtimestamp(second, UTC).isoformat()
-        return {"customer_id": customer, "purchase_timestamp": at}
+    def purchase(customer: str, second: int) -> dict[str, str]:
+        timestamp = datetime.fromtimestamp(second, UTC).isoformat()
+        return {"customer_id": customer, "purchase_timestamp": timestamp}
 
-    assert _older(known, [came("c1", 4), came("c1", 6), came("c1", 5), came("c2", 1), came("c2", 2)]) == 2
+    arrived = [purchase("c1", 4), purchase("c1", 6), purchase("c1", 5), purchase("c2", 1), purchase("c2", 2)]
+    assert older_than_newest(known, arrived) == 2
 
 
-def test_the_figures_of_the_report_are_what_they_are_called():
-    assert _percentiles([float(n) for n in range(100, 0, -1)]) == (51.0, 100.0)
-    assert _percentiles([3.0]) == (3.0, 3.0)
-    assert _rmse({"a": 1.0, "b": 5.0}, {"a": 4.0, "b": 1.0, "c": 9.0}) == pytest.approx(12.5**0.5)
-    assert _not_once(["a", "b", "c"], [("a", 1.0), ("b", 1.0), ("b", 2.0)]) == ["b", "c"]
+def test_the_figures_of_the_report_are_what_they_are_called() -> None:
+    assert p50_and_p99([float(n) for n in range(100, 0, -1)]) == (51.0, 100.0)
+    assert p50_and_p99([3.0]) == (3.0, 3.0)
+    assert rmse({"a": 1.0, "b": 5.0}, {"a": 4.0, "b": 1.0, "c": 9.0}) == pytest.approx(12.5**0.5)
+    assert not_once(["a", "b", "c"], [("a", 1.0), ("b", 1.0), ("b", 2.0)]) == ["b", "c"]
 
 
 FIGURES: dict[str, Any] = {
@@ -56,7 +56,7 @@ FIGURES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize(
-    ("changed", "fault", "shown"),
+    ("changes", "fault", "texts"),
     [
         ({}, "", ("lost for good   0", "of 1,700 of 1,700 customers")),
         ({"gone": ["p7"]}, "Purchases that are not once in the offline log: 1, as p7.", ("lost for good   1",)),
@@ -66,18 +66,18 @@ FIGURES: dict[str, Any] = {
             ("of 1,698 of 1,700",),
         ),
     ],
-    ids=["whole", "one lost", "two differ"],
+    ids=["nothing lost", "one lost", "two differ"],
 )
-def test_a_run_that_lost_a_purchase_or_a_feature_says_so_and_is_no_success(
-    changed: dict[str, Any], fault: str, shown: tuple[str, ...]
-):
-    report = Report(**FIGURES | changed)
+def test_a_run_that_lost_a_purchase_or_a_feature_has_a_fault(
+    changes: dict[str, Any], fault: str, texts: tuple[str, ...]
+) -> None:
+    report = Report(**FIGURES | changes)
     assert report.fault == fault
-    assert all(words in str(report) for words in shown)
+    assert all(text in str(report) for text in texts)
 
 
 class Scorer:
-    """Scores a purchase by what the customer's average score was: twice of it, and a half more."""
+    """The score of a purchase is twice the average score of its customer, plus a half."""
 
     class card:
         class _input:
@@ -89,11 +89,11 @@ class Scorer:
         return rows[:, 0] * 2 + 0.5
 
 
-def test_a_run_without_loss_takes_each_score_into_the_next_ones_average():
-    told = {"purchase_id": "h", "customer_id": "c1", "purchase_value": 1.0, "loyalty_score": 2.0}
-    known = [events.plain(PURCHASES, {**told, "purchase_timestamp": NOON})]
-    one = {"purchase_value": 5.0, "purchase_timestamp": NOON.isoformat()}
-    purchases = [{"purchase_id": f"p{n}", **one} for n in range(4)]
-    asked = [{**p, "customer_id": c} for p, c in zip(purchases, ["c1", "c2", "c1", "c2"], strict=True)]
-    scores = check.without_loss(asked, known, Scorer(), NOON + timedelta(hours=1))  # type: ignore[arg-type]
+def test_without_loss_each_score_counts_in_the_next_ones_average() -> None:
+    first = {"purchase_id": "h", "customer_id": "c1", "purchase_value": 1.0, "loyalty_score": 2.0}
+    known = [events.plain(PURCHASES, {**first, "purchase_timestamp": NOON})]
+    columns = {"purchase_value": 5.0, "purchase_timestamp": NOON.isoformat()}
+    customers = ["c1", "c2", "c1", "c2"]
+    purchases = [{"purchase_id": f"p{n}", "customer_id": c, **columns} for n, c in enumerate(customers)]
+    scores = check.without_loss(purchases, known, Scorer(), NOON + timedelta(hours=1))  # type: ignore[arg-type]
     assert scores == [4.5, 0.5, (2 + 4.5) / 2 * 2 + 0.5, 0.5 * 2 + 0.5]

@@ -136,7 +136,7 @@ def test_the_features_of_every_customer_are_the_oracles_of_all_their_purchases(s
 def test_a_run_without_loss_would_score_as_the_service_did_wherever_the_order_does_not_matter(said: str):
     sent = to_come()[:SENT]
     ids, now = frozenset(sent["purchase_id"]), datetime.now(UTC)
-    known = check.history(places.raw_files(settings.root(), PURCHASES.name), now, but=ids)
+    known = check.history(places.raw_files(settings.root(), PURCHASES.name), now, excluded_ids=ids)
     requests = as_events(sent.drop(columns="loyalty_score"))
     scorer = Scorers(settings.root().models)[LOYALTY.name]
     replayed = check.without_loss(requests, known, scorer, now)

@@ -1,4 +1,4 @@
-"""How the events of a run came to the service: by its own log, in the order of their arrival."""
+"""When the events of a run arrived at the service, by the service's own event log."""
 
 from collections.abc import Container
 from dataclasses import dataclass, field
@@ -11,8 +11,8 @@ from serving import lines
 
 @dataclass
 class Arrivals:
-    """`at`: producer and number → when it first came. `duplicates` came again, `overtaken` after a later number of
-    their producer."""
+    """`at` is when each event first arrived, by producer and number. `duplicates` counts the events that arrived again;
+    `overtaken` those that arrived after a higher number of the same producer."""
 
     at: dict[tuple[str, int], datetime] = field(default_factory=dict)
     duplicates: int = 0
@@ -29,8 +29,8 @@ class Arrivals:
         self._highest[producer] = max(number, highest)
 
 
-def of(log: Path, producers: Container[str]) -> Arrivals:
-    """Those of some producers."""
+def read(log: Path, producers: Container[str]) -> Arrivals:
+    """The arrivals of the events that some producers sent. `log` is the folder of the event log."""
     arrivals = Arrivals()
     for event in lines.read_folder(log):
         if event.get(PRODUCER) in producers and event.get(NUMBER):

@@ -1,4 +1,4 @@
-"""What simulations share: the service as a caller meets it, and events in real time."""
+"""What simulations share: calls to the running service, and events in real time."""
 
 import threading
 import time
@@ -10,64 +10,64 @@ import requests
 
 from errors import ServiceFailed
 
+#: The service must answer a request within this time.
 PATIENCE_SECONDS = 10
 
 
 class Caller:
-    """The service at a URL, over one connection. Every call raises ServiceFailed."""
+    """Calls the service at a URL, over one connection. Every call raises ServiceFailed."""
 
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")
         self._session = requests.Session()
 
     def decide(self, risk: str, request: dict[str, Any]) -> dict[str, Any]:
-        return self._post(f"/api/v1/decisions/{risk}", request, "decision")
+        return self._call("POST", f"/api/v1/decisions/{risk}", "decision", json=request)
 
     def send(self, stream: str, event: dict[str, Any]) -> None:
-        """The service has it on disk when this returns."""
-        self._post(f"/api/v1/events/{stream}", event, "accepted")
+        """Send an event. The service has it on disk when this returns."""
+        self._call("POST", f"/api/v1/events/{stream}", "accepted", json=event)
 
     def missing(self, stream: str, producer: str, last: int) -> list[list[int]]:
-        """Of the numbers 1 to `last` of a producer, those that the stream job has not taken in, as ranges with both
-        ends."""
-        asked = {"producer": producer, "last": last}
-        return list(self._said("GET", f"/api/v1/events/{stream}/missing", "missing", params=asked)["missing"])
+        """The numbers from 1 to `last` of a producer that the stream job has not received, as ranges with both ends."""
+        numbers = {"producer": producer, "last": last}
+        return list(self._call("GET", f"/api/v1/events/{stream}/missing", "missing", params=numbers)["missing"])
 
     def vectors(self, service: str, entities: list[dict[str, Any]]) -> dict[str, Any]:
-        """`results`, in order, and `as_of`."""
-        return self._post(f"/api/v1/features/{service}", {"entities": entities}, "results")
+        """The feature vectors of entities: `results`, in their order, and `as_of`."""
+        return self._call("POST", f"/api/v1/features/{service}", "results", json={"entities": entities})
 
-    def _post(self, path: str, body: dict[str, Any], holds: str) -> dict[str, Any]:
-        return self._said("POST", path, holds, json=body)
-
-    def _said(self, method: str, path: str, holds: str, **asked: Any) -> dict[str, Any]:
+    def _call(self, method: str, path: str, field: str, **body: Any) -> dict[str, Any]:
+        """The body of an answer. `field` is one that the service's answer has, and that of another server has not."""
         try:
-            answer = self._session.request(method, self._url + path, timeout=PATIENCE_SECONDS, **asked)
+            response = self._session.request(method, self._url + path, timeout=PATIENCE_SECONDS, **body)
         except requests.RequestException as error:
             raise ServiceFailed(
                 f"{self._url} does not answer ({type(error).__name__}). Start it: make serve, or name another by --url."
             ) from None
         try:
-            said: dict[str, Any] = answer.json()
-            if answer.ok and holds in said:
-                return said
-            why = said["error"]
-            raise ServiceFailed(f"{self._url} answered {answer.status_code} {why['name']}: {why['message']}")
+            answer: dict[str, Any] = response.json()
+            if response.ok and field in answer:
+                return answer
+            failure = answer["error"]
+            raise ServiceFailed(f"{self._url} answered {response.status_code} {failure['name']}: {failure['message']}")
         except (ValueError, KeyError, TypeError):
             raise ServiceFailed(
-                f"{self._url}{path} answered {answer.status_code}, and not as the risk service does. Name it by --url."
+                f"{self._url}{path} answered {response.status_code}, but not as the risk service does. "
+                "Name the service by --url."
             ) from None
 
 
 class Callers(threading.local, Caller):
-    """A caller for many threads: each has a connection of its own."""
+    """A caller that many threads may use: each has its own connection."""
 
 
-def in_time(events: Sequence[dict[str, Any]], moment: str) -> Iterator[dict[str, Any]]:
-    """Each when its turn comes, which the column `moment` says; one that is late, at once."""
-    moments = [datetime.fromisoformat(event[moment]) for event in events]
+def in_time(events: Sequence[dict[str, Any]], time_column: str) -> Iterator[dict[str, Any]]:
+    """Yield the events at the pace of their timestamps, which are ISO texts in `time_column`. The first is due at once;
+    an event that is overdue comes at once."""
+    timestamps = [datetime.fromisoformat(event[time_column]) for event in events]
     began = time.monotonic()
-    for event, at in zip(events, moments, strict=True):
-        due = began + (at - moments[0]).total_seconds()
+    for event, timestamp in zip(events, timestamps, strict=True):
+        due = began + (timestamp - timestamps[0]).total_seconds()
         time.sleep(max(0.0, due - time.monotonic()))
         yield event

@@ -1,5 +1,5 @@
-"""A network that loses messages, doubles and delays them, so that they overtake each other. What becomes of a message
-rests on a seed and on the message, and not on which thread was first."""
+"""A network that loses, duplicates and delays messages, so that they overtake each other. What happens to a message
+depends on a seed and on the message, not on the order in which threads run."""
 
 import heapq
 import itertools
@@ -12,15 +12,15 @@ from random import Random
 from types import TracebackType
 from typing import NamedTuple
 
-#: Deliveries at a time, and how many of them may wait for a thread.
+#: Deliveries that are made at a time, and deliveries that wait for one of these threads.
 THREADS, WAITING = 8, 8
-#: So many messages may always be under way.
+#: The sender never waits while fewer messages than this are under way.
 FEWEST_UNDER_WAY = 64
 Delivery = Callable[[], None]
 
 
 class Copy(NamedTuple):
-    """One of a message, as it arrives after so many seconds; its answer may get lost."""
+    """A copy of a message, which arrives after `seconds`. The answer to it may be lost."""
 
     seconds: float
     is_answer_lost: bool
@@ -28,8 +28,8 @@ class Copy(NamedTuple):
 
 @dataclass(frozen=True)
 class Network:
-    """`loss`, of a message as of an answer, and `duplicate`: how probable. `delay`: the least and the most, in seconds;
-    all between are as probable."""
+    """`loss` is the probability that a message is lost, and the same for an answer; `duplicate` that a message arrives
+    twice. The delay of a copy is uniform between the two values of `delay`, in seconds."""
 
     loss: float
     duplicate: float
@@ -37,18 +37,18 @@ class Network:
     seed: int
 
     def copies(self, sender: int, number: int, attempt: int) -> list[Copy]:
-        """Those that arrive of a message: none, one or two."""
+        """The copies of a message that arrive: none, one or two."""
         rng = Random(f"{self.seed} {sender} {number} {attempt}")
-        is_lost, is_doubled = rng.random() < self.loss, rng.random() < self.duplicate
+        is_lost, is_duplicated = rng.random() < self.loss, rng.random() < self.duplicate
         both = [Copy(rng.uniform(*self.delay), rng.random() < self.loss) for _ in range(2)]
-        return [] if is_lost else both[: 1 + is_doubled]
+        return [] if is_lost else both[: 1 + is_duplicated]
 
 
 class Wire:
-    """Deliveries that are under way, each made when it is due, by a thread of its pool. One thread alone calls it.
+    """Deliveries that are under way. A thread of a pool makes each when it is due. Only one thread may use a wire.
 
-    How many may be under way grows as long as who receives keeps up, and shrinks when not: that something is sent too
-    fast is known only when it arrives, seconds later.
+    A sender notices only seconds later that it sends too fast: when the messages arrive. So the number of messages that
+    may be under way grows while the receiver keeps up, and shrinks while it does not.
     """
 
     def __init__(self) -> None:
@@ -61,16 +61,18 @@ class Wire:
     def __enter__(self) -> "Wire":
         return self
 
-    def __exit__(self, of: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         self._pool.shutdown(cancel_futures=True)
 
     def put(self, due: float, delivery: Delivery) -> None:
-        """`due`: on the steady clock."""
+        """Add a delivery. `due` is a time of `time.monotonic()`."""
         heapq.heappush(self._due, (due, next(self._count), delivery))
 
     def run(self, until: float) -> None:
-        """Deliver what is due, up to a moment; longer where too much is under way, so that who sends waits for who
-        receives. Raises what a delivery raised."""
+        """Deliver what is due until a time of `time.monotonic()`; or longer, while too many messages are under way, so
+        that the sender waits for the receiver. Raises what a delivery raises."""
         while True:
             self._await(0)
             now, due = time.monotonic(), self._due[0][0] if self._due else math.inf
@@ -84,7 +86,7 @@ class Wire:
                 return
 
     def _start(self) -> None:
-        """The delivery that is due, or where there is no room for it, wait for room."""
+        """Start the delivery that is due; or wait, where all threads are busy and enough deliveries wait for them."""
         if len(self._running) < THREADS + WAITING:
             self._running.add(self._pool.submit(heapq.heappop(self._due)[2]))
             self._most += 1
@@ -93,13 +95,13 @@ class Wire:
             self._await(None)
 
     def finish(self) -> None:
-        """Deliver all."""
+        """Deliver everything that is under way. Raises what a delivery raises."""
         self.run(max((due for due, *_ in self._due), default=0.0))
         while self._running:
             self._await(None)
 
     def _await(self, seconds: float | None) -> None:
-        """Wait until a delivery is made, for so long at most."""
+        """Wait until a delivery is made, for at most this time."""
         if not self._running:
             time.sleep(seconds or 0)
             return

@@ -1,4 +1,5 @@
-"""What a run of purchases is held to: the features by the batch oracle, and the scores by a run without loss."""
+"""The checks of a run of purchases: the features against those of the batch, and the scores against a run without
+loss."""
 
 import time
 from collections import defaultdict
@@ -24,62 +25,62 @@ from model.scorer import Scorer
 from root import Root
 from serving import featurization
 
-#: What the service answers at a time.
+#: The service answers this many entities at a time.
 MOST_ENTITIES = 1000
-#: The stream job writes its offline log every five seconds.
+#: The stream job writes its offline log every five seconds; after this time, what is not there is lost.
 LOGGED_WITHIN_SECONDS, POLL_SECONDS = 30.0, 0.25
 _NEW = frozenset([PURCHASES.time])
 
 
 def logged(root: Root, ids: frozenset[str]) -> list[tuple[str, float]]:
-    """Purchase and the score that was predicted, of those in the offline log, once all are there or have had their
-    time."""
+    """The purchases with these ids in the offline log: id and predicted score, once for each time that the log has the
+    purchase. Waits until all are there, for at most `LOGGED_WITHIN_SECONDS`."""
     deadline = time.monotonic() + LOGGED_WITHIN_SECONDS
-    while len(found := _logged(root, ids)) < len(ids) and time.monotonic() < deadline:
+    while len(purchases := _logged(root, ids)) < len(ids) and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
-    return found
+    return purchases
 
 
 def _logged(root: Root, ids: frozenset[str]) -> list[tuple[str, float]]:
     files = offline_log.files(root.offline_log(PURCHASES.name))
     tables = [pq.read_table(f, columns=["purchase_id", "predicted_score"], partitioning=None) for f in files]
     rows = (zip(*(column.to_pylist() for column in table.columns), strict=True) for table in tables)
-    return [(name, score) for table in rows for name, score in table if name in ids]
+    return [(purchase_id, score) for table in rows for purchase_id, score in table if purchase_id in ids]
 
 
 def differing(root: Root, service: Caller, customers: Sequence[str]) -> list[str]:
-    """The customers of whom the service has other features than the batch works out of all purchases."""
-    found = []
+    """The customers whose features at the service differ from those that the batch computes of all purchases."""
+    different = []
     for begin in range(0, len(customers), MOST_ENTITIES):
         some = customers[begin : begin + MOST_ENTITIES]
         request = {"purchase_value": 1.0}
         answer = service.vectors(LOYALTY.name, [{"customer_id": customer, **request} for customer in some])
-        asked = pd.DataFrame({"customer_id": some, "event_timestamp": pd.Timestamp(utc(answer["as_of"]))})
-        batch_of = records_at_moments(root, CUSTOMER_PURCHASES, asked)
-        for customer, vector, batch in zip(some, answer["results"], batch_of, strict=True):
+        entities = pd.DataFrame({"customer_id": some, "event_timestamp": pd.Timestamp(utc(answer["as_of"]))})
+        batches = records_at_moments(root, CUSTOMER_PURCHASES, entities)
+        for customer, vector, batch in zip(some, answer["results"], batches, strict=True):
             expected = LOYALTY_LIVE.of({CUSTOMER_PURCHASES.name: batch}, request)
             if any(vector["features"][name] != value for name, value in expected.items()):
-                found.append(customer)
-    return found
+                different.append(customer)
+    return different
 
 
-def history(files: list[Path], now: datetime, but: frozenset[str]) -> list[Row]:
-    """The purchases in some files without those named, each with the score that is known of it; in the form of live
-    ones."""
+def history(files: list[Path], now: datetime, excluded_ids: frozenset[str]) -> list[Row]:
+    """The purchases up to `now` in some files, as events, each with its score where the score is known by then."""
     batches = loop.read_history(stream_of("loyalty"), files, now, reached=0)
-    return [row for batch in batches for row in batch if row["purchase_id"] not in but]
+    return [row for batch in batches for row in batch if row["purchase_id"] not in excluded_ids]
 
 
 def without_loss(
     purchases: Sequence[Mapping[str, Any]], known: Iterable[Row], scorer: Scorer, now: datetime
 ) -> list[float]:
-    """The scores of purchases that come one after the other, each taken in before the next."""
+    """The scores that purchases would get without a network between: each counts before the next is scored. `known`
+    purchases count before all of them."""
     live = LiveTable(CUSTOMER_PURCHASES)
     states: dict[str, State] = defaultdict(live.zero)
-    came: dict[str, list[Entry]] = defaultdict(list)
+    by_customer: dict[str, list[Entry]] = defaultdict(list)
     for row in known:
-        came[row["customer_id"]] += events.entries(live, row, _NEW)
-    for customer, entries in came.items():
+        by_customer[row["customer_id"]] += events.entries(live, row, _NEW)
+    for customer, entries in by_customer.items():
         live.add(states[customer], entries)
     scores = []
     for request in purchases:

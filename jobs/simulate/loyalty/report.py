@@ -1,4 +1,4 @@
-"""What a run of purchases came to, by the service's own log and by the stream job's: the closing report."""
+"""The closing report of a run of purchases, from the service's event log and the stream job's offline log."""
 
 import math
 from collections import Counter
@@ -24,8 +24,10 @@ from root import Root
 
 @dataclass(frozen=True)
 class Report:
-    """`older`: than what their customer had bought already. `gone`: purchases that are not in the offline log
-    once. `differing`: customers whose features are not those of the batch."""
+    """The figures of a run. `overtaken` purchases arrived after a later one of their till; `older` ones are older than
+    a purchase of their customer that arrived before them. `gone` are the ids of purchases that are not in the offline
+    log exactly once. `differing` are the customers whose features differ from those of the batch. `delays` are the p50
+    and the p99, in seconds."""
 
     sent: int
     messages: int
@@ -73,63 +75,66 @@ class Report:
 
 
 def made(root: Root, tills: Tills, purchases: pd.DataFrame, service: Caller) -> Report:
-    """`purchases`: all that were sent, in that order, with the score that each customer told later. Raises
-    ServiceFailed, ModelNotTrained, ModelBroken, NoData, BadInput."""
-    came = arrivals.of(root.event_log(PURCHASES.name), {till.name for till in tills.tills})
-    if not came.at:
-        raise ServiceFailed(f"The service works on another root than {root}. Set RISK_DATA as it has it.")
+    """The report of a run. `purchases` are all that were sent, in the order of sending, with the score that each
+    customer gave later. Raises ServiceFailed, ModelNotTrained, ModelBroken, NoData, BadInput."""
+    arrived = arrivals.read(root.event_log(PURCHASES.name), {till.name for till in tills.tills})
+    if not arrived.at:
+        raise ServiceFailed(f"The service works on another root than {root}. Set RISK_DATA to the service's root.")
     ids = frozenset(purchases["purchase_id"])
     logged = check.logged(root, ids)
     now = datetime.now(UTC)
-    known = check.history(places.raw_files(root, PURCHASES.name), now, but=ids)
+    known = check.history(places.raw_files(root, PURCHASES.name), now, excluded_ids=ids)
     sent = {(s.request[PRODUCER], s.request[NUMBER]): s for s in tills.sent}
-    in_turn = sorted(sent.values(), key=lambda s: (s.request["purchase_timestamp"], s.request["purchase_id"]))
+    in_order = sorted(sent.values(), key=lambda s: (s.request["purchase_timestamp"], s.request["purchase_id"]))
     scorer = Scorers(root.models)[LOYALTY.name]
-    replayed = check.without_loss([s.request for s in in_turn], known, scorer, now)
-    told = dict(zip(purchases["purchase_id"], purchases["loyalty_score"], strict=True))
+    replayed = check.without_loss([s.request for s in in_order], known, scorer, now)
+    actual = dict(zip(purchases["purchase_id"], purchases["loyalty_score"], strict=True))
     customers = sorted(purchases["customer_id"].unique())
     return Report(
         sent=len(sent),
         messages=tills.counts["messages"],
         lost=tills.counts["lost"],
         answers_lost=tills.counts["answers"],
-        recovered=sum(s.was_lost for key, s in sent.items() if key in came.at),
-        duplicates=came.duplicates,
-        overtaken=came.overtaken,
-        older=_older(known, [sent[key].request for key in came.at]),
-        delays=_percentiles([(at - sent[key].at).total_seconds() for key, at in came.at.items()]),
-        rmse=_rmse(dict(logged), told),
-        rmse_without_loss=_rmse({s.request["purchase_id"]: x for s, x in zip(in_turn, replayed, strict=True)}, told),
+        recovered=sum(s.was_lost for key, s in sent.items() if key in arrived.at),
+        duplicates=arrived.duplicates,
+        overtaken=arrived.overtaken,
+        older=older_than_newest(known, [sent[key].request for key in arrived.at]),
+        delays=p50_and_p99([(at - sent[key].at).total_seconds() for key, at in arrived.at.items()]),
+        rmse=rmse(dict(logged), actual),
+        rmse_without_loss=rmse(
+            {s.request["purchase_id"]: score for s, score in zip(in_order, replayed, strict=True)}, actual
+        ),
         customers=len(customers),
-        gone=_not_once(ids, logged),
+        gone=not_once(ids, logged),
         differing=check.differing(root, service, customers),
     )
 
 
-def _not_once(ids: Iterable[str], logged: Iterable[tuple[str, float]]) -> list[str]:
-    times = Counter(name for name, _ in logged)
-    return sorted(name for name in ids if times[name] != 1)
+def not_once(ids: Iterable[str], logged: Iterable[tuple[str, float]]) -> list[str]:
+    counts = Counter(purchase_id for purchase_id, _ in logged)
+    return sorted(purchase_id for purchase_id in ids if counts[purchase_id] != 1)
 
 
-def _older(known: Iterable[Row], came: Iterable[Mapping[str, Any]]) -> int:
-    """How many, as they came, are older than the newest that was known of their customer."""
+def older_than_newest(known: Iterable[Row], arrived: Iterable[Mapping[str, Any]]) -> int:
+    """How many purchases, in the order of arrival, are older than the newest purchase of their customer until then."""
     newest: dict[str, int] = {}
     for row in known:
         newest[row["customer_id"]] = max(row[PURCHASES.time], newest.get(row["customer_id"], 0))
     older = 0
-    for request in came:
-        customer, at = request["customer_id"], since_1970(utc(request[PURCHASES.time]))
-        older += at < newest.get(customer, 0)
-        newest[customer] = max(at, newest.get(customer, 0))
+    for request in arrived:
+        customer, timestamp = request["customer_id"], since_1970(utc(request[PURCHASES.time]))
+        older += timestamp < newest.get(customer, 0)
+        newest[customer] = max(timestamp, newest.get(customer, 0))
     return older
 
 
-def _percentiles(seconds: list[float]) -> tuple[float, float]:
+def p50_and_p99(seconds: list[float]) -> tuple[float, float]:
+    """The p50 and the p99."""
     in_order = sorted(seconds)
     return in_order[len(in_order) // 2], in_order[len(in_order) * 99 // 100]
 
 
-def _rmse(scores: Mapping[str, float], told: Mapping[str, float]) -> float:
-    """NaN of no scores."""
-    squares = [(score - told[name]) ** 2 for name, score in scores.items()]
+def rmse(scores: Mapping[str, float], actual: Mapping[str, float]) -> float:
+    """The root mean square of the differences, over the purchases in `scores`; NaN where there are none."""
+    squares = [(score - actual[purchase_id]) ** 2 for purchase_id, score in scores.items()]
     return math.sqrt(sum(squares) / len(squares)) if squares else math.nan

@@ -1,7 +1,7 @@
-"""Tills that number their purchases and send them over a network that loses some, until the stream job has all.
+"""Tills number their purchases and send them over a network that loses some, until the stream job has received all.
 
-What was answered lies safe on the service's disk. What was not may have come all the same: a till asks which of its
-numbers the stream job lacks, and sends those again.
+A purchase with an answer is safe on the service's disk. One without an answer may have arrived all the same. So a till
+asks which of its numbers the stream job has not received, and sends those again.
 """
 
 import time
@@ -17,15 +17,17 @@ from features.loyalty import LOYALTY, PURCHASES
 from features.windows.events import NUMBER, PRODUCER
 from jobs.simulate.network import Copy, Network, Wire
 
-ASK_SECONDS, TELL_SECONDS = 0.25, 5.0
-#: So long after the slowest message its answer may still come.
+#: How often the tills ask what is missing, and print how far they are.
+ASK_SECONDS, REPORT_SECONDS = 0.25, 5.0
+#: A till waits for an answer this long after the slowest message must have arrived.
 PATIENCE_SECONDS = 1.0
-#: What lies on the service's disk for so long waits for a stream job that is not there.
+#: A purchase that has an answer for this long, and that the stream job has not received, waits for a job that is not
+#: there.
 GIVE_UP_SECONDS = 30.0
 
 
 class Service(Protocol):
-    """As `jobs/simulate/caller.py` has it; many threads call it."""
+    """As `jobs/simulate/caller.py` has it. Many threads call it."""
 
     def decide(self, risk: str, request: dict[str, Any]) -> dict[str, Any]: ...
 
@@ -34,19 +36,20 @@ class Service(Protocol):
 
 @dataclass
 class Sent:
-    """A purchase as it is sent, first `at` a moment. On the steady clock: an answer may come `until`; when it did."""
+    """A purchase that a till has sent, for the first time `at`. `deadline` is until when it waits for an answer,
+    `answered` when it got one, both by `time.monotonic()`."""
 
     request: dict[str, Any]
     at: datetime
     attempts: int = 0
     was_lost: bool = False
-    until: float = 0.0
+    deadline: float = 0.0
     answered: float | None = None
 
 
 @dataclass
 class Till:
-    """Its purchase of number n stands at n − 1."""
+    """Its purchase with the number n is `sent[n - 1]`."""
 
     place: int
     name: str
@@ -54,31 +57,31 @@ class Till:
 
 
 class Tills:
-    """`counts`: of all `messages` those that were `lost`, and the lost `answers`."""
+    """`counts` has the `messages`, how many of them were `lost`, and how many `answers` were lost."""
 
     def __init__(
-        self, run: str, tills: int, network: Network, wire: Wire, service: Service, tell: Callable[[str], object]
+        self, run: str, tills: int, network: Network, wire: Wire, service: Service, report: Callable[[str], object]
     ) -> None:
         self.tills = [Till(place, f"{run}-till-{place}") for place in range(1, tills + 1)]
         self.counts = Counter[str](messages=0, lost=0, answers=0)
-        self._network, self._wire, self._service, self._tell = network, wire, service, tell
-        self._began = self._told = time.monotonic()
+        self._network, self._wire, self._service, self._report = network, wire, service, report
+        self._began = self._reported = time.monotonic()
 
     @property
     def sent(self) -> Iterator[Sent]:
         return (sent for till in self.tills for sent in till.sent)
 
     def send_all(self, purchases: Sequence[Mapping[str, Any]], per_second: float) -> None:
-        """Each in its turn, at one till after the other, until the stream job has all of them and nothing is under way
-        any more. Raises ServiceFailed."""
-        began = asked = time.monotonic()
+        """Send purchases in their order, at one till after the other, until the stream job has received all and no
+        message is under way. Raises ServiceFailed."""
+        began = last_check = time.monotonic()
         for n, purchase in enumerate(purchases):
             self._wire.run(began + n / per_second)
             self._sell(self.tills[n % len(self.tills)], purchase)
-            if time.monotonic() > asked + ASK_SECONDS:
-                self._ask()
-                asked = time.monotonic()
-        while self._ask():
+            if time.monotonic() > last_check + ASK_SECONDS:
+                self._resend_missing()
+                last_check = time.monotonic()
+        while self._resend_missing():
             self._wire.run(time.monotonic() + ASK_SECONDS)
         self._wire.finish()
 
@@ -87,35 +90,36 @@ class Tills:
         till.sent.append(Sent(numbered, datetime.now(UTC)))
         self._send(till, till.sent[-1])
 
-    def _ask(self) -> int:
-        """Send again what is missing and was not answered in time. How many are missing."""
+    def _resend_missing(self) -> int:
+        """Send the missing purchases again that got no answer in time. Returns how many are missing."""
         missing = 0
         for till in self.tills:
             for first, last in self._service.missing(PURCHASES.name, till.name, len(till.sent)):
                 missing += last - first + 1
                 for sent in till.sent[first - 1 : last]:
-                    self._look_after(till, sent)
-        if time.monotonic() > self._told + TELL_SECONDS:
-            self._told = time.monotonic()
-            self._tell(
-                f"{self._told - self._began:6.1f} s  {len(list(self.sent)):,} sent, the stream job lacks {missing:,}"
+                    self._resend(till, sent)
+        if time.monotonic() > self._reported + REPORT_SECONDS:
+            self._reported = time.monotonic()
+            self._report(
+                f"{self._reported - self._began:6.1f} s  {len(list(self.sent)):,} sent, "
+                f"the stream job lacks {missing:,}"
             )
         return missing
 
-    def _look_after(self, till: Till, sent: Sent) -> None:
+    def _resend(self, till: Till, sent: Sent) -> None:
         now = time.monotonic()
-        if sent.answered is None and now > sent.until:
+        if sent.answered is None and now > sent.deadline:
             self._send(till, sent)
         elif sent.answered is not None and now > sent.answered + GIVE_UP_SECONDS:
             raise ServiceFailed(
                 f"The service has had purchase {sent.request[NUMBER]} of {till.name} for {GIVE_UP_SECONDS:.0f} s, "
-                "and no stream job has taken it in. Start one: python -m jobs stream loyalty"
+                "and no stream job has received it. Start one: python -m jobs stream loyalty"
             )
 
     def _send(self, till: Till, sent: Sent) -> None:
         now = time.monotonic()
         sent.attempts += 1
-        sent.until = now + self._network.delay[1] + PATIENCE_SECONDS
+        sent.deadline = now + self._network.delay[1] + PATIENCE_SECONDS
         copies = self._network.copies(till.place, sent.request[NUMBER], sent.attempts)
         sent.was_lost = sent.was_lost or not copies
         self.counts.update(messages=1, lost=not copies, answers=sum(copy.is_answer_lost for copy in copies))
