@@ -7,13 +7,14 @@ from typing import Any
 
 #: What a shown answer says for fields, or for items at the end of a list, that it leaves out.
 LEFT_OUT = "…"
-#: Fields whose value is another one in every run, and the form that it has.
+#: The ends of paths whose value is another one in every run or every world, and the form that it has.
 FORMS = {
     "decision_id": r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
     "version": r"\d{8}T\d{6}-[0-9a-f]{8}",
     "as_of": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00",
     "event_timestamp": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00",
     "home": r"/home/\d+",
+    "features.state": r"[A-Z]{2}",
 }
 
 
@@ -27,7 +28,7 @@ def differences(shown: Any, answer: Any, at: str = "") -> Iterator[str]:
         yield from _of_objects(shown, answer, at)
     elif isinstance(shown, list) and isinstance(answer, list):
         yield from _of_lists(shown, answer, at)
-    elif not _is_as_shown(shown, answer, FORMS.get(at.rpartition(".")[2])):
+    elif not _is_as_shown(shown, answer, next((form for end, form in FORMS.items() if at.endswith(f".{end}")), None)):
         yield f"{at}: {answer!r} was answered, {shown!r} is shown"
 
 

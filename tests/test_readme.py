@@ -154,7 +154,7 @@ def test_every_job_that_a_page_writes_exists_with_its_options(command: str):
     options = {word.partition("=")[0] for word in words if word.startswith("--")}
     assert options - {"--help"} <= options_of("-m", "jobs", *job)
     names = [word for word in words[len(job) :] if re.fullmatch(r"(feature_store|dataset)\.\w+", word)]
-    assert set(names) <= set(pipelines())
+    assert set(names) <= set(pipelines(settings.root()))
     if job[0] in ("parity", "train", "score", "stream") and re.fullmatch(r"[a-z_]+", words[1]):
         there = {*DOMAINS, "all"} if job[0] in ("parity", "stream") else set(risks())
         assert words[1] in there | {"refund_abuse"}
