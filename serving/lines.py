@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
-from files import sync
+import files
 
 SUFFIX = ".jsonl"
 
@@ -77,10 +77,10 @@ def _open(path: Path, to_disk: bool) -> int:
     try:
         return os.open(path, os.O_RDWR | os.O_APPEND)
     except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        files.make_folder(path.parent)
         log = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o640)
         if to_disk:
-            sync(path.parent, *path.parent.parents[:2])  # a file survives only if its folders' entries do
+            files.sync(path.parent)  # a file survives a power cut only if its name does
         return log
 
 

@@ -53,6 +53,7 @@ for thread in "ab":
 """
 
 
+@pytest.mark.slow
 def test_threads_and_processes_side_by_side_lose_and_tear_nothing(tmp_path):
     command = [sys.executable, "-c", WRITE, tmp_path]
     processes = [subprocess.Popen([*command, number], cwd=settings.PROJECT) for number in "123"]

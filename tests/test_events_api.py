@@ -153,6 +153,7 @@ def test_who_asks_for_what_got_lost_names_himself_and_his_last(untrained: FlaskC
     assert untrained.get(f"{URL}/missing{query}").json["error"]["name"] == "bad_parameter"
 
 
+@pytest.mark.slow
 def test_two_processes_append_whole_lists_though_the_disk_takes_them_in_pieces(tmp_path, monkeypatch):
     write = os.write
     monkeypatch.setattr(os, "write", lambda file, text: write(file, text[:1000]))

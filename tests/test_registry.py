@@ -12,6 +12,8 @@ import yaml
 import settings
 from serving.retrieval import FeastStore
 
+pytestmark = pytest.mark.slow
+
 DEADLINE_SECONDS = 120
 
 
