@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from openapi_spec_validator import validate
 
 
-def test_an_applicant_is_answered_features_score_and_decision_that_fit_together(client: FlaskClient):
+def test_features_score_and_decision_of_an_applicant_agree(client: FlaskClient):
     features, score, decision = (
         client.post(f"/onboarding-risk-{part}/", json=APPLICANT).json for part in ("features", "score", "decision")
     )
@@ -20,7 +20,7 @@ def test_an_applicant_is_answered_features_score_and_decision_that_fit_together(
     assert {tuple(reason) for reason in decision["reasons"]} == {("code", "text", "contribution")}
 
 
-def test_a_driver_is_answered_the_same_three(client: FlaskClient):
+def test_features_score_and_decision_of_a_driver_agree(client: FlaskClient):
     features, score, decision = (
         client.get(f"/daily-risk-{part}/1001/").json for part in ("features", "score", "decision")
     )
@@ -35,20 +35,20 @@ def test_a_missing_feature_is_null_and_still_scored(client: FlaskClient):
     assert 0 < decision["score"] < 1
 
 
-def test_both_ways_to_write_a_date_are_the_same_date(client: FlaskClient, fake: Fake):
+def test_both_forms_of_a_date_give_the_same_date(client: FlaskClient, fake: Fake):
     for dob in ("1990-05-17", "05-17-1990"):
         client.post("/onboarding-risk-features/", json=APPLICANT | {"dob": dob})
     assert fake.rows[0]["dob"] == fake.rows[1]["dob"]
 
 
-def test_a_state_not_opened_is_reviewed_and_scored_as_any_other(client: FlaskClient):
+def test_an_applicant_of_a_closed_state_is_reviewed_with_the_same_score(client: FlaskClient):
     here, there = (client.post("/onboarding-risk-decision/", json=APPLICANT | {"state": s}).json for s in ("CA", "MI"))
     assert (here["decision"], there["decision"]) == ("approve", "review")
     assert here["score"] == there["score"]
     assert there["reasons"][0]["code"] == "state_not_enabled"
 
 
-def test_every_decision_is_logged_with_what_it_rests_on_and_no_identifier(client: FlaskClient, tmp_path):
+def test_every_decision_is_logged_with_features_and_without_identifiers(client: FlaskClient, tmp_path):
     given = [
         client.post("/onboarding-risk-decision/", json=APPLICANT).json,
         client.get("/daily-risk-decision/1001/").json,
@@ -69,7 +69,7 @@ def test_a_decision_that_cannot_be_logged_is_not_given(client: FlaskClient, tmp_
     assert (answer.status_code, answer.json["error"]["name"]) == (503, "audit_unavailable")
 
 
-def test_an_approved_applicant_becomes_a_driver_and_a_declined_one_does_not(client: FlaskClient, fake: Fake, tmp_path):
+def test_only_an_approved_applicant_becomes_a_driver(client: FlaskClient, fake: Fake, tmp_path):
     fake.seen = 1
     refused = client.post("/sign-up/", json=APPLICANT).json
     assert (refused["decision"]["decision"], refused["home"], fake.written) == ("decline", "", [])
@@ -81,7 +81,7 @@ def test_an_approved_applicant_becomes_a_driver_and_a_declined_one_does_not(clie
     assert raw[["driver_id", "state"]].to_dict("records") == [{"driver_id": number, "state": "CA"}]
 
 
-def test_historical_features_come_for_every_driver_at_every_time(client: FlaskClient):
+def test_historical_features_have_a_row_for_each_driver_and_time(client: FlaskClient):
     path = "/historical-features/?driver_id=1001,1002&event_timestamp=2026-01-01T00:00:00Z,2026-01-02 03:00"
     rows = client.get(path).json["rows"]
     assert [(row["entity"]["driver_id"], row["event_timestamp"]) for row in rows] == [
@@ -91,7 +91,7 @@ def test_historical_features_come_for_every_driver_at_every_time(client: FlaskCl
     assert len(client.get("/historical-features/").json["rows"]) == 6
 
 
-def test_the_docs_are_valid_openapi_3_and_describe_every_request_and_answer(client: FlaskClient):
+def test_the_docs_are_valid_openapi_3_and_describe_every_path(client: FlaskClient):
     document = client.get("/openapi.json").json
     validate(document)
     assert document["openapi"].startswith("3.")
@@ -122,7 +122,7 @@ def test_the_docs_are_valid_openapi_3_and_describe_every_request_and_answer(clie
     assert client.get("/apidocs/").status_code == 200
 
 
-def test_the_examples_in_the_docs_work_as_they_stand(client: FlaskClient):
+def test_the_examples_in_the_docs_work(client: FlaskClient):
     document = client.get("/openapi.json").json
     properties = document["components"]["schemas"]["Applicant"]["properties"]
     example = {name: field["example"] for name, field in properties.items()}

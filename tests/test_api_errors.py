@@ -23,7 +23,7 @@ from flask.testing import FlaskClient
     ],
 )
 @pytest.mark.parametrize("part", ["features", "score", "decision"])
-def test_a_wrong_field_is_named_with_the_remedy(client: FlaskClient, part: str, change: dict, name: str, field: str):
+def test_an_invalid_field_is_named_with_the_remedy(client: FlaskClient, part: str, change: dict, name: str, field: str):
     answer = client.post(f"/onboarding-risk-{part}/", json=APPLICANT | change)
     error = answer.json["error"]
     assert (answer.status_code, error["name"], error["field"]) == (400, name, field)
@@ -56,7 +56,7 @@ def test_a_missing_field_is_named(client: FlaskClient, field: str):
         (b" " * 600_000, 413, "too_large"),
     ],
 )
-def test_a_body_that_is_no_request_is_refused_in_words(client: FlaskClient, body: bytes, status: int, name: str):
+def test_a_body_that_is_not_a_request_is_refused_with_a_message(client: FlaskClient, body: bytes, status: int, name: str):
     answer = client.post("/onboarding-risk-decision/", data=body)
     assert (answer.status_code, answer.json["error"]["name"]) == (status, name)
 
@@ -80,20 +80,20 @@ def test_a_body_that_is_no_request_is_refused_in_words(client: FlaskClient, body
         ("/onboarding-risk-decision/", 405, "method_not_allowed"),
     ],
 )
-def test_a_wrong_address_is_refused_in_words(client: FlaskClient, path: str, status: int, name: str):
+def test_a_wrong_url_is_refused_with_a_message(client: FlaskClient, path: str, status: int, name: str):
     answer = client.get(path)
     assert (answer.status_code, answer.json["error"]["name"]) == (status, name)
     assert answer.json["error"]["message"]
 
 
-def test_a_model_that_is_not_trained_says_which_command_to_run(untrained: FlaskClient):
+def test_a_missing_model_is_answered_with_the_command_that_trains_it(untrained: FlaskClient):
     answer = untrained.post("/onboarding-risk-decision/", json=APPLICANT)
     assert (answer.status_code, answer.json["error"]["name"]) == (503, "model_not_trained")
     assert "python -m jobs train onboarding" in answer.json["error"]["message"]
     assert untrained.post("/onboarding-risk-features/", json=APPLICANT).status_code == 200
 
 
-def test_a_bug_is_an_answer_in_the_same_form_and_says_nothing_of_the_request(client: FlaskClient, fake: Fake, caplog):
+def test_a_bug_is_answered_as_an_error_that_repeats_nothing(client: FlaskClient, fake: Fake, caplog):
     fake.online = lambda *_: 1 / 0
     answer = client.post("/onboarding-risk-decision/", json=APPLICANT)
     assert (answer.status_code, answer.json["error"]["name"]) == (500, "internal_error")

@@ -54,7 +54,7 @@ for thread in "ab":
 
 
 @pytest.mark.slow
-def test_threads_and_processes_side_by_side_lose_and_tear_nothing(tmp_path):
+def test_threads_and_processes_that_append_at_once_lose_and_tear_nothing(tmp_path):
     command = [sys.executable, "-c", WRITE, tmp_path]
     processes = [subprocess.Popen([*command, number], cwd=settings.PROJECT) for number in "123"]
     assert [process.wait() for process in processes] == [0, 0, 0]
@@ -86,7 +86,7 @@ def test_a_full_disk_leaves_whole_lines(tmp_path, monkeypatch):
     assert logged(tmp_path) == [{"n": 1}, {"n": 5}]
 
 
-def test_a_line_that_a_crash_left_half_written_spoils_no_other(tmp_path):
+def test_a_line_that_a_crash_cut_spoils_no_other_line(tmp_path):
     (tmp_path / "2026-01-31.jsonl").write_text('{"n": 1}\n{"n": 2, "sco')
     audit.append(tmp_path, NOON, [{"n": 3}])
     lines = (tmp_path / "2026-01-31.jsonl").read_text().splitlines()

@@ -115,7 +115,7 @@ TOLD = {
 
 
 @pytest.mark.parametrize("path", TOLD)
-def test_each_number_is_that_of_the_literal_transactions(shop, path):
+def test_each_number_follows_from_the_literal_transactions(shop, path):
     value, unit, dated = TOLD[path]
     answer = shop.get(path)
     assert (answer.status_code, answer.json) == (
@@ -123,7 +123,7 @@ def test_each_number_is_that_of_the_literal_transactions(shop, path):
     )  # fmt: skip
 
 
-def test_no_number_is_without_a_literal_table(shop):
+def test_every_number_is_in_the_literal_table(shop):
     """Nor does one path answer for another, though a key may have a slash."""
     answering = shop.routes.bind("")
     assert {answering.match(unquote(path))[0] for path in TOLD} == {f"catalog.{number.name}" for number in NUMBERS}
@@ -137,7 +137,7 @@ def test_no_number_is_without_a_literal_table(shop):
      f"{OFFLINE}/products/7/units-sold-30d", f"{OFFLINE}/products/010/revenue-30d",
      f"{OFFLINE}/categories/tools/revenue-30d", f"{STREAM}/categories/new/revenue-last-3-orders"],
 )  # fmt: skip
-def test_who_was_never_seen_by_stream_or_batch_is_unknown(shop, path):
+def test_a_key_without_any_event_is_unknown(shop, path):
     """Zeros before a number count, and so do capitals; product 010 was first sold today, after the batch."""
     answer = shop.get(path)
     assert (answer.status_code, answer.json["error"]["name"]) == (404, "unknown_entity")
@@ -149,7 +149,7 @@ def test_who_was_never_seen_by_stream_or_batch_is_unknown(shop, path):
      (f"{STREAM}/categories/toys/revenue-last-3-orders", datetime(2026, 3, 10, 11, 30, tzinfo=UTC), 365 * DAY),
      (f"{OFFLINE}/products/007/revenue-30d", datetime(2026, 3, 6, tzinfo=UTC), 31 * DAY)],
 )  # fmt: skip
-def test_a_number_is_null_when_it_has_outlived_itself_and_not_a_moment_before(shop, monkeypatch, path, dated, lives):
+def test_a_number_is_null_from_the_microsecond_after_its_ttl(shop, monkeypatch, path, dated, lives):
     monkeypatch.setattr(shop.clock, "now", dated + lives)
     kept = shop.get(path).json
     monkeypatch.setattr(shop.clock, "now", dated + lives + INSTANT)
@@ -159,7 +159,7 @@ def test_a_number_is_null_when_it_has_outlived_itself_and_not_a_moment_before(sh
     assert gone["event_timestamp"] == dated.isoformat()
 
 
-def test_a_key_that_is_no_utf_8_is_refused_with_the_remedy(shop):
+def test_a_key_that_is_not_utf_8_is_refused_with_the_remedy(shop):
     answer = shop.get(f"{STREAM}/categories/B%FCcher/revenue-last-3-orders")
     assert (answer.status_code, answer.json["error"]["field"]) == (400, "category")
     assert "percent-encoded" in answer.json["error"]["message"]
@@ -187,12 +187,12 @@ BAD_ROWS = [
 
 
 @pytest.mark.parametrize(("field", "event"), BAD_ROWS, ids=lambda of: of if isinstance(of, str) else str(of.values()))
-def test_a_bad_event_is_refused_by_its_field(shop, field, event):
+def test_an_invalid_event_is_refused_with_its_field(shop, field, event):
     answer = shop.post("/api/v1/events/transactions", json=event)
     assert (answer.status_code, answer.json["error"]["field"]) == (400, field)
 
 
-def test_a_bad_line_of_a_file_becomes_a_dead_letter_and_no_number(shop, tmp_path):
+def test_an_invalid_line_of_a_file_becomes_a_dead_letter_and_no_number(shop, tmp_path):
     """The good one among them counts, and is told as soon as it was taken in."""
     path = f"{STREAM}/categories/late%20sales/revenue-last-3-orders"
     lines = [json.dumps(event | {"category": "late sales"}) for _, event in BAD_ROWS]

@@ -71,7 +71,7 @@ def made_cases(days, users=40):
     return pd.DataFrame(rows, columns=["user_id", "event_timestamp", "is_charged_back"])
 
 
-def test_the_split_in_time_leaves_out_the_delay_and_who_was_known_to_be_bad():
+def test_the_split_leaves_out_the_delay_and_users_known_to_be_bad():
     cases, start = made_cases(30), NOON.replace(hour=0)
     parts = split(cases, CHARGEBACK, NOON + 60 * DAY, CHARGEBACK.protocol, start)
     day = (cases["event_timestamp"] - pd.Timestamp(start)).dt.days
@@ -81,7 +81,7 @@ def test_the_split_in_time_leaves_out_the_delay_and_who_was_known_to_be_bad():
     assert "u0" not in set(cases["user_id"][parts.test])
 
 
-def test_who_turns_bad_in_the_delay_is_left_out_only_once_that_is_known():
+def test_a_user_is_left_out_from_the_day_the_fraud_is_known():
     cases, start = made_cases(30), NOON.replace(hour=0)
     day = (cases["event_timestamp"] - pd.Timestamp(start)).dt.days
     cases["is_charged_back"] = ((cases["user_id"] == "u1") & (day == 9)).astype(int)
@@ -89,7 +89,7 @@ def test_who_turns_bad_in_the_delay_is_left_out_only_once_that_is_known():
     assert sorted(day[parts.test & (cases["user_id"] == "u1").to_numpy()]) == [14, 15, 16]
 
 
-def test_card_precision_counts_people_once_and_by_their_worst_order():
+def test_card_precision_counts_a_user_once_by_the_worst_order():
     who = pd.Series(["a", "a", "b", "c", "a", "b"])
     times = pd.Series([NOON] * 4 + [NOON + DAY] * 2)
     precision = card_precision(who, times, np.array([1, 0, 0, 0, 1, 1]), np.array([0.9, 0.1, 0.8, 0.2, 0.9, 0.3]), 2)
@@ -147,7 +147,7 @@ def orders(in_world: Path) -> pd.DataFrame:
     return pd.read_parquet(places.raw_files(settings.root(), "orders")[0])
 
 
-def test_every_order_is_in_the_dataset_with_what_was_known_just_before_it(made: pd.DataFrame, orders: pd.DataFrame):
+def test_the_dataset_has_every_order_with_the_features_just_before_it(made: pd.DataFrame, orders: pd.DataFrame):
     first = made["event_timestamp"].min().normalize()
     assert set(made["order_id"]) == set(orders.loc[orders["order_timestamp"] >= first, "order_id"])
     assert {i.name for i in CHARGEBACK.inputs} <= set(made)
@@ -194,7 +194,7 @@ def test_an_order_is_decided_with_reasons_that_sum_to_its_score(client, orders: 
     assert log_odds == pytest.approx(np.log(large["score"] / (1 - large["score"])), abs=1e-3)
 
 
-def test_trees_in_32_bits_explain_every_score_to_the_last_order(made: pd.DataFrame):
+def test_trees_in_32_bits_explain_the_score_of_every_order(made: pd.DataFrame):
     """Also of an amount that lies next to a threshold: there a rounded one would send the two ways apart."""
     names = ["order_amount", "amount_to_mean_30d", "orders_count_3d"]
     risk = replace(CHARGEBACK, inputs=tuple(i for i in CHARGEBACK.inputs if i.name in names))
@@ -222,14 +222,14 @@ def test_a_list_is_decided_in_order_and_logged_whole(client, orders: pd.DataFram
     [([], "holds 0 requests"), ([{}] * 1001, "holds 1001 requests"), ([{"order_id": "a"}], "0.user_id is missing"),
      ({"order_id": "a", "user_id": "u", "amount": -1}, "amount is invalid"), ([3], "Send one object")],
 )  # fmt: skip
-def test_a_wrong_list_is_refused_with_the_place_and_nothing_is_decided(client, body, message):
+def test_an_invalid_list_is_refused_with_the_place_and_decides_nothing(client, body, message):
     answer = client.post("/api/v1/decisions/chargeback", json=body)
     assert answer.status_code == 400
     assert message in answer.json["error"]["message"]
     assert client.post("/api/v1/decisions/nothing", json={}).json["error"]["message"].startswith("There is no risk")
 
 
-def test_somebody_never_seen_is_decided_on_what_the_definitions_say(client):
+def test_an_unknown_user_has_the_defaults_of_the_definitions(client):
     asked = {"order_id": "x", "user_id": "nobody", "amount": 10.0}
     features = client.post("/api/v1/decisions/chargeback", json=asked).json["features"]
     assert features["user_orders__orders_count_30d"] == features["merchant_risk__orders_count_7d"] == 0
@@ -237,7 +237,7 @@ def test_somebody_never_seen_is_decided_on_what_the_definitions_say(client):
     assert [features[name] for name in missing] == [None] * 3
 
 
-def test_both_models_stand_on_the_shelf_with_their_figures_and_the_more_precise_serves(in_world: Path):
+def test_both_models_are_on_the_shelf_and_the_more_precise_one_serves(in_world: Path):
     current = in_world / "models" / "chargeback" / "current"
     card = json.loads((current / "card.json").read_text())
     assert set(card["metrics"]) == set(risks()["chargeback"].algorithms)

@@ -55,7 +55,7 @@ def known(*attempts: dict[str, Any], at: datetime = NOON, **changes: str) -> dic
     return {name: column[0] for name, column in COUPON_LIVE.columns({**inputs, "as_of": [at]}).items()}
 
 
-def test_where_nothing_was_tried_the_counts_are_zero_and_the_share_is_missing():
+def test_without_attempts_the_counts_are_zero_and_the_share_is_missing():
     assert known() == NOTHING
     assert share_of_failures({"device_attempts_1h": 0, "device_failures_1h": 0}) == {"device_failure_share_1h": None}
 
@@ -84,7 +84,7 @@ def test_what_others_try_elsewhere_does_not_count(elsewhere: dict[str, str], cou
     assert known(attempt(ago(1), response="INVALID", **elsewhere)) == NOTHING | counted
 
 
-def test_neighbours_are_the_numbers_that_differ_in_the_last_four_digits_only():
+def test_neighbours_differ_in_the_last_four_digits_only():
     neighbours = [f"{BOOK}0000", f"{BOOK}9999", f"{BOOK}0420"]
     others = ["1234-5678-9010-0420", "2234-5678-9012-0420", "1234-5679-9012-0420"]
     tried = [attempt(ago(1, n), code=code) for n, code in enumerate([*neighbours, *others])]
@@ -98,7 +98,7 @@ def test_neighbours_are_the_numbers_that_differ_in_the_last_four_digits_only():
      ("device_failures_1h", 60), ("device_codes_1h", 60)],
 )  # fmt: skip
 @pytest.mark.parametrize("later", [0, 4.99])
-def test_a_window_ends_at_the_moment_and_its_old_edge_moves_by_five_minutes(feature: str, oldest: int, later: float):
+def test_a_window_ends_now_and_its_old_edge_moves_by_five_minutes(feature: str, oldest: int, later: float):
     """At 12:00, and still at 12:04:59, an attempt of 12:00 less the window's length counts, and none before it."""
     moment = NOON + timedelta(minutes=later)
     edge, before = attempt(ago(oldest), response="INVALID"), attempt(ago(oldest, 1e-6), response="INVALID")
@@ -108,14 +108,14 @@ def test_a_window_ends_at_the_moment_and_its_old_edge_moves_by_five_minutes(feat
     assert known(young, now, at=moment)[feature] == 1
 
 
-def test_only_what_was_invalid_is_a_failure():
+def test_only_an_invalid_attempt_is_a_failure():
     tried = [attempt(ago(0, n + 1), response="INVALID" if n < 3 else "VALID") for n in range(4)]
     found = known(*tried)
     assert (found["failures_5m"], found["device_failures_1h"], found["device_failure_share_1h"]) == (3, 3, 0.75)
     assert known(attempt(ago(1)))["device_failure_share_1h"] == 0.0
 
 
-def test_a_coupon_that_is_tried_again_is_one_code_and_another_attempt():
+def test_a_coupon_tried_again_is_one_code_and_another_attempt():
     tried = [attempt(ago(n + 1), code=f"{BOOK}{n % 2:04}") for n in range(5)]
     found = known(*tried)
     assert (found["device_codes_1h"], found["device_attempts_1h"]) == (2, 5)
@@ -126,7 +126,7 @@ def test_a_coupon_that_is_tried_again_is_one_code_and_another_attempt():
     ["", "1234", "1234-5678-9012-345", "1234-5678-9012-34567", "1234567890123456", "1234-5678-9012-345a",
      "1234-5678-9012-3456-7890", "1234-5678 9012-3456", "١٢٣٤-5678-9012-3456", None, 1234],
 )  # fmt: skip
-def test_what_is_no_coupon_is_refused_in_the_request_and_in_the_event(code: Any):
+def test_an_invalid_coupon_is_refused_in_the_request_and_in_the_event(code: Any):
     with pytest.raises(ValidationError, match="coupon_code"):
         asked(coupon_code=code)
     with pytest.raises(ValidationError, match="coupon_code"):
@@ -134,7 +134,7 @@ def test_what_is_no_coupon_is_refused_in_the_request_and_in_the_event(code: Any)
 
 
 @pytest.mark.parametrize("code", [" 1234-5678-9012-3456", "1234-5678-9012-3456\n"])
-def test_blanks_around_a_coupon_are_no_part_of_it_in_the_request_and_in_the_event(code: str):
+def test_blanks_around_a_coupon_do_not_count(code: str):
     assert asked(coupon_code=code) == asked(coupon_code=code.strip())
     taken = events.schema(COUPON_ATTEMPTS).validate_json(json.dumps(attempt(NOON) | {"coupon_code": code}))
     assert taken["coupon_code"] == code.strip()
@@ -146,7 +146,7 @@ def test_an_event_says_valid_or_invalid_and_nothing_else(response: Any):
         events.schema(COUPON_ATTEMPTS).validate_json(json.dumps(attempt(NOON) | {"response": response}))
 
 
-def test_the_decision_is_to_allow_to_review_or_to_block_on_features_that_there_are():
+def test_the_decision_is_allow_review_or_block_on_declared_features():
     assert risks()["coupon"] is COUPON
     assert COUPON.appetite.words == ("allow", "review", "block")
     assert {i.name for i in COUPON.inputs} < {feature.name for live in LIVE for feature in live.features}

@@ -51,7 +51,7 @@ def decision(
      (math.nextafter(0.2, 1), "review"), (0.5, "review"), (math.nextafter(0.7, 0), "review"), (0.7, "decline"),
      (math.nextafter(0.7, 1), "decline"), (1.0, "decline")],
 )  # fmt: skip
-def test_a_score_below_the_first_threshold_approves_and_from_the_second_on_declines(score, outcome):
+def test_the_bands_are_below_low_between_and_from_high_on(score, outcome):
     assert SEVERITY[band_of(score, THRESHOLDS)] == outcome == decision(score).decision
 
 
@@ -72,12 +72,12 @@ def test_a_policy_makes_an_outcome_stricter_and_never_milder(score, outcome, sta
     [(0.1, None, 0), (0.5, None, 1), (0.9, None, 2), (0.1, 0, 0), (0.1, 1, 1), (0.1, 2, 2), (0.5, 0, 1), (0.5, 1, 1),
      (0.5, 2, 2), (0.9, 0, 2), (0.9, 1, 2), (0.9, 2, 2)],
 )  # fmt: skip
-def test_a_risk_decides_in_its_own_words_and_its_policies_only_make_them_stricter(words, score, said, band):
+def test_a_policy_makes_a_decision_stricter_in_the_risks_own_words(words, score, said, band):
     policies = [] if said is None else [policy(words[said])]
     assert decision(score, (0, 0, 0, 0), *policies, state=0, words=words).decision == words[band]
 
 
-def test_a_policy_that_does_not_know_the_risks_words_is_refused_with_them():
+def test_a_policy_with_an_unknown_word_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match=r"outcome is 'decline'\. Use one of: allow, review, block"):
         decision(0.1, (0, 0, 0, 0), policy("decline"), words=("allow", "review", "block"))
 
@@ -97,7 +97,7 @@ def test_the_strictest_of_several_policies_counts_and_each_is_named():
      (0.9, (-1, -1, 0, 0), []), (0.1, (0, 0, 0, 0), []),
      (0.9, (1, 1, 1, 1), ["trips_high", "seen_high", "age_high"])],
 )  # fmt: skip
-def test_the_reasons_are_what_spoke_most_for_the_outcome(score, contributions, codes):
+def test_the_reasons_are_the_strongest_for_the_outcome(score, contributions, codes):
     assert [r.code for r in decision(score, contributions).reasons] == codes
 
 
@@ -107,14 +107,14 @@ def test_the_reasons_are_what_spoke_most_for_the_outcome(score, contributions, c
      (0.5, (2, -1, 1, -1), ["trips_high", "age_high"]), (0.5, (1, -3, 1, -1), ["seen_low", "rate_low"]),
      (0.5, (0, 0, 0, 0), [])],
 )  # fmt: skip
-def test_the_reasons_of_an_estimated_number_are_what_moved_it_to_its_band(score, contributions, codes):
+def test_the_reasons_of_a_number_are_what_moved_it_to_its_band(score, contributions, codes):
     """In the middle band that may be from below or from above."""
     of_number = CARD.model_copy(update={"task": "regression"})
     assert [r.code for r in decision(score, contributions, card=of_number).reasons] == codes
 
 
 @given(st.floats(0, 1), st.tuples(*[st.floats(-5, 5)] * 4), st.sampled_from([0, 1]), st.sampled_from(SEVERITY))
-def test_at_most_three_reasons_are_given_strongest_first_and_all_on_one_side(score, contributions, state, strict):
+def test_at_most_three_reasons_are_given_strongest_first_on_one_side(score, contributions, state, strict):
     given = decision(score, contributions, policy(strict), state=state)
     of_model = [r for r in given.reasons if not r.code.startswith("policy")]
     strengths = [r.contribution for r in of_model]
@@ -124,7 +124,7 @@ def test_at_most_three_reasons_are_given_strongest_first_and_all_on_one_side(sco
     assert all(r.code.endswith("_low" if score < 0.2 else "_high") for r in of_model)
 
 
-def test_a_policys_reason_stands_first_without_a_contribution_and_the_score_stays():
+def test_the_reason_of_a_policy_comes_first_and_contributes_nothing():
     given = decision(0.1, (-1, 0, -2, 0), policy("review"), state=0)
     reasons = [
         {"code": "policy_review", "text": "The policy says review.", "contribution": 0.0},
@@ -147,7 +147,7 @@ def latest(root, entity, risk="daily"):
     return scores.latest(root / "scores.db", risk, entity)
 
 
-def test_a_page_shows_the_newest_decision_and_each_moments_last_score_in_their_order(tmp_path):
+def test_a_page_has_the_newest_decision_and_the_scores_in_order_of_time(tmp_path):
     assert latest(tmp_path, 7) == (None, [])
     run(tmp_path, 3, score=0.9)
     moments = {day: run(tmp_path, day, score=day / 10) for day in (3, 1, 2)}
@@ -156,7 +156,7 @@ def test_a_page_shows_the_newest_decision_and_each_moments_last_score_in_their_o
     assert latest(tmp_path, 9) == (None, []) == latest(tmp_path, 7, "another")
 
 
-def test_the_oldest_runs_are_forgotten_and_each_risk_has_its_own(tmp_path):
+def test_the_oldest_runs_of_each_risk_are_deleted(tmp_path):
     other = run(tmp_path, -5, risk="another")
     moments = [run(tmp_path, day) for day in range(scores.KEPT_RUNS + 2)]
     assert [as_of for as_of, _ in latest(tmp_path, 7)[1]] == moments[2:]
@@ -188,7 +188,7 @@ def test_a_stored_value_becomes_a_plain_one(stored, meant):
     assert (type(answer), answer) == (type(meant), meant)
 
 
-def test_where_nothing_is_stored_a_count_is_zero_and_a_mean_missing_online_as_in_training(monkeypatch):
+def test_an_empty_count_is_zero_and_an_empty_mean_missing_in_both_forms(monkeypatch):
     monkeypatch.setattr(featurization, "empty_values", lambda: {"orders": {"orders_7d": 0, "amount_7d": None}})
     views = {"orders_7d": "orders", "amount_7d": "orders", "state": "profile"}
     stored = [(None, None, None), (3, 1.5, "CA")]
@@ -198,7 +198,7 @@ def test_where_nothing_is_stored_a_count_is_zero_and_a_mean_missing_online_as_in
     assert frame.astype(object).where(frame.notna(), None).to_dict("records") == online
 
 
-def test_the_model_gets_the_cards_inputs_in_the_cards_order_and_nothing_missing():
+def test_the_matrix_has_the_cards_inputs_in_its_order_without_gaps():
     people = [{"state": "CA", "rate": 0.5, "age": None, "seen": 1, "trips": 40}, {**dict.fromkeys(NAMES), "seen": 0}]
     expected = [[40.0, 1.0, 2.0, 0.5], [0.0, 0.0, 2.0, 3.0]]
     assert featurization.matrix(people, CARD).tolist() == expected

@@ -35,7 +35,7 @@ def refused(answer, status=400):
     return answer.json["error"]["name"], answer.json["error"].get("field")
 
 
-def test_an_event_is_in_the_file_of_its_day_with_when_it_was_accepted(untrained: FlaskClient):
+def test_an_event_is_in_the_file_of_its_day_with_accepted_at(untrained: FlaskClient):
     answer = untrained.post(URL, json=attempt(producer="till", number=1, unknown="left out"))
     assert (answer.status_code, answer.json) == (202, {"accepted": 1})
     (one,) = accepted()
@@ -45,12 +45,12 @@ def test_an_event_is_in_the_file_of_its_day_with_when_it_was_accepted(untrained:
     assert (settings.root().event_log(COUPON_ATTEMPTS.name) / "2026-01-31.jsonl").exists()
 
 
-def test_nobody_else_says_when_an_event_was_accepted(untrained: FlaskClient):
+def test_a_sender_cannot_set_accepted_at(untrained: FlaskClient):
     untrained.post(URL, json=attempt(accepted_at="2020-01-01T00:00:00Z"))
     assert datetime.fromisoformat(accepted()[0]["accepted_at"]) == NOW
 
 
-def test_it_is_on_disk_before_the_answer(untrained: FlaskClient, monkeypatch):
+def test_an_event_is_on_disk_before_the_answer(untrained: FlaskClient, monkeypatch):
     synced, sync = [], os.fsync
     monkeypatch.setattr(os, "fsync", lambda file: (synced.append(len(accepted())), sync(file)))
     assert untrained.post(URL, json=[attempt(n) for n in range(3)]).status_code == 202
@@ -58,7 +58,7 @@ def test_it_is_on_disk_before_the_answer(untrained: FlaskClient, monkeypatch):
 
 
 @pytest.mark.parametrize("fails", ["fsync", "write", "open"])
-def test_what_cannot_be_kept_is_not_accepted_and_leaves_nothing(untrained: FlaskClient, monkeypatch, fails):
+def test_an_event_that_cannot_be_written_leaves_nothing(untrained: FlaskClient, monkeypatch, fails):
     untrained.post(URL, json=attempt(1))
     work = getattr(os, fails)
 
@@ -79,7 +79,7 @@ def test_what_cannot_be_kept_is_not_accepted_and_leaves_nothing(untrained: Flask
     assert [one["msg_id"] for one in accepted()] == ["c1", "c2"]
 
 
-def test_of_a_list_all_are_accepted_in_order_or_none(untrained: FlaskClient):
+def test_all_events_of_a_list_are_accepted_in_order_or_none(untrained: FlaskClient):
     many = [attempt(n) for n in range(1000)]
     bad = [*many[:700], attempt(700, coupon_code="1234"), *many[701:]]
     assert refused(untrained.post(URL, json=bad)) == ("bad_parameter", "700.coupon_code")
@@ -110,7 +110,7 @@ BAD = {
 
 
 @pytest.mark.parametrize(("body", "name", "field"), BAD.values(), ids=BAD)
-def test_what_cannot_be_an_event_is_refused_with_its_field(untrained: FlaskClient, body, name, field):
+def test_an_invalid_event_is_refused_with_its_field(untrained: FlaskClient, body, name, field):
     assert refused(untrained.post(URL, json=body)) == (name, field)
 
 
@@ -118,7 +118,7 @@ NO_JSON = {"nothing": b"", "half": b"{", "not UTF-8": b"\xff", "deep": b"[" * 10
 
 
 @pytest.mark.parametrize("body", NO_JSON.values(), ids=NO_JSON)
-def test_what_is_no_json_is_refused(untrained: FlaskClient, body):
+def test_a_body_that_is_not_json_is_refused(untrained: FlaskClient, body):
     assert refused(untrained.post(URL, data=body))[0] == "not_json"
 
 
@@ -126,7 +126,7 @@ def test_half_a_character_is_refused(untrained: FlaskClient):
     assert refused(untrained.post(URL, data=b'{"msg_id": "\\ud800"}'))[0] == "bad_parameter"
 
 
-def test_a_stream_that_is_none_is_told_which_there_are(untrained: FlaskClient):
+def test_an_unknown_stream_is_answered_with_the_known_ones(untrained: FlaskClient):
     answer = untrained.post("/api/v1/events/nope", json=attempt())
     assert refused(answer) == ("bad_parameter", "stream")
     assert all(name in answer.json["error"]["message"] for name in streams())
@@ -137,7 +137,7 @@ def missing(client, producer, last):
     return client.get(f"{URL}/missing?producer={producer}&last={last}").json["missing"]
 
 
-def test_a_producer_is_told_what_got_lost_on_the_way(untrained: FlaskClient):
+def test_a_producer_learns_which_numbers_got_lost(untrained: FlaskClient):
     assert missing(untrained, "till", 3) == [[1, 3]]  # no stream job ever ran
     lines = [attempt(n, producer="till", number=n) for n in (2, 3, 7, 3)]
     job = StreamJob(settings.root(), streams()[COUPON_ATTEMPTS.name], Told(lines), Sink(), lambda: NOW)
@@ -149,12 +149,12 @@ def test_a_producer_is_told_what_got_lost_on_the_way(untrained: FlaskClient):
 
 
 @pytest.mark.parametrize("query", ["", "?producer=till", "?last=3", "?producer=till&last=-1", "?producer=till&last=x"])
-def test_who_asks_for_what_got_lost_names_himself_and_his_last(untrained: FlaskClient, query):
+def test_the_missing_numbers_need_a_producer_and_its_last_number(untrained: FlaskClient, query):
     assert untrained.get(f"{URL}/missing{query}").json["error"]["name"] == "bad_parameter"
 
 
 @pytest.mark.slow
-def test_two_processes_append_whole_lists_though_the_disk_takes_them_in_pieces(tmp_path, monkeypatch):
+def test_two_processes_append_whole_lists_in_spite_of_short_writes(tmp_path, monkeypatch):
     write = os.write
     monkeypatch.setattr(os, "write", lambda file, text: write(file, text[:1000]))
 

@@ -48,7 +48,7 @@ def test_a_licence_is_the_same_however_it_is_spaced(said, meant):
     ["", "123", "ABCDEFG", "A" * 20 + "1", "D123_4567", "D123/4567", "Ж1234567", "١٢٣٤٥", "D1234567;--",
      "ß1234", "ı1234"],
 )  # fmt: skip
-def test_what_no_state_prints_on_a_licence_is_refused(said):
+def test_an_invalid_licence_number_is_refused(said):
     with pytest.raises(BadLicence) as refused:
         normal_licence(said)
     assert refused.value.field == "dl"
@@ -70,7 +70,7 @@ def test_no_message_repeats_a_number(said):
     assert not [message for message in told if said in message or (len(digits) > 3 and digits in message)]
 
 
-def test_a_keyed_hash_is_32_hex_digits_and_differs_by_kind_number_and_key():
+def test_a_keyed_hash_depends_on_kind_number_and_key():
     hashes = {keyed_hash(*of) for of in [("ssn", "1", b"a"), ("dl", "1", b"a"), ("ssn", "2", b"a"), ("ssn", "1", b"b")]}
     assert len(hashes) == 4
     assert all(re.fullmatch("[0-9a-f]{32}", h) for h in hashes)

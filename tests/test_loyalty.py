@@ -45,7 +45,7 @@ def asked(**changes: Any) -> Purchase:
 # What is known at a purchase
 
 
-def test_of_a_new_customer_the_average_purchase_is_this_one_and_the_average_score_is_0():
+def test_a_new_customer_has_this_purchase_as_average_and_score_0():
     assert known(value=49.9) == {
         "last_purchase_value": None, "mean_purchase_value": None, "mean_loyalty_score": None,
         "this_purchase_value": 49.9, "latest_purchase_value": 49.9, "average_purchase_value": 49.9,
@@ -53,7 +53,7 @@ def test_of_a_new_customer_the_average_purchase_is_this_one_and_the_average_scor
     }  # fmt: skip
 
 
-def test_a_known_customers_averages_are_of_all_purchases_and_not_of_the_last_average_and_the_new_one():
+def test_an_average_is_of_all_purchases():
     """(10 + 20 + 60) / 3 = 30; by (old + new) / 2 it would be 37.5, and of the scores 6.5 and not 6."""
     came = purchase(3, 10, loyalty_score=4.0), purchase(2, 20, loyalty_score=6.0), purchase(1, 60, loyalty_score=8.0)
     assert known(*came, value=5) == {
@@ -72,17 +72,17 @@ def test_the_order_in_which_purchases_come_changes_nothing():
     assert answers[0]["average_purchase_value"] == 1.0
 
 
-def test_the_last_purchase_is_the_one_that_was_made_last_and_not_the_one_that_came_last():
+def test_the_last_purchase_is_the_last_by_its_timestamp():
     assert known(purchase(1, 60), purchase(9, 10))["latest_purchase_value"] == 60.0
 
 
-def test_a_score_that_the_customer_told_counts_and_the_predicted_one_only_where_none_was_told():
+def test_a_predicted_score_counts_only_without_a_given_one():
     both, one = purchase(2, 10, loyalty_score=8.0, predicted_score=3.0), purchase(1, 10, predicted_score=5.0)
     assert known(both)["average_loyalty_score"] == 8.0
     assert known(both, one)["average_loyalty_score"] == 6.5
 
 
-def test_a_purchase_without_any_score_counts_for_its_value_and_not_for_the_scores():
+def test_a_purchase_without_a_score_counts_for_the_values_only():
     found = known(purchase(2, 10, loyalty_score=8.0), purchase(1, 30))
     assert (found["average_purchase_value"], found["average_loyalty_score"]) == (20.0, 8.0)
     assert known(purchase(1, 30))["average_loyalty_score"] == 0.0
@@ -93,7 +93,7 @@ def test_a_free_purchase_is_a_purchase():
     assert (found["latest_purchase_value"], found["average_purchase_value"]) == (0.0, 0.0)
 
 
-def test_a_purchase_counts_for_ever_and_from_the_microsecond_after_it_was_made():
+def test_a_purchase_counts_from_the_next_microsecond_and_for_ever():
     assert known(purchase(20_000, 7))["average_purchase_value"] == 7.0
     made = datetime.fromisoformat(purchase(0, 7)["purchase_timestamp"])
     assert known(purchase(0, 7), at=made)["mean_purchase_value"] is None
@@ -103,7 +103,7 @@ def test_a_purchase_counts_for_ever_and_from_the_microsecond_after_it_was_made()
 # What is asked, and what becomes of it
 
 
-def test_a_scored_purchase_is_an_event_of_the_stream_with_the_score_that_was_predicted():
+def test_a_scored_purchase_is_an_event_with_the_predicted_score():
     row = asked(purchase_timestamp="2026-01-30T12:00:00Z", producer="till-1", number=7).row(NOON, b"")
     event = json.loads(json.dumps(scored(row, 6.25), default=str))
     event["purchase_timestamp"] = row["purchase_timestamp"].isoformat()
@@ -119,19 +119,19 @@ def test_a_scored_purchase_is_an_event_of_the_stream_with_the_score_that_was_pre
     assert "loyalty_score" not in event
 
 
-def test_a_purchase_is_of_now_unless_it_says_when_and_its_zone_is_kept_to():
+def test_a_purchase_without_a_timestamp_is_of_now():
     assert asked().row(NOON, b"")["purchase_timestamp"] == NOON
     made = asked(purchase_timestamp="2026-01-31T12:30:00+02:00").row(NOON, b"")["purchase_timestamp"]
     assert made == datetime(2026, 1, 31, 10, 30, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("wrong", ["2026-01-31T12:00:00", "2026-01-31", "yesterday", ""])
-def test_a_moment_without_a_zone_is_refused(wrong: str):
+def test_a_timestamp_without_a_zone_is_refused(wrong: str):
     with pytest.raises(BadParameter, match="Write a timestamp with its zone"):
         asked(purchase_timestamp=wrong)
 
 
-def test_a_purchase_that_is_ahead_of_us_is_refused_and_a_clock_that_is_some_seconds_off_is_not():
+def test_a_purchase_may_be_10_s_in_the_future_and_no_more():
     ahead = asked(purchase_timestamp="2026-01-31T12:00:11Z")
     with pytest.raises(BadParameter, match="purchase_timestamp is 11 s in the future") as raised:
         ahead.row(NOON, b"")
@@ -146,18 +146,18 @@ def test_a_purchase_that_is_ahead_of_us_is_refused_and_a_clock_that_is_some_seco
      {"number": 0}, {"number": 1.5}, {"producer": ""}, {"loyalty_score": 9.0}, {"predicted_score": 9.0}],
     ids=str,
 )  # fmt: skip
-def test_what_cannot_be_is_refused(wrong: dict[str, Any]):
+def test_an_invalid_field_is_refused(wrong: dict[str, Any]):
     with pytest.raises(ValidationError, match=next(iter(wrong))):
         asked(**wrong)
 
 
 @pytest.mark.parametrize("wrong", [{"loyalty_score": 0.9}, {"predicted_score": 0.0}, {"purchase_value": -1.0}], ids=str)
-def test_an_event_with_a_score_or_a_value_that_cannot_be_is_refused(wrong: dict[str, Any]):
+def test_an_event_with_an_invalid_score_or_value_is_refused(wrong: dict[str, Any]):
     with pytest.raises(ValidationError, match=next(iter(wrong))):
         events.schema(PURCHASES).validate_json(json.dumps(purchase(1, 10) | wrong))
 
 
-def test_the_score_is_a_number_from_1_to_10_on_features_that_there_are():
+def test_the_score_is_a_number_from_1_to_10_on_declared_features():
     assert risks()["loyalty"] is LOYALTY
     assert (LOYALTY.task, LOYALTY.bounds) == ("regression", (1.0, 10.0))
     assert {i.name for i in LOYALTY.inputs} < {feature.name for live in LIVE for feature in live.features}

@@ -76,7 +76,7 @@ def logit(probabilities):
 
 @settings(deadline=None)
 @given(arrays(float, st.tuples(st.integers(1, 20), st.just(3)), elements=st.floats(-1.5, 1.5)))
-def test_what_the_inputs_contribute_is_the_score_and_nothing_is_left_over(units):
+def test_base_and_contributions_sum_to_the_score(units):
     scorer = Scorer(CARD, MODEL)
     rows = [i.mean for i in CARD.inputs] + units * SPREADS
     scores, contributions = scorer.score(rows), scorer.contributions(rows)
@@ -85,13 +85,13 @@ def test_what_the_inputs_contribute_is_the_score_and_nothing_is_left_over(units)
     assert np.abs(CARD.base + contributions.sum(axis=1) - logit(scores)).max() < 1e-4
 
 
-def test_a_row_at_the_training_means_has_the_base_as_its_log_odds_and_no_contributions():
+def test_a_row_at_the_training_means_scores_the_base():
     scorer, means = Scorer(CARD, MODEL), np.array([[i.mean for i in CARD.inputs]])
     assert not scorer.contributions(means).any()
     assert logit(scorer.score(means)) == pytest.approx(CARD.base, abs=1e-4)
 
 
-def test_a_score_is_a_probability_however_far_the_row():
+def test_a_score_is_a_probability_for_extreme_rows_too():
     scores = Scorer(CARD, MODEL).score(np.array([[1e6, 1e6, 1e6], [-1e6, -1e6, -1e6], [0, 0, 0]]))
     assert ((scores >= 0) & (scores <= 1)).all()
 
@@ -102,7 +102,7 @@ def test_a_row_scores_the_same_alone_and_among_others():
     assert scorer.score(rows) == pytest.approx(alone, abs=1e-6)
 
 
-def test_what_is_put_on_the_shelf_comes_back_whole_and_serves(tmp_path):
+def test_a_version_on_the_shelf_comes_back_whole_and_serves(tmp_path):
     directory = put(tmp_path, 1)
     assert directory == tmp_path / "made_up" / "v1" == shelf.current(tmp_path, "made_up")
     assert shelf.take(directory) == (CARD, MODEL, None)
@@ -112,7 +112,7 @@ def test_what_is_put_on_the_shelf_comes_back_whole_and_serves(tmp_path):
     }
 
 
-def test_a_new_version_serves_from_its_next_use_on_and_an_old_one_can_come_back(tmp_path):
+def test_a_new_version_serves_at_once_and_an_old_one_can_come_back(tmp_path):
     scorers = Scorers(tmp_path)
     served = {}
     for version in (1, 2):
@@ -125,7 +125,7 @@ def test_a_new_version_serves_from_its_next_use_on_and_an_old_one_can_come_back(
     assert scorers["made_up"].score(ROW)[0] == served[1]
 
 
-def test_a_model_is_loaded_once_as_long_as_it_serves(tmp_path):
+def test_a_model_is_loaded_once_while_it_serves(tmp_path):
     put(tmp_path, 1)
     scorers = Scorers(tmp_path)
     assert scorers["made_up"] is scorers["made_up"]
@@ -149,7 +149,7 @@ def test_a_version_is_never_overwritten(tmp_path):
 
 
 @pytest.mark.parametrize("fails", ["report", "move", "pointer"])
-def test_the_old_version_serves_on_where_a_new_one_cannot_be_written(tmp_path, monkeypatch, fails):
+def test_the_old_version_goes_on_if_the_new_one_cannot_be_written(tmp_path, monkeypatch, fails):
     put(tmp_path, 1)
     before = files(tmp_path / "made_up" / "v1")
 
@@ -167,7 +167,7 @@ def test_the_old_version_serves_on_where_a_new_one_cannot_be_written(tmp_path, m
     assert not list((tmp_path / "made_up").glob(".new-*"))
 
 
-def test_the_pointer_is_switched_after_the_version_stands(tmp_path, monkeypatch):
+def test_the_link_is_switched_after_the_version_is_written(tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(shelf, "switch", lambda *to: seen.append((to, set(files(tmp_path)))))
     put(tmp_path, 1)

@@ -51,7 +51,7 @@ def test_a_birth_date_may_be_written_in_two_ways(said, meant):
      "90-05-17", "05/17/1990", "19900517", "1990-05-17T00:00", "1990-05-17-", "yesterday", "1990 05 17", "-05-17-1990",
      "", "  "],
 )  # fmt: skip
-def test_what_is_no_date_since_1900_is_refused(said):
+def test_an_invalid_date_and_one_before_1900_are_refused(said):
     with pytest.raises(BadDate) as refused:
         fields.birth_date(said)
     assert refused.value.field == "dob"
@@ -63,7 +63,7 @@ def test_a_state_is_two_letters_in_any_case(said, meant):
 
 
 @pytest.mark.parametrize("said", ["", "C", "CAL", "California", "XX", "ZZ", "C A", "12", "PR", "ﬂ"])
-def test_what_is_no_state_is_refused(said):
+def test_an_unknown_state_is_refused(said):
     with pytest.raises(BadState) as refused:
         fields.state_code(said)
     assert refused.value.field == "state"
@@ -104,7 +104,7 @@ def test_an_identifier_counts_as_seen_only_on_another_driver(asks, last, previou
 
 
 @SEEN
-def test_the_columns_that_feast_brings_give_the_same(asks, last, previous, seen):
+def test_the_columns_that_feast_passes_give_the_same(asks, last, previous, seen):
     asked = {"applicant_driver_id": [asks, NOBODY]}
     ssn = {"last_driver_with_ssn": [last, None], "previous_driver_with_ssn": [previous, None]}
     dl = {"last_driver_with_dl": [last, None], "previous_driver_with_dl": [previous, None]}
@@ -112,7 +112,7 @@ def test_the_columns_that_feast_brings_give_the_same(asks, last, previous, seen)
     assert onboarding.ondemand_dl_lookup({**asked, **dl}) == {"is_previously_seen_dl": [int(seen), 0]}
 
 
-def test_an_applicant_is_adult_from_the_18th_birthday_on_and_valid_where_we_are_open():
+def test_an_applicant_is_adult_from_the_18th_birthday_on():
     columns = {
         "state": ["CA", "CA", "AK", "ZZ"],
         "dob": [datetime(2008, 1, d, tzinfo=UTC) for d in (31, 30, 31, 31)],
@@ -132,7 +132,7 @@ def test_no_model_learns_from_a_state():
 
 
 @pytest.mark.parametrize(("zone", "adult"), [(-5, 1), (0, 0), (5, 0)])
-def test_a_birthday_begins_at_midnight_utc_wherever_the_moment_is_written(zone, adult):
+def test_a_birthday_begins_at_midnight_utc_in_every_zone(zone, adult):
     as_of = datetime(2026, 1, 30, 23, tzinfo=timezone(timedelta(hours=zone)))
     assert onboarding.applicant_flags("CA", datetime(2008, 1, 31, tzinfo=UTC), as_of)["is_gt_18_years_old"] == adult
 
@@ -141,7 +141,7 @@ def test_we_are_open_only_in_states_that_exist():
     assert len(STATES) == 51 > len(ENABLED_STATES & STATES) == len(ENABLED_STATES)
 
 
-def test_an_applicant_leaves_as_hashes_and_no_number_is_in_the_row():
+def test_the_row_of_an_applicant_has_hashes_and_no_numbers():
     row = Applicant.model_validate(SAID).row(NOON, KEY)
     assert row == {
         "ssn": keyed_hash("ssn", "123456789", KEY),
@@ -165,7 +165,7 @@ def test_nobody_applies_before_being_born(dob):
         applicant.row(NOON, KEY)
 
 
-def test_somebody_born_today_may_ask():
+def test_somebody_born_today_may_apply():
     assert Applicant.model_validate(SAID | {"dob": "2026-01-31"}).row(NOON, KEY)["dob"] == NOON.replace(hour=0)
 
 

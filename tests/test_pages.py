@@ -57,7 +57,7 @@ def points(page: Page) -> int:
 # Signing up
 
 
-def test_an_approved_applicant_sees_the_score_and_the_reasons_and_goes_on_to_a_home_without_a_score(sign_up: Page):
+def test_an_approved_applicant_sees_reasons_and_goes_on_to_a_home_page(sign_up: Page):
     card = apply(sign_up, somebody())
     expect(card.locator(".outcome")).to_have_text("Approved")
     expect(card).to_contain_text(re.compile(r"Risk \d+\.\d %"))
@@ -91,7 +91,7 @@ def test_the_page_shows_the_decision_that_the_service_took(sign_up: Page):
     assert card.locator("li > span:first-child").all_inner_texts() == [reason["text"] for reason in taken["reasons"]]
 
 
-def test_the_same_number_and_licence_a_second_time_are_declined_with_the_reasons(sign_up: Page):
+def test_the_same_ssn_and_licence_are_declined_the_second_time(sign_up: Page):
     person = somebody()
     expect(apply(sign_up, person).locator(".outcome")).to_have_text("Approved")
     sign_up.reload()
@@ -107,7 +107,7 @@ def test_the_same_number_and_licence_a_second_time_are_declined_with_the_reasons
     expect(sign_up.locator("#go-on")).to_have_count(0)
 
 
-def test_an_applicant_from_a_state_that_is_not_open_is_looked_at_by_a_person(sign_up: Page):
+def test_an_applicant_from_a_closed_state_waits_for_a_person(sign_up: Page):
     card = apply(sign_up, somebody(state="MI"))
     expect(card.locator(".outcome")).to_have_text("A person will look at it")
     first = card.locator("li").first
@@ -117,7 +117,7 @@ def test_an_applicant_from_a_state_that_is_not_open_is_looked_at_by_a_person(sig
     expect(sign_up.locator("#go-on")).to_have_count(0)
 
 
-def test_a_number_that_cannot_exist_is_marked_and_never_repeated_and_can_be_corrected(sign_up: Page):
+def test_an_invalid_ssn_is_marked_not_repeated_and_can_be_corrected(sign_up: Page):
     field = sign_up.get_by_label("Social security number")
     card = apply(sign_up, somebody(ssn="666-12-3457"))
     expect(card).to_contain_text("ssn does not exist: none begins with 000, 666 or 900 to 999. Check the number.")
@@ -136,13 +136,13 @@ def test_a_state_that_was_not_chosen_is_named(sign_up: Page):
     expect(sign_up.get_by_label("State")).to_have_attribute("aria-invalid", "true")
 
 
-def test_what_a_person_types_comes_back_as_text_and_never_as_part_of_the_page(sign_up: Page):
+def test_typed_html_comes_back_as_text(sign_up: Page):
     card = apply(sign_up, somebody(dob="<img src=x>"))
     expect(card).to_contain_text("<img src=x>")
     expect(card.locator("img")).to_have_count(0)
 
 
-def test_a_social_security_number_never_stands_in_an_address(sign_up: Page):
+def test_no_ssn_is_in_a_url(sign_up: Page):
     asked: list[str] = []
     sign_up.on("request", lambda request: asked.append(request.url))
     person = somebody()
@@ -151,7 +151,7 @@ def test_a_social_security_number_never_stands_in_an_address(sign_up: Page):
     assert not [url for url in [*asked, sign_up.url] if person["ssn"] in url or person["dl"] in url]
 
 
-def test_a_social_security_number_never_stands_in_an_address_even_without_scripts(chromium: Browser, served: str):
+def test_no_ssn_is_in_a_url_even_without_scripts(chromium: Browser, served: str):
     with browser.watched(chromium, java_script_enabled=False) as page:
         page.goto(f"{served}/")
         page.locator("[name=ssn]").fill(somebody()["ssn"])
@@ -191,7 +191,7 @@ def test_the_first_score_of_a_new_driver_comes_with_the_next_daily_batch(sign_up
     expect(sign_up.locator("#span")).to_have_text(re.compile(r"^1 batches"))
 
 
-def test_a_home_page_that_cannot_refresh_says_so_keeps_the_last_score_and_recovers(page: Page, served: str):
+def test_a_home_page_that_cannot_refresh_says_so_and_recovers(page: Page, served: str):
     page.clock.install()
     page.goto(f"{served}/home/1001")
     before, problem = decision_id(page).inner_text(), page.locator("#problem")
@@ -205,7 +205,7 @@ def test_a_home_page_that_cannot_refresh_says_so_keeps_the_last_score_and_recove
     expect(problem).to_be_hidden()
 
 
-def test_a_driver_whom_nobody_knows_is_a_404_page_that_says_what_to_do(page: Page, served: str):
+def test_an_unknown_driver_gets_a_404_page_that_says_what_to_do(page: Page, served: str):
     response = page.goto(f"{served}/home/4040404")
     assert response
     assert response.status == 404

@@ -39,7 +39,7 @@ def version():
     return shelf.current(settings.root().models, "made_up")
 
 
-def test_an_estimated_number_beats_the_mean_and_the_one_that_errs_least_serves(source):
+def test_the_model_with_the_lowest_rmse_serves_and_beats_the_mean(source):
     card = train(settings.root(), source, declared(), NOW)
     assert set(card.metrics) == {LINEAR, TREES}
     assert card.champion == min(card.metrics, key=lambda name: card.metrics[name].rmse)
@@ -51,7 +51,7 @@ def test_an_estimated_number_beats_the_mean_and_the_one_that_errs_least_serves(s
     assert (card.train.rows, card.test.rows) == (2100, 900)
 
 
-def test_a_card_of_a_number_says_what_applies_and_nothing_of_probabilities(source):
+def test_the_card_of_a_regression_has_only_what_applies(source):
     train(settings.root(), source, declared(), NOW)
     card = json.loads((version() / "card.json").read_text())
     assert (card["task"], card["bounds"]) == ("regression", [LEAST, MOST])
@@ -66,7 +66,7 @@ def test_a_card_of_a_number_says_what_applies_and_nothing_of_probabilities(sourc
 
 
 @pytest.mark.parametrize("algorithm", [LINEAR, TREES])
-def test_what_is_served_is_what_was_fitted_and_its_contributions_sum_to_it(source, algorithm):
+def test_served_scores_are_the_fitted_ones_and_explained_exactly(source, algorithm):
     risk = declared(algorithms=(algorithm,), bounds=None)
     card = train(settings.root(), source, risk, NOW)
     rows = source.features[list(NAMES)].to_numpy()
@@ -78,7 +78,7 @@ def test_what_is_served_is_what_was_fitted_and_its_contributions_sum_to_it(sourc
     assert card.base + scorer.contributions(rows).sum(axis=1) == pytest.approx(scorer.score(rows), abs=1e-4)
 
 
-def test_the_weights_of_a_line_are_exact(source):
+def test_the_weights_of_a_linear_model_are_exact(source):
     features = source.features
     outcomes(3 + 0.5 * features["orders"] - 0.25 * features["weekday"] + 0.01 * features["spent"])
     card = train(settings.root(), source, declared(algorithms=(LINEAR,), bounds=None), NOW)
@@ -87,7 +87,7 @@ def test_the_weights_of_a_line_are_exact(source):
                                       - 0.25 * card.inputs[2].mean)  # fmt: skip
 
 
-def test_a_score_is_kept_within_its_bounds_and_its_contributions_sum_to_what_it_was_before(source):
+def test_bounds_limit_a_score_and_not_its_contributions(source):
     card = train(settings.root(), source, declared(algorithms=(LINEAR,)), NOW)
     far = np.array([[1000.0, 5000, 0], [-1000.0, -5000, 0], [8.0, 100, 0]])
     scorer = served()
@@ -100,14 +100,14 @@ def test_a_score_is_kept_within_its_bounds_and_its_contributions_sum_to_what_it_
     assert before[2] == pytest.approx(usual, abs=1e-4)
 
 
-def test_the_figures_are_of_scores_within_the_bounds(source):
+def test_the_metrics_are_of_scores_within_the_bounds(source):
     """Of one that may say five and nothing else: it errs by as much as the outcomes are away from five."""
     card = train(settings.root(), source, declared(algorithms=(LINEAR,), bounds=(5, 5)), NOW)
     future = pd.read_parquet(settings.root().path / "raw" / "made_loyalty")["loyalty"][card.train.rows :]
     assert card.quality.mae == pytest.approx(abs(future - 5).mean())
 
 
-def test_a_customer_is_decided_in_the_risks_words_with_the_reasons_that_led_there(source, tmp_path):
+def test_a_regression_decides_in_the_risks_words_with_reasons(source, tmp_path):
     policy = Policy("weekday", 3, "regular", Reason("on_thursday", "Everybody is regular on Thursdays."))
     risk = declared(policies=(policy,))
     train(settings.root(), source, risk, NOW)
@@ -123,7 +123,7 @@ def test_a_customer_is_decided_in_the_risks_words_with_the_reasons_that_led_ther
     assert [line["decision"] for line in logged] == ["new", "loyal", "regular"]
 
 
-def test_a_number_that_goes_against_a_declared_direction_is_refused(source):
+def test_a_regression_against_a_declared_direction_is_refused(source):
     turned = [replace(i, direction=-1) if i.name == "orders" else i for i in declared().inputs]
     with pytest.raises(ModelRefused, match="against the declared direction of orders"):
         train(settings.root(), source, declared(algorithms=(LINEAR,), inputs=tuple(turned)), NOW)
@@ -134,7 +134,7 @@ def test_a_number_that_goes_against_a_declared_direction_is_refused(source):
     assert (np.diff(served().score(more_and_more)) <= 0).all(), "trees are held to it"
 
 
-def test_a_missing_input_is_taken_for_the_training_median(source):
+def test_a_missing_input_becomes_the_training_median(source):
     source.features.loc[::2, "spent"] = np.nan
     card = train(settings.root(), source, declared(algorithms=(LINEAR,)), NOW)
     assert card.inputs[1].missing == source.features["spent"][: card.train.rows].median()
@@ -145,13 +145,13 @@ def test_a_missing_input_is_taken_for_the_training_median(source):
     [(np.arange(100.0), "70 training rows of made_up \\(70 distinct labels\\) are too few"),
      (np.full(CASES, 5.0), "2100 training rows of made_up \\(1 distinct labels\\) are too few")],
 )  # fmt: skip
-def test_too_few_numbers_or_all_alike_teach_nothing(source, loyalty, said):
+def test_too_few_numbers_or_equal_ones_are_refused(source, loyalty, said):
     outcomes(loyalty)
     with pytest.raises(NoData, match=said):
         train(settings.root(), source, declared(), NOW)
 
 
-def test_a_number_of_one_is_no_bad_case_and_leaves_nobody_out_of_a_test():
+def test_a_label_of_1_in_a_regression_leaves_nobody_out_of_the_test():
     times = pd.date_range(NOW - timedelta(days=21), periods=21, freq="D")
     frame = pd.DataFrame({"customer_id": 7, "loyalty": 1.0, "event_timestamp": times})
     parts = split(frame, declared(), NOW, Protocol(who="customer_id"), None)
@@ -167,7 +167,7 @@ def test_a_card_that_explains_another_number_is_not_served(source, algorithm):
         Scorer(card.model_copy(update={"base": card.base + 0.01}), model, trees)
 
 
-def test_the_report_of_a_number_shows_the_truth_beside_it_and_no_probabilities(source):
+def test_the_report_of_a_regression_shows_no_probabilities(source):
     train(settings.root(), source, declared(), NOW)
     report = (version() / "report.html").read_text()
     assert report.count("<svg") == 4
@@ -177,7 +177,7 @@ def test_the_report_of_a_number_shows_the_truth_beside_it_and_no_probabilities(s
         assert hidden not in report
 
 
-def test_the_docs_name_the_words_of_each_risk_and_bind_no_number_to_probabilities(monkeypatch):
+def test_the_docs_name_each_risks_words_and_bound_no_score(monkeypatch):
     monkeypatch.setattr(openapi, "risks", lambda: {**risks(), "made_up": declared()})
     document = openapi.document()
     validate(document)
@@ -197,6 +197,6 @@ def test_the_docs_name_the_words_of_each_risk_and_bind_no_number_to_probabilitie
      ({"task": "classification", "bounds": None}, "linear_regression cannot learn a classification"),
      ({"task": "classification", "algorithms": (TREES,)}, "bounds for a regression only")],
 )  # fmt: skip
-def test_a_declaration_that_cannot_be_learned_is_refused_with_what_can(changes, said):
+def test_an_impossible_declaration_is_refused_with_what_is_possible(changes, said):
     with pytest.raises(ValueError, match=said):
         declared(**changes)

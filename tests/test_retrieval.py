@@ -73,14 +73,14 @@ def test_a_plan_answers_what_feast_answers(service, stores, known, data):
         }
 
 
-def test_a_key_that_is_null_is_nobodys(stores):
+def test_nothing_is_stored_under_a_null_key(stores):
     source, _ = stores
     (vector,) = source.vectors("daily", [{"driver_id": None}], datetime.now(UTC))
     assert set(vector.features.values()) == {None}
     assert set(vector.statuses.values()) == {"NOT_FOUND"}
 
 
-def test_nothing_dated_after_the_moment_is_seen(stores, known):
+def test_a_row_dated_after_as_of_is_not_seen(stores, known):
     source, _ = stores
     driver = {"driver_id": known["driver_id"][0]}
     now, then = (
@@ -119,7 +119,7 @@ def test_other_services_get_vectors_with_their_dates_and_statuses(real: FlaskCli
     assert unknown["event_timestamps"]["state"] is None
 
 
-def test_a_vector_is_that_of_the_decision(real: FlaskClient, known):
+def test_a_vector_has_the_features_of_the_decision(real: FlaskClient, known):
     user, merchant = known["user_id"][0], known["merchant_id"][0]
     at = "2026-01-31T12:00:00+00:00"
     order = {"user_id": user, "merchant_id": merchant, "amount": 20.0, "order_timestamp": at}
@@ -128,7 +128,7 @@ def test_a_vector_is_that_of_the_decision(real: FlaskClient, known):
     assert real.post("/api/v1/features/chargeback", json=body).json["results"][0]["features"] == decision["features"]
 
 
-def test_what_is_too_old_is_said_to_be(real: FlaskClient, known):
+def test_a_value_older_than_its_ttl_says_so(real: FlaskClient, known):
     later = (datetime.now(UTC) + timedelta(days=30)).isoformat()
     body = {"entities": [{"driver_id": known["driver_id"][0]}], "as_of": later}
     (vector,) = real.post("/api/v1/features/daily", json=body).json["results"]
@@ -150,7 +150,7 @@ def test_what_is_too_old_is_said_to_be(real: FlaskClient, known):
      ("daily", {"entities": [{"driver_id": 1}], "as_of": "noon"}, "wrong_type", "as_of"),
      ("daily", {"entities": [{"driver_id": 1}], "as_of": "0001-01-01T00:00:00+05:00"}, "bad_parameter", "calendar")],
 )  # fmt: skip
-def test_a_wrong_question_is_told_what_is_wrong(real: FlaskClient, service, body, name, words):
+def test_an_invalid_request_is_told_what_is_wrong(real: FlaskClient, service, body, name, words):
     answer = real.post(f"/api/v1/features/{service}", json=body)
     assert (answer.status_code, answer.json["error"]["name"]) == (400, name)
     assert words in answer.json["error"]["message"]

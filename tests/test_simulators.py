@@ -32,18 +32,18 @@ def orders():
     return made()
 
 
-def test_the_same_seed_moment_and_size_make_the_same_orders(orders):
+def test_the_same_seed_time_and_size_make_the_same_orders(orders):
     assert orders.equals(made())
 
 
 @pytest.mark.parametrize(
     "otherwise", [{"seed": 8}, {"now": NOW + timedelta(days=1)}, {"users": 501}, {"merchants": 999}, {"order_days": 89}]
 )
-def test_another_seed_moment_or_size_makes_other_orders(orders, otherwise):
+def test_another_seed_time_or_size_makes_other_orders(orders, otherwise):
     assert not orders.equals(made(**otherwise))
 
 
-def test_the_table_holds_what_a_shop_knows_and_nothing_of_what_was_hidden(orders):
+def test_the_table_holds_only_what_a_shop_knows(orders):
     moment = "datetime64[us, UTC]"
     numbers = orders[["order_timestamp", "amount", "chargeback_timestamp"]]
     assert [str(dtype) for dtype in numbers.dtypes] == [moment, "float64", moment]
@@ -53,13 +53,13 @@ def test_the_table_holds_what_a_shop_knows_and_nothing_of_what_was_hidden(orders
     assert orders.drop(columns="chargeback_timestamp").notna().all(axis=None)
 
 
-def test_an_id_names_one_order_and_the_ids_follow_the_time(orders):
+def test_ids_are_unique_and_follow_the_time(orders):
     assert orders["order_id"].is_unique
     assert orders["order_id"].is_monotonic_increasing
     assert orders["order_timestamp"].is_monotonic_increasing
 
 
-def test_a_user_keeps_an_id_of_ones_own_in_a_world_of_more_than_a_hundred_thousand():
+def test_ids_stay_unique_with_more_than_a_hundred_thousand_users():
     users = made(users=110_000, merchants=10, order_days=1)["user_id"]
     assert 0.05 < (users.str.len() == len("u100000")).mean() < 0.15
 
@@ -70,7 +70,7 @@ def test_orders_fill_the_days_before_the_midnight_of_now(orders):
     assert orders["order_timestamp"].dt.normalize().nunique() == 90
 
 
-def test_users_buy_as_often_and_for_as_much_as_in_the_handbook(orders):
+def test_number_and_amounts_of_orders_are_those_of_the_handbook(orders):
     assert 1.75 < len(orders) / 500 / 90 < 2.1
     fine = orders[orders["chargeback_timestamp"].isna()]
     assert 48 < fine["amount"].mean() < 58
@@ -92,7 +92,7 @@ def test_a_chargeback_comes_after_a_day_and_within_six(orders):
     assert timedelta(days=3.2) < after.mean() < timedelta(days=3.8)
 
 
-def test_a_chargeback_that_has_not_come_by_now_is_not_known():
+def test_a_chargeback_after_now_is_not_known():
     orders = made(users=5000, merchants=10_000, order_days=10)
     assert orders["chargeback_timestamp"].max() < NOW
     later = made(users=5000, merchants=10_000, order_days=10, now=MIDNIGHT + timedelta(hours=23, minutes=59))
@@ -127,7 +127,7 @@ def test_a_compromised_merchant_has_every_order_of_28_days_charged_back(orders):
     assert lasted.median() > timedelta(days=24)
 
 
-def test_a_user_who_was_taken_over_spends_five_times_as_much():
+def test_a_compromised_user_spends_five_times_as_much():
     """Looked for where nothing else explains it: at merchants never compromised, of users who spend little."""
     orders = made(users=2000, merchants=1000, order_days=90)
     is_bad = orders["chargeback_timestamp"].notna()
@@ -141,7 +141,7 @@ def test_a_user_who_was_taken_over_spends_five_times_as_much():
 @pytest.mark.parametrize(
     ("users", "merchants", "order_days"), [(300, 600, 90), (500, 1000, 60), (1000, 2000, 90), (2000, 1000, 60)]
 )
-def test_as_large_a_share_is_fraud_at_every_size(users, merchants, order_days):
+def test_the_share_of_fraud_is_the_same_at_every_size(users, merchants, order_days):
     sizes = {"users": users, "merchants": merchants, "order_days": order_days}
     assert all(0.004 < share(made(seed, **sizes)) < 0.016 for seed in range(3))
 

@@ -72,7 +72,7 @@ def test_attacks_are_slow_and_fast(attempts):
     assert 3 < pace.max() < 6
 
 
-def test_nearly_all_of_an_attack_is_invalid_and_little_else(attempts):
+def test_most_attempts_of_an_attack_are_invalid_and_few_others(attempts):
     is_invalid = (attempts["response"] == "INVALID").groupby(attempts["is_attack"]).mean()
     assert 0.95 < is_invalid[1] < 1
     assert 0.02 < is_invalid[0] < 0.07
@@ -95,7 +95,7 @@ def honest(attempts):
     return found.assign(is_counted_up=(found["smallest_step"] == 1) & (found["largest_step"] == 1))
 
 
-def test_many_of_one_prefix_at_one_location_are_often_honest_and_valid(honest):
+def test_many_attempts_with_one_prefix_are_often_honest(honest):
     campaigns = honest[honest["many"] >= 20]
     assert 20 < len(campaigns) < 60
     assert campaigns["invalid"].max() < 0.2
@@ -103,7 +103,7 @@ def test_many_of_one_prefix_at_one_location_are_often_honest_and_valid(honest):
     assert campaigns["devices"].min() > 5
 
 
-def test_half_of_the_honest_booklets_count_up_as_an_attack_does_and_a_few_are_invalid_throughout(honest):
+def test_half_of_the_booklets_count_up_and_a_few_are_all_invalid(honest):
     booklets = honest[honest["many"].between(3, 8)]
     assert 1000 < len(booklets) < 2000
     assert set(booklets["devices"]) == {1}
@@ -137,7 +137,7 @@ def test_a_product_has_one_of_twelve_categories_for_good(transactions):
     assert (rows["product_id"].nunique(), rows["category"].nunique()) == (60, 12)
 
 
-def test_a_live_transaction_is_as_one_of_the_history(transactions):
+def test_live_transactions_are_like_those_of_the_history(transactions):
     """The same products sell best, and the same are liked."""
     live = pd.DataFrame(catalog.transactions(np.random.default_rng(1), NOW, 8000, 10, SMALL))
     assert list(live) == list(transactions)
@@ -146,7 +146,7 @@ def test_a_live_transaction_is_as_one_of_the_history(transactions):
     assert told["review_rating"].mean().corr(made_before["review_rating"].mean()) > 0.7
 
 
-def test_a_tenth_of_the_products_makes_half_of_the_sales(transactions):
+def test_a_tenth_of_the_products_make_half_of_the_sales(transactions):
     sold = transactions["product_id"].value_counts()
     assert 0.4 < sold.head(6).sum() / sold.sum() < 0.65
 
@@ -192,20 +192,20 @@ def test_a_customer_buys_ten_times_on_average_and_some_once_or_twice(purchases):
     assert 0.03 < often.le(2).mean() < 0.15
 
 
-def test_seven_tenths_are_history_whenever_they_happened(purchases):
+def test_seven_tenths_of_the_purchases_are_history_at_any_time(purchases):
     assert purchases["is_known"].mean() == pytest.approx(0.7, abs=0.0005)
     by_fifth = purchases["is_known"].groupby(purchases.index * 5 // len(purchases)).mean()
     assert by_fifth.between(0.65, 0.75).all()
 
 
-def test_most_live_purchases_are_older_than_the_newest_that_is_known_of_their_customer(world):
+def test_most_live_purchases_are_older_than_the_newest_in_the_history(world):
     newest = world["purchases"].groupby("customer_id")["purchase_timestamp"].max()
     to_come = world["purchases_to_come"]
     is_older = to_come["purchase_timestamp"] < to_come["customer_id"].map(newest)
     assert is_older.mean() > 0.6
 
 
-def test_about_one_customer_in_twenty_comes_with_the_live_purchases_only(purchases):
+def test_about_one_customer_in_twenty_has_live_purchases_only(purchases):
     is_new = ~purchases.groupby("customer_id")["is_known"].any()
     assert 0.03 <= is_new.mean() <= 0.07
 
@@ -216,7 +216,7 @@ def so_far(purchases, column):
     return known.transform(lambda values: values.expanding().mean().shift())
 
 
-def test_a_score_to_come_is_learnable_from_value_mean_value_and_mean_score_so_far(purchases):
+def test_the_scores_to_come_can_be_learned_from_the_history(purchases):
     means = {f"mean_{c}": so_far(purchases, c) for c in ("purchase_value", "loyalty_score")}
     rows = purchases.assign(**means, one=1.0).dropna()
     known, to_come = rows[rows["is_known"]], rows[~rows["is_known"]]

@@ -49,13 +49,13 @@ def moments(events, column):
 # What holds of every table
 
 
-def test_the_same_seed_moment_and_size_make_the_same_rows(world):
+def test_the_same_seed_time_and_size_make_the_same_rows(world):
     again = made()
     assert {table: rows.equals(again[table]) for table, rows in world.items()} == dict.fromkeys(TIMES, True)
 
 
 @pytest.mark.parametrize("otherwise", [{"seed": 8}, {"now": NOW + timedelta(days=1)}])
-def test_another_seed_or_moment_makes_other_rows(world, otherwise):
+def test_another_seed_or_time_makes_other_rows(world, otherwise):
     other = made(**otherwise)
     assert {table: rows.equals(other[table]) for table, rows in world.items()} == dict.fromkeys(TIMES, False)
 
@@ -69,13 +69,13 @@ def test_another_seed_or_moment_makes_other_rows(world, otherwise):
         ({"shop_days": 19}, ["transactions", "purchases", "purchases_to_come"]),
     ],
 )
-def test_another_size_makes_other_rows_where_it_is_about_them(world, size, tables):
+def test_another_size_changes_only_the_tables_it_is_about(world, size, tables):
     other = made(**size)
     assert [table for table, rows in world.items() if not rows.equals(other[table])] == tables
 
 
 @pytest.mark.parametrize("table", TIMES)
-def test_rows_fill_the_days_before_now_oldest_first_in_microseconds_and_utc(world, table):
+def test_rows_fill_the_days_before_now_oldest_first(world, table):
     times = world[table][TIMES[table]]
     assert str(times.dtype) == "datetime64[us, UTC]"
     assert times.is_monotonic_increasing
@@ -94,7 +94,7 @@ def test_nothing_is_dated_at_or_after_now_at_any_hour_of_it(hour):
         assert all(rows[TIMES[table]].max() < now for table, rows in world.items())
 
 
-def test_an_attack_that_goes_on_after_now_is_known_up_to_now_only(monkeypatch):
+def test_an_attack_that_goes_on_after_now_ends_at_now_in_the_table(monkeypatch):
     monkeypatch.setattr(coupon, "SLOWEST", 1 / 400)
     monkeypatch.setattr(coupon, "FASTEST", 1 / 400)  # 20 attempts take two hours, 200 take most of a day
     midnight = datetime(2026, 1, 31, tzinfo=UTC)
@@ -127,7 +127,7 @@ live = pytest.mark.parametrize(("make", "time", "name"), LIVE.values(), ids=LIVE
 
 @live
 @pytest.mark.parametrize("per_second", [0.05, 1, 500])
-def test_live_events_begin_when_asked_and_keep_the_pace(make, time, name, per_second):
+def test_live_events_begin_on_time_and_keep_the_pace(make, time, name, per_second):
     when = moments(make(rng(), NOW, 200, per_second), time)
     assert when[0] == NOW
     assert when == sorted(when)
@@ -172,7 +172,7 @@ def test_purchases_to_come_become_live_events_by_the_row(world):
     ]
 
 
-def test_a_live_attack_is_as_one_of_the_history():
+def test_a_live_attack_is_like_one_of_the_history():
     events = coupon.attack(rng(), NOW, 60, 2)
     assert [list(event) for event in events] == [KNOWN] * 60
     assert len({(event["location_code"], event["coupon_code"][:14]) for event in events}) == 1
@@ -182,7 +182,7 @@ def test_a_live_attack_is_as_one_of_the_history():
     assert sum(event["response"] == "INVALID" for event in events) >= 54
 
 
-def test_live_redemptions_are_as_those_of_the_history(world):
+def test_live_redemptions_are_like_those_of_the_history(world):
     events = coupon.normal(rng(), NOW, 3000, 50)
     rows = pd.DataFrame(events)
     assert list(rows) == KNOWN
