@@ -1,4 +1,4 @@
-"""The HTTP face on a fake feature store and real little models: what it answers."""
+"""The HTTP service on a fake feature store with small real models: its answers."""
 
 import json
 import re
@@ -42,21 +42,22 @@ def test_both_forms_of_a_date_give_the_same_date(client: FlaskClient, fake: Fake
 
 
 def test_an_applicant_of_a_closed_state_is_reviewed_with_the_same_score(client: FlaskClient):
-    here, there = (client.post("/onboarding-risk-decision/", json=APPLICANT | {"state": s}).json for s in ("CA", "MI"))
-    assert (here["decision"], there["decision"]) == ("approve", "review")
-    assert here["score"] == there["score"]
-    assert there["reasons"][0]["code"] == "state_not_enabled"
+    applicants = (APPLICANT | {"state": state} for state in ("CA", "MI"))
+    in_open, in_closed = (client.post("/onboarding-risk-decision/", json=applicant).json for applicant in applicants)
+    assert (in_open["decision"], in_closed["decision"]) == ("approve", "review")
+    assert in_open["score"] == in_closed["score"]
+    assert in_closed["reasons"][0]["code"] == "state_not_enabled"
 
 
 def test_every_decision_is_logged_with_features_and_without_identifiers(client: FlaskClient, tmp_path):
-    given = [
+    decisions = [
         client.post("/onboarding-risk-decision/", json=APPLICANT).json,
         client.get("/daily-risk-decision/1001/").json,
     ]
     text = (tmp_path / "decisions" / "2026-01-31.jsonl").read_text()
     logged = [json.loads(line) for line in text.splitlines()]
-    asked = ("risk", "entity", "request")
-    assert [{k: v for k, v in line.items() if k not in asked} for line in logged] == given
+    added = ("risk", "entity", "request")
+    assert [{k: v for k, v in line.items() if k not in added} for line in logged] == decisions
     assert [line["risk"] for line in logged] == ["onboarding", "daily"]
     assert logged[1]["entity"] == {"driver_id": 1001}
     assert len(logged[0]["entity"]["ssn"]) == 32

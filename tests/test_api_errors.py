@@ -1,4 +1,4 @@
-"""The HTTP face on a fake feature store and real little models: what it refuses, and in which words."""
+"""The HTTP service on a fake feature store with small real models: its errors."""
 
 import pytest
 from fake import APPLICANT, Fake
@@ -56,7 +56,7 @@ def test_a_missing_field_is_named(client: FlaskClient, field: str):
         (b" " * 600_000, 413, "too_large"),
     ],
 )
-def test_a_body_that_is_not_a_request_is_refused_with_a_message(client: FlaskClient, body: bytes, status: int, name: str):
+def test_a_body_that_is_not_a_request_is_refused(client: FlaskClient, body: bytes, status: int, name: str):
     answer = client.post("/onboarding-risk-decision/", data=body)
     assert (answer.status_code, answer.json["error"]["name"]) == (status, name)
 

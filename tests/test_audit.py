@@ -1,4 +1,4 @@
-"""The audit log: every decision, a line each, whole."""
+"""The audit log: one whole line for every decision."""
 
 import json
 import os
@@ -22,12 +22,13 @@ def logged(directory):
 
 
 def test_the_log_keeps_every_decision_in_the_file_of_its_day(tmp_path):
-    audit.append(tmp_path / "log", NOON, [audit.record(DAILY, {"driver_id": 7, "said": NOON}, {"decision": "approve"})])
+    record = audit.record(DAILY, {"driver_id": 7, "asked_at": NOON}, {"decision": "approve"})
+    audit.append(tmp_path / "log", NOON, [record])
     audit.append(tmp_path / "log", NOON, [{"n": 1}, {"n": 2}])
     audit.append(tmp_path / "log", NOON + timedelta(days=1), [{"n": 3}])
     first, *others = logged(tmp_path / "log")
-    said = {"entity": {"driver_id": 7}, "request": {"said": "2026-01-31T12:00:00Z"}}
-    assert first == {"risk": "daily", **said, "decision": "approve"}
+    row = {"entity": {"driver_id": 7}, "request": {"asked_at": "2026-01-31T12:00:00Z"}}
+    assert first == {"risk": "daily", **row, "decision": "approve"}
     assert others == [{"n": 1}, {"n": 2}]
     assert (tmp_path / "log" / "2026-02-01.jsonl").read_text() == '{"n":3}\n'
 
@@ -60,7 +61,8 @@ def test_threads_and_processes_that_append_at_once_lose_and_tear_nothing(tmp_pat
     assert [process.wait() for process in processes] == [0, 0, 0]
     lines = [(r["by"], r["n"], r["half"]) for r in logged(tmp_path)]
     assert sorted(lines) == list(product(["1a", "1b", "2a", "2b", "3a", "3b"], range(100), (1, 2)))
-    assert all(one[:2] == other[:2] for one, other in zip(lines[::2], lines[1::2], strict=True))
+    pairs = zip(lines[::2], lines[1::2], strict=True)
+    assert all(first[:2] == second[:2] for first, second in pairs)
 
 
 def test_a_decision_that_cannot_be_logged_is_an_error(tmp_path):

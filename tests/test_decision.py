@@ -1,4 +1,4 @@
-"""From a score to what is said and kept: outcome and reasons, the pages' scores, the model's row."""
+"""From a score to a decision: outcome and reasons, the scores on the pages, the matrix of the model."""
 
 import json
 import math
@@ -68,12 +68,12 @@ def test_a_policy_makes_an_outcome_stricter_and_never_milder(score, outcome, sta
 
 @pytest.mark.parametrize("words", [("allow", "review", "block"), ("new", "regular", "loyal")])
 @pytest.mark.parametrize(
-    ("score", "said", "band"),
+    ("score", "policy_band", "band"),
     [(0.1, None, 0), (0.5, None, 1), (0.9, None, 2), (0.1, 0, 0), (0.1, 1, 1), (0.1, 2, 2), (0.5, 0, 1), (0.5, 1, 1),
      (0.5, 2, 2), (0.9, 0, 2), (0.9, 1, 2), (0.9, 2, 2)],
 )  # fmt: skip
-def test_a_policy_makes_a_decision_stricter_in_the_risks_own_words(words, score, said, band):
-    policies = [] if said is None else [policy(words[said])]
+def test_a_policy_makes_a_decision_stricter_in_the_risks_own_words(words, score, policy_band, band):
+    policies = [] if policy_band is None else [policy(words[policy_band])]
     assert decision(score, (0, 0, 0, 0), *policies, state=0, words=words).decision == words[band]
 
 
@@ -83,9 +83,9 @@ def test_a_policy_with_an_unknown_word_is_refused_with_the_known_ones():
 
 
 def test_the_strictest_of_several_policies_counts_and_each_is_named():
-    given = decision(0.1, (-1, -2, 0, 0), policy("decline"), policy("review"), state=0)
-    assert given.decision == "decline"
-    assert [r.code for r in given.reasons] == ["policy_decline", "policy_review", "seen_low"]
+    taken = decision(0.1, (-1, -2, 0, 0), policy("decline"), policy("review"), state=0)
+    assert taken.decision == "decline"
+    assert [r.code for r in taken.reasons] == ["policy_decline", "policy_review", "seen_low"]
 
 
 @pytest.mark.parametrize(
@@ -108,39 +108,39 @@ def test_the_reasons_are_the_strongest_for_the_outcome(score, contributions, cod
      (0.5, (0, 0, 0, 0), [])],
 )  # fmt: skip
 def test_the_reasons_of_a_number_are_what_moved_it_to_its_band(score, contributions, codes):
-    """In the middle band that may be from below or from above."""
+    """A number in the middle band may have come there from below or from above."""
     of_number = CARD.model_copy(update={"task": "regression"})
     assert [r.code for r in decision(score, contributions, card=of_number).reasons] == codes
 
 
 @given(st.floats(0, 1), st.tuples(*[st.floats(-5, 5)] * 4), st.sampled_from([0, 1]), st.sampled_from(SEVERITY))
 def test_at_most_three_reasons_are_given_strongest_first_on_one_side(score, contributions, state, strict):
-    given = decision(score, contributions, policy(strict), state=state)
-    of_model = [r for r in given.reasons if not r.code.startswith("policy")]
+    taken = decision(score, contributions, policy(strict), state=state)
+    of_model = [r for r in taken.reasons if not r.code.startswith("policy")]
     strengths = [r.contribution for r in of_model]
-    assert len(given.reasons) <= 3
+    assert len(taken.reasons) <= 3
     assert strengths == sorted(strengths, key=abs, reverse=True)
     assert all(s < 0 for s in strengths) if score < 0.2 else all(s > 0 for s in strengths)
     assert all(r.code.endswith("_low" if score < 0.2 else "_high") for r in of_model)
 
 
 def test_the_reason_of_a_policy_comes_first_and_contributes_nothing():
-    given = decision(0.1, (-1, 0, -2, 0), policy("review"), state=0)
+    taken = decision(0.1, (-1, 0, -2, 0), policy("review"), state=0)
     reasons = [
         {"code": "policy_review", "text": "The policy says review.", "contribution": 0.0},
         {"code": "age_low", "text": "age is low.", "contribution": -2.0},
         {"code": "trips_low", "text": "trips is low.", "contribution": -1.0},
     ]
-    assert json.loads(json.dumps(given.as_json())) == {
+    assert json.loads(json.dumps(taken.as_json())) == {
         "decision_id": "d-1", "decision": "review", "score": 0.1, "reasons": reasons, "features": {"state": 0},
         "model": {"name": "made_up", "version": "v1"}, "as_of": "2026-01-31T12:00:00+00:00",
     }  # fmt: skip
 
 
 def run(root, day, score=0.1, risk="daily"):
-    given = decision(score, as_of=NOON + timedelta(days=day), number=f"d-{day}")
-    scores.write(root / "scores.db", risk, [(7, given), (8, given)])
-    return given.as_of
+    taken = decision(score, as_of=NOON + timedelta(days=day), number=f"d-{day}")
+    scores.write(root / "scores.db", risk, [(7, taken), (8, taken)])
+    return taken.as_of
 
 
 def latest(root, entity, risk="daily"):
@@ -150,16 +150,16 @@ def latest(root, entity, risk="daily"):
 def test_a_page_has_the_newest_decision_and_the_scores_in_order_of_time(tmp_path):
     assert latest(tmp_path, 7) == (None, [])
     run(tmp_path, 3, score=0.9)
-    moments = {day: run(tmp_path, day, score=day / 10) for day in (3, 1, 2)}
-    newest = decision(0.3, as_of=moments[3], number="d-3").as_json()
-    assert latest(tmp_path, 7) == (newest, [(moments[1], 0.1), (moments[2], 0.2), (moments[3], 0.3)])
+    timestamps = {day: run(tmp_path, day, score=day / 10) for day in (3, 1, 2)}
+    newest = decision(0.3, as_of=timestamps[3], number="d-3").as_json()
+    assert latest(tmp_path, 7) == (newest, [(timestamps[1], 0.1), (timestamps[2], 0.2), (timestamps[3], 0.3)])
     assert latest(tmp_path, 9) == (None, []) == latest(tmp_path, 7, "another")
 
 
 def test_the_oldest_runs_of_each_risk_are_deleted(tmp_path):
     other = run(tmp_path, -5, risk="another")
-    moments = [run(tmp_path, day) for day in range(scores.KEPT_RUNS + 2)]
-    assert [as_of for as_of, _ in latest(tmp_path, 7)[1]] == moments[2:]
+    timestamps = [run(tmp_path, day) for day in range(scores.KEPT_RUNS + 2)]
+    assert [as_of for as_of, _ in latest(tmp_path, 7)[1]] == timestamps[2:]
     assert [as_of for as_of, _ in latest(tmp_path, 7, "another")[1]] == [other]
 
 

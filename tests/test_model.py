@@ -1,4 +1,4 @@
-"""Numbers in, score out: a score that its card explains exactly, and a shelf that never gives a half-written model."""
+"""Numbers in, score out. The card explains a score exactly, and the shelf never gives half a model."""
 
 import json
 import shutil
@@ -28,7 +28,7 @@ METRICS = {"linear": {"roc_auc": 0.8, "average_precision": 0.5, "brier": 0.1, "l
 
 
 def trained(seed, version=None, spreads=SPREADS):
-    """A small logistic model, made and described as jobs/train/champion.py does it: its card and its bytes."""
+    """The card and the bytes of a small logistic model, made as jobs/train/champion.py makes them."""
     rng = np.random.default_rng(seed)
     rows = rng.normal(MEANS, spreads, (400, 3))
     log_odds = rng.normal(0, 1.5, 3) @ ((rows - MEANS) / spreads).T

@@ -1,4 +1,4 @@
-"""Plans answer as Feast does, only sooner; and the path that gives vectors to other services than ours."""
+"""Plans give the answers of Feast in less time. Other services get feature vectors at a path of their own."""
 
 import shutil
 from datetime import UTC, datetime, timedelta
@@ -36,7 +36,7 @@ def stores(world: Path):
 
 @pytest.fixture(scope="module")
 def known(stores) -> dict[str, list]:
-    """Keys that are stored, and one that is not."""
+    """Some stored keys, and one that is not stored."""
     drivers = pd.read_parquet(settings.root().raw_table("drivers") / "made.parquet").tail(20)
     orders = pd.read_parquet(settings.root().raw_table("orders").with_suffix(".parquet")).tail(20)
     frames = {"driver_id": drivers, "ssn": drivers, "dl": drivers, "user_id": orders, "merchant_id": orders}
@@ -56,16 +56,16 @@ def values(kind: str, name: str, known: dict[str, list]) -> st.SearchStrategy:
 @given(data=st.data())
 @examples(max_examples=15, deadline=None)
 def test_a_plan_answers_what_feast_answers(service, stores, known, data):
-    """Feast takes whole seconds in request data, and has no word for our stores' TTL: as_of is now, in seconds."""
+    """Feast takes request data in whole seconds and reads values as of now, so `as_of` is now in seconds."""
     source, feast = stores
     as_of = datetime.now(UTC).replace(microsecond=0)
     row = st.fixed_dictionaries({name: values(kind, name, known) for name, kind in source.asks(service).items()})
     rows = data.draw(st.lists(row, min_size=1, max_size=4))
-    asked = [one | {"as_of": as_of} for one in rows]
+    entities = [entity | {"as_of": as_of} for entity in rows]
     theirs = {}
-    for view in set(source.views(service).values()):  # one by one: two views may have one name for two features
-        names = [name.removeprefix(f"{view}__") for name, of in source.views(service).items() if of == view]
-        answer = feast.get_online_features([f"{view}:{name}" for name in names], asked).to_dict()
+    for view in set(source.views(service).values()):  # one at a time: two may have features with one name
+        names = [name.removeprefix(f"{view}__") for name, owner in source.views(service).items() if owner == view]
+        answer = feast.get_online_features([f"{view}:{name}" for name in names], entities).to_dict()
         theirs |= {(view, name): answer[name] for name in names}
     for i, vector in enumerate(source.vectors(service, rows, as_of)):
         assert vector.features == {
@@ -158,7 +158,7 @@ def test_an_invalid_request_is_told_what_is_wrong(real: FlaskClient, service, bo
 
 @pytest.fixture
 def on_stock_stores(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The world once more, with the three lines of the YAML back to Feast's own stores; its repository."""
+    """The repository of a copy of the world, whose YAML names Feast's own stores in three lines."""
     repository, root = tmp_path / "feature_repo", tmp_path / "data"
     shutil.copytree(settings.FEATURE_REPO, repository)
     shutil.copytree(world, root, symlinks=True)
@@ -171,7 +171,7 @@ def on_stock_stores(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_on_feasts_own_stores_the_app_decides_the_same(known, on_stock_stores: Path):
-    """One materialization, and no other change."""
+    """It needs one materialization, and no other change."""
     driver, now = known["driver_id"][0], datetime.now(UTC)
     feast = FeatureStore(str(on_stock_stores))
     views = ["driver_profile", "driver_hourly_stats", "driver_yesterdays_stats"]
@@ -184,13 +184,13 @@ def test_on_feasts_own_stores_the_app_decides_the_same(known, on_stock_stores: P
 
 
 def test_on_feasts_own_stores_training_sees_the_same(known, on_stock_stores: Path):
-    """Row for row, though Feast's store answers in another order."""
-    moments = [datetime(2026, 11, day, tzinfo=UTC) for day in (3, 1, 4, 2)] * 50
-    people = pd.DataFrame({"driver_id": (known["driver_id"] * 10)[:200], "event_timestamp": moments})
+    """Row for row, although Feast's store answers in another order."""
+    timestamps = [datetime(2026, 11, day, tzinfo=UTC) for day in (3, 1, 4, 2)] * 50
+    people = pd.DataFrame({"driver_id": (known["driver_id"] * 10)[:200], "event_timestamp": timestamps})
     ours, theirs = (
         FeastStore(at).historical(risks()["daily"], people) for at in (settings.FEATURE_REPO, on_stock_stores)
     )
-    assert_frame_equal(theirs, ours, check_dtype=False)  # ours keeps nanoseconds
+    assert_frame_equal(theirs, ours, check_dtype=False)  # our store keeps nanoseconds
 
 
 def test_an_on_demand_view_may_have_another_name_in_a_service(tmp_path: Path):
