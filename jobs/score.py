@@ -15,16 +15,16 @@ from serving.service import decide_all
 from serving.store import Store
 
 
-def population(root: Root, of: Population, as_of: datetime) -> pd.DataFrame:
+def population(root: Root, declared: Population, as_of: datetime) -> pd.DataFrame:
     """The distinct keys that a raw table holds at `as_of`, as an entity frame. Raises NoData."""
     query = (
-        f"SELECT DISTINCT {of.key} FROM {places.relation(places.raw_files(root, of.table))} "
-        f"WHERE event_timestamp <= ? AND {of.key} IS NOT NULL ORDER BY 1"
+        f"SELECT DISTINCT {declared.key} FROM {places.relation(places.raw_files(root, declared.table))} "
+        f"WHERE event_timestamp <= ? AND {declared.key} IS NOT NULL ORDER BY 1"
     )
     with sql.connect() as connection:
         entities = connection.execute(query, [as_of]).df()
     if entities.empty:
-        raise NoData(f"{of.table} has no {of.key} at {as_of.isoformat()}. Score a later timestamp.")
+        raise NoData(f"{declared.table} has no {declared.key} at {as_of.isoformat()}. Score a later timestamp.")
     return entities.assign(event_timestamp=pd.Timestamp(as_of).as_unit("us"))
 
 

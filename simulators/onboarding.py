@@ -137,8 +137,8 @@ def _driver_days(rng: np.random.Generator, now: datetime, people: pd.DataFrame, 
     means = hourly.groupby(["driver_id", hourly["event_timestamp"].dt.normalize() + timedelta(days=1)])[rates].mean()
     days = []
     for day in sorted(hourly["event_timestamp"].dt.normalize().unique())[1:]:
-        there = people.loc[people["event_timestamp"] < day, "driver_id"].to_numpy()
-        who = np.sort(rng.choice(there, min(DRIVER_DAYS_PER_DAY, len(there)), replace=False))
+        signed_up = people.loc[people["event_timestamp"] < day, "driver_id"].to_numpy()
+        who = np.sort(rng.choice(signed_up, min(DRIVER_DAYS_PER_DAY, len(signed_up)), replace=False))
         yesterday = means.reindex(pd.MultiIndex.from_arrays([who, [day] * len(who)]))
         conv, acc, trips = (yesterday[rate].to_numpy() for rate in rates)
         log_odds = -2.7 + 2.8 * (trips < 10) + 1.6 * (acc < 0.01) + 4.2 * (conv > 0.80)

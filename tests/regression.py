@@ -1,4 +1,4 @@
-"""A made-up risk whose score is an estimated number, and a feature store of a few lines for it."""
+"""A made-up regression, and a small feature store for it."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -37,7 +37,7 @@ def declared(**changes):
 
 
 class Source:
-    """A feature store in which customer n stands in row n."""
+    """A feature store: customer n is row n of a frame."""
 
     def __init__(self, features):
         self.features = features
@@ -53,7 +53,7 @@ class Source:
 
 
 def made_up():
-    """The store, and its raw table too. The noise is 1 wide: so much no input tells."""
+    """The store; the raw table is written as well. The labels have noise of width 1, which no input explains."""
     rng = np.random.default_rng(0)
     features = pd.DataFrame({"orders": rng.poisson(8, CASES), "spent": rng.gamma(2, 50, CASES), "weekday": 0.0})
     features = features.astype(float).assign(weekday=rng.integers(0, 7, CASES))

@@ -1,4 +1,4 @@
-"""The domain `catalog`: eight numbers of a shop, each told at its own path, of literal transactions."""
+"""The domain `catalog`: eight numbers about a shop, each at its own path, from literal transactions."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -32,7 +32,7 @@ HISTORY = [
     ("h3", "0002", "007", "garden tools", 12.5, 2, "2026-03-01T10:00:00+00:00", None),
     ("h4", "0002", "008", BOOKS, 8.0, 1, "2026-03-02T10:00:00+00:00", 3.0),
 ]
-#: As they come: out of order, one of another zone, one twice, some without a rating.
+#: In the order of arrival: out of order, one in another zone, one twice, some without a rating.
 LIVE = [
     ("e1", "0001", "007", "garden tools", 9.99, 3, "2026-03-05T10:00:00Z", 1),
     ("e2", "0003", "007", "garden tools", 11, 1, "2026-03-04T10:00:00Z", 2),
@@ -56,21 +56,21 @@ def write_history(rows):
     frame.assign(coupon="not ours").to_parquet(settings.root().raw_table("transactions").with_suffix(".parquet"))
 
 
-def take_in(source, store):
+def process(source, store):
     loop.run(settings.root(), stream_of("catalog"), source, store, True, Event(), print, clock=lambda: NOW)
 
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory):
-    """The service on a store of the catalog's views, after the stream has run, and the batch and the materialization
-    after that. `clock.now` is its time."""
+    """The service on a store with the views of the catalog, after a stream, a batch and a materialization. `clock.now`
+    is the time of the service."""
     from feast import FeatureStore
 
     from serving.retrieval import FeastStore
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RISK_DATA", str(tmp_path_factory.mktemp("shop")))
-        from views import catalog  # its sources lie below the root at the time of import, which may have been another
+        from views import catalog  # its sources are below the root that was set at its import
 
         write_history(HISTORY)
         prepare(settings.root(), stream_of("catalog"))
@@ -81,12 +81,12 @@ def shop(tmp_path_factory):
         source, clock = FeastStore(settings.FEATURE_REPO), SimpleNamespace(now=NOW)
         client = create_app(source, clock=lambda: clock.now).test_client()
         assert client.post("/api/v1/events/transactions", json=events(LIVE)).status_code == 202
-        take_in(open_source(settings.root(), "log", "transactions"), source)
-        write_history([*HISTORY, LIVE[0]])  # the shop's nightly export has what the stream had before
+        process(open_source(settings.root(), "log", "transactions"), source)
+        write_history([*HISTORY, LIVE[0]])  # the shop's nightly export repeats what the stream had before
         for table in TABLES:
             compute(
                 settings.root(), table, NOW + MINUTE, NOW + MINUTE
-            )  # what the stream took in at noon was not known before
+            )  # before noon, the events of the stream were not known
         store.materialize(datetime(2025, 1, 1, tzinfo=UTC), NOW)
         routes = client.application.url_map
         yield SimpleNamespace(get=client.get, post=client.post, clock=clock, source=source, routes=routes)
@@ -94,7 +94,7 @@ def shop(tmp_path_factory):
 
 STREAM, OFFLINE = "/api/v1/stream", "/api/v1/offline"
 RATINGS = f"{STREAM}/products/007/average-last-5-reviews"
-TOLD = {
+EXPECTED = {
     RATINGS: (3.4, "stars", "2026-03-10T11:00:00+00:00"),
     f"{STREAM}/products/009/average-last-5-reviews": (None, "stars", "2026-03-09T10:00:00+00:00"),
     f"{STREAM}/categories/garden%20tools/revenue-last-3-orders": (50.97, "USD", "2026-03-10T11:00:00+00:00"),
@@ -109,14 +109,14 @@ TOLD = {
     f"{OFFLINE}/products/007/units-sold-30d": (7.0, "units", "2026-03-06T00:00:00+00:00"),
     f"{OFFLINE}/products/007/revenue-30d": (75.97, "USD", "2026-03-06T00:00:00+00:00"),
     f"{OFFLINE}/categories/garden%20tools/revenue-30d": (75.97, "USD", "2026-03-06T00:00:00+00:00"),
-    # One o'clock of the eighth in Moscow is the seventh here, so it counts from the midnight after that.
+    # One o'clock on the 8th in Moscow is the 7th in UTC, so the value holds from the midnight after that.
     f"{OFFLINE}/categories/{quote(BOOKS)}/revenue-30d": (48.0, "USD", "2026-03-08T00:00:00+00:00"),
 }
 
 
-@pytest.mark.parametrize("path", TOLD)
+@pytest.mark.parametrize("path", EXPECTED)
 def test_each_number_follows_from_the_literal_transactions(shop, path):
-    value, unit, dated = TOLD[path]
+    value, unit, dated = EXPECTED[path]
     answer = shop.get(path)
     assert (answer.status_code, answer.json) == (
         200, {"value": value, "unit": unit, "event_timestamp": dated, "as_of": NOW.isoformat()},
@@ -124,9 +124,9 @@ def test_each_number_follows_from_the_literal_transactions(shop, path):
 
 
 def test_every_number_is_in_the_literal_table(shop):
-    """Nor does one path answer for another, though a key may have a slash."""
+    """No path answers for another one, although a key may have a slash."""
     answering = shop.routes.bind("")
-    assert {answering.match(unquote(path))[0] for path in TOLD} == {f"catalog.{number.name}" for number in NUMBERS}
+    assert {answering.match(unquote(path))[0] for path in EXPECTED} == {f"catalog.{number.name}" for number in NUMBERS}
     assert len(NUMBERS) == 8
 
 
@@ -138,7 +138,7 @@ def test_every_number_is_in_the_literal_table(shop):
      f"{OFFLINE}/categories/tools/revenue-30d", f"{STREAM}/categories/new/revenue-last-3-orders"],
 )  # fmt: skip
 def test_a_key_without_any_event_is_unknown(shop, path):
-    """Zeros before a number count, and so do capitals; product 010 was first sold today, after the batch."""
+    """Leading zeros and capitals count. Product 010 was first sold today, after the batch."""
     answer = shop.get(path)
     assert (answer.status_code, answer.json["error"]["name"]) == (404, "unknown_entity")
 
@@ -162,15 +162,15 @@ def test_a_number_is_null_from_the_microsecond_after_its_ttl(shop, monkeypatch, 
 def test_a_key_that_is_not_utf_8_is_refused_with_the_remedy(shop):
     answer = shop.get(f"{STREAM}/categories/B%FCcher/revenue-last-3-orders")
     assert (answer.status_code, answer.json["error"]["field"]) == (400, "category")
-    assert "percent-encoded" in answer.json["error"]["message"]
+    assert "Percent-encode" in answer.json["error"]["message"]
 
 
 def test_other_services_read_the_same_numbers_as_feature_vectors(shop):
-    asked = {"product_id": "007", "category": None, "customer_id": "0001"}
-    (vector,) = shop.post("/api/v1/features/catalog", json={"entities": [asked]}).json["results"]
-    found = vector["features"]
+    entity = {"product_id": "007", "category": None, "customer_id": "0001"}
+    (vector,) = shop.post("/api/v1/features/catalog", json={"entities": [entity]}).json["results"]
+    features = vector["features"]
     numbers = ("average_last_5_reviews", "last_order_amount", "last_rating")
-    assert [found[name] for name in numbers] == [3.4, 40.0, 1.0]
+    assert [features[name] for name in numbers] == [3.4, 40.0, 1.0]
     assert vector["statuses"]["category_orders_seen"] == "NOT_FOUND"
 
 
@@ -186,19 +186,21 @@ BAD_ROWS = [
 ]
 
 
-@pytest.mark.parametrize(("field", "event"), BAD_ROWS, ids=lambda of: of if isinstance(of, str) else str(of.values()))
+@pytest.mark.parametrize(
+    ("field", "event"), BAD_ROWS, ids=lambda part: part if isinstance(part, str) else str(part.values())
+)
 def test_an_invalid_event_is_refused_with_its_field(shop, field, event):
     answer = shop.post("/api/v1/events/transactions", json=event)
     assert (answer.status_code, answer.json["error"]["field"]) == (400, field)
 
 
 def test_an_invalid_line_of_a_file_becomes_a_dead_letter_and_no_number(shop, tmp_path):
-    """The good one among them counts, and is told as soon as it was taken in."""
+    """The valid line among them counts as soon as it is processed."""
     path = f"{STREAM}/categories/late%20sales/revenue-last-3-orders"
     lines = [json.dumps(event | {"category": "late sales"}) for _, event in BAD_ROWS]
     lines += ["no JSON", json.dumps(GOOD | {"category": "late sales", "unheard": "of"})]
     (tmp_path / "events.jsonl").write_text("\n".join(lines))
-    take_in(open_source(settings.root(), f"jsonl:{tmp_path}/events.jsonl", "transactions"), shop.source)
+    process(open_source(settings.root(), f"jsonl:{tmp_path}/events.jsonl", "transactions"), shop.source)
     (letters,) = settings.root().dead_letters("transactions").glob("*.jsonl")
     reasons = [json.loads(line)["reason"] for line in letters.read_text().splitlines()]
     assert [reason.split()[0] for reason in reasons] == [*(field for field, _ in BAD_ROWS), "invalid"]

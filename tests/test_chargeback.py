@@ -1,4 +1,4 @@
-"""The domain `chargeback`: what an order's features mean, that none comes from the future, and what is decided."""
+"""The domain `chargeback`: the features of an order, none of which is from the future, and its decision."""
 
 import json
 import re
@@ -93,13 +93,13 @@ def test_card_precision_counts_a_user_once_by_the_worst_order():
     who = pd.Series(["a", "a", "b", "c", "a", "b"])
     times = pd.Series([NOON] * 4 + [NOON + DAY] * 2)
     precision = card_precision(who, times, np.array([1, 0, 0, 0, 1, 1]), np.array([0.9, 0.1, 0.8, 0.2, 0.9, 0.3]), 2)
-    assert precision == (1 / 2 + 1 / 2) / 2  # a, then b: a was found the day before
+    assert precision == (1 / 2 + 1 / 2) / 2  # first a, then b: a was caught the day before
 
 
 def features_by_hand(orders: pd.DataFrame, order: pd.Series) -> dict:
-    """From the raw orders, as known at the order's own moment."""
+    """The features of an order from the raw orders, as known at its timestamp."""
     t = order["event_timestamp"]
-    mine, there = orders[orders["user_id"] == order["user_id"]], orders[orders["merchant_id"] == order["merchant_id"]]
+    of_user, of_merchant = (orders[orders[key] == order[key]] for key in ("user_id", "merchant_id"))
 
     def within(
         frame: pd.DataFrame, days: int, column: str = "order_timestamp", delay: timedelta = 0 * DAY
@@ -107,28 +107,29 @@ def features_by_hand(orders: pd.DataFrame, order: pd.Series) -> dict:
         oldest = (t - delay - days * DAY).floor("h" if days <= 12 else "D")
         return frame[(frame[column] >= oldest) & (frame[column] < t - delay)]
 
-    expected = {f"user_orders__orders_count_{d}d": len(within(mine, d)) for d in (1, 7, 30)}
-    expected |= {"orders_count_3d": len(within(mine, 3))}
-    expected |= {f"orders_amount_mean_{d}d": within(mine, d)["amount"].mean() for d in (1, 7, 30)}
-    expected |= {"orders_amount_stddev_30d": within(mine, 30)["amount"].std()}
-    expected |= {"orders_amount_max_30d": within(mine, 30)["amount"].max()}
-    expected |= {f"merchant_risk__orders_count_{d}d": len(within(there, d)) for d in (1, 7, 30)}
+    expected = {f"user_orders__orders_count_{d}d": len(within(of_user, d)) for d in (1, 7, 30)}
+    expected |= {"orders_count_3d": len(within(of_user, 3))}
+    expected |= {f"orders_amount_mean_{d}d": within(of_user, d)["amount"].mean() for d in (1, 7, 30)}
+    expected |= {"orders_amount_stddev_30d": within(of_user, 30)["amount"].std()}
+    expected |= {"orders_amount_max_30d": within(of_user, 30)["amount"].max()}
+    expected |= {f"merchant_risk__orders_count_{d}d": len(within(of_merchant, d)) for d in (1, 7, 30)}
     for d in (3, 7, 30):
-        for table, frame in (("user", mine), ("merchant", there)):
+        for table, frame in (("user", of_user), ("merchant", of_merchant)):
             expected[f"{table}_chargebacks__chargebacks_count_{d}d"] = len(within(frame, d, "chargeback_timestamp"))
     for d in (1, 7, 30):
-        expected[f"chargeback_rate_{d}d"] = (within(there, d, delay=LABEL_DELAY)["chargeback_timestamp"] < t).mean()
+        mature = within(of_merchant, d, delay=LABEL_DELAY)
+        expected[f"chargeback_rate_{d}d"] = (mature["chargeback_timestamp"] < t).mean()
     return expected
 
 
 def leaks(joined: pd.DataFrame, orders: pd.DataFrame) -> list[str]:
-    """The features of some orders that are not what the raw orders before them give."""
+    """The features of 40 orders that do not follow from the raw orders before them."""
     wrong = []
     for _, order in joined.sample(40, random_state=3).iterrows():
         for name, value in features_by_hand(orders, order).items():
-            here = order[name]
-            if not (pd.isna(here) and pd.isna(value)) and here != pytest.approx(value, rel=1e-9):
-                wrong.append(f"{order['order_id']} {name}: {here} is not {value}")
+            joined_value = order[name]
+            if not (pd.isna(joined_value) and pd.isna(value)) and joined_value != pytest.approx(value, rel=1e-9):
+                wrong.append(f"{order['order_id']} {name}: {joined_value} is not {value}")
     return wrong
 
 
@@ -158,7 +159,7 @@ def test_the_dataset_has_every_order_with_the_features_just_before_it(made: pd.D
 
 @pytest.mark.parametrize("feature", ["user_orders__orders_count_1d", "merchant_chargebacks__chargebacks_count_30d"])
 def test_a_feature_from_the_future_is_caught(made: pd.DataFrame, orders: pd.DataFrame, feature: str):
-    """Planted: the value as of two weeks later."""
+    """The test plants the newest value of each key."""
     key, table = ("user_id", "user_orders") if "user" in feature else ("merchant_id", "merchant_chargebacks")
     future = made[[key, "event_timestamp", feature]].sort_values("event_timestamp").groupby(key)[feature].last()
     assert leaks(made.assign(**{feature: made[key].map(future)}), orders) != []
@@ -195,7 +196,7 @@ def test_an_order_is_decided_with_reasons_that_sum_to_its_score(client, orders: 
 
 
 def test_trees_in_32_bits_explain_the_score_of_every_order(made: pd.DataFrame):
-    """Also of an amount that lies next to a threshold: there a rounded one would send the two ways apart."""
+    """Also for amounts next to a threshold, where a rounded threshold would make score and explanation differ."""
     names = ["order_amount", "amount_to_mean_30d", "orders_count_3d"]
     risk = replace(CHARGEBACK, inputs=tuple(i for i in CHARGEBACK.inputs if i.name in names))
     rows = made[[i.name for i in risk.inputs]].astype(float).fillna(0).to_numpy()
@@ -210,8 +211,8 @@ def test_trees_in_32_bits_explain_the_score_of_every_order(made: pd.DataFrame):
 
 
 def test_a_list_is_decided_in_order_and_logged_whole(client, orders: pd.DataFrame):
-    asked = [an_order(orders, order_id=f"n{i}", amount=float(i)) for i in range(1000)]
-    answer = client.post("/api/v1/decisions/chargeback", json=asked).json
+    orders_sent = [an_order(orders, order_id=f"n{i}", amount=float(i)) for i in range(1000)]
+    answer = client.post("/api/v1/decisions/chargeback", json=orders_sent).json
     assert [decision["features"]["order_amount"] for decision in answer] == [float(i) for i in range(1000)]
     log = max(settings.root().decisions.iterdir())
     assert {"n0", "n999"} <= {json.loads(line)["entity"].get("order_id") for line in log.read_text().splitlines()}
@@ -230,8 +231,8 @@ def test_an_invalid_list_is_refused_with_the_place_and_decides_nothing(client, b
 
 
 def test_an_unknown_user_has_the_defaults_of_the_definitions(client):
-    asked = {"order_id": "x", "user_id": "nobody", "amount": 10.0}
-    features = client.post("/api/v1/decisions/chargeback", json=asked).json["features"]
+    order = {"order_id": "x", "user_id": "nobody", "amount": 10.0}
+    features = client.post("/api/v1/decisions/chargeback", json=order).json["features"]
     assert features["user_orders__orders_count_30d"] == features["merchant_risk__orders_count_7d"] == 0
     missing = ("orders_amount_mean_30d", "amount_to_mean_30d", "chargeback_rate_7d")
     assert [features[name] for name in missing] == [None] * 3

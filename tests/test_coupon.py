@@ -1,4 +1,4 @@
-"""The domain `coupon`: what is known at a machine at the moment of an attempt, and what counts for whom."""
+"""The domain `coupon`: the features of a request, and which attempts count for which keys."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -28,26 +28,26 @@ def ago(minutes: float = 0, seconds: float = 0) -> datetime:
 def attempt(
     when: datetime, device: str = "d1", location: str = "L1", code: str = f"{BOOK}0001", response: str = "VALID"
 ) -> dict[str, Any]:
-    """An event as a machine sends it."""
+    """An event, as a machine sends it."""
     return {
         "msg_id": f"{when} {device} {location} {code}", "create_time": when.isoformat(), "device_id": device,
         "location_code": location, "coupon_code": code, "response": response,
     }  # fmt: skip
 
 
-def asked(**changes: str) -> Coupon:
+def request(**changes: str) -> Coupon:
     return Coupon(**{"msg_id": "m", "device_id": "d1", "location_code": "L1", "coupon_code": f"{BOOK}9999"} | changes)
 
 
 def known(*attempts: dict[str, Any], at: datetime = NOON, **changes: str) -> dict[str, Any]:
-    """The features of a request at a moment, by the states that the stream job makes of these events."""
-    request, inputs = asked(**changes).row(at, b""), {}
+    """The features of a request at `at`, from the states that the stream job makes of these events."""
+    row, inputs = request(**changes).row(at, b""), {}
     validate = events.schema(COUPON_ATTEMPTS).validate_json
-    rows = [events.plain(COUPON_ATTEMPTS, validate(json.dumps(one))) for one in attempts]
+    rows = [events.plain(COUPON_ATTEMPTS, validate(json.dumps(event))) for event in attempts]
     for live in map(LiveTable, COUPON_LIVE.tables):
         keys = live.table.keys
-        mine = [row for row in rows if all(row[key] == request[key] for key in keys)]
-        entries = [entry for row in mine for entry in events.entries(live, row, frozenset(["create_time"]))]
+        counted = [event for event in rows if all(event[key] == row[key] for key in keys)]
+        entries = [entry for event in counted for entry in events.entries(live, event, frozenset(["create_time"]))]
         state = live.zero()
         if entries:
             live.add(state, entries)
@@ -61,8 +61,8 @@ def test_without_attempts_the_counts_are_zero_and_the_share_is_missing():
 
 
 def test_an_attempt_counts_for_its_neighbours_its_location_and_its_machine():
-    there = attempt(ago(1), code=f"{BOOK}0001"), attempt(ago(2), code=f"{BOOK}0002", response="INVALID")
-    assert known(*there) == {
+    attempts = attempt(ago(1), code=f"{BOOK}0001"), attempt(ago(2), code=f"{BOOK}0002", response="INVALID")
+    assert known(*attempts) == {
         "prefix_attempts_10m": 2, "attempts_5m": 2, "failures_5m": 1, "device_attempts_1h": 2, "device_failures_1h": 1,
         "device_codes_1h": 2, "device_failure_share_1h": 0.5,
     }  # fmt: skip
@@ -89,7 +89,7 @@ def test_neighbours_differ_in_the_last_four_digits_only():
     others = ["1234-5678-9010-0420", "2234-5678-9012-0420", "1234-5679-9012-0420"]
     tried = [attempt(ago(1, n), code=code) for n, code in enumerate([*neighbours, *others])]
     assert known(*tried)["prefix_attempts_10m"] == len(neighbours)
-    assert asked().row(NOON, b"")["coupon_prefix"] == BOOK
+    assert request().row(NOON, b"")["coupon_prefix"] == BOOK
 
 
 @pytest.mark.parametrize(
@@ -99,26 +99,27 @@ def test_neighbours_differ_in_the_last_four_digits_only():
 )  # fmt: skip
 @pytest.mark.parametrize("later", [0, 4.99])
 def test_a_window_ends_now_and_its_old_edge_moves_by_five_minutes(feature: str, oldest: int, later: float):
-    """At 12:00, and still at 12:04:59, an attempt of 12:00 less the window's length counts, and none before it."""
-    moment = NOON + timedelta(minutes=later)
+    """From 12:00 to 12:04:59 the oldest attempt that counts is at 12:00 minus the window's length."""
+    now = NOON + timedelta(minutes=later)
     edge, before = attempt(ago(oldest), response="INVALID"), attempt(ago(oldest, 1e-6), response="INVALID")
-    assert known(edge, before, at=moment)[feature] == 1
+    assert known(edge, before, at=now)[feature] == 1
     assert known(edge, before, at=NOON + timedelta(minutes=5))[feature] == 0
-    young, now = attempt(moment - timedelta(microseconds=1), response="INVALID"), attempt(moment, response="INVALID")
-    assert known(young, now, at=moment)[feature] == 1
+    young, at_end = attempt(now - timedelta(microseconds=1), response="INVALID"), attempt(now, response="INVALID")
+    assert known(young, at_end, at=now)[feature] == 1
 
 
 def test_only_an_invalid_attempt_is_a_failure():
     tried = [attempt(ago(0, n + 1), response="INVALID" if n < 3 else "VALID") for n in range(4)]
-    found = known(*tried)
-    assert (found["failures_5m"], found["device_failures_1h"], found["device_failure_share_1h"]) == (3, 3, 0.75)
+    features = known(*tried)
+    names = ("failures_5m", "device_failures_1h", "device_failure_share_1h")
+    assert [features[name] for name in names] == [3, 3, 0.75]
     assert known(attempt(ago(1)))["device_failure_share_1h"] == 0.0
 
 
 def test_a_coupon_tried_again_is_one_code_and_another_attempt():
     tried = [attempt(ago(n + 1), code=f"{BOOK}{n % 2:04}") for n in range(5)]
-    found = known(*tried)
-    assert (found["device_codes_1h"], found["device_attempts_1h"]) == (2, 5)
+    features = known(*tried)
+    assert (features["device_codes_1h"], features["device_attempts_1h"]) == (2, 5)
 
 
 @pytest.mark.parametrize(
@@ -128,14 +129,14 @@ def test_a_coupon_tried_again_is_one_code_and_another_attempt():
 )  # fmt: skip
 def test_an_invalid_coupon_is_refused_in_the_request_and_in_the_event(code: Any):
     with pytest.raises(ValidationError, match="coupon_code"):
-        asked(coupon_code=code)
+        request(coupon_code=code)
     with pytest.raises(ValidationError, match="coupon_code"):
         events.schema(COUPON_ATTEMPTS).validate_json(json.dumps(attempt(NOON) | {"coupon_code": code}))
 
 
 @pytest.mark.parametrize("code", [" 1234-5678-9012-3456", "1234-5678-9012-3456\n"])
 def test_blanks_around_a_coupon_do_not_count(code: str):
-    assert asked(coupon_code=code) == asked(coupon_code=code.strip())
+    assert request(coupon_code=code) == request(coupon_code=code.strip())
     taken = events.schema(COUPON_ATTEMPTS).validate_json(json.dumps(attempt(NOON) | {"coupon_code": code}))
     assert taken["coupon_code"] == code.strip()
 

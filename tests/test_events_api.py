@@ -1,5 +1,5 @@
-"""Who sends an event is told 202 once it is safe on disk, and not before; what cannot be an event is refused with its
-field; and what got lost on the way can be asked for."""
+"""The events API: 202 means that an event is safe on disk, an invalid event is refused with its field, and a sender can
+ask which events got lost."""
 
 import json
 import multiprocessing
@@ -21,8 +21,8 @@ URL = f"/api/v1/events/{COUPON_ATTEMPTS.name}"
 
 
 def attempt(nth=1, **more):
-    one = {"msg_id": f"c{nth}", "device_id": "d1", "location_code": "L1", "coupon_code": "1234-5678-9012-3456"}
-    return one | {"response": "INVALID", "create_time": "2026-01-31T11:59:00+00:00"} | more
+    event = {"msg_id": f"c{nth}", "device_id": "d1", "location_code": "L1", "coupon_code": "1234-5678-9012-3456"}
+    return event | {"response": "INVALID", "create_time": "2026-01-31T11:59:00+00:00"} | more
 
 
 def accepted():
@@ -38,10 +38,10 @@ def refused(answer, status=400):
 def test_an_event_is_in_the_file_of_its_day_with_accepted_at(untrained: FlaskClient):
     answer = untrained.post(URL, json=attempt(producer="till", number=1, unknown="left out"))
     assert (answer.status_code, answer.json) == (202, {"accepted": 1})
-    (one,) = accepted()
-    assert datetime.fromisoformat(one.pop("accepted_at")) == NOW
-    assert datetime.fromisoformat(one["create_time"]) == NOW - timedelta(minutes=1)
-    assert one | {"create_time": 0} == attempt(producer="till", number=1, create_time=0)
+    (event,) = accepted()
+    assert datetime.fromisoformat(event.pop("accepted_at")) == NOW
+    assert datetime.fromisoformat(event["create_time"]) == NOW - timedelta(minutes=1)
+    assert event | {"create_time": 0} == attempt(producer="till", number=1, create_time=0)
     assert (settings.root().event_log(COUPON_ATTEMPTS.name) / "2026-01-31.jsonl").exists()
 
 
@@ -74,9 +74,9 @@ def test_an_event_that_cannot_be_written_leaves_nothing(untrained: FlaskClient, 
         answer = untrained.post(URL, json=[attempt(2), attempt(3)])
     assert (answer.status_code, answer.json["error"]["name"]) == (503, "log_unavailable")
     assert "No space left" in answer.json["error"]["message"]
-    assert [one["msg_id"] for one in accepted()] == ["c1"]
+    assert [event["msg_id"] for event in accepted()] == ["c1"]
     assert untrained.post(URL, json=attempt(2)).status_code == 202
-    assert [one["msg_id"] for one in accepted()] == ["c1", "c2"]
+    assert [event["msg_id"] for event in accepted()] == ["c1", "c2"]
 
 
 def test_all_events_of_a_list_are_accepted_in_order_or_none(untrained: FlaskClient):
@@ -84,7 +84,7 @@ def test_all_events_of_a_list_are_accepted_in_order_or_none(untrained: FlaskClie
     bad = [*many[:700], attempt(700, coupon_code="1234"), *many[701:]]
     assert refused(untrained.post(URL, json=bad)) == ("bad_parameter", "700.coupon_code")
     assert untrained.post(URL, json=many).json == {"accepted": 1000}
-    assert [one["msg_id"] for one in accepted()] == [f"c{n}" for n in range(1000)]
+    assert [event["msg_id"] for event in accepted()] == [f"c{n}" for n in range(1000)]
 
 
 BAD = {
@@ -138,13 +138,13 @@ def missing(client, producer, last):
 
 
 def test_a_producer_learns_which_numbers_got_lost(untrained: FlaskClient):
-    assert missing(untrained, "till", 3) == [[1, 3]]  # no stream job ever ran
+    assert missing(untrained, "till", 3) == [[1, 3]]  # no stream job has run yet
     lines = [attempt(n, producer="till", number=n) for n in (2, 3, 7, 3)]
     job = StreamJob(settings.root(), streams()[COUPON_ATTEMPTS.name], Told(lines), Sink(), lambda: NOW)
     job.step()
-    asked = {("till", 9): [[1, 1], [4, 6], [8, 9]], ("till", 7): [[1, 1], [4, 6]], ("till", 0): [[1, 1], [4, 6]]}
-    asked |= {("another", 4): [[1, 4]], ("another", 0): []}
-    assert {ask: missing(untrained, *ask) for ask in asked} == asked
+    expected = {("till", 9): [[1, 1], [4, 6], [8, 9]], ("till", 7): [[1, 1], [4, 6]], ("till", 0): [[1, 1], [4, 6]]}
+    expected |= {("another", 4): [[1, 4]], ("another", 0): []}
+    assert {ask: missing(untrained, *ask) for ask in expected} == expected
     job.close()
 
 

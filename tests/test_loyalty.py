@@ -1,4 +1,4 @@
-"""The domain `loyalty`: what is known of a customer at a purchase, in whatever order their purchases come."""
+"""The domain `loyalty`: the features of a purchase, in whatever order earlier purchases arrive."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -20,29 +20,29 @@ TABLE = LiveTable(CUSTOMER_PURCHASES)
 
 
 def purchase(days_ago: float, value: float, **more: Any) -> dict[str, Any]:
-    """An event as the service logs it."""
+    """An event, as the service logs it."""
     return {
         "purchase_id": f"p{days_ago}", "customer_id": "c1", "purchase_value": value,
         "purchase_timestamp": (NOON - timedelta(days=days_ago)).isoformat(), **more,
     }  # fmt: skip
 
 
-def known(*came: dict[str, Any], value: float = 50.0, at: datetime = NOON) -> dict[str, Any]:
-    """The features of a purchase, by the state that the stream job makes of these events as they come."""
+def known(*events_so_far: dict[str, Any], value: float = 50.0, at: datetime = NOON) -> dict[str, Any]:
+    """The features of a purchase, from the state that the stream job makes of these events in this order."""
     state = TABLE.zero()
-    for event in came:
+    for event in events_so_far:
         row = events.plain(PURCHASES, events.schema(PURCHASES).validate_json(json.dumps(event)))
         TABLE.add(state, events.entries(TABLE, row, frozenset(["purchase_timestamp"])))
-    stored = TABLE.to_json(state) if came else None
+    stored = TABLE.to_json(state) if events_so_far else None
     inputs = {state_of(CUSTOMER_PURCHASES): [stored], "as_of": [at], "purchase_value": [value]}
     return {name: column[0] for name, column in LOYALTY_LIVE.columns(inputs).items()}
 
 
-def asked(**changes: Any) -> Purchase:
+def request(**changes: Any) -> Purchase:
     return Purchase(**{"purchase_id": "p1", "customer_id": "c1", "purchase_value": 50.0} | changes)
 
 
-# What is known at a purchase
+# The features of a purchase
 
 
 def test_a_new_customer_has_this_purchase_as_average_and_score_0():
@@ -54,9 +54,11 @@ def test_a_new_customer_has_this_purchase_as_average_and_score_0():
 
 
 def test_an_average_is_of_all_purchases():
-    """(10 + 20 + 60) / 3 = 30; by (old + new) / 2 it would be 37.5, and of the scores 6.5 and not 6."""
-    came = purchase(3, 10, loyalty_score=4.0), purchase(2, 20, loyalty_score=6.0), purchase(1, 60, loyalty_score=8.0)
-    assert known(*came, value=5) == {
+    """(10 + 20 + 60) / 3 is 30. The mean of the old average and the new value would be 37.5, and 6.5 for the scores."""
+    purchases = [
+        purchase(days, value, loyalty_score=s) for days, value, s in ((3, 10, 4.0), (2, 20, 6.0), (1, 60, 8.0))
+    ]
+    assert known(*purchases, value=5) == {
         "last_purchase_value": 60.0, "mean_purchase_value": 30.0, "mean_loyalty_score": 6.0,
         "this_purchase_value": 5, "latest_purchase_value": 60.0, "average_purchase_value": 30.0,
         "average_loyalty_score": 6.0,
@@ -64,10 +66,10 @@ def test_an_average_is_of_all_purchases():
 
 
 def test_the_order_in_which_purchases_come_changes_nothing():
-    came = [
+    purchases = [
         purchase(d, v, predicted_score=s) for d, v, s in [(40, 0.1, 9.9), (3, 0.2, 1.3), (2, 0.7, 6.1), (0.1, 3, 7.7)]
     ]
-    answers = [known(*order) for order in permutations(came)]
+    answers = [known(*order) for order in permutations(purchases)]
     assert answers == [answers[0]] * 24
     assert answers[0]["average_purchase_value"] == 1.0
 
@@ -77,20 +79,20 @@ def test_the_last_purchase_is_the_last_by_its_timestamp():
 
 
 def test_a_predicted_score_counts_only_without_a_given_one():
-    both, one = purchase(2, 10, loyalty_score=8.0, predicted_score=3.0), purchase(1, 10, predicted_score=5.0)
+    both, predicted = purchase(2, 10, loyalty_score=8.0, predicted_score=3.0), purchase(1, 10, predicted_score=5.0)
     assert known(both)["average_loyalty_score"] == 8.0
-    assert known(both, one)["average_loyalty_score"] == 6.5
+    assert known(both, predicted)["average_loyalty_score"] == 6.5
 
 
 def test_a_purchase_without_a_score_counts_for_the_values_only():
-    found = known(purchase(2, 10, loyalty_score=8.0), purchase(1, 30))
-    assert (found["average_purchase_value"], found["average_loyalty_score"]) == (20.0, 8.0)
+    features = known(purchase(2, 10, loyalty_score=8.0), purchase(1, 30))
+    assert (features["average_purchase_value"], features["average_loyalty_score"]) == (20.0, 8.0)
     assert known(purchase(1, 30))["average_loyalty_score"] == 0.0
 
 
 def test_a_free_purchase_is_a_purchase():
-    found = known(purchase(1, 0.0), value=9)
-    assert (found["latest_purchase_value"], found["average_purchase_value"]) == (0.0, 0.0)
+    features = known(purchase(1, 0.0), value=9)
+    assert (features["latest_purchase_value"], features["average_purchase_value"]) == (0.0, 0.0)
 
 
 def test_a_purchase_counts_from_the_next_microsecond_and_for_ever():
@@ -100,15 +102,15 @@ def test_a_purchase_counts_from_the_next_microsecond_and_for_ever():
     assert known(purchase(0, 7), at=made + timedelta(microseconds=1))["mean_purchase_value"] == 7.0
 
 
-# What is asked, and what becomes of it
+# The request and its event
 
 
 def test_a_scored_purchase_is_an_event_with_the_predicted_score():
-    row = asked(purchase_timestamp="2026-01-30T12:00:00Z", producer="till-1", number=7).row(NOON, b"")
+    row = request(purchase_timestamp="2026-01-30T12:00:00Z", producer="till-1", number=7).row(NOON, b"")
     event = json.loads(json.dumps(scored(row, 6.25), default=str))
     event["purchase_timestamp"] = row["purchase_timestamp"].isoformat()
-    found = events.plain(PURCHASES, events.schema(PURCHASES).validate_json(json.dumps(event)))
-    assert (found["known_score"], found["predicted_score"], found["producer"], found["number"]) == (
+    features = events.plain(PURCHASES, events.schema(PURCHASES).validate_json(json.dumps(event)))
+    assert (features["known_score"], features["predicted_score"], features["producer"], features["number"]) == (
         6.25,
         6.25,
         "till-1",
@@ -120,23 +122,23 @@ def test_a_scored_purchase_is_an_event_with_the_predicted_score():
 
 
 def test_a_purchase_without_a_timestamp_is_of_now():
-    assert asked().row(NOON, b"")["purchase_timestamp"] == NOON
-    made = asked(purchase_timestamp="2026-01-31T12:30:00+02:00").row(NOON, b"")["purchase_timestamp"]
+    assert request().row(NOON, b"")["purchase_timestamp"] == NOON
+    made = request(purchase_timestamp="2026-01-31T12:30:00+02:00").row(NOON, b"")["purchase_timestamp"]
     assert made == datetime(2026, 1, 31, 10, 30, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("wrong", ["2026-01-31T12:00:00", "2026-01-31", "yesterday", ""])
 def test_a_timestamp_without_a_zone_is_refused(wrong: str):
     with pytest.raises(BadParameter, match="Write a timestamp with its zone"):
-        asked(purchase_timestamp=wrong)
+        request(purchase_timestamp=wrong)
 
 
 def test_a_purchase_may_be_10_s_in_the_future_and_no_more():
-    ahead = asked(purchase_timestamp="2026-01-31T12:00:11Z")
+    ahead = request(purchase_timestamp="2026-01-31T12:00:11Z")
     with pytest.raises(BadParameter, match="purchase_timestamp is 11 s in the future") as raised:
         ahead.row(NOON, b"")
     assert raised.value.field == "purchase_timestamp"
-    assert asked(purchase_timestamp="2026-01-31T12:00:10Z").row(NOON, b"")["purchase_timestamp"] > NOON
+    assert request(purchase_timestamp="2026-01-31T12:00:10Z").row(NOON, b"")["purchase_timestamp"] > NOON
 
 
 @pytest.mark.parametrize(
@@ -148,7 +150,7 @@ def test_a_purchase_may_be_10_s_in_the_future_and_no_more():
 )  # fmt: skip
 def test_an_invalid_field_is_refused(wrong: dict[str, Any]):
     with pytest.raises(ValidationError, match=next(iter(wrong))):
-        asked(**wrong)
+        request(**wrong)
 
 
 @pytest.mark.parametrize("wrong", [{"loyalty_score": 0.9}, {"predicted_score": 0.0}, {"purchase_value": -1.0}], ids=str)

@@ -1,5 +1,5 @@
-"""What a person sees: the pages in a real Chromium, which asks no outside host. Without a browser these are skipped,
-except in CI."""
+"""The pages in a real Chromium, which must not load anything from another host. Without a browser the tests are
+skipped, except in CI."""
 
 import re
 import uuid
@@ -22,14 +22,14 @@ def sign_up(page: Page, served: str) -> Page:
 
 
 def somebody(**known: str) -> dict[str, str]:
-    """An adult from an open state whom nobody else in these tests is."""
+    """An adult from an open state, another person at every call."""
     number = uuid.uuid4().int
     ssn = f"{100 + number % 500}-{1 + number // 500 % 99:02}-{1 + number // 49_500 % 9999:04}"
     return {"dob": "1990-05-17", "ssn": ssn, "dl": f"D{number % 10**12:012}", "state": "CA"} | known
 
 
 def apply(page: Page, applicant: dict[str, str]) -> Locator:
-    """Fill the form in and send it; the answer's card."""
+    """Fill in the form and send it. Returns the card of the answer."""
     for field in ("dob", "ssn", "dl"):
         page.locator(f"[name={field}]").fill(applicant[field])
     page.get_by_label("State").select_option(applicant["state"])
@@ -143,12 +143,12 @@ def test_typed_html_comes_back_as_text(sign_up: Page):
 
 
 def test_no_ssn_is_in_a_url(sign_up: Page):
-    asked: list[str] = []
-    sign_up.on("request", lambda request: asked.append(request.url))
+    urls: list[str] = []
+    sign_up.on("request", lambda request: urls.append(request.url))
     person = somebody()
     apply(sign_up, person)
-    assert asked
-    assert not [url for url in [*asked, sign_up.url] if person["ssn"] in url or person["dl"] in url]
+    assert urls
+    assert not [url for url in [*urls, sign_up.url] if person["ssn"] in url or person["dl"] in url]
 
 
 def test_no_ssn_is_in_a_url_even_without_scripts(chromium: Browser, served: str):

@@ -1,4 +1,4 @@
-"""A risk whose score is an estimated number: trained, shelved, explained, served, reported; made up, without Feast."""
+"""A regression: how it is trained, shelved, explained, served and reported. It needs no Feast."""
 
 import json
 from dataclasses import replace
@@ -101,7 +101,7 @@ def test_bounds_limit_a_score_and_not_its_contributions(source):
 
 
 def test_the_metrics_are_of_scores_within_the_bounds(source):
-    """Of one that may say five and nothing else: it errs by as much as the outcomes are away from five."""
+    """A model that may only answer five errs by the distance of the outcomes from five."""
     card = train(settings.root(), source, declared(algorithms=(LINEAR,), bounds=(5, 5)), NOW)
     future = pd.read_parquet(settings.root().path / "raw" / "made_loyalty")["loyalty"][card.train.rows :]
     assert card.quality.mae == pytest.approx(abs(future - 5).mean())
@@ -141,13 +141,13 @@ def test_a_missing_input_becomes_the_training_median(source):
 
 
 @pytest.mark.parametrize(
-    ("loyalty", "said"),
+    ("loyalty", "message"),
     [(np.arange(100.0), "70 training rows of made_up \\(70 distinct labels\\) are too few"),
      (np.full(CASES, 5.0), "2100 training rows of made_up \\(1 distinct labels\\) are too few")],
 )  # fmt: skip
-def test_too_few_numbers_or_equal_ones_are_refused(source, loyalty, said):
+def test_too_few_numbers_or_equal_ones_are_refused(source, loyalty, message):
     outcomes(loyalty)
-    with pytest.raises(NoData, match=said):
+    with pytest.raises(NoData, match=message):
         train(settings.root(), source, declared(), NOW)
 
 
@@ -181,9 +181,10 @@ def test_the_docs_name_each_risks_words_and_bound_no_score(monkeypatch):
     monkeypatch.setattr(openapi, "risks", lambda: {**risks(), "made_up": declared()})
     document = openapi.document()
     validate(document)
-    said = {part: document["paths"][f"/made-up-risk-{part}/"]["post"]["description"] for part in ("score", "decision")}
-    assert "(`new`, `regular`, `loyal`)" in said["decision"]
-    assert said["score"] == "The estimated number."
+    paths, parts = document["paths"], ("score", "decision")
+    descriptions = {part: paths[f"/made-up-risk-{part}/"]["post"]["description"] for part in parts}
+    assert "(`new`, `regular`, `loyal`)" in descriptions["decision"]
+    assert descriptions["score"] == "The estimated number."
     schemas = document["components"]["schemas"]
     words = schemas["Decision"]["properties"]["decision"]["enum"]
     assert words[:3] == ["approve", "review", "decline"]
@@ -192,11 +193,11 @@ def test_the_docs_name_each_risks_words_and_bound_no_score(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [({"algorithms": ("logistic_regression",)}, "logistic_regression cannot learn a regression. Use one of: lin"),
      ({"task": "classification", "bounds": None}, "linear_regression cannot learn a classification"),
      ({"task": "classification", "algorithms": (TREES,)}, "bounds for a regression only")],
 )  # fmt: skip
-def test_an_impossible_declaration_is_refused_with_what_is_possible(changes, said):
-    with pytest.raises(ValueError, match=said):
+def test_an_impossible_declaration_is_refused_with_what_is_possible(changes, message):
+    with pytest.raises(ValueError, match=message):
         declared(**changes)

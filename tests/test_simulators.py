@@ -1,4 +1,4 @@
-"""The made-up orders: the Handbook's world, at any size, with no more in it than a shop would know."""
+"""The simulated orders: those of the Handbook at any size, with only what a shop knows."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -19,7 +19,7 @@ def made(seed=7, now=NOW, **otherwise):
 
 
 def settled(orders, now=NOW):
-    """Orders old enough that every chargeback of them has come."""
+    """The orders whose chargebacks are all known."""
     return orders[orders["order_timestamp"] + LATEST_CHARGEBACK < now]
 
 
@@ -44,9 +44,9 @@ def test_another_seed_time_or_size_makes_other_orders(orders, otherwise):
 
 
 def test_the_table_holds_only_what_a_shop_knows(orders):
-    moment = "datetime64[us, UTC]"
+    timestamp = "datetime64[us, UTC]"
     numbers = orders[["order_timestamp", "amount", "chargeback_timestamp"]]
-    assert [str(dtype) for dtype in numbers.dtypes] == [moment, "float64", moment]
+    assert [str(dtype) for dtype in numbers.dtypes] == [timestamp, "float64", timestamp]
     assert list(orders) == ["order_id", "order_timestamp", "user_id", "merchant_id", "amount", "chargeback_timestamp"]
     for column, form in {"order_id": r"o\d{8}", "user_id": r"u\d{5}", "merchant_id": r"m\d{5}"}.items():
         assert orders[column].str.fullmatch(form).all()
@@ -104,31 +104,31 @@ def test_a_chargeback_after_now_is_not_known():
 
 
 def sieges(orders):
-    """Ten or more orders in a row at one merchant, all of them charged back: merchant, first, last, count."""
+    """Runs of ten or more orders in a row at one merchant, all charged back: merchant, first, last, count."""
     rows = settled(orders).sort_values(["merchant_id", "order_timestamp"])
     is_bad = rows["chargeback_timestamp"].notna()
     run = ((is_bad != is_bad.shift()) | (rows["merchant_id"] != rows["merchant_id"].shift())).cumsum()
     runs = rows[is_bad].groupby(run[is_bad])
-    found = runs.agg(
+    all_runs = runs.agg(
         merchant=("merchant_id", "first"),
         first=("order_timestamp", "min"),
         last=("order_timestamp", "max"),
         count=("order_id", "size"),
     )
-    return found[found["count"] >= 10]
+    return all_runs[all_runs["count"] >= 10]
 
 
 def test_a_compromised_merchant_has_every_order_of_28_days_charged_back(orders):
-    found = sieges(orders)
+    runs = sieges(orders)
     drawn = 90 * 2 * 1000 / 10_000
-    assert 0.6 * drawn < len(found) <= drawn
-    lasted = (found["last"] - found["first"])[found["last"] < MIDNIGHT - timedelta(days=10)]
+    assert 0.6 * drawn < len(runs) <= drawn
+    lasted = (runs["last"] - runs["first"])[runs["last"] < MIDNIGHT - timedelta(days=10)]
     assert lasted.max() < timedelta(days=29)
     assert lasted.median() > timedelta(days=24)
 
 
 def test_a_compromised_user_spends_five_times_as_much():
-    """Looked for where nothing else explains it: at merchants never compromised, of users who spend little."""
+    """It looks at merchants that are never compromised, and users who spend little: nothing else explains a fraud."""
     orders = made(users=2000, merchants=1000, order_days=90)
     is_bad = orders["chargeback_timestamp"].notna()
     usual = orders["user_id"].map(orders[~is_bad].groupby("user_id")["amount"].mean())

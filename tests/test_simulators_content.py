@@ -1,4 +1,4 @@
-"""What is to be found in the made-up coupons, transactions and purchases, and how often."""
+"""The contents of the simulated coupons, transactions and purchases, and their frequencies."""
 
 from datetime import UTC, datetime
 
@@ -56,7 +56,7 @@ def test_an_attack_is_of_one_location_one_prefix_and_one_device_or_two(attempts)
     found = attacks(attempts)
     assert set(found["location_code"].nunique()) == {1}
     assert set(found["device_id"].nunique()) == {1, 2}
-    assert found.size().between(20, 200).sum() >= found.ngroups - 1  # midnight may end the last one
+    assert found.size().between(20, 200).sum() >= found.ngroups - 1  # midnight may cut the last attack
 
 
 def test_an_attack_counts_up_the_last_four_digits(attempts):
@@ -80,11 +80,11 @@ def test_most_attempts_of_an_attack_are_invalid_and_few_others(attempts):
 
 @pytest.fixture(scope="module")
 def honest(attempts):
-    """Of each prefix that no attack tried: how many attempts, the share INVALID, how many places, if counted up."""
+    """The prefixes without an attack: attempts, share of INVALID, locations, and whether the numbers count up."""
     rows = attempts[attempts["is_attack"] == 0]
     rows = rows.assign(is_invalid=rows["response"] == "INVALID", number=rows["coupon_code"].str[-4:].astype(int))
     rows["step"] = rows.groupby("prefix")["number"].diff()
-    found = rows.groupby("prefix").agg(
+    by_prefix = rows.groupby("prefix").agg(
         many=("number", "size"),
         invalid=("is_invalid", "mean"),
         places=("location_code", "nunique"),
@@ -92,7 +92,7 @@ def honest(attempts):
         smallest_step=("step", "min"),
         largest_step=("step", "max"),
     )
-    return found.assign(is_counted_up=(found["smallest_step"] == 1) & (found["largest_step"] == 1))
+    return by_prefix.assign(is_counted_up=(by_prefix["smallest_step"] == 1) & (by_prefix["largest_step"] == 1))
 
 
 def test_many_attempts_with_one_prefix_are_often_honest(honest):
@@ -111,7 +111,7 @@ def test_half_of_the_booklets_count_up_and_a_few_are_all_invalid(honest):
     assert 0.005 < booklets["invalid"].eq(1).mean() < 0.05
 
 
-# The catalogue
+# Transactions
 
 
 @pytest.fixture(scope="module")
@@ -138,12 +138,14 @@ def test_a_product_has_one_of_twelve_categories_for_good(transactions):
 
 
 def test_live_transactions_are_like_those_of_the_history(transactions):
-    """The same products sell best, and the same are liked."""
+    """The same products sell best and have the best ratings."""
     live = pd.DataFrame(catalog.transactions(np.random.default_rng(1), NOW, 8000, 10, SMALL))
     assert list(live) == list(transactions)
-    told, made_before = (rows.astype({"review_rating": float}).groupby("product_id") for rows in (live, transactions))
-    assert told.size().corr(made_before.size()) > 0.95
-    assert told["review_rating"].mean().corr(made_before["review_rating"].mean()) > 0.7
+    live_ratings, past_ratings = (
+        rows.astype({"review_rating": float}).groupby("product_id") for rows in (live, transactions)
+    )
+    assert live_ratings.size().corr(past_ratings.size()) > 0.95
+    assert live_ratings["review_rating"].mean().corr(past_ratings["review_rating"].mean()) > 0.7
 
 
 def test_a_tenth_of_the_products_make_half_of_the_sales(transactions):
@@ -173,7 +175,7 @@ def world():
 
 @pytest.fixture(scope="module")
 def purchases(world):
-    """All of them, oldest first; `is_known` those of the history."""
+    """All purchases, oldest first. `is_known` marks those of the history."""
     known, to_come = world["purchases"].assign(is_known=True), world["purchases_to_come"].assign(is_known=False)
     return pd.concat([known, to_come]).sort_values("purchase_timestamp", ignore_index=True)
 

@@ -1,4 +1,4 @@
-"""The made-up coupons, transactions and purchases: the same for the same seed, before now, and live ready for JSON."""
+"""The simulated coupons, transactions and purchases: the same for the same seed, all before now, and ready for JSON."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -42,11 +42,11 @@ def world():
     return made()
 
 
-def moments(events, column):
+def timestamps(events, column):
     return [datetime.fromisoformat(event[column]) for event in events]
 
 
-# What holds of every table
+# Every table
 
 
 def test_the_same_seed_time_and_size_make_the_same_rows(world):
@@ -128,7 +128,7 @@ live = pytest.mark.parametrize(("make", "time", "name"), LIVE.values(), ids=LIVE
 @live
 @pytest.mark.parametrize("per_second", [0.05, 1, 500])
 def test_live_events_begin_on_time_and_keep_the_pace(make, time, name, per_second):
-    when = moments(make(rng(), NOW, 200, per_second), time)
+    when = timestamps(make(rng(), NOW, 200, per_second), time)
     assert when[0] == NOW
     assert when == sorted(when)
     assert (when[-1] - NOW).total_seconds() * per_second == pytest.approx(200, rel=0.1)
@@ -140,14 +140,14 @@ def test_live_events_begin_on_time_and_keep_the_pace(make, time, name, per_secon
 def test_live_events_are_ready_for_json(make, time, name):
     events = make(rng(), NOW, 50, 5)
     assert json.loads(json.dumps(events, allow_nan=False)) == events
-    assert {when.utcoffset() for when in moments(events, time)} == {timedelta(0)}
+    assert {when.utcoffset() for when in timestamps(events, time)} == {timedelta(0)}
 
 
 @live
 def test_live_events_of_another_generator_share_no_id(make, time, name, world):
-    """Nor do those that one generator makes in a row, or the history."""
-    one, other = rng(1), rng(2)
-    ids = [event[name] for g in (one, one, other) for event in make(g, NOW, 40, 5)]
+    """Neither do the events that first generator makes in a row, or the events of the history."""
+    first, second = rng(1), rng(2)
+    ids = [event[name] for g in (first, first, second) for event in make(g, NOW, 40, 5)]
     ids += [*world["coupon_attempts"]["msg_id"], *world["transactions"]["transaction_id"]]
     assert len(ids) == len(set(ids))
 

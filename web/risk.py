@@ -36,7 +36,7 @@ def decisions(face: Face, name: str) -> Response:
     if not 0 < len(body) <= MOST_DECISIONS:
         raise BadParameter(f"The list holds {len(body)} requests. Send 1 to {MOST_DECISIONS:,}.")
     requests = [validated(risk, item, f"{i}.") for i, item in enumerate(body)]
-    return jsonify([given.as_json() for given in face.service.decisions(risk, requests, face.clock())])
+    return jsonify([taken.as_json() for taken in face.service.decisions(risk, requests, face.clock())])
 
 
 def features(face: Face, risk: Risk, request: RiskRequest) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def live(table: AggregationTable, entities: list[Entity], domain: str) -> Featur
     )
 
 
-def moment(domain: str) -> RequestSource:
+def request_timestamp(domain: str) -> RequestSource:
     """The timestamp of the request. Live features are computed as of it."""
     tags = {"domain": domain}
     return RequestSource(

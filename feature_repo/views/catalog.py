@@ -14,7 +14,7 @@ from features.catalog import (
     PRODUCT_SALES,
 )
 from features.windows.live import seen_of
-from views.blocks import aggregated, computed, live, moment
+from views.blocks import aggregated, computed, live, request_timestamp
 
 TAGS = {"domain": "catalog"}
 
@@ -37,7 +37,7 @@ category_sales = aggregated(CATEGORY_SALES, category, "catalog")
 
 
 @on_demand_feature_view(
-    sources=[product_reviews, category_orders, customer_orders, customer_reviews, moment("catalog")],
+    sources=[product_reviews, category_orders, customer_orders, customer_reviews, request_timestamp("catalog")],
     schema=computed(CATALOG_LIVE, "catalog"),
     mode="python",
     description="The last sales and ratings, as of the request.",

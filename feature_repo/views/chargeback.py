@@ -7,7 +7,7 @@ from feast.types import Float64, UnixTimestamp
 from entities import OWNER
 from features.chargeback import MERCHANT_CHARGEBACKS, MERCHANT_RISK, ORDER_LIVE, USER_CHARGEBACKS, USER_ORDERS
 from features.windows.live import seen_of
-from views.blocks import aggregated, computed, live, moment
+from views.blocks import aggregated, computed, live, request_timestamp
 from views.blocks import field as described
 
 TAGS = {"domain": "chargeback"}
@@ -56,7 +56,8 @@ merchant_chargebacks_now = live(MERCHANT_CHARGEBACKS, [merchant], "chargeback")
 
 @on_demand_feature_view(
     sources=[
-        user_orders_now, user_chargebacks_now, merchant_risk_now, merchant_chargebacks_now, order, moment("chargeback")
+        user_orders_now, user_chargebacks_now, merchant_risk_now, merchant_chargebacks_now, order,
+        request_timestamp("chargeback"),
     ],
     schema=computed(ORDER_LIVE, "chargeback"),
     mode="python",

@@ -6,7 +6,7 @@ from feast.on_demand_feature_view import on_demand_feature_view
 from entities import OWNER
 from features.coupon import COUPON_LIVE, COUPON_PREFIXES, DEVICE_ATTEMPTS, LOCATION_ATTEMPTS
 from features.windows.live import seen_of
-from views.blocks import computed, live, moment
+from views.blocks import computed, live, request_timestamp
 
 TAGS = {"domain": "coupon"}
 
@@ -27,7 +27,7 @@ device_attempts = live(DEVICE_ATTEMPTS, [device], "coupon")
 
 
 @on_demand_feature_view(
-    sources=[coupon_prefixes, location_attempts, device_attempts, moment("coupon")],
+    sources=[coupon_prefixes, location_attempts, device_attempts, request_timestamp("coupon")],
     schema=computed(COUPON_LIVE, "coupon"),
     mode="python",
     description="The attempts at the machine, at its location and near the number, as of the request.",

@@ -7,7 +7,7 @@ from feast.types import Float64
 from entities import OWNER, shop_customer
 from features.loyalty import CUSTOMER_PURCHASES, LOYALTY_LIVE
 from features.windows.live import seen_of
-from views.blocks import computed, field, live, moment
+from views.blocks import computed, field, live, request_timestamp
 
 TAGS = {"domain": "loyalty"}
 
@@ -22,7 +22,7 @@ purchase = RequestSource(
 
 
 @on_demand_feature_view(
-    sources=[customer_purchases, purchase, moment("loyalty")],
+    sources=[customer_purchases, purchase, request_timestamp("loyalty")],
     schema=computed(LOYALTY_LIVE, "loyalty"),
     mode="python",
     description="The customer's earlier purchases as of the request, and this purchase.",
