@@ -1,59 +1,61 @@
-"""A stream reads each line once, from files that grow, are cut off, or are not there yet."""
+"""A stream job reads each line of a file once, also where the file grows, is truncated, or does not exist yet."""
 
 import os
 import threading
+from pathlib import Path
 
 import pytest
 
 import settings
 from errors import BadParameter
-from jobs.stream.sources import open_source
+from jobs.stream.sources import Position, open_source
 from serving import lines
 
 PLENTY = 10**6
 
 
 @pytest.fixture(autouse=True)
-def root(tmp_path, monkeypatch):
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("RISK_DATA", str(tmp_path))
     return tmp_path
 
 
 class Reader:
-    """Reads on from where it was."""
+    """Reads a source, each time from where it was."""
 
-    def __init__(self, path):
-        self.source, self.position = open_source(settings.root(), f"jsonl:{path}", "swipes"), {}
+    def __init__(self, path: Path) -> None:
+        self.source = open_source(settings.root(), f"jsonl:{path}", "swipes")
+        self.position: Position = {}
 
-    def read(self, most=PLENTY, final=False):
-        found, self.position = self.source.read(self.position, most, final)
-        return [line.text for line in found]
+    def read(self, most_bytes: int = PLENTY, final: bool = False) -> list[bytes]:
+        read, self.position = self.source.read(self.position, most_bytes, final)
+        return [line.text for line in read]
 
 
-def test_a_file_that_grows_is_read_on_and_half_a_line_waits_for_its_other_half(tmp_path):
+def test_half_a_line_of_a_growing_file_waits_for_its_other_half(tmp_path: Path) -> None:
     file = tmp_path / "events.jsonl"
-    reader, found = Reader(file), []
+    reader, texts = Reader(file), []
     for text in (b"", b"one\n", b"tw", b"", b"o\nthree\nfo", b"ur\n"):
-        with file.open("ab") as grown:
-            grown.write(text)
-        found.append(reader.read())
-    assert found == [[], [b"one"], [], [], [b"two", b"three"], [b"four"]]
+        with file.open("ab") as growing:
+            growing.write(text)
+        texts.append(reader.read())
+    assert texts == [[], [b"one"], [], [], [b"two", b"three"], [b"four"]]
 
 
-@pytest.mark.parametrize(("final", "found"), [(False, [b"one"]), (True, [b"one", b"two"])])
-def test_a_last_line_without_an_end_counts_only_if_nothing_will_be_added(tmp_path, final, found):
+@pytest.mark.parametrize(("final", "texts"), [(False, [b"one"]), (True, [b"one", b"two"])])
+def test_a_last_line_without_an_end_counts_only_if_it_is_final(tmp_path: Path, final: bool, texts: list[bytes]) -> None:
     (tmp_path / "events.jsonl").write_bytes(b"one\ntwo")
-    assert Reader(tmp_path / "events.jsonl").read(final=final) == found
+    assert Reader(tmp_path / "events.jsonl").read(final=final) == texts
 
 
-def test_blank_lines_and_ends_of_windows_are_no_lines(tmp_path):
+def test_blank_lines_and_carriage_returns_are_no_lines(tmp_path: Path) -> None:
     (tmp_path / "events.jsonl").write_bytes(b"\n\r\n  \none\r\n\n\ntwo\n\n")
     reader = Reader(tmp_path / "events.jsonl")
     assert [text.strip() for text in reader.read()] == [b"one", b"two"]
     assert reader.source.behind(reader.position) == 0
 
 
-def test_a_folder_is_read_in_the_order_of_names_with_the_files_that_come(tmp_path):
+def test_a_folder_is_read_in_the_order_of_names_with_files_that_are_new(tmp_path: Path) -> None:
     folder = tmp_path / "log"
     folder.mkdir()
     (folder / "2026-03-02.jsonl").write_bytes(b"c\n")
@@ -65,66 +67,72 @@ def test_a_folder_is_read_in_the_order_of_names_with_the_files_that_come(tmp_pat
     assert reader.read() == [b"d"]
 
 
-@pytest.mark.parametrize("is_seen_empty", [True, False])
-def test_a_file_that_was_cut_off_is_read_from_its_beginning(tmp_path, is_seen_empty):
+@pytest.mark.parametrize("is_read_empty", [True, False])
+def test_a_truncated_file_is_read_from_its_beginning(tmp_path: Path, is_read_empty: bool) -> None:
     file = tmp_path / "events.jsonl"
     file.write_bytes(b"one\ntwo\n")
     reader = Reader(file)
     reader.read()
     file.write_bytes(b"")
-    if is_seen_empty:
+    if is_read_empty:
         assert reader.read() == []
-    file.write_bytes(b"a new line\n" if is_seen_empty else b"new\n")
-    assert reader.read() == [b"a new line" if is_seen_empty else b"new"]
+    file.write_bytes(b"a new line\n" if is_read_empty else b"new\n")
+    assert reader.read() == [b"a new line" if is_read_empty else b"new"]
 
 
 @pytest.mark.parametrize("final", [False, True])
-def test_lines_longer_than_what_is_read_at_a_time_are_whole(tmp_path, final):
+def test_a_line_longer_than_a_read_is_whole(tmp_path: Path, final: bool) -> None:
     texts = [b"x" * 10, b"y" * 1000, b"z", b"w" * 99]
     (tmp_path / "events.jsonl").write_bytes(b"\n".join(texts) + b"\n")
-    reader, found = Reader(tmp_path / "events.jsonl"), []
-    while more := reader.read(most=16, final=final):
-        found += more
-    assert found == texts
+    reader, read = Reader(tmp_path / "events.jsonl"), list[bytes]()
+    while more := reader.read(most_bytes=16, final=final):
+        read += more
+    assert read == texts
 
 
-def test_a_line_says_where_it_stands(tmp_path):
+def test_a_line_says_where_it_stands(tmp_path: Path) -> None:
     (tmp_path / "events.jsonl").write_bytes(b"one\n\ntwo\n")
-    found, _ = open_source(settings.root(), f"jsonl:{tmp_path / 'events.jsonl'}", "swipes").read({}, PLENTY, False)
-    assert [line.at for line in found] == ["events.jsonl at byte 0", "events.jsonl at byte 5"]
+    read, _ = Reader(tmp_path / "events.jsonl").source.read({}, PLENTY, False)
+    assert [line.at for line in read] == ["events.jsonl at byte 0", "events.jsonl at byte 5"]
 
 
-def test_what_is_not_there_yet_is_waited_for(tmp_path):
+def test_a_source_that_does_not_exist_yet_is_empty_until_it_does(tmp_path: Path) -> None:
     reader = Reader(tmp_path / "events.jsonl")
     assert (reader.read(), reader.source.behind({})) == ([], 0)
     (tmp_path / "events.jsonl").write_bytes(b"one\n")
     assert reader.read() == [b"one"]
-    source = open_source(settings.root(), "log", "swipes")
-    assert source.read({}, PLENTY, False) == ([], {})
+    log = open_source(settings.root(), "log", "swipes")
+    assert log.read({}, PLENTY, False) == ([], {})
 
 
 @pytest.mark.parametrize("source", ["", "kafka:x", "jsonl:", "jsonl", "log:x", "jsonl:/nowhere/at/all.jsonl"])
-def test_a_source_that_cannot_be_is_refused_with_what_can(source):
+def test_an_unknown_source_is_refused_with_the_choices(source: str) -> None:
     with pytest.raises(BadParameter, match=r"Choose log, or jsonl:PATH|Give a file of JSON lines"):
         open_source(settings.root(), source, "swipes")
 
 
-def test_what_is_taken_back_because_the_disk_is_full_was_never_read(tmp_path, monkeypatch):
+def test_lines_that_are_taken_back_on_a_full_disk_are_never_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "events.jsonl"
     lines.append(file, [{"n": 1}])
-    reader, is_written, found = Reader(file), threading.Event(), []
+    reader, is_written, read = Reader(file), threading.Event(), list[list[bytes]]()
     reader.read()
 
-    def full(_):
+    def fail(_: int) -> None:
         is_written.set()
         reading.join(0.2)
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "fsync", full)
-    reading = threading.Thread(target=lambda: (is_written.wait(), found.append(reader.read())))
+    def read_once_written() -> None:
+        is_written.wait()
+        read.append(reader.read())
+
+    monkeypatch.setattr(os, "fsync", fail)
+    reading = threading.Thread(target=read_once_written)
     reading.start()
     with pytest.raises(OSError, match="No space"):
         lines.append(file, [{"never": "accepted"}], to_disk=True)
     reading.join()
-    lines.append(file, [{"two": "longer than what was taken back"}])
-    assert [*found, reader.read()] == [[], [b'{"two":"longer than what was taken back"}']]
+    lines.append(file, [{"two": "longer than the lines that were taken back"}])
+    assert [*read, reader.read()] == [[], [b'{"two":"longer than the lines that were taken back"}']]

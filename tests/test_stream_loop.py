@@ -1,0 +1,51 @@
+"""What a stream job does to the process that runs it."""
+
+import gc
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event
+from types import ModuleType
+from typing import Any
+
+import pytest
+from stream_world import STREAM, Sink, Told, event
+
+import settings
+from jobs.stream import loop, process
+
+
+@pytest.fixture(autouse=True)
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("RISK_DATA", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def thresholds() -> Iterator[tuple[int, int, int]]:
+    """Those of this process's garbage collector. They are restored at the end."""
+    before = gc.get_threshold()
+    yield before
+    gc.set_threshold(*before)
+
+
+def test_a_job_in_another_process_leaves_its_garbage_collector_alone(thresholds: tuple[int, int, int]) -> None:
+    source: Any = Told([event(0, 0)])
+    store: Any = Sink()
+    loop.run(settings.root(), STREAM, source, store, True, Event(), lambda line: None)
+    assert gc.get_threshold() == thresholds
+
+
+def test_the_process_of_the_stream_jobs_collects_rarely(
+    thresholds: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_job: list[tuple[int, int, int]] = []
+    retrieval: Any = ModuleType("serving.retrieval")
+    retrieval.FeastStore = lambda repository: Sink()
+    monkeypatch.setitem(sys.modules, "serving.retrieval", retrieval)  # Feast takes seconds to import
+    monkeypatch.setattr(loop, "run", lambda *arguments: in_job.append(gc.get_threshold()))
+    monkeypatch.setattr(signal, "signal", lambda number, handler: None)
+    process.run(settings.root(), "coupon", "log", True, None)
+    assert in_job == [process.GC_THRESHOLDS]
+    assert thresholds < process.GC_THRESHOLDS
