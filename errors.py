@@ -26,7 +26,8 @@
         ├── ModelRefused        1306 model_refused
         ├── BadInput            1307 bad_input
         ├── Busy                1308 busy, exit code 3
-        └── ServiceFailed       1310 service_failed
+        ├── ServiceFailed       1310 service_failed
+        └── FeastFailed         1311 feast_failed
 
 A message says what was seen, then what to do. It never repeats an SSN or a licence number.
 """
@@ -202,6 +203,12 @@ class ServiceFailed(JobError):
     """The service that a simulation calls does not answer, or answers something unexpected."""
 
     code = 1310
+
+
+class FeastFailed(JobError):
+    """`feast apply` or `feast materialize-incremental` failed in the pipeline. The message has what Feast printed."""
+
+    code = 1311
 
 
 def unknown(kind: str, name: str, names: Iterable[str], when_none: str, field: str | None = None) -> BadParameter:

@@ -52,11 +52,10 @@ def generate(
 
 
 def _simulator(domain: str) -> ModuleType:
-    module = f"simulators.{domain}"
     try:
-        return import_module(module)
+        return import_module(f"simulators.{domain}")
     except ModuleNotFoundError as error:
-        if error.name != module:
+        if error.name != f"simulators.{domain}":
             raise
     raise SystemExit(f"The domain {domain!r} has no simulator. Write simulators/{domain}.py with a function `events`.")
 

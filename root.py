@@ -73,6 +73,10 @@ class Root:
         """SQLite file of a stream job: states, ids that are already processed, and how far it has read."""
         return self.path / "streams" / f"{domain}.db"
 
+    def stream_states(self) -> list[Path]:
+        """The state files of all stream jobs that have run."""
+        return sorted((self.path / "streams").glob("*.db"))
+
     @property
     def models(self) -> Path:
         return self.path / "models"
@@ -104,7 +108,7 @@ class Root:
         return self.path / "sign-up.lock"
 
     @property
-    def pipeline_stamps(self) -> Path:
+    def pipeline_fingerprints(self) -> Path:
         return self.path / "pipeline.json"
 
     @property

@@ -1,5 +1,8 @@
 """From the registry to a plan. Feast works these things out for every request; here it is done once."""
 
+from serving import feast_import  # noqa: F401  first: it makes the import of Feast fast
+
+# isort: split
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any

@@ -1,5 +1,8 @@
 """The only part of a request that touches the feature store."""
 
+from serving import feast_import  # noqa: F401  first: it makes the import of Feast fast
+
+# isort: split
 import logging
 import sqlite3
 import threading

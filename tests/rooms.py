@@ -61,7 +61,8 @@ MAY_IMPORT = {
 OURS = {name.split(".")[0] for name in MAY_IMPORT} | {"tests", "bench"}
 #: Library → the rooms that may know of it.
 MAY_KNOW = {
-    "feast": {"serving.retrieval", "serving.compiler", "stores", "views", "entities"},
+    "feast": {"serving.feast_import", "serving.retrieval", "serving.compiler", "jobs.build.work.repository"}
+    | {"stores", "views", "entities"},
     "flask": {"web", "app", "serve"},
     "flasgger": {"web", "app"},
 }

@@ -1,57 +1,57 @@
-"""A pipeline's bookkeeping: a step is stale when what it rests on has changed, or what it made is gone."""
+"""When a step of the pipeline is stale: what it depends on has changed, or something that it made is gone."""
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from files import fingerprint, replacing
-
-Tell = Callable[[str], None]
-"""A step in progress says what it has just finished."""
+from jobs.build.imports import Sources
 
 
 @dataclass(frozen=True)
 class Step:
+    """One thing that the pipeline makes."""
+
     name: str
-    #: What the result depends on, JSON-able; asked just before the step would run.
-    rests_on: Callable[[], Any]
-    #: What the step leaves behind.
-    makes: Callable[[], list[Path]]
-    #: Does the work and says in a few words what came out.
-    run: Callable[[Tell], str]
-    #: How many times `run` tells, for the progress bar; None if unknown.
-    parts: int | None = None
+    #: Does the work, a function of a module in `jobs/build/work`, and returns a short summary. It takes one more
+    #: argument: a function to call after each part.
+    work: partial[str]
+    #: What the result depends on beside code, as JSON: parameters, and listings of files. Called before the work.
+    inputs: Callable[[], Any]
+    #: The files and folders that the step leaves.
+    outputs: Callable[[], list[Path]]
+    #: How many parts the work has; None if that is unknown.
+    parts: int | None = 1
+    #: What the result depends on beside the code that `work` imports: other names that `Sources` knows.
+    code: tuple[str, ...] = ()
+
+    def fingerprint(self, sources: Sources) -> str:
+        """Changes with the code and the inputs that the result depends on."""
+        return fingerprint([sources.fingerprint(self.work.func.__module__, *self.code), self.inputs()])
 
 
 @dataclass
-class Stamps:
-    """Step → fingerprint of what it rested on when it last finished, kept in one file."""
+class Finished:
+    """Step → its fingerprint when it last began a run that it finished. Kept in one file."""
 
     path: Path
-    seen: dict[str, str] = field(default_factory=dict)
+    fingerprints: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, path: Path) -> "Stamps":
-        """A missing or torn file means that everything is stale."""
+    def read(cls, path: Path) -> "Finished":
+        """If the file is missing or damaged, everything is stale."""
         try:
             return cls(path, dict(json.loads(path.read_text())))
         except (FileNotFoundError, ValueError, TypeError):
             return cls(path)
 
-    def is_fresh(self, step: Step) -> bool:
-        return self.seen.get(step.name) == fingerprint(step.rests_on()) and all(p.exists() for p in step.makes())
+    def is_fresh(self, step: Step, fingerprint: str) -> bool:
+        return self.fingerprints.get(step.name) == fingerprint and all(path.exists() for path in step.outputs())
 
-    def stamp(self, step: Step) -> None:
-        self.seen[step.name] = fingerprint(step.rests_on())
+    def add(self, step: Step, fingerprint: str) -> None:
+        self.fingerprints[step.name] = fingerprint
         with replacing(self.path) as beside:
-            beside.write_text(json.dumps(self.seen, indent=1))
-
-
-def code(*paths: Path) -> str:
-    """Fingerprint of the Python and YAML files at or below the paths."""
-    files = [file for path in paths for file in ([path] if path.is_file() else sorted(path.rglob("*")))]
-    wanted = [file for file in files if file.suffix in (".py", ".yaml")]
-    return fingerprint([[file.name, hashlib.sha256(file.read_bytes()).hexdigest()] for file in wanted])
+            beside.write_text(json.dumps(self.fingerprints, indent=1))

@@ -1,0 +1,112 @@
+"""The steps from nothing to batch scores, in their order."""
+
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+import settings
+from errors import NoData
+from features.domains import risks, stream_of, streams, tables
+from features.risk import Risk
+from features.utc import midnight
+from features.windows.live import state_of
+from files import fingerprint, listing
+from jobs.build.imports import FEATURE_STORE, REPOSITORY
+from jobs.build.steps import Step
+from jobs.build.work import batch, raw_events, repository, scoring, training
+from jobs.build.work import streams as stream_work
+from jobs.raw import places
+from model import shelf
+from root import Root
+from simulators import Size
+
+
+def steps(root: Root, seed: int, size: Size, now: datetime) -> list[Step]:
+    """Everything is made as of the midnight before `now`, so that a second run on the same day finds it fresh."""
+    day = midnight(now)
+    return [
+        *_tables(root, seed, size, now, day),
+        Step(
+            "feast apply",
+            partial(repository.apply, root),
+            lambda: str(root),
+            lambda: repository.stores(root)[:2],
+            code=(REPOSITORY,),
+        ),
+        *(_stream(root, stream.domain) for stream in streams().values()),
+        Step(
+            "feast materialize-incremental",
+            partial(repository.materialize, root, now),
+            lambda: listing(root.features, root.raw),
+            lambda: repository.stores(root),
+            code=(REPOSITORY,),
+        ),
+        *(_train(root, risk, now) for risk in risks().values()),
+        *(_score(root, risk, now, day) for risk in risks().values() if risk.population),
+    ]
+
+
+def _tables(root: Root, seed: int, size: Size, now: datetime, day: datetime) -> list[Step]:
+    world = {"seed": seed, **asdict(size), "key": fingerprint(settings.hash_key().hex())}
+    return [
+        Step(
+            "raw events",
+            partial(raw_events.generate, root, seed, size, day, world),
+            lambda: {**world, "day": day.isoformat()},
+            lambda: [root.raw],
+            parts=None,
+        ),
+        Step(
+            "batch features",
+            partial(batch.features, root, day, now),
+            lambda: [listing(root.raw, root.offline_logs), day.isoformat()],
+            lambda: [root.feature_table(table.name) for table in tables()],
+            parts=len(list(tables())),
+        ),
+    ]
+
+
+def _stream(root: Root, domain: str) -> Step:
+    stream = stream_of(domain)
+
+    def inputs() -> list[object]:
+        """The history, and what the service has accepted. What the stream job logs is its own output."""
+        history: list[Path] = []
+        with suppress(NoData):
+            history = places.history_files(root, stream.raw.name)
+        accepted = sorted(root.event_log(stream.raw.name).glob("*.jsonl"))
+        return [listing(*history), [[file.name, file.stat().st_size] for file in accepted]]
+
+    return Step(
+        f"stream {domain}",
+        partial(stream_work.catch_up, root, domain),
+        inputs,
+        lambda: [root.stream_state(domain), *(root.states(state_of(table)) for table in stream.tables)],
+        code=(FEATURE_STORE,),
+    )
+
+
+def _train(root: Root, risk: Risk, now: datetime) -> Step:
+    """A model is trained again if the files of the outcomes change, or the code that makes its features. A sign-up is a
+    new raw file, so it changes the feature tables and the scores, but no model until the next day."""
+    return Step(
+        f"train {risk.name}",
+        partial(training.train, root, risk, now),
+        lambda: listing(*places.history_files(root, risk.outcomes.table.name)),
+        lambda: [root.models / risk.name / shelf.CURRENT],
+        parts=4,
+        code=(REPOSITORY, batch.__name__),
+    )
+
+
+def _score(root: Root, risk: Risk, now: datetime, day: datetime) -> Step:
+    return Step(
+        f"score {risk.name}",
+        partial(scoring.score, root, risk, now, day),
+        lambda: [listing(root.features, root.raw), str(shelf.current(root.models, risk.name))],
+        lambda: [root.scores_db],
+        parts=scoring.SCORED_MIDNIGHTS + 1,
+        code=(REPOSITORY,),
+    )

@@ -1,0 +1,80 @@
+"""`feast apply` and `feast materialize-incremental`, in this process: starting Feast takes seconds, and the other steps
+need it here anyway."""
+
+import io
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
+from datetime import UTC, datetime
+from pathlib import Path
+
+import settings
+from errors import FeastFailed
+from jobs.build.work import OnPart
+from root import Root
+
+
+def stores(root: Root) -> list[Path]:
+    """The registry, the online store, and a mark: the online store holds all that the registry says is in it."""
+    return [root.registry_db, root.online_db, root.materialized]
+
+
+def apply(root: Root, on_part: OnPart) -> str:
+    """The registry remembers up to which time the online store is filled. So if one of them is lost, the other one is
+    made again too. Raises FeastFailed."""
+    if not all(path.exists() for path in stores(root)[:2]):
+        for path in [*stores(root), *root.path.glob("online.db-*")]:
+            path.unlink(missing_ok=True)
+
+    def feast_apply() -> None:
+        from feast.repo_config import load_repo_config
+        from feast.repo_operations import apply_total
+
+        config = load_repo_config(settings.FEATURE_REPO, settings.FEATURE_REPO / "feature_store.yaml")
+        apply_total(config, settings.FEATURE_REPO, skip_source_validation=False)
+
+    return _run(root, "feast apply", feast_apply, on_part)
+
+
+def materialize(root: Root, now: datetime, on_part: OnPart) -> str:
+    """Raises FeastFailed."""
+
+    def feast_materialize() -> None:
+        from feast import FeatureStore
+
+        FeatureStore(str(settings.FEATURE_REPO)).materialize_incremental(now.astimezone(UTC).replace(microsecond=0))
+
+    summary = _run(root, "feast materialize-incremental", feast_materialize, on_part)
+    root.materialized.touch()
+    return summary
+
+
+def _run(root: Root, command: str, work: Callable[[], None], on_part: OnPart) -> str:
+    """What Feast prints, which is much, is shown only if it fails."""
+    if settings.root() != root:  # the views and the stores read it, and the views only once
+        raise ValueError(f"Feast works on $RISK_DATA, which is {settings.root()}, and not on {root}.")
+    output = io.StringIO()
+    try:
+        with _as_the_command_does(), redirect_stdout(output), redirect_stderr(output):
+            from serving import feast_import  # noqa: F401  first: it makes the import of Feast fast
+
+            work()
+    except (Exception, SystemExit) as error:
+        shown = "" if isinstance(error, SystemExit) else traceback.format_exc()
+        raise FeastFailed(
+            f"{command} failed. Correct what it names in feature_repo.\n{output.getvalue()}{shown}"
+        ) from None
+    on_part("done")
+    return "done"
+
+
+@contextmanager
+def _as_the_command_does() -> Iterator[None]:
+    """In the folder of the repository, whose modules Feast finds by their paths from here."""
+    writes_no_bytecode = sys.dont_write_bytecode
+    try:
+        with chdir(settings.FEATURE_REPO):
+            yield
+    finally:
+        sys.dont_write_bytecode = writes_no_bytecode  # Feast sets it for good
