@@ -1,6 +1,7 @@
 """Numbers in, score out. The card explains a score exactly, and the shelf never gives half a model."""
 
 import json
+import os
 import shutil
 from datetime import UTC, datetime
 
@@ -64,7 +65,7 @@ def put(directory, seed, **changes):
 
 def files(directory):
     return {
-        str(f.relative_to(directory)): shelf.os.readlink(f) if f.is_symlink() else f.read_bytes()
+        str(f.relative_to(directory)): os.readlink(f) if f.is_symlink() else f.read_bytes()
         for f in directory.rglob("*")
         if f.is_symlink() or f.is_file()
     }
@@ -148,20 +149,23 @@ def test_a_version_is_never_overwritten(tmp_path):
     assert files(tmp_path) == before
 
 
-@pytest.mark.parametrize("fails", ["report", "move", "pointer"])
+@pytest.mark.parametrize("fails", ["report", "folder", "link"])
 def test_the_old_version_goes_on_if_the_new_one_cannot_be_written(tmp_path, monkeypatch, fails):
     put(tmp_path, 1)
     before = files(tmp_path / "made_up" / "v1")
 
-    def full(*_):
-        raise OSError(28, "No space left on device")
+    replace = os.replace
 
-    if fails != "report":
-        monkeypatch.setattr(*{"move": (shutil, "move", full), "pointer": (shelf.os, "replace", full)}[fails])
+    def full(source, target):
+        if fails == ("link" if os.path.islink(source) else "folder"):
+            raise OSError(28, "No space left on device")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
     card, model = trained(2)
     with pytest.raises((OSError, UnicodeEncodeError)):
         shelf.put(tmp_path, card, model, "\ud800" if fails == "report" else "")
-    assert shelf.os.readlink(tmp_path / "made_up" / "current") == "v1"
+    assert os.readlink(tmp_path / "made_up" / "current") == "v1"
     assert Scorers(tmp_path)["made_up"].card.version == "v1"
     assert files(tmp_path / "made_up" / "v1") == before
     assert not list((tmp_path / "made_up").glob(".new-*"))
