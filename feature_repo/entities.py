@@ -1,4 +1,4 @@
-"""Who features are about, and whose they are."""
+"""The Feast project, and the entities that more than one domain may use."""
 
 from feast import Entity, Project, ValueType
 
