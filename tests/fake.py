@@ -1,8 +1,12 @@
 """A fake feature store, and real little models, for tests of the service that need no Feast."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType
 from sklearn.linear_model import LogisticRegression
@@ -10,8 +14,10 @@ from sklearn.linear_model import LogisticRegression
 import settings
 from errors import UnknownEntity
 from features.domains import risks
+from features.risk import Risk
 from model import shelf
 from model.card import Card, CardInput, Metrics, OutcomeRate, Split, Thresholds
+from serving.store import Row, Vector
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 APPLICANT = {"state": "CA", "ssn": "512-34-8765", "dl": "D1234567", "dob": "1990-05-17"}
@@ -21,60 +27,83 @@ FLAGS = ("yesterdays_avg_daily_trips_lt_10", "yesterdays_acc_rate_lt_01", "yeste
 
 
 class Fake:
-    """A ten-line feature store."""
+    """A feature store with two drivers and one applicant, as far as the tests need it. `seen` is whether the
+    applicant's numbers were seen before; `rows` are the rows asked for, `written` those written."""
 
     def __init__(self) -> None:
-        self.seen, self.written, self.rows = 0, [], []
+        self.seen = 0
+        self.rows: list[Any] = []
+        self.written: list[tuple[str, Row]] = []
 
-    def views(self, service):
-        names = {
-            "onboarding": ["is_gt_18_years_old", "is_valid_state", "is_previously_seen_ssn", "is_previously_seen_dl"]
-        }
-        return dict.fromkeys(names.get(service, ["state", *STATS, *FLAGS]), "driver_yesterdays_stats")
+    def views(self, service: str) -> dict[str, str]:
+        features = APPLICANT_FEATURES if service == "onboarding" else ("state", *STATS, *FLAGS)
+        return dict.fromkeys(features, "driver_yesterdays_stats")
 
-    def online(self, risk, row, as_of):
+    def online(self, risk: Risk, row: Row, as_of: datetime) -> dict[str, Any]:
         self.rows.append(row)
         if risk.name == "daily":
             if row["driver_id"] not in (1001, 1002):
                 raise UnknownEntity("driver_id is not known.", "driver_id")
-            missing = row["driver_id"] == 1002
-            return {"state": "CA"} | dict.fromkeys(STATS, None if missing else 0.5) | dict.fromkeys(FLAGS, 0)
+            is_missing = row["driver_id"] == 1002
+            return {"state": "CA"} | dict.fromkeys(STATS, None if is_missing else 0.5) | dict.fromkeys(FLAGS, 0)
         return {
             "is_gt_18_years_old": 1, "is_valid_state": int(row["state"] == "CA"),
             "is_previously_seen_ssn": self.seen, "is_previously_seen_dl": self.seen,
         }  # fmt: skip
 
-    def online_many(self, risk, rows, as_of):
+    def online_many(self, risk: Risk, rows: Sequence[Row], as_of: datetime) -> list[dict[str, Any]]:
         return [self.online(risk, row, as_of) for row in rows]
 
-    def historical(self, risk, frame):
+    def historical(self, risk: Risk, frame: pd.DataFrame) -> pd.DataFrame:
         return frame.assign(**dict.fromkeys(self.views(risk.name)))
 
-    def stored(self, view, keys):
+    def stored(self, view: str, keys: Row) -> dict[str, Any]:
         return dict.fromkeys(("last_driver_with_ssn", "last_driver_with_dl"))
 
-    def write(self, view, row):
+    def write(self, view: str, row: Row) -> None:
         self.written.append((view, row))
 
+    def services(self) -> list[str]:
+        raise NotImplementedError
 
-def shelve(name: str) -> None:
-    """A model that adds three to the log-odds for each unit in a declared direction."""
-    inputs = risks()[name].inputs
-    weights = np.array([3.0 * i.direction for i in inputs])
+    def asks(self, service: str) -> dict[str, str]:
+        raise NotImplementedError
+
+    def vectors(self, service: str, rows: Sequence[Row], as_of: datetime) -> list[Vector]:
+        raise NotImplementedError
+
+    def write_table(self, view: str, table: pa.Table) -> None:
+        raise NotImplementedError
+
+
+def shelve(
+    name: str,
+    weights: Sequence[float] | None = None,
+    means: Sequence[float] | None = None,
+    base: float = -1.0,
+    high: float = 0.8,
+) -> None:
+    """Put a logistic regression on the shelf. Without `weights` it adds three to the log-odds for each unit in a
+    declared direction; `base` is its log-odds at the means, which are zero by default."""
+    risk = risks()[name]
+    by_input = np.array([3.0 * i.direction for i in risk.inputs] if weights is None else weights)
+    centre = np.zeros(len(risk.inputs)) if means is None else np.array(means)
     regression = LogisticRegression()
-    regression.classes_, regression.coef_, regression.intercept_ = np.array([0, 1]), weights[None, :], np.array([-1.0])
-    shape = [("rows", FloatTensorType([None, len(inputs)]))]
+    regression.classes_, regression.coef_ = np.array([0, 1]), by_input[None, :]
+    regression.intercept_ = np.array([base - by_input @ centre])
+    shape = [("rows", FloatTensorType([None, len(risk.inputs)]))]
     onnx = to_onnx(regression, initial_types=shape, options={"zipmap": False}).SerializeToString()
     split = Split(since=NOW, until=NOW, rows=1, positives=0)
     card = Card(
-        name=name, version="1", feature_service=name, champion="logistic_regression", algorithm="a test's", base=-1.0,
+        name=name, version="1", feature_service=name, champion="logistic_regression", algorithm="a test's", base=base,
         inputs=tuple(
-            CardInput(name=i.name, dtype=i.dtype, missing=0, weight=3 * i.direction, mean=0, low=-1, high=1)
-            for i in inputs
+            CardInput(name=i.name, dtype=i.dtype, missing=0, weight=weight, mean=mean, low=-1, high=1)
+            for i, weight, mean in zip(risk.inputs, by_input, centre, strict=True)
         ),
         train=split, test=split,
         metrics={"logistic_regression": Metrics(roc_auc=1, average_precision=1, brier=0, log_loss=0)},
-        thresholds=Thresholds(low=0.2, high=0.8), libraries={}, model_sha256=shelf.sha256(onnx),
-        outcomes=dict.fromkeys(("approve", "review", "decline"), OutcomeRate(share=0, positive_rate=None)),
+        thresholds=Thresholds(low=0.2, high=high), libraries={},
+        model_sha256=shelf.sha256(onnx),
+        outcomes=dict.fromkeys(risk.appetite.words, OutcomeRate(share=0, positive_rate=None)),
     )  # fmt: skip
     shelf.put(settings.root().models, card, onnx, "")

@@ -12,10 +12,9 @@ from pathlib import Path
 
 import coupon_root
 import pytest
-from conftest import free_port
-from coupon_root import started
 from flask.testing import FlaskClient
 from playwright.sync_api import Page, expect
+from processes import jobs, refusing_port, started_job, wait_until
 from werkzeug.serving import make_server
 
 from errors import ServiceFailed
@@ -23,7 +22,9 @@ from jobs.__main__ import parser
 from jobs.simulate.caller import Caller
 from jobs.simulate.coupon import Answer, summary
 
-BLOCKED = re.compile(r"Blocked from attempt (\d+) on, ([\d.]+) s after the first\.")
+pytestmark = pytest.mark.slow
+
+BLOCKED = re.compile(r"Blocked from attempt (\d+) on, [\d.]+ s after the first\.")
 
 
 @pytest.fixture(scope="module")
@@ -35,20 +36,22 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def url(root: Path) -> Iterator[str]:
+    """A service and a stream job that have both worked once: what they load then takes its time."""
     with coupon_root.service(root) as url, coupon_root.stream_job(root):
+        simulate(root, url, "--attempts", "1")
+        wait_until_counted(url, events(root)[0], 1)
         yield url
 
 
 def simulate(root: Path, url: str, *arguments: str) -> str:
     """What it prints until its end, which is a good one."""
-    job = started(root, "simulate", "coupon", "--url", url, *arguments)
-    said, _ = job.communicate(timeout=120)
-    assert job.returncode == 0, said
-    return said
+    return jobs(root, "simulate", "coupon", "--url", url, *arguments).output
 
 
 def logged(folder: Path) -> list[dict]:
-    return [json.loads(line) for file in sorted(folder.glob("*.jsonl")) for line in file.read_text().splitlines()]
+    """The whole lines of a log that another process may be writing."""
+    texts = [file.read_text() for file in sorted(folder.glob("*.jsonl"))]
+    return [json.loads(line) for text in texts for line in text[: text.rfind("\n") + 1].splitlines()]
 
 
 def decisions(root: Path) -> list[dict]:
@@ -59,90 +62,105 @@ def events(root: Path) -> list[dict]:
     return logged(root / "log" / "coupon_attempts")
 
 
+def wait_until_counted(url: str, event: dict, attempts: int) -> None:
+    """Wait until the features of an event's prefix count so many attempts."""
+    entity = {name: event[name] for name in ("device_id", "location_code")}
+    entity |= {"coupon_prefix": event["coupon_code"][:-4]}
+    wait_until(
+        lambda: Caller(url).vectors("coupon", [entity])["results"][0]["features"]["prefix_attempts_10m"],
+        lambda count: count == attempts,
+        what=f"{attempts} attempts count",
+    )
+
+
 # With the real parts
 
 
-def test_an_attack_is_blocked_within_seconds_and_every_attempt_of_it_stays_an_event(root: Path, url: str):
+def test_an_attack_is_blocked_while_it_goes_on_and_stays_in_the_log(root: Path, url: str):
     before = len(decisions(root)), len(events(root))
-    said = simulate(root, url, "--attack", "--seed", "4")
-    given, sent = decisions(root)[before[0] :], events(root)[before[1] :]
-    found = BLOCKED.search(said)
-    assert found, said
-    assert 1 < int(found[1]) < 30
-    assert float(found[2]) < 10
-    words = [decision["decision"] for decision in given]
-    assert words == [*words[: int(found[1]) - 1], *["block"] * (61 - int(found[1]))]
-    assert f"60 attempts: {words.count('allow')} allowed, {words.count('review')} reviewed" in said
-    assert [decision["entity"]["msg_id"] for decision in given] == [event["msg_id"] for event in sent]
+    printed = simulate(root, url, "--attack", "--seed", "4")
+    answers, sent = decisions(root)[before[0] :], events(root)[before[1] :]
+    words = [answer["decision"] for answer in answers]
+    blocked = BLOCKED.search(printed)
+    assert blocked, printed
+    first = words.index("block")
+    assert int(blocked[1]) == first + 1 > 1
+    assert words[first:] == ["block"] * (60 - first)
+    assert f"60 attempts: {words.count('allow')} allowed, {words.count('review')} reviewed" in printed
+    assert [answer["entity"]["msg_id"] for answer in answers] == [event["msg_id"] for event in sent]
     assert len({(event["location_code"], event["coupon_code"][:-4]) for event in sent}) == 1
 
 
-def test_no_attempt_counts_in_its_own_decision_and_those_before_it_do(root: Path, url: str):
+def test_an_attempt_counts_in_later_decisions_and_not_in_its_own(root: Path, url: str):
     before = len(decisions(root)), len(events(root))
-    simulate(root, url, "--attack", "--attempts", "30", "--per-second", "10", "--seed", "11")
-    given, sent = decisions(root)[before[0] :], events(root)[before[1] :]
-    counts = [decision["features"]["prefix_attempts_10m"] for decision in given]
-    assert counts[0] == 0
+    for _ in range(2):
+        simulate(root, url, "--attack", "--attempts", "20", "--per-second", "50", "--seed", "11")
+        wait_until_counted(url, events(root)[-1], len(events(root)) - before[1])
+    answers, sent = decisions(root)[before[0] :], events(root)[before[1] :]
+    counts = [answer["features"]["prefix_attempts_10m"] for answer in answers]
+    assert (len(counts), counts[0], counts[20]) == (40, 0, 20)
     assert all(count <= n for n, count in enumerate(counts))
-    assert counts[-1] > 20
-    assert all(decision["as_of"] < event["create_time"] for decision, event in zip(given, sent, strict=True))
+    assert all(answer["as_of"] < event["create_time"] for answer, event in zip(answers, sent, strict=True))
 
 
 def test_a_line_is_printed_where_the_answer_changes_and_nowhere_else(root: Path, url: str):
     before = len(decisions(root))
-    said = simulate(root, url, "--attempts", "40", "--per-second", "40")
+    printed = simulate(root, url, "--attempts", "40", "--per-second", "40")
     words = [decision["decision"] for decision in decisions(root)[before:]]
     changes = [n for n, word in enumerate(words) if n == 0 or word != words[n - 1]]
-    *lines, last = said.splitlines()
-    assert [(int(line.split()[0]), words[int(line.split()[0]) - 1] in line) for line in lines] == [
-        (n + 1, True) for n in changes
-    ]
+    *lines, last = printed.splitlines()
+    assert [int(line.split()[0]) for line in lines] == [n + 1 for n in changes]
+    assert all(words[n] in line for n, line in zip(changes, lines, strict=True))
     assert last.startswith("40 attempts: ")
 
 
-def test_the_same_seed_types_the_same_coupons_again_and_they_count_again(root: Path, url: str):
+def test_the_same_seed_types_the_same_coupons_and_they_count_again(root: Path, url: str):
     before = len(events(root))
     for _ in range(2):
         simulate(root, url, "--attack", "--attempts", "3", "--per-second", "30", "--seed", "5")
     sent = events(root)[before:]
     assert [event["coupon_code"] for event in sent[:3]] == [event["coupon_code"] for event in sent[3:]]
     assert len({event["msg_id"] for event in sent}) == 6
+    wait_until_counted(url, sent[0], 6)
 
 
 def test_ctrl_c_ends_it_with_the_summary(root: Path, url: str):
-    job = started(root, "simulate", "coupon", "--url", url)
-    assert job.stdout
-    first = job.stdout.readline()
-    job.send_signal(signal.SIGINT)
-    said, _ = job.communicate(timeout=20)
-    assert job.returncode == 0, first + said
-    assert re.fullmatch(r"\d+ attempts?: \d+ allowed, \d+ reviewed, \d+ blocked\.", said.splitlines()[-1])
-    assert "Traceback" not in said
+    with started_job(root, "simulate", "coupon", "--url", url) as job:
+        wait_until(lambda: "\n" in job.stdout, what="the first answer is printed", child=job)
+        job.send(signal.SIGINT)
+        ended = job.ended()
+    assert re.fullmatch(r"\d+ attempts?: \d+ allowed, \d+ reviewed, \d+ blocked\.", ended.stdout.splitlines()[-1])
+    assert "Traceback" not in ended.output
 
 
 @pytest.mark.browser
-def test_one_who_watches_sees_the_bar_rise_and_the_attack_blocked_without_a_reload(page: Page, root: Path, url: str):
+def test_the_page_shows_an_attack_and_that_it_is_blocked_without_a_reload(page: Page, root: Path, url: str):
+    attack = ("--attack", "--seed", "14", "--per-second", "20", "--attempts", "20")
     page.goto(f"{url}/coupon/")
     page.evaluate("window.isTheSame = true")
-    attack = started(root, "simulate", "coupon", "--attack", "--url", url, "--seed", "14")
-    assert attack.stdout
-    where, _, code = re.findall(r"L\d+|d\d+|[\d-]{19}", attack.stdout.readline())
-    decided = page.locator("#decisions tbody tr", has_text=code[:-4] + "••••").first
+    before = len(events(root))
+    simulate(root, url, *attack)
+    first = events(root)[before]
+    where, code = first["location_code"], first["coupon_code"]
+    wait_until_counted(url, first, 20)
     attempts, invalid = (page.locator(f"#locations tr[data-location={where}] td.number").nth(n) for n in (0, 1))
     bar = page.locator(f"#locations tr[data-location={where}] .failures")
-    expect(decided.locator(".badge")).to_have_text("block")
-    seen, wide = int(invalid.inner_text()), bar.evaluate("bar => parseFloat(bar.style.width)")
-    said, _ = attack.communicate(timeout=60)
-    blocked = BLOCKED.search(said)
-    assert blocked, said
-    assert float(blocked[2]) < 10
-    since = page.request.get(f"{url}/coupon/live").json()["since"]
-    here = [event for event in events(root) if event["location_code"] == where and event["create_time"] >= since]
-    expect(attempts).to_have_text(str(len(here)))
-    assert int(invalid.inner_text()) > seen + 10
-    assert bar.evaluate("bar => parseFloat(bar.style.width)") > wide
+
+    def here() -> list[dict]:
+        since = page.request.get(f"{url}/coupon/live").json()["since"]
+        return [event for event in events(root) if event["location_code"] == where and event["create_time"] >= since]
+
+    expect(attempts).to_have_text(str(len(here())))
+    some, narrow = int(invalid.inner_text()), bar.evaluate("bar => parseFloat(bar.style.width)")
+    printed = simulate(root, url, *attack)
+    assert "Blocked from attempt 1 on" in printed
+    newest = page.locator("#decisions tbody tr", has_text=code[:-4] + "••••").first
+    expect(newest.locator(".badge")).to_have_text("block")
+    expect(attempts).to_have_text(str(len(here())))
+    assert int(invalid.inner_text()) > some + 15
+    assert bar.evaluate("bar => parseFloat(bar.style.width)") > narrow
     assert page.evaluate("window.isTheSame")
-    assert not [event for event in here if event["coupon_code"] in page.content()]
+    assert not [event for event in here() if event["coupon_code"] in page.content()]
 
 
 # What goes wrong
@@ -150,30 +168,30 @@ def test_one_who_watches_sees_the_bar_rise_and_the_attack_blocked_without_a_relo
 
 @contextmanager
 def serving(server: HTTPServer) -> Iterator[str]:
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
-def refused(url: str) -> str:
-    job = started(Path("/nowhere"), "simulate", "coupon", "--url", url)
-    said, _ = job.communicate(timeout=60)
-    assert job.returncode == 1, said
-    return said.strip()
+def refusal(url: str) -> str:
+    return jobs(Path("/nowhere"), "simulate", "coupon", "--url", url, code=1).output.strip()
 
 
-def test_a_service_that_is_not_there_is_told_with_the_command_that_starts_it():
-    at = f"http://127.0.0.1:{free_port()}"
-    assert refused(at) == (
-        f"service_failed: {at} does not answer (ConnectionError). Start it: make serve, or name another by --url."
-    )
+def test_a_service_that_does_not_answer_is_named_with_the_command_to_start():
+    with refusing_port() as port:
+        url = f"http://127.0.0.1:{port}"
+        assert refusal(url) == (
+            f"service_failed: {url} does not answer (ConnectionError). Start it: make serve, or name another by --url."
+        )
 
 
-def test_a_service_that_is_not_ready_says_itself_what_to_do(untrained: FlaskClient):
-    with serving(make_server("127.0.0.1", 0, untrained.application)) as at:
-        assert refused(at) == (
-            f"service_failed: {at} answered 503 model_not_trained: The model 'coupon' is not trained yet. "
+def test_a_service_that_is_not_ready_says_what_to_do(untrained: FlaskClient):
+    with serving(make_server("127.0.0.1", 0, untrained.application)) as url:
+        assert refusal(url) == (
+            f"service_failed: {url} answered 503 model_not_trained: The model 'coupon' is not trained yet. "
             "Run: python -m jobs train coupon"
         )
 
@@ -192,17 +210,17 @@ def test_another_server_is_not_taken_for_the_service(body: bytes, status: int):
         def log_message(self, *_: object) -> None:
             pass
 
-    with serving(HTTPServer(("127.0.0.1", 0), Other)) as at, pytest.raises(ServiceFailed) as raised:
-        Caller(at).decide("coupon", {})
-    said = f"{at}/api/v1/decisions/coupon answered {status}, and not as the risk service does. Name it by --url."
-    assert raised.value.message == said
+    with serving(HTTPServer(("127.0.0.1", 0), Other)) as url, pytest.raises(ServiceFailed) as raised:
+        Caller(url).decide("coupon", {})
+    message = f"{url}/api/v1/decisions/coupon answered {status}, and not as the risk service does. Name it by --url."
+    assert raised.value.message == message
 
 
 @pytest.mark.parametrize(
     "wrong",
     ["--attempts=0", "--attempts=10001", "--attempts=many", "--per-second=0", "--per-second=nan", "--per-second=1e9"],
 )
-def test_a_wrong_number_is_refused_before_anything_is_asked(wrong: str, capsys: pytest.CaptureFixture[str]):
+def test_a_wrong_number_is_refused_before_anything_is_sent(wrong: str, capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit):
         parser().parse_args(["simulate", "coupon", wrong])
     assert "Give" in capsys.readouterr().err
@@ -217,7 +235,7 @@ def answers(words: str) -> list[Answer]:
 
 
 @pytest.mark.parametrize(
-    ("words", "is_attack", "said"),
+    ("words", "is_attack", "text"),
     [
         ("aarbb", False, "5 attempts: 2 allowed, 1 reviewed, 2 blocked."),
         ("aarbb", True, "5 attempts: 2 allowed, 1 reviewed, 2 blocked.\n"
@@ -228,5 +246,5 @@ def answers(words: str) -> list[Answer]:
          "Never blocked. Without a stream job no attempt counts: python -m jobs stream coupon"),
     ],
 )  # fmt: skip
-def test_the_summary_says_how_many_and_from_when_on(words: str, is_attack: bool, said: str):
-    assert summary(answers(words), is_attack) == said
+def test_the_summary_says_how_many_and_since_when(words: str, is_attack: bool, text: str):
+    assert summary(answers(words), is_attack) == text
