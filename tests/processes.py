@@ -19,6 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, TypeVar
 
+import psutil
 import pytest
 
 import settings
@@ -211,6 +212,14 @@ def _answers(url: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def is_gone(pid: int) -> bool:
+    """Whether a process has ended. Nobody may have asked yet for the exit code of one whose parent is gone."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def free_port() -> int:

@@ -1,10 +1,15 @@
-"""A small stream of its own, a sink of ten lines and a source that is told what to give: for tests of the job."""
+"""A small stream of its own, a sink of ten lines, and a source of batches that are given: for tests of the job."""
 
 import json
 import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
 
 import oracle
+import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic_core import from_json, to_json
 
@@ -12,9 +17,11 @@ import settings
 from features.domains import Stream
 from features.windows.aggregation import Aggregation, AggregationTable
 from features.windows.raw import Column, RawTable
+from features.windows.state import LiveTable
 from jobs.raw import offline_log
 from jobs.stream.job import StreamJob
-from jobs.stream.sources import Line
+from jobs.stream.sources import Line, Position
+from serving.store import Store
 
 SECOND, MINUTE, HOUR, DAY = (timedelta(**{unit: 1}) for unit in ("seconds", "minutes", "hours", "days"))
 BEGIN = datetime(2026, 3, 1, 8, tzinfo=UTC)
@@ -41,16 +48,21 @@ PLACES = AggregationTable("places", RAW, "place", (Aggregation("went_bad_3h", "r
 STREAM = Stream("small", RAW, (PEOPLE, PAIRS, PLACES))
 
 
-def event(nth, second, **more):
-    """As a producer sends it: so many seconds after the beginning."""
-    told = {"id": f"e{nth}", "at": (BEGIN + second * SECOND).isoformat(), "who": f"w{nth % 3}"}
-    return told | {"place": f"p{nth % 2}", "kind": "bad" if nth % 4 == 0 else "good", "x": nth / 7} | more
+Event = dict[str, Any]
+#: Events as a producer sends them, or lines as they are.
+Batch = Sequence[Event | bytes]
+
+
+def event(nth: int, second: float, **changes: Any) -> Event:
+    """As a producer sends it: `second` seconds after the beginning."""
+    values = {"id": f"e{nth}", "at": (BEGIN + second * SECOND).isoformat(), "who": f"w{nth % 3}"}
+    return values | {"place": f"p{nth % 2}", "kind": "bad" if nth % 4 == 0 else "good", "x": nth / 7} | changes
 
 
 class Sink:
-    """Keeps what a store keeps: of each key the row that is newest by event time, then by `created`."""
+    """Keeps what a store keeps: the row of each key that is newest by event time, then by `created`."""
 
-    def __init__(self, path=":memory:"):
+    def __init__(self, path: str | Path = ":memory:") -> None:
         self.db = sqlite3.connect(path, isolation_level=None)
         self.db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF")
         self.db.execute(
@@ -58,73 +70,80 @@ class Sink:
             "(view, key, dated, created, state, PRIMARY KEY (view, key)) WITHOUT ROWID"
         )
 
-    def write_table(self, view, table):
+    def write_table(self, view: str, table: pa.Table) -> None:
         for row in table.to_pylist():
-            key = json.dumps([v for c, v in row.items() if c in RAW_KEYS])
-            given = (view, key, row["event_timestamp"].isoformat(), row["created"].isoformat(), row[view])
+            key = json.dumps([value for column, value in row.items() if column in KEYS])
             self.db.execute(
                 "INSERT INTO online VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET dated = excluded.dated, "
                 "created = excluded.created, state = excluded.state "
                 "WHERE (excluded.dated, excluded.created) >= (dated, created)",
-                given,
+                (view, key, row["event_timestamp"].isoformat(), row["created"].isoformat(), row[view]),
             )
 
-    def rows(self):
+    def rows(self) -> set[tuple[Any, ...]]:
         return set(self.db.execute("SELECT view, key, dated, state FROM online"))
 
 
-RAW_KEYS = {key for table in STREAM.tables for key in table.keys}
+KEYS = {key for table in STREAM.tables for key in table.keys}
 
 
-class Told:
-    """A source of batches, each of events or of bytes."""
+class Batches:
+    """A source of batches."""
 
-    name = "told"
+    name = "batches"
 
-    def __init__(self, *batches):
+    def __init__(self, *batches: Batch) -> None:
         self.batches = batches
 
-    def read(self, position, most, final):
+    def read(self, position: Position, most: int, final: bool) -> tuple[list[Line], Position]:
         n = position.get("n", 0)
         if n == len(self.batches):
             return [], position
-        lines = [one if isinstance(one, bytes) else to_json(one) for one in self.batches[n]]
-        return [Line(text, f"line {i} of batch {n}") for i, text in enumerate(lines)], {"n": n + 1}
+        texts = [line if isinstance(line, bytes) else to_json(line) for line in self.batches[n]]
+        return [Line(text, f"line {i} of batch {n}") for i, text in enumerate(texts)], {"n": n + 1}
 
-    def behind(self, position):
+    def behind(self, position: Position) -> int:
         return len(self.batches) - position.get("n", 0)
 
 
-def job_of(batches, sink, stream=STREAM, now=NOW):
-    """A job that has recovered, which whoever asks must close."""
-    job = StreamJob(settings.root(), stream, Told(*batches), sink, lambda: now)
+def new_job(batches: Iterable[Batch], sink: Sink, stream: Stream = STREAM, now: datetime = NOW) -> StreamJob:
+    """A job before it has recovered. The caller closes it."""
+    return StreamJob(settings.root(), stream, Batches(*batches), cast(Store, sink), lambda: now)
+
+
+def recovered_job(batches: Iterable[Batch], sink: Sink, stream: Stream = STREAM, now: datetime = NOW) -> StreamJob:
+    """A job that has recovered. The caller closes it."""
+    job = new_job(batches, sink, stream, now)
     job.recover()
     return job
 
 
-def take_in(batches, sink=None, stream=STREAM, now=NOW, history=(), restarts=False):
+def take_in(
+    batches: Sequence[Batch],
+    sink: Sink | None = None,
+    stream: Stream = STREAM,
+    now: datetime = NOW,
+    restarts: bool = False,
+) -> Sink:
     """Take in batch after batch; the sink. With `restarts`, by a new job each."""
     sink = sink or Sink()
-    job = job_of(batches, sink, stream, now)
-    if history:
-        job.seed([history])
+    job = recovered_job(batches, sink, stream, now)
     while job.step(final=True):
         if restarts:
             job.close()
-            job = job_of(batches, sink, stream, now)
+            job = recovered_job(batches, sink, stream, now)
     job.close()
     return sink
 
 
-def kept(sink, stream=STREAM):
-    """All that is to be the same however a run went: stamps, which may differ, are left out."""
-    db = sqlite3.connect(settings.root().stream_state(stream.domain))
-    numbers = dict(db.execute("SELECT producer, ranges FROM received"))
-    (counts,) = db.execute("SELECT value FROM meta WHERE name = 'counts'").fetchone()
-    states = {t.name: set(db.execute(f"SELECT key, state, newest FROM {t.name}")) for t in stream.tables}
-    waiting = db.execute("SELECT count(*) FROM to_log").fetchone()
-    seen = set(db.execute("SELECT * FROM seen"))
-    db.close()
+def result(sink: Sink, stream: Stream = STREAM) -> dict[str, Any]:
+    """All that must be the same however a run went. It leaves out stamps, which may differ."""
+    with closing(sqlite3.connect(settings.root().stream_state(stream.domain))) as db:
+        numbers = dict(db.execute("SELECT producer, ranges FROM received"))
+        (counts,) = db.execute("SELECT value FROM meta WHERE name = 'counts'").fetchone()
+        states = {t.name: set(db.execute(f"SELECT key, state, newest FROM {t.name}")) for t in stream.tables}
+        waiting = db.execute("SELECT count(*) FROM to_log").fetchone()
+        seen = set(db.execute("SELECT * FROM seen"))
     return {
         "online": sink.rows(), "states": states, "seen": seen, "counts": from_json(counts), "numbers": numbers,
         "waiting": waiting, "log": logged(stream), "dead": sorted(map(str, dead_letters(stream))),
@@ -132,51 +151,50 @@ def kept(sink, stream=STREAM):
     }  # fmt: skip
 
 
-def logged(stream=STREAM):
+def logged(stream: Stream = STREAM) -> list[Event]:
     """The rows of the offline log as they lie there."""
-    tables = [
-        pq.read_table(f, partitioning=None) for f in offline_log.files(settings.root().offline_log(stream.raw.name))
-    ]
+    files = offline_log.files(settings.root().offline_log(stream.raw.name))
+    tables = [pq.read_table(file, partitioning=None) for file in files]
     return sorted((row for table in tables for row in table.drop_columns(["created"]).to_pylist()), key=str)
 
 
-def newest_logged(stream):
+def newest_logged(stream: Stream) -> dict[tuple[Any, ...], bytes]:
     """Of each key, the state that was logged last."""
-    found = {}
+    newest: dict[tuple[Any, ...], tuple[datetime, bytes]] = {}
     for table in stream.tables:
         view = f"{table.name}_state"
         for file in offline_log.files(settings.root().states(view)):
             for row in pq.read_table(file, partitioning=None).to_pylist():
                 key = (view, *(row[name] for name in table.keys))
-                found[key] = max(found.get(key, (NOW - 9999 * DAY, b"")), (row["created"], row[view]))
-    return {key: state for key, (_, state) in found.items()}
+                newest[key] = max(newest.get(key, (NOW - 9999 * DAY, b"")), (row["created"], row[view]))
+    return {key: state for key, (_, state) in newest.items()}
 
 
-def dead_letters(stream=STREAM):
+def dead_letters(stream: Stream = STREAM) -> list[dict[str, Any]]:
     files = sorted(settings.root().dead_letters(stream.raw.name).glob("*.jsonl"))
     return [json.loads(line) for file in files for line in file.read_text().splitlines()]
 
 
-def count(name, stream=STREAM):
-    db = sqlite3.connect(settings.root().stream_state(stream.domain))
-    (counts,) = db.execute("SELECT value FROM meta WHERE name = 'counts'").fetchone()
-    return from_json(counts)[name]
+def count(name: str, stream: Stream = STREAM) -> int:
+    with closing(sqlite3.connect(settings.root().stream_state(stream.domain))) as db:
+        (counts,) = db.execute("SELECT value FROM meta WHERE name = 'counts'").fetchone()
+    return int(from_json(counts)[name])
 
 
-def expected(table, events, moment):
-    """Key → the oracle's values at a moment, of events as they were sent."""
-    rows = {}
-    for e in events:
-        row = {"x": None, "outcome": None, **e, "key": tuple(e[name] for name in table.keys)}
+def expected(table: AggregationTable, events: Iterable[Event], timestamp: datetime) -> dict[Any, Mapping[str, Any]]:
+    """Key → the oracle's values at a timestamp, of events as they were sent."""
+    rows: dict[str, Event] = {}
+    for sent in events:
+        row = {"x": None, "outcome": None, **sent, "key": tuple(sent[name] for name in table.keys)}
         row = {c: datetime.fromisoformat(v) if c in ("at", "outcome") and v else v for c, v in row.items()}
-        rows[e["id"]] = {
-            **rows.get(e["id"], {}),
-            **{c: v for c, v in row.items() if v is not None or e["id"] not in rows},
+        rows[sent["id"]] = {
+            **rows.get(sent["id"], {}),
+            **{c: v for c, v in row.items() if v is not None or sent["id"] not in rows},
         }
-    return {key: oracle.values(table, rows.values(), key, moment) for key in {row["key"] for row in rows.values()}}
+    return {key: oracle.values(table, rows.values(), key, timestamp) for key in {row["key"] for row in rows.values()}}
 
 
-def answered(live, sink, moment):
-    """Key → what the online rows of a table answer at a moment."""
-    found = sink.db.execute("SELECT key, state FROM online WHERE view = ?", (f"{live.table.name}_state",))
-    return {tuple(json.loads(key)): live.values(live.from_json(state), moment) for key, state in found}
+def online_values(live: LiveTable, sink: Sink, timestamp: datetime) -> dict[Any, Mapping[str, Any]]:
+    """Key → the values that the online rows of a table have at a timestamp."""
+    rows = sink.db.execute("SELECT key, state FROM online WHERE view = ?", (f"{live.table.name}_state",))
+    return {tuple(json.loads(key)): live.values(live.from_json(state), timestamp) for key, state in rows}

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 from fake import NOW
 from flask.testing import FlaskClient
-from stream_world import Sink, Told
+from stream_world import Batches, Sink
 
 import settings
 from features.coupon import COUPON_ATTEMPTS
@@ -140,7 +140,7 @@ def missing(client, producer, last):
 def test_a_producer_learns_which_numbers_got_lost(untrained: FlaskClient):
     assert missing(untrained, "till", 3) == [[1, 3]]  # no stream job has run yet
     lines = [attempt(n, producer="till", number=n) for n in (2, 3, 7, 3)]
-    job = StreamJob(settings.root(), streams()[COUPON_ATTEMPTS.name], Told(lines), Sink(), lambda: NOW)
+    job = StreamJob(settings.root(), streams()[COUPON_ATTEMPTS.name], Batches(lines), Sink(), lambda: NOW)
     job.step()
     expected = {("till", 9): [[1, 1], [4, 6], [8, 9]], ("till", 7): [[1, 1], [4, 6]], ("till", 0): [[1, 1], [4, 6]]}
     expected |= {("another", 4): [[1, 4]], ("another", 0): []}

@@ -9,10 +9,9 @@ from pathlib import Path
 from types import ModuleType
 
 import processes
-import psutil
 import pytest
 from constants import override
-from processes import Child, answering, environment, refusing_port, run, started, wait_until
+from processes import Child, answering, environment, is_gone, refusing_port, run, started, wait_until
 
 import settings
 
@@ -54,10 +53,6 @@ def printed_ids(child: Child, count: int) -> list[int]:
     return wait_until(
         lambda: list(map(int, child.stdout.split())), lambda ids: len(ids) == count, what="ids printed", child=child
     )
-
-
-def is_gone(pid: int) -> bool:
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
 def test_a_child_and_its_own_children_end_though_they_ignore_sigterm(monkeypatch: pytest.MonkeyPatch):

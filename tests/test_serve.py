@@ -6,13 +6,11 @@ import os
 import re
 import signal
 import socket
-import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
@@ -20,22 +18,27 @@ from typing import Any
 
 import psutil
 import pytest
-from conftest import free_port
+from processes import WAIT_SECONDS, Child, answering, environment, free_port, is_gone, run, started, wait_until
 
 import serve
 import settings
 
+pytestmark = pytest.mark.slow
+
+APP = str(settings.PROJECT / "app.py")
 DRIVER = "/daily-risk-decision/1001/"
 
 
 @dataclass(frozen=True)
-class Running:
+class Production:
+    """The server and what it does."""
+
     port: int
-    process: subprocess.Popen[str]
+    parent: Child
 
     def ask(self, method: str, path: str, body: object = None) -> Any:
         """The JSON answer of status 200, on a connection of its own."""
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=WAIT_SECONDS)
         connection.request(method, path, None if body is None else json.dumps(body))
         answer = connection.getresponse()
         text = answer.read()
@@ -43,53 +46,48 @@ class Running:
         return json.loads(text)
 
     def children(self) -> set[int]:
-        return {child.pid for child in psutil.Process(self.process.pid).children()}
+        return {child.pid for child in psutil.Process(self.parent.pid).children()}
 
     def workers(self) -> set[int]:
         """The processes that listen: a worker that still loads does not. Fails where the server has ended."""
-        assert self.process.poll() is None, "The server has ended"
-        sockets = psutil.net_connections("tcp4")
-        listening = {s.pid for s in sockets if s.status == psutil.CONN_LISTEN and s.laddr.port == self.port}
-        return listening - {None}  # whose process is dying
+        assert self.parent.is_running(), self.parent.output
+        return self._holders(psutil.CONN_LISTEN)
+
+    def clients(self) -> int:
+        """How many connections the workers have accepted."""
+        return sum(s.status == psutil.CONN_ESTABLISHED for s in self._sockets())
+
+    def _holders(self, status: str) -> set[int]:
+        return {s.pid for s in self._sockets() if s.status == status}
+
+    def _sockets(self) -> list[Any]:
+        """The sockets at the server's side; without those of processes that are just dying."""
+        return [s for s in psutil.net_connections("tcp4") if s.pid and s.laddr.port == self.port]
 
 
-def until(true: Callable[[], object], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it did not come true"
-        time.sleep(0.05)
-
-
-@contextmanager
-def running(world: Path, workers: int) -> Iterator[Running]:
-    port = free_port()
-    environment = {**os.environ, "RISK_DATA": str(world), "PORT": str(port), "WORKERS": str(workers)}
-    command = [sys.executable, str(settings.PROJECT / "app.py"), "--production"]
-    with subprocess.Popen(command, env=environment, cwd=world, text=True, start_new_session=True) as process:
-        server = Running(port, process)
-        try:
-            yield server
-        finally:
-            process.kill()  # its workers follow it
+def production(world: Path, workers: int) -> Callable[[int], AbstractContextManager[Child]]:
+    """Starts the server on a port."""
+    command = [sys.executable, APP, "--production"]
+    return lambda port: started(command, cwd=world, env=environment(RISK_DATA=world, PORT=port, WORKERS=workers))
 
 
 @pytest.fixture(scope="module")
-def two(world: Path) -> Iterator[Running]:
-    with running(world, workers=2) as server:
-        until(lambda: len(server.workers()) == 2)
-        yield server
+def two(world: Path) -> Iterator[Production]:
+    with answering(production(world, workers=2)) as server:
+        both = Production(server.port, server.child)
+        wait_until(both.workers, lambda workers: len(workers) == 2, what="two workers listen", child=server.child)
+        yield both
 
 
 @pytest.fixture
-def one(world: Path) -> Iterator[Running]:
-    with running(world, workers=1) as server:
-        until(server.workers)
-        yield server
+def one(world: Path) -> Iterator[Production]:
+    with answering(production(world, workers=1)) as server:
+        yield Production(server.port, server.child)
 
 
 @contextmanager
 def nobody_signs_up(world: Path) -> Iterator[None]:
-    """Sign-ups that are asked for in here wait until it ends."""
+    """Sign-ups that are sent in here wait until it ends."""
     with (world / "sign-up.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -101,43 +99,55 @@ def somebody() -> dict[str, str]:
     return {"state": "CA", "dob": "1990-05-17", "ssn": ssn, "dl": f"D{number % 10**12:012}"}
 
 
-def test_the_same_numbers_sent_to_all_workers_at_once_are_new_only_once(two: Running, world: Path):
-    person = somebody()
-    with ThreadPoolExecutor(12) as pool:
+def waiting_for_a_lock() -> set[int]:
+    """The processes that wait for a lock on a file."""
+    waiting = [line.split() for line in Path("/proc/locks").read_text().splitlines() if "->" in line]
+    return {int(words[words.index("FLOCK") + 3]) for words in waiting if "FLOCK" in words}
+
+
+def test_the_same_numbers_sent_to_all_workers_at_once_are_new_only_once(two: Production, world: Path):
+    person, answers = somebody(), list[Future[Any]]()
+
+    def waiting_workers() -> set[int]:
+        """Send the numbers once more, and see which workers have some."""
+        answers.append(pool.submit(two.ask, "POST", "/sign-up/", person))
+        return waiting_for_a_lock() & two.workers()
+
+    with ThreadPoolExecutor(64) as pool:
         with nobody_signs_up(world):
-            answers = [pool.submit(two.ask, "POST", "/sign-up/", person) for _ in range(12)]
-            time.sleep(0.5)  # by now each worker has some of them
+            wait_until(waiting_workers, lambda pids: pids == two.workers(), what="each worker has some of them")
         decisions = [answer.result()["decision"] for answer in answers]
     seen = [decision["features"]["is_previously_seen_ssn"] for decision in decisions]
-    assert sorted(seen) == [0] + [1] * 11
+    assert sorted(seen) == [0] + [1] * (len(answers) - 1)
     moments = [decision["as_of"] for decision in decisions]
     assert min(moments) == moments[seen.index(0)]
 
 
-def test_each_decision_of_each_worker_is_a_whole_line_of_the_log(two: Running, world: Path):
+def test_each_decision_of_each_worker_is_a_whole_line_of_the_log(two: Production, world: Path):
     with ThreadPoolExecutor(8) as pool:
-        given = list(pool.map(lambda _: two.ask("GET", DRIVER), range(100)))
+        decisions = list(pool.map(lambda _: two.ask("GET", DRIVER), range(100)))
     lines = [line for file in (world / "decisions").iterdir() for line in file.read_text().splitlines()]
     logged = {record["decision_id"]: record for record in map(json.loads, lines)}
-    for decision in given:
+    for decision in decisions:
         assert decision.items() <= logged[decision["decision_id"]].items()
 
 
-def test_a_worker_that_dies_is_replaced(two: Running):
-    died, stays = two.workers()
-    os.kill(died, signal.SIGKILL)
-    until(lambda: len(two.workers() - {died}) == 2)
-    assert stays in two.workers()
+def test_a_worker_that_dies_is_replaced(two: Production):
+    victim, other = two.workers()
+    os.kill(victim, signal.SIGKILL)
+    wait_until(lambda: two.workers() - {victim}, lambda workers: len(workers) == 2, what="two workers listen again")
+    assert other in two.workers()
 
 
-def test_clients_that_send_half_a_body_hold_nobody_up(two: Running):
+def test_clients_that_send_half_a_body_hold_nobody_up(two: Production):
+    half = b"POST /onboarding-risk-decision/ HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{"
     with ExitStack() as stack:
         slow = [stack.enter_context(socket.create_connection(("127.0.0.1", two.port))) for _ in range(12)]
         for connection in slow:
-            connection.sendall(b"POST /onboarding-risk-decision/ HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{")
-        time.sleep(0.3)
+            connection.sendall(half)
+        wait_until(two.clients, lambda count: count >= len(slow), what="the workers have accepted all slow clients")
         for _ in range(12):
-            assert two.ask("GET", DRIVER)
+            assert two.ask("GET", DRIVER)["decision"]
         for connection in slow:
             connection.sendall(b"}")
             answer = HTTPResponse(connection)
@@ -146,42 +156,49 @@ def test_clients_that_send_half_a_body_hold_nobody_up(two: Running):
 
 
 @pytest.mark.parametrize("stop", [os.kill, os.killpg], ids=["SIGTERM", "Ctrl-C"])
-def test_a_request_that_has_begun_is_answered_before_the_server_stops(one: Running, world: Path, stop: Callable):
-    """Ctrl-C reaches the parent and the workers alike. A client that stays connected and asks nothing is no request."""
+def test_a_request_in_work_is_answered_before_the_server_stops(one: Production, world: Path, stop: Callable):
+    """Ctrl-C reaches parent and workers alike. A client that stays connected and sends nothing is no request."""
     idle = HTTPConnection("127.0.0.1", one.port)
     idle.request("GET", "/")
     idle.getresponse().read()
     with ThreadPoolExecutor() as pool:
         with nobody_signs_up(world):
             answer = pool.submit(one.ask, "POST", "/sign-up/", somebody())
-            time.sleep(0.5)
-            stop(one.process.pid, signal.SIGTERM if stop is os.kill else signal.SIGINT)
-            time.sleep(0.5)
-            assert one.process.poll() is None
+            wait_until(lambda: waiting_for_a_lock() & one.workers(), what="the worker has the request")
+            stop(one.parent.pid, signal.SIGTERM if stop is os.kill else signal.SIGINT)
+            wait_until(lambda: not one.workers(), what="the server takes no new requests")
         assert answer.result()["decision"]["decision"] == "approve"
-    assert one.process.wait(10) == 0
+    one.parent.ended(code=0)
 
 
-def test_a_worker_that_listens_does_not_outlive_its_parent(one: Running):
+def test_a_worker_that_listens_does_not_outlive_its_parent(one: Production):
     (worker,) = one.workers()
-    one.process.kill()
-    until(lambda: not psutil.pid_exists(worker), seconds=10)
+    one.parent.send(signal.SIGKILL)
+    wait_until(lambda: is_gone(worker), what="the worker has ended")
 
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGKILL])
 def test_a_worker_that_still_loads_stops_with_its_parent(world: Path, stop: signal.Signals):
-    with running(world, workers=1) as server:
-        until(server.children)
-        (worker,) = server.children()
-        time.sleep(1)  # it imports now
+    port = free_port()
+    with production(world, workers=1)(port) as parent:
+        server = Production(port, parent)
+        (worker,) = wait_until(server.children, what="the server has a worker", child=parent)
+        wait_until(lambda: loads(worker), what="the worker loads the application", child=parent)
+        os.kill(worker, signal.SIGSTOP)  # so that it still loads when its parent stops
         assert not server.workers()
-        server.process.send_signal(stop)
-        until(lambda: not psutil.pid_exists(worker), seconds=10)
+        parent.send(stop)
+        os.kill(worker, signal.SIGCONT)
+        wait_until(lambda: is_gone(worker), what="the worker has ended")
+
+
+def loads(worker: int) -> bool:
+    """Whether it has begun to import what its parent does without."""
+    return any("/numpy/" in library.path for library in psutil.Process(worker).memory_maps())
 
 
 @pytest.mark.parametrize("arguments", [[], ["--production"]], ids=["demo", "production"])
 @pytest.mark.parametrize(
-    ("environment", "complaint"),
+    ("changes", "message"),
     [
         (
             {"PORT": "taken"},
@@ -192,28 +209,25 @@ def test_a_worker_that_still_loads_stops_with_its_parent(world: Path, stop: sign
         ({"PORT": "x"}, "PORT is 'x'. Set it to a number"),
     ],
 )
-def test_what_cannot_be_served_is_said_before_anything_starts(arguments: list[str], environment: dict, complaint: str):
+def test_a_wrong_setting_is_named_before_anything_starts(arguments: list[str], changes: dict[str, str], message: str):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
         taken = str(other.getsockname()[1])
-        said = subprocess.run(
-            [sys.executable, str(settings.PROJECT / "app.py"), *arguments],
-            env={**os.environ, **{k: taken if v == "taken" else v for k, v in environment.items()}},
-            capture_output=True, text=True, timeout=30, check=False,
-        )  # fmt: skip
-    assert (said.returncode, said.stdout) == (1, "")
-    assert re.match(complaint, said.stderr), said.stderr
+        changes = {name: taken if value == "taken" else value for name, value in changes.items()}
+        ended = run([sys.executable, APP, *arguments], code=1, env=environment(**changes))
+    assert ended.stdout == ""
+    assert re.match(message, ended.stderr), ended.stderr
 
 
-def test_a_port_is_taken_from_the_moment_that_a_server_starts_and_not_only_once_it_answers():
+def test_a_server_takes_its_port_before_it_answers():
     port = free_port()
     with serve.claim("127.0.0.1", port), pytest.raises(serve.AddressUnavailable, match="already in use"):
         serve.claim("127.0.0.1", port)
 
 
-@pytest.mark.parametrize("said", ["0", "-1", "two", "1.5"])
-def test_a_number_of_workers_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, said: str):
-    monkeypatch.setenv("WORKERS", said)
-    with pytest.raises(SystemExit, match=f"WORKERS is '{said}'"):
+@pytest.mark.parametrize("number", ["0", "-1", "two", "1.5"])
+def test_a_wrong_number_of_workers_is_refused(monkeypatch: pytest.MonkeyPatch, number: str):
+    monkeypatch.setenv("WORKERS", number)
+    with pytest.raises(SystemExit, match=f"WORKERS is '{number}'"):
         settings.workers()

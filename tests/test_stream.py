@@ -13,10 +13,10 @@ from stream_world import (
     SECOND,
     STREAM,
     Sink,
-    answered,
     event,
     expected,
-    kept,
+    online_values,
+    result,
     take_in,
 )
 
@@ -67,12 +67,12 @@ def test_any_order_batches_duplicates_and_restarts_end_in_the_same_bytes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("RISK_DATA", str(tmp_path_factory.mktemp("whole")))
-    plain = kept(take_in([events]))
+    plain = result(take_in([events]))
     monkeypatch.setenv("RISK_DATA", str(tmp_path_factory.mktemp("mixed")))
     duplicates = data.draw(st.lists(st.sampled_from(events), max_size=6))
     mixed = data.draw(st.permutations([*events, *duplicates]))
     batches = cut(mixed, data.draw(st.lists(st.integers(1, 7), max_size=8)))
-    other = kept(take_in(batches, restarts=data.draw(st.booleans())))
+    other = result(take_in(batches, restarts=data.draw(st.booleans())))
     same = ("online", "states", "seen", "newest logged states", "waiting")
     assert {name: other[name] for name in same} == {name: plain[name] for name in same}
     counts = other["counts"]
@@ -83,4 +83,4 @@ def test_any_order_batches_duplicates_and_restarts_end_in_the_same_bytes(
         timestamp = BEGIN + LAST_SECOND * SECOND + 4 * HOUR
         sink = Sink()
         sink.db.executemany("INSERT INTO online VALUES (?, ?, ?, '', ?)", other["online"])
-        assert answered(live, sink, timestamp) == expected(live.table, events, timestamp)
+        assert online_values(live, sink, timestamp) == expected(live.table, events, timestamp)

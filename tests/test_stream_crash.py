@@ -12,7 +12,7 @@ from threading import Event
 import pyarrow.parquet as pq
 import pytest
 from pydantic_core import to_json
-from stream_world import NOW, STREAM, Sink, Told, event, kept
+from stream_world import NOW, STREAM, Batches, Sink, event, result
 
 import settings
 from features.windows import events
@@ -37,7 +37,7 @@ BATCHES = [EVENTS[:4], [b"no event", *EVENTS[4:9]], [EVENTS[9]], [b'{"producer":
 
 def whole_run(sink):
     """As a process: what was killed may have left something; then the history, then the stream, then a clean end."""
-    job = StreamJob(settings.root(), STREAM, Told(*BATCHES), sink, lambda: NOW)
+    job = StreamJob(settings.root(), STREAM, Batches(*BATCHES), sink, lambda: NOW)
     try:
         job.recover()
         if job.state.meta("history") != "done":
@@ -90,7 +90,7 @@ def test_a_crash_at_any_step_changes_nothing_of_what_comes_out(tmp_path, monkeyp
     monkeypatch.setenv("RISK_DATA", str(tmp_path / "whole"))
     countdown, sink = Countdown(monkeypatch), Sink()
     whole_run(sink)
-    whole, steps = kept(sink), countdown.calls
+    whole, steps = result(sink), countdown.calls
     assert (whole["counts"], steps > 80) == ({"events": 14, "late": 1, "duplicates": 1, "dead_letters": 2}, True)
     assert whole["waiting"] == (0,)
     for crash in range(1, steps + 1, 2):
@@ -99,14 +99,14 @@ def test_a_crash_at_any_step_changes_nothing_of_what_comes_out(tmp_path, monkeyp
         with pytest.raises(Crash):
             whole_run(sink)
         whole_run(sink)
-        assert kept(sink) == whole, f"crashed before step {crash}"
+        assert result(sink) == whole, f"crashed before step {crash}"
 
 
 def test_crashes_one_upon_the_other_change_nothing(tmp_path, monkeypatch, small_files):
     monkeypatch.setenv("RISK_DATA", str(tmp_path / "whole"))
     countdown, sink, draw = Countdown(monkeypatch), Sink(), random.Random(7)
     whole_run(sink)
-    whole = kept(sink)
+    whole = result(sink)
     monkeypatch.setenv("RISK_DATA", str(tmp_path / "often"))
     sink, crashes, is_done = Sink(), 0, False
     while not is_done:
@@ -117,7 +117,7 @@ def test_crashes_one_upon_the_other_change_nothing(tmp_path, monkeypatch, small_
         except Crash:
             crashes += 1
     assert crashes > 5
-    assert kept(sink) == whole
+    assert result(sink) == whole
 
 
 def process(root, lines, is_ready):
@@ -190,7 +190,7 @@ def test_killed_again_and_again_it_ends_where_an_uninterrupted_run_ends(tmp_path
     ends = []
     for name in ("whole", "killed"):
         monkeypatch.setenv("RISK_DATA", str(tmp_path / name))
-        ends.append(kept(Sink(tmp_path / name / "sink.db")))
+        ends.append(result(Sink(tmp_path / name / "sink.db")))
     assert ends[1] == ends[0]
     assert ends[0]["counts"]["dead_letters"] == 10
     assert len(list(settings.root().offline_log(STREAM.raw.name).rglob("*.parquet"))) < 8

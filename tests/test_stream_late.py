@@ -18,14 +18,14 @@ from stream_world import (
     SECOND,
     STREAM,
     Sink,
-    answered,
     count,
     dead_letters,
     event,
     expected,
-    job_of,
-    kept,
     logged,
+    online_values,
+    recovered_job,
+    result,
     take_in,
 )  # fmt: skip
 
@@ -46,7 +46,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def count_in_window(sink: Sink, second: int) -> int:
     """The feature of `SHORT` for the key w0, at a second after the beginning."""
-    values = answered(LiveTable(SHORT.tables[0]), sink, BEGIN + second * SECOND)
+    values = online_values(LiveTable(SHORT.tables[0]), sink, BEGIN + second * SECOND)
     return int(values["w0",]["n"])
 
 
@@ -76,11 +76,11 @@ def test_a_day_in_order_is_not_late_in_whatever_batches_it_is_read(size: int) ->
 
 
 def test_duplicates_are_counted_in_a_batch_across_batches_and_restarts() -> None:
-    once = kept(take_in([[event(0, 0), event(3, 60)]]))
+    once = result(take_in([[event(0, 0), event(3, 60)]]))
     sink = Sink()
     batches = [[event(0, 0), event(0, 0), event(3, 60)], [event(0, 0)], [event(3, 60)]]
     stream = Stream("again", RAW, STREAM.tables)
-    again = kept(take_in(batches, sink, stream, restarts=True), stream)
+    again = result(take_in(batches, sink, stream, restarts=True), stream)
     assert (again["counts"].pop("duplicates"), once["counts"].pop("duplicates")) == (3, 0)
     same = ("online", "states", "seen", "counts")
     assert {name: again[name] for name in same} == {name: once[name] for name in same}
@@ -95,7 +95,7 @@ def test_a_file_of_last_month_that_is_read_twice_is_processed_once() -> None:
 
 def test_ids_are_forgotten_once_no_window_reaches_their_events() -> None:
     take_in([[event(3 * n, 7200 * n) for n in range(60)]], stream=SHORT, now=NOW + 30 * DAY)
-    job = job_of([], Sink(), SHORT)
+    job = recovered_job([], Sink(), SHORT)
     assert len(job.state.processed([f"e{3 * n}" for n in range(60)])) == 60 - 47
     job.close()
 
@@ -108,14 +108,14 @@ def test_an_outcome_counts_from_its_own_timestamp_in_any_order_of_arrival(order:
     live = LiveTable(PLACES)
     for second in (700, 5000, 11_500, 20_000):
         timestamp = BEGIN + second * SECOND
-        assert answered(live, sink, timestamp) == expected(PLACES, [event(2, 10), versions[1]], timestamp)
+        assert online_values(live, sink, timestamp) == expected(PLACES, [event(2, 10), versions[1]], timestamp)
     assert count("duplicates") == {0: 1}.get(order[0], 2)
 
 
 def test_an_event_and_its_later_outcome_are_two_rows_that_count_once() -> None:
     sink = take_in([[event(0, 0)], [event(0, 0, outcome=iso(600))]])
     assert [row["outcome"] is not None for row in logged()] == [False, True]
-    assert answered(LiveTable(PEOPLE), sink, BEGIN + 601 * SECOND)["w0",]["bad_1h"] == 1
+    assert online_values(LiveTable(PEOPLE), sink, BEGIN + 601 * SECOND)["w0",]["bad_1h"] == 1
 
 
 INVALID: dict[str, Any] = {
@@ -200,10 +200,10 @@ def test_a_failed_online_write_is_repeated_and_nothing_counts_twice(
 ) -> None:
     batches = [[event(0, 0), b"invalid"], [event(1, 60)], [event(0, 0)]]
     monkeypatch.setenv("RISK_DATA", str(tmp_path / "plain"))
-    plain = kept(take_in(batches))
+    plain = result(take_in(batches))
     monkeypatch.setenv("RISK_DATA", str(tmp_path / "failing"))
     sink = FailingSink()
-    job, sink.failures, errors = job_of(batches, sink), failures, 0
+    job, sink.failures, errors = recovered_job(batches, sink), failures, 0
     has_moved = True
     while has_moved:
         try:
@@ -211,12 +211,12 @@ def test_a_failed_online_write_is_repeated_and_nothing_counts_twice(
         except FeaturesNotReady:
             errors += 1
     job.close()
-    assert (kept(sink), errors) == (plain, failures)
+    assert (result(sink), errors) == (plain, failures)
 
 
 def test_what_failed_to_go_online_before_the_end_goes_online_at_the_start() -> None:
     batches, sink = [[event(0, 0)], [event(1, 60)]], FailingSink()
-    job, sink.failures = job_of(batches, sink), 1
+    job, sink.failures = recovered_job(batches, sink), 1
     with pytest.raises(FeaturesNotReady):
         job.step()
     job.close()

@@ -15,7 +15,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from constants import override
-from stream_world import BEGIN, DAY, HOUR, NOW, PEOPLE, RAW, STREAM, Sink, Told, event, job_of, kept, logged, take_in
+from stream_world import (
+    BEGIN,
+    DAY,
+    HOUR,
+    NOW,
+    PEOPLE,
+    RAW,
+    STREAM,
+    Batches,
+    Sink,
+    event,
+    logged,
+    recovered_job,
+    result,
+    take_in,
+)
 
 import settings
 from features.domains import Stream
@@ -38,7 +53,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def flushed_job(count: int, sink: Sink) -> StreamJob:
     """A job that has processed and logged batches of one event each. The caller closes it."""
-    job = job_of([[event(n, 60 * n)] for n in range(count)], sink)
+    job = recovered_job([[event(n, 60 * n)] for n in range(count)], sink)
     while job.step():
         job.flush()
     return job
@@ -133,7 +148,7 @@ def test_a_batch_reads_history_and_log_and_an_event_in_both_once() -> None:
 def run(sink: Sink, *batches: Sequence[Any], stop: Event | None = None, now: datetime = BEGIN + 3 * HOUR) -> list[str]:
     """Run the job until the batches end. Returns the lines that it reported."""
     lines: list[str] = []
-    source: Any = Told(*batches)
+    source: Any = Batches(*batches)
     store: Any = sink
     loop.run(settings.root(), STREAM, source, store, True, stop or Event(), lines.append, clock=lambda: now)
     return lines
@@ -146,10 +161,10 @@ def test_history_and_stream_end_in_the_states_of_the_stream_alone(
     write_history(*events[:20])
     sink = Sink()
     assert "20 events of the history" in run(sink, events[15:])[0]
-    both = kept(sink)
+    both = result(sink)
     assert (len(logged()), both["counts"]["duplicates"]) == (10, 5)
     monkeypatch.setenv("RISK_DATA", str(tmp_path / "alone"))
-    alone = kept(take_in([events]))
+    alone = result(take_in([events]))
     same = ("online", "states", "seen", "newest logged states")
     assert {name: both[name] for name in same} == {name: alone[name] for name in same}
 
@@ -163,9 +178,9 @@ def test_of_a_history_that_grew_only_the_new_events_are_processed(
     assert len(run(sink, events[20:])) == 1  # the status line alone: the history did not change
     write_history(*events[:20])
     assert "10 events of the history" in run(sink, events[20:])[0]
-    both = kept(sink)
+    both = result(sink)
     monkeypatch.setenv("RISK_DATA", str(tmp_path / "alone"))
-    assert both["states"] == kept(take_in([events]))["states"]
+    assert both["states"] == result(take_in([events]))["states"]
 
 
 def test_a_history_that_was_interrupted_is_continued(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,7 +207,7 @@ def test_the_number_of_an_invalid_line_is_received_too() -> None:
         b'{"producer": "till", "number": 3}',
         event(1, 5, producer="x", number=2),
     ]
-    source = Told(lines, [event(2, 9, producer="till", number=2)])
+    source = Batches(lines, [event(2, 9, producer="till", number=2)])
     with closing(StreamJob(settings.root(), STREAM, source, Sink(), lambda: datetime.now(UTC))) as job:
         while job.step():
             pass
@@ -204,7 +219,7 @@ def test_states_of_a_changed_definition_come_from_everything_logged(
 ) -> None:
     evening = [event(n, 70_000 + 600 * n) for n in range(20)]
     batches = [evening[:9], evening[9:]]
-    with closing(job_of(batches, Sink())) as job:
+    with closing(recovered_job(batches, Sink())) as job:
         while job.step():
             pass
     wider = tuple(replace(a, window=a.window * 2) for a in PEOPLE.aggregations if a.window)
@@ -212,7 +227,7 @@ def test_states_of_a_changed_definition_come_from_everything_logged(
     states = []
     for root in (tmp_path, tmp_path / "fresh"):  # the first has everything in its log, the second reads the batches
         monkeypatch.setenv("RISK_DATA", str(root))
-        with closing(StreamJob(settings.root(), changed, Told(*batches), Sink(), lambda: NOW)) as job:
+        with closing(StreamJob(settings.root(), changed, Batches(*batches), Sink(), lambda: NOW)) as job:
             job.recover()
             loop.seed(settings.root(), job, NOW + HOUR / 60, Event())
             while job.step():

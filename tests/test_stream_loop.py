@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from stream_world import STREAM, Sink, Told, event
+from stream_world import STREAM, Batches, Sink, event
 
 import settings
 from jobs.stream import loop, process
@@ -31,7 +31,7 @@ def thresholds() -> Iterator[tuple[int, int, int]]:
 
 
 def test_a_job_in_another_process_leaves_its_garbage_collector_alone(thresholds: tuple[int, int, int]) -> None:
-    source: Any = Told([event(0, 0)])
+    source: Any = Batches([event(0, 0)])
     store: Any = Sink()
     loop.run(settings.root(), STREAM, source, store, True, Event(), lambda line: None)
     assert gc.get_threshold() == thresholds
