@@ -25,8 +25,8 @@ from statistics import median
 ROOT = Path(__file__).resolve().parent.parent
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TYPES = {
-    "ours": ("stores.online.WideSqliteOnlineStore", "stores.offline.AsofDuckDBOfflineStore",
-             "stores.engine.ArrowComputeEngine"),
+    "ours": ("exact_stores.online.WideSqliteOnlineStore", "exact_stores.offline.AsofDuckDBOfflineStore",
+             "exact_stores.engine.ArrowComputeEngine"),
     "stock": ("sqlite", "duckdb", "local"),
 }  # fmt: skip
 

@@ -29,7 +29,7 @@ FEATURES = ("count", "sum", "mean", "last")
 KEYS = 20_000
 DAYS = 180
 BEGIN = np.datetime64("2026-01-01", "us")
-STORES = {"ours": "stores.offline.AsofDuckDBOfflineStore", "duckdb": "duckdb", "file": "file"}
+STORES = {"ours": "exact_stores.offline.AsofDuckDBOfflineStore", "duckdb": "duckdb", "file": "file"}
 
 
 def make(folder: Path, rows: int, moments: int) -> None:

@@ -23,7 +23,7 @@ from feast.value_type import ValueType
 
 TYPES = {"driver_id": Int64, "trips": Int64, "rate": Float64, "state": String}
 FEATURES = [name for name in TYPES if name != "driver_id"]
-STORES = {"ours": "stores.online.WideSqliteOnlineStore", "stock": "sqlite"}
+STORES = {"ours": "exact_stores.online.WideSqliteOnlineStore", "stock": "sqlite"}
 
 
 def main() -> None:

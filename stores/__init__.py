@@ -1,20 +1,27 @@
-"""The stores behind `feature_store.yaml`. Feast loads this package for every command, so here is where its faults
-that no store can mend are mended, and where what it prints for ordinary use is silenced, each by its words. Feast's
-own modules reset the filters as they load: they come first."""
+"""The old names of `exact_stores`: `stores.online` is the module `exact_stores.online`, and so is every other module.
 
+A `feature_store.yaml` that was written with the old names still loads. The first import of a process warns. The
+warning is a FutureWarning because Python shows those to everybody, and hides a DeprecationWarning outside `__main__`.
+"""
+
+import importlib
+import pkgutil
+import sys
 import warnings
 
-import feast.batch_feature_view
-import feast.infra.offline_stores.duckdb
-import feast.labeling.label_view
-import feast.stream_feature_view  # noqa: F401
+import exact_stores
 
-from stores import described_fields
+# Nothing else is imported from this folder: `stores.exact_stores` would be a second copy of every class.
+__path__ = []
+sys.modules["stores.exact_stores"] = None  # type: ignore[assignment]
 
-described_fields.mend()
+for _module in pkgutil.iter_modules(exact_stores.__path__):
+    globals()[_module.name] = importlib.import_module(f"exact_stores.{_module.name}")
+    sys.modules[f"stores.{_module.name}"] = globals()[_module.name]
 
-for _words in (
-    "On demand feature view is an experimental feature",
-    "The `root_path` parameter is deprecated",
-):
-    warnings.filterwarnings("ignore", message=_words)
+warnings.warn(
+    "The package `stores` is now called `exact_stores`. In feature_store.yaml and in imports, write "
+    "exact_stores.online.WideSqliteOnlineStore for stores.online.WideSqliteOnlineStore, and so for every other name.",
+    FutureWarning,
+    stacklevel=2,
+)

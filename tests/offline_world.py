@@ -12,7 +12,7 @@ from feast.data_format import ParquetFormat
 from feast.types import Float64, Int64
 from small import DRIVER, NOON
 
-OURS = "stores.offline.AsofDuckDBOfflineStore"
+OURS = "exact_stores.offline.AsofDuckDBOfflineStore"
 TRIPS = Field(name="trips", dtype=Int64)
 RATING = Field(name="rating", dtype=Float64)
 

@@ -1,6 +1,7 @@
 """Who may import whom, at two levels, and who does."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,10 +26,11 @@ MAY_IMPORT = {
     "features.domains": "errors features features.risk features.windows features.DOMAIN",
     "features.DOMAIN": "errors features.utc features.identifiers features.fields features.windows features.risk",
     "entities": "",
-    "views.blocks": "entities settings stores features.utc features.windows",
+    "views.blocks": "entities settings exact_stores features.utc features.windows",
     "views": "",
-    "views.DOMAIN": "entities settings stores views.blocks features.utc features.windows features.DOMAIN",
-    "stores": "stores",
+    "views.DOMAIN": "entities settings exact_stores views.blocks features.utc features.windows features.DOMAIN",
+    "stores": "exact_stores",
+    "exact_stores": "exact_stores",
     "simulators": "features simulators",
     "generate_data": "files settings root features simulators",
     "model": "files errors model",
@@ -62,7 +64,7 @@ OURS = {name.split(".")[0] for name in MAY_IMPORT} | {"tests", "bench"}
 #: Library → the rooms that may know of it.
 MAY_KNOW = {
     "feast": {"serving.feast_import", "serving.retrieval", "serving.compiler", "jobs.build.work.repository"}
-    | {"stores", "views", "entities"},
+    | {"exact_stores", "views", "entities"},
     "flask": {"web", "app", "serve"},
     "flasgger": {"web", "app"},
 }
@@ -72,12 +74,14 @@ def sources(root: Path) -> dict[str, str]:
     """Path below `root` → the text of every Python file of ours."""
     files = {file.relative_to(root): file for file in root.rglob("*.py")}
     hidden = {".", "build", "data", "venv"}
-    return {p.as_posix(): f.read_text() for p, f in files.items() if not {p.parts[0][0], p.parts[0]} & hidden}
+    ours = {p: f for p, f in files.items() if not {p.parts[0][0], p.parts[0]} & hidden}
+    return {p.as_posix(): f.read_text() for p, f in ours.items() if p.parts[:2] != ("stores", "build")}
 
 
 def module_of(path: str) -> str:
-    """`feature_repo/features/onboarding.py` → `features.onboarding`."""
-    return path.removeprefix(FEATURE_REPO + "/").removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+    """`feature_repo/features/raw.py` → `features.raw`; `stores/exact_stores/rows.py` → `exact_stores.rows`."""
+    path = re.sub(rf"^({FEATURE_REPO}|stores(?=/exact_stores))/", "", path)
+    return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
 def room_of(module: str) -> tuple[str, str | None]:

@@ -20,7 +20,7 @@ STOCK_FAILS = ["wide", pytest.param("stock", marks=pytest.mark.xfail(strict=True
 DRIVER = Entity(name="driver", join_keys=["driver_id"], value_type=ValueType.INT64)
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
-_TYPES = {"wide": "stores.online.WideSqliteOnlineStore", "stock": "sqlite"}
+_TYPES = {"wide": "exact_stores.online.WideSqliteOnlineStore", "stock": "sqlite"}
 
 
 def repository(

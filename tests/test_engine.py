@@ -20,9 +20,9 @@ SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
 NOW = datetime.now(UTC).replace(microsecond=0)
 STORES = {
     "ours": {
-        "online": "stores.online.WideSqliteOnlineStore",
-        "offline": "stores.offline.AsofDuckDBOfflineStore",
-        "engine": "stores.engine.ArrowComputeEngine",
+        "online": "exact_stores.online.WideSqliteOnlineStore",
+        "offline": "exact_stores.offline.AsofDuckDBOfflineStore",
+        "engine": "exact_stores.engine.ArrowComputeEngine",
     },
     "stock": {},
 }

@@ -61,7 +61,7 @@ def test_a_room_holds_nine_files_at_most(room: str):
          "features.windows may import errors features.utc features.windows"),
         ("feature_repo/features/fields.py", "def f():\n    import feast.types",
          "feature_repo/features/fields.py imports feast.types: "
-         "only entities, serving.compiler, serving.retrieval, stores, views may know it"),
+         "only entities, exact_stores, serving.compiler, serving.retrieval, views may know it"),
         ("feature_repo/features/fields.py", "from . import y",
          "feature_repo/features/fields.py imports .: write the whole name"),
         ("feature_repo/features/loyalty.py", "from features.coupon import COUPON",
@@ -72,6 +72,8 @@ def test_a_room_holds_nine_files_at_most(room: str):
         ("feature_repo/views/coupon.py", "import jobs.batch.table",
          "feature_repo/views/coupon.py imports jobs.batch.table: views.DOMAIN may import "
          f"{MAY_IMPORT['views.DOMAIN']}"),
+        ("stores/exact_stores/x.py", "import settings",
+         "stores/exact_stores/x.py imports settings: exact_stores may import exact_stores"),
         ("model/x.py", "from serving import audit",
          f"model/x.py imports serving: model may import {MAY_IMPORT['model']}"),
         ("serving/x.py", "from flask import g", "serving/x.py imports flask: only app, serve, web may know it"),
@@ -94,10 +96,11 @@ def test_an_import_in_the_wrong_direction_is_named(tmp_path: Path, path: str, te
 
 @pytest.mark.parametrize(
     ("path", "text"),
-    [("serving/retrieval.py", "import feast"), ("feature_repo/views/coupon.py", "import feast, stores, views.blocks"),
+    [("serving/retrieval.py", "import feast"), ("feature_repo/views/coupon.py", "import feast, exact_stores, views.blocks"),
      ("app.py", "import flask, web.risk"), ("tests/test_x.py", "import app, feast, views"),
      ("jobs/sql.py", "import os"),
-     ("bench/x.py", "import jobs.batch.table, feast"), ("model/x.py", "import modelling, featureless.feast"),
+     ("bench/x.py", "import jobs.batch.table, feast"), ("stores/exact_stores/x.py", "import feast, exact_stores.rows"),
+     ("model/x.py", "import modelling, featureless.feast"),
      ("web/coupon.py", "from features import coupon"), ("feature_repo/features/domains.py", "import features.coupon")],
 )  # fmt: skip
 def test_an_import_in_the_right_direction_is_not(tmp_path: Path, path: str, text: str):
@@ -119,9 +122,10 @@ def write(root: Path, path: str, text: str) -> None:
      "serving.service", "generate_data", "app"],
 )  # fmt: skip
 def test_what_needs_no_feast_does_not_load_it(module: str):
+    path = (settings.PROJECT, settings.FEATURE_REPO, settings.PROJECT / "stores")
     loaded = subprocess.run(
         [sys.executable, "-c", f"import sys, {module}; print([m for m in ('feast', 'views') if m in sys.modules])"],
-        env={**os.environ, "PYTHONPATH": f"{settings.PROJECT}{os.pathsep}{settings.FEATURE_REPO}"},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path))},
         cwd=settings.PROJECT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (loaded.stdout, loaded.returncode) == ("[]\n", 0), loaded.stderr

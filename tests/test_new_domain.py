@@ -116,7 +116,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(repository: Path, *command: str) -> str:
     environment = {
         **{k: v for k, v in os.environ.items() if k != "RISK_DATA"},
-        "PYTHONPATH": f"{repository}:{repository / 'feature_repo'}",
+        "PYTHONPATH": f"{repository}:{repository / 'feature_repo'}:{repository / 'stores'}",
     }
     ended = subprocess.run(
         [sys.executable, *command], cwd=repository, env=environment, capture_output=True, text=True, check=False

@@ -17,7 +17,7 @@ from offline_world import DRIVER, OURS, at, repository, source, view, write
 from offline_world import WRITTEN as ROWS
 from offline_world import written as row
 
-from stores.offline import AsofDuckDBOfflineStore
+from exact_stores.offline import AsofDuckDBOfflineStore
 
 
 def pulled(job: object) -> dict[int, int]:
@@ -90,7 +90,7 @@ import resource, sys
 from pathlib import Path
 sys.path.insert(0, "tests")
 from offline_world import at, repository, source
-from stores.offline import AsofDuckDBOfflineStore
+from exact_stores.offline import AsofDuckDBOfflineStore
 folder = Path(sys.argv[1])
 config = repository(folder).config
 config.offline_store.memory_limit = "256MB"

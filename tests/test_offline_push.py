@@ -15,8 +15,8 @@ from offline_world import DRIVER, OURS, asked, at, repository, source, view, wri
 from offline_world import WRITTEN as ROWS
 from offline_world import written as row
 
-from stores.offline import AsofDuckDBOfflineStore
-from stores.parquet_append import append
+from exact_stores.offline import AsofDuckDBOfflineStore
+from exact_stores.parquet_append import append
 
 
 def pushed(folder: Path, path: Path, frame: pd.DataFrame, kind: str = OURS) -> list[int]:

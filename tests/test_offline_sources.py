@@ -31,7 +31,7 @@ from offline_world import (
     write,
 )
 
-from stores.parquet_files import is_local_parquet
+from exact_stores.parquet_files import is_local_parquet
 
 HIVE = "year=2026/month=03/day=01"
 

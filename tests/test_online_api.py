@@ -17,9 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small import DRIVER, NOON, SECOND, feature_store, frame, read, table, trips, view, with_trips
 
-from stores.keys import entity_key
-from stores.online import WideSqliteOnlineStore
-from stores.paths import below_data
+from exact_stores.keys import entity_key
+from exact_stores.online import WideSqliteOnlineStore
+from exact_stores.paths import below_data
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from feast.protos.feast.types.Value_pb2 import Value
 from feast.value_type import ValueType
 from small import DRIVER, NOON, SECOND, feature_store, table, trips, view, with_trips
 
-from stores.keys import entity_key
-from stores.online import WideSqliteOnlineStore
-from stores.sqlite_file import OnlineStoreError
+from exact_stores.keys import entity_key
+from exact_stores.online import WideSqliteOnlineStore
+from exact_stores.sqlite_file import OnlineStoreError
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from feast.protos.feast.core.Registry_pb2 import Registry
 
 import settings
 from errors import FeaturesNotReady
+from exact_stores.registry import RiskDataRegistryStore
 from features.domains import risks
 from serving.retrieval import FeastStore
-from stores.registry import RiskDataRegistryStore
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from feast import Entity, FeatureView, Field, FileSource, RequestSource
 from feast.data_format import ParquetFormat
 from feast.types import Bytes, Float64, Int64, String, UnixTimestamp
 
+import exact_stores  # noqa: F401  first: it patches Feast and quiets its warnings
 import settings
-import stores  # noqa: F401  first: it patches Feast and quiets its warnings
 from entities import OWNER
 from features.utc import MICROSECOND
 from features.windows.aggregation import AggregationTable, Table

@@ -8,9 +8,9 @@ import pandas as pd
 from feast.infra.offline_stores.offline_utils import DEFAULT_ENTITY_DF_EVENT_TIMESTAMP_COL
 from feast.repo_config import RepoConfig
 
-from stores.names import quoted
-from stores.parquet_files import ParquetFiles, open_connection
-from stores.point_in_time import ViewRequest
+from exact_stores.names import quoted
+from exact_stores.parquet_files import ParquetFiles, open_connection
+from exact_stores.point_in_time import ViewRequest
 
 
 def seen_entities(requests: Sequence[ViewRequest], start: datetime, end: datetime, config: RepoConfig) -> pd.DataFrame:

@@ -19,7 +19,7 @@ from feast.data_format import ParquetFormat
 from feast.data_source import DataSource
 from feast.repo_config import RepoConfig
 
-from stores.names import quoted
+from exact_stores.names import quoted
 
 _FILE_SCHEME = "file://"
 #: What 64 bits of nanoseconds can tell.

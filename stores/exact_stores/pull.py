@@ -8,7 +8,7 @@ from feast import FileSource
 from feast.feature_view import DUMMY_ENTITY_ID, DUMMY_ENTITY_VAL
 from feast.repo_config import RepoConfig
 
-from stores.parquet_files import ParquetFiles, open_connection
+from exact_stores.parquet_files import ParquetFiles, open_connection
 
 BATCH_ROWS = 65_536
 

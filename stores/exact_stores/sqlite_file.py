@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from stores import forks
+from exact_stores import forks
 
 #: How long a writer waits for the others before it gives up.
 BUSY_SECONDS = 60

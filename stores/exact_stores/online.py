@@ -19,10 +19,10 @@ from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 from feast.repo_config import FeastConfigBaseModel, RepoConfig
 
-from stores import keys, names, rows, tables
-from stores.paths import below_data
-from stores.reader import Reader
-from stores.sqlite_file import SqliteFile
+from exact_stores import keys, names, rows, tables
+from exact_stores.paths import below_data
+from exact_stores.reader import Reader
+from exact_stores.sqlite_file import SqliteFile
 
 FeastRow = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
 
@@ -34,7 +34,9 @@ _CHUNK = 50_000
 
 
 class WideSqliteOnlineStoreConfig(FeastConfigBaseModel):
-    type: Literal["stores.online.WideSqliteOnlineStore"] = "stores.online.WideSqliteOnlineStore"
+    type: Literal["exact_stores.online.WideSqliteOnlineStore", "stores.online.WideSqliteOnlineStore"] = (
+        "exact_stores.online.WideSqliteOnlineStore"
+    )
     path: str = "online.db"
     """A relative path counts from `$RISK_DATA`, else from `data` beside the repository."""
     synchronous: Literal["full", "normal"] = "full"

@@ -8,7 +8,7 @@ from feast.infra.registry.file import FileRegistryStore
 from feast.protos.feast.core.Registry_pb2 import Registry
 from feast.repo_config import RegistryConfig
 
-from stores.paths import below_data
+from exact_stores.paths import below_data
 
 
 class RiskDataRegistryStore(FileRegistryStore):

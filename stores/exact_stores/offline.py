@@ -1,6 +1,6 @@
 """The offline store: point-in-time joins and pulls over Parquet files, in plain DuckDB SQL.
 
-`offline_store: {type: stores.offline.AsofDuckDBOfflineStore}` takes the place of `{type: duckdb}`. What is not Parquet
+`offline_store: {type: exact_stores.offline.AsofDuckDBOfflineStore}` takes the place of `{type: duckdb}`. What is not Parquet
 on a local disk, such as a Delta table or `s3://…`, goes to Feast's own DuckDB store as before.
 """
 
@@ -24,17 +24,27 @@ from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import RepoConfig
 from feast.utils import compute_non_entity_date_range
 
-from stores import parquet_append
-from stores.entity_frame import EntityFrame
-from stores.parquet_files import columns_and_types, is_local_parquet, local_path, open_connection, require_times
-from stores.point_in_time import ViewRequest
-from stores.pull import as_moments, changed_rows, every_row, in_key_order, latest_rows, read_batches, source_columns
-from stores.retrieval_job import ArrowRetrievalJob
-from stores.seen_entities import seen_entities
+from exact_stores import parquet_append
+from exact_stores.entity_frame import EntityFrame
+from exact_stores.parquet_files import columns_and_types, is_local_parquet, local_path, open_connection, require_times
+from exact_stores.point_in_time import ViewRequest
+from exact_stores.pull import (
+    as_moments,
+    changed_rows,
+    every_row,
+    in_key_order,
+    latest_rows,
+    read_batches,
+    source_columns,
+)
+from exact_stores.retrieval_job import ArrowRetrievalJob
+from exact_stores.seen_entities import seen_entities
 
 
 class AsofDuckDBOfflineStoreConfig(DuckDBOfflineStoreConfig):
-    type: Literal["stores.offline.AsofDuckDBOfflineStore"] = "stores.offline.AsofDuckDBOfflineStore"  # type: ignore[assignment]
+    type: Literal["exact_stores.offline.AsofDuckDBOfflineStore", "stores.offline.AsofDuckDBOfflineStore"] = (
+        "exact_stores.offline.AsofDuckDBOfflineStore"  # type: ignore[assignment]
+    )
     memory_limit: str = "1GB"
     """What one call's DuckDB may hold in memory before it spills to the folder for temporary files. Under some 200 MB a
     large join or pull may fail for want of memory."""

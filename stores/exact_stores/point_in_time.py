@@ -16,8 +16,8 @@ from feast import FeatureView, FileSource
 from feast.feature_view import DUMMY_ENTITY_ID
 from feast.repo_config import RepoConfig
 
-from stores.entity_frame import FOR_EVER, EntityFrame
-from stores.parquet_files import ParquetFiles, is_local_parquet
+from exact_stores.entity_frame import FOR_EVER, EntityFrame
+from exact_stores.parquet_files import ParquetFiles, is_local_parquet
 
 _ROWS = """
 WITH versions AS NOT MATERIALIZED (

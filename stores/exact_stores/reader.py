@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from stores import tables
-from stores.names import quoted
-from stores.rows import Column
-from stores.sqlite_file import OnlineStoreError, SqliteFile
+from exact_stores import tables
+from exact_stores.names import quoted
+from exact_stores.rows import Column
+from exact_stores.sqlite_file import OnlineStoreError, SqliteFile
 
 #: Keys in one statement: enough to make the statement's own cost small, and far below what SQLite allows.
 _KEYS = 1000

@@ -11,13 +11,15 @@ from feast.infra.compute_engines.local.job import LocalMaterializationJob
 from feast.infra.registry.base_registry import BaseRegistry
 from feast.utils import _get_column_names
 
-from stores.parquet_files import is_local_parquet
+from exact_stores.parquet_files import is_local_parquet
 
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class ArrowComputeEngineConfig(LocalComputeEngineConfig):
-    type: Literal["stores.engine.ArrowComputeEngine"] = "stores.engine.ArrowComputeEngine"  # type: ignore[assignment]
+    type: Literal["exact_stores.engine.ArrowComputeEngine", "stores.engine.ArrowComputeEngine"] = (
+        "exact_stores.engine.ArrowComputeEngine"  # type: ignore[assignment]
+    )
     overlap_seconds: int = 3600
     """A row is stamped as created before its file can be read. So a run takes again what was created in so many seconds
     before the last run; to write a row twice changes nothing."""

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from feast import FileSource
 from feast.repo_config import RepoConfig
 
-from stores.parquet_files import file_schema, hive_partitions, local_path
+from exact_stores.parquet_files import file_schema, hive_partitions, local_path
 
 #: Hive keys that a source need not hold as columns: they are told from the event time.
 _CALENDAR = {"year": "%Y", "month": "%m", "day": "%d", "hour": "%H"}

@@ -4,8 +4,8 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from stores.names import quoted
-from stores.rows import Column
+from exact_stores.names import quoted
+from exact_stores.rows import Column
 
 #: What SQLite's limit of columns leaves.
 MOST_FEATURES = 1997
