@@ -1,6 +1,9 @@
-"""The stores behind `feature_store.yaml`. Feast loads this package for every command, so here is where its faults
-that no store can mend are mended, and where what it prints for ordinary use is silenced, each by its words. Feast's
-own modules reset the filters as they load: they come first."""
+"""Feast stores on SQLite, Parquet and DuckDB: exact in time, and safe in a crash.
+
+Importing this package changes Feast, and it is the only package here that does anything on import. Feast imports it
+for every command, so this is the place to mend what no store can mend, and to silence two warnings of ordinary use,
+each by its text. Some of Feast's modules reset the warning filters when they load, so they are imported first.
+"""
 
 import warnings
 
@@ -13,8 +16,8 @@ from exact_stores import described_fields
 
 described_fields.mend()
 
-for _words in (
+for _text in (
     "On demand feature view is an experimental feature",
     "The `root_path` parameter is deprecated",
 ):
-    warnings.filterwarnings("ignore", message=_words)
+    warnings.filterwarnings("ignore", message=_text)

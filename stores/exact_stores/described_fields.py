@@ -1,6 +1,9 @@
-"""Feast 0.67 cannot describe the fields of an on-demand view: `feast apply` compares each with one inferred from a
-trial call and refuses it for a description or a tag, and the registry drops both when it is read. A catalogue needs
-them, so the two places are mended here, where every Feast command passes."""
+"""Descriptions and tags on the fields of an on-demand view, which Feast 0.67 refuses.
+
+`feast apply` compares each declared field with one that it infers from a trial call, and refuses a field that has a
+description or a tag. When the registry is read, both are dropped. A feature catalogue needs them, so `mend` replaces
+the two methods of Feast.
+"""
 
 from feast import Field
 from feast.on_demand_feature_view import OnDemandFeatureView
@@ -8,7 +11,7 @@ from feast.protos.feast.core.OnDemandFeatureView_pb2 import OnDemandFeatureView 
 
 
 def _feature_exists_in_inferred(_: OnDemandFeatureView, field: Field, inferred: list[Field]) -> bool:
-    """What a trial call can tell: the name and the type."""
+    """Compare what a trial call can tell: the name and the type."""
     return (field.name, field.dtype) in [(other.name, other.dtype) for other in inferred]
 
 
@@ -17,5 +20,6 @@ def _parse_features_from_proto(proto: OnDemandFeatureViewProto) -> list[Field]:
 
 
 def mend() -> None:
-    OnDemandFeatureView._feature_exists_in_inferred = _feature_exists_in_inferred  # type: ignore
-    OnDemandFeatureView._parse_features_from_proto = staticmethod(_parse_features_from_proto)  # type: ignore
+    """Replace the two methods of Feast's class, for the whole process. Calling it again changes nothing."""
+    OnDemandFeatureView._feature_exists_in_inferred = _feature_exists_in_inferred  # type: ignore[assignment,method-assign]
+    OnDemandFeatureView._parse_features_from_proto = staticmethod(_parse_features_from_proto)  # type: ignore[method-assign]

@@ -1,6 +1,9 @@
-"""No SQLite connection crosses a fork. A child would inherit what its parent's SQLite believes about locks, but not
-the locks: it would wait for one that nobody holds, or write under one that it has not. So before a fork all
-connections are closed, as soon as they are idle, and each side opens its own when it needs one."""
+"""No SQLite connection crosses a fork.
+
+A child process inherits what its parent's SQLite believes about locks, but not the locks themselves. It would wait for
+a lock that nobody holds, or write under a lock that it does not have. So each fork first waits until every connection
+is idle, and closes it. Parent and child open new connections when they need them.
+"""
 
 import os
 import threading
@@ -9,34 +12,37 @@ from weakref import WeakSet
 
 
 class Closable(Protocol):
+    """A connection that a fork closes."""
+
     in_use: threading.RLock
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Close the connection. It may be closed already."""
 
 
 _connections: WeakSet[Closable] = WeakSet()
 _registering = threading.Lock()
-_held: list[Closable] = []
+_locked: list[Closable] = []
 
 
 def close_before(connection: Closable) -> None:
-    """Close it before each fork. Its `in_use` is waited for, and held until the fork is done."""
+    """Close this connection before each fork. The fork waits for its `in_use`, and holds it until the fork is done."""
     with _registering:
         _connections.add(connection)
 
 
-def _hold_and_close() -> None:
+def _lock_and_close() -> None:
     _registering.acquire()
     for connection in list(_connections):
         connection.in_use.acquire()
-        _held.append(connection)
+        _locked.append(connection)
         connection.close()
 
 
-def _let_go() -> None:
-    while _held:
-        _held.pop().in_use.release()
+def _unlock() -> None:
+    while _locked:
+        _locked.pop().in_use.release()
     _registering.release()
 
 
-os.register_at_fork(before=_hold_and_close, after_in_parent=_let_go, after_in_child=_let_go)
+os.register_at_fork(before=_lock_and_close, after_in_parent=_unlock, after_in_child=_unlock)

@@ -1,4 +1,4 @@
-"""Names of Feast as names of SQLite."""
+"""Feast's names as names of SQLite tables and columns."""
 
 import re
 
@@ -6,22 +6,26 @@ from feast.infra.online_stores.helpers import compute_versioned_name
 from feast.repo_config import RepoConfig
 
 
-def table(config: RepoConfig, view: object) -> str:
-    """The name of a view's table, not quoted. A project has no `/` in its name, so that no two views share one."""
+def table_name(config: RepoConfig, view: object) -> str:
+    """The name of a view's table, without quotes: `rows/<project>/<view>`.
+
+    A project's name has no `/`, so two views never share a table.
+    """
     versioning = config.registry.enable_online_feature_view_versioning
-    return project(config) + folded(compute_versioned_name(view, versioning))
+    return table_prefix(config) + folded(compute_versioned_name(view, versioning))
 
 
-def project(config: RepoConfig) -> str:
+def table_prefix(config: RepoConfig) -> str:
     """What the names of all tables of the project begin with."""
     return f"rows/{folded(config.project)}/"
 
 
 def folded(name: str) -> str:
-    """Lower case, for that is all that SQLite tells apart; what was a capital has a mark before it."""
-    return re.sub("[A-Z^]", lambda found: "^" + found[0].lower(), name)
+    """The name in lower case, with a `^` before each former capital and before each `^`.
 
+    SQLite ignores case in names, and Feast does not.
 
-def quoted(name: str) -> str:
-    """As an identifier in SQL, whatever is in the name."""
-    return '"' + name.replace('"', '""') + '"'
+    >>> folded("driverId")
+    'driver^id'
+    """
+    return re.sub("[A-Z^]", lambda match: "^" + match[0].lower(), name)

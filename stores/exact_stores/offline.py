@@ -1,11 +1,10 @@
-"""The offline store: point-in-time joins and pulls over Parquet files, in plain DuckDB SQL.
+"""The offline store: point-in-time joins and pulls over Parquet files, in DuckDB's SQL.
 
-`offline_store: {type: exact_stores.offline.AsofDuckDBOfflineStore}` takes the place of `{type: duckdb}`. What is not Parquet
-on a local disk, such as a Delta table or `s3://…`, goes to Feast's own DuckDB store as before.
+`type: exact_stores.offline.AsofDuckDBOfflineStore` takes the place of `type: duckdb`. A source that is not Parquet on a
+local disk, such as a Delta table or `s3://…`, is read by Feast's own DuckDB store.
 """
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -24,38 +23,34 @@ from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import RepoConfig
 from feast.utils import compute_non_entity_date_range
 
-from exact_stores import parquet_append
+from exact_stores import parquet_append, parquet_files, pull
 from exact_stores.entity_frame import EntityFrame
-from exact_stores.parquet_files import columns_and_types, is_local_parquet, local_path, open_connection, require_times
-from exact_stores.point_in_time import ViewRequest
-from exact_stores.pull import (
-    as_moments,
-    changed_rows,
-    every_row,
-    in_key_order,
-    latest_rows,
-    read_batches,
-    source_columns,
-)
+from exact_stores.parquet_files import is_local_parquet
+from exact_stores.point_in_time import ViewRequest, refuse_repeated_names, run_all
 from exact_stores.retrieval_job import ArrowRetrievalJob
 from exact_stores.seen_entities import seen_entities
 
 
 class AsofDuckDBOfflineStoreConfig(DuckDBOfflineStoreConfig):
+    """The `offline_store:` of `feature_store.yaml`. The second `type` is the name before the package had its own."""
+
     type: Literal["exact_stores.offline.AsofDuckDBOfflineStore", "stores.offline.AsofDuckDBOfflineStore"] = (
-        "exact_stores.offline.AsofDuckDBOfflineStore"  # type: ignore[assignment]
+        "exact_stores.offline.AsofDuckDBOfflineStore"
     )
     memory_limit: str = "1GB"
-    """What one call's DuckDB may hold in memory before it spills to the folder for temporary files. Under some 200 MB a
-    large join or pull may fail for want of memory."""
+    """How much memory the DuckDB of one call may hold before it spills to the folder for temporary files. With less
+    than about 200 MB, a large join or pull may fail."""
 
 
 class AsofDuckDBOfflineStore(DuckDBOfflineStore):
-    """Feast's DuckDB store with these promises: the rows of an entity frame come back all, in order and unchanged;
-    a TTL is exact; of the versions of a corrected row the one that was known at the moment answers."""
+    """Feast's DuckDB store with three promises.
+
+    All rows of an entity frame come back, in order and unchanged. A TTL is exact to the unit of the timestamps. A
+    corrected row answers with the version that was known at the entity frame's timestamp.
+    """
 
     @staticmethod
-    def get_historical_features(  # type: ignore[override]
+    def get_historical_features(
         config: RepoConfig,
         feature_views: list[FeatureView],
         feature_refs: list[str],
@@ -67,11 +62,13 @@ class AsofDuckDBOfflineStore(DuckDBOfflineStore):
         start_date: datetime | None = None,
         end_date: datetime | None = None,
     ) -> RetrievalJob:
-        """The features of each row of `entity_df` (a frame, or SQL for DuckDB) at its own moment. Without it, the
-        features at `end_date` of whoever has a row since `start_date` (default: since the longest TTL).
+        """The features of each row of the entity frame, at the row's own timestamp.
 
-        Raises FeastEntityDFMissingColumnsError, ValueError for keys of another kind than the source's or for a
-        feature named as a column of the frame, FileNotFoundError for a source without files.
+        `entity_df` is a data frame, or SQL for DuckDB. If it is None, the result has the features at `end_date` of each
+        entity that has a row since `start_date` (default: `end_date` minus the longest TTL).
+
+        Raises FeastEntityDFMissingColumnsError for a missing key column, ValueError for a key of another type than the
+        source's or for two columns of one name, FileNotFoundError for a source without files.
         """
         on_demand = OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry)
         if not _is_ours(feature_views, on_demand):
@@ -79,19 +76,19 @@ class AsofDuckDBOfflineStore(DuckDBOfflineStore):
                 config, feature_views, feature_refs, entity_df, registry, project,
                 full_feature_names, filter_by_created_timestamp,
             )  # fmt: skip
-        requests = [ViewRequest.of(view, feature_refs, full_feature_names) for view in feature_views]
+        requests = [ViewRequest.from_view(view, feature_refs, full_feature_names) for view in feature_views]
         if entity_df is None:
             start, end = compute_non_entity_date_range(feature_views, start_date, end_date)
             entity_df = seen_entities(requests, start, end, config)
-        entities = EntityFrame.of(entity_df)
+        entities = EntityFrame.from_input(entity_df)
         entities.require({column for request in requests for column in request.keys.values()})
-        _refuse_two_of_one_name(entities, requests)
+        refuse_repeated_names(entities, requests)
 
         def read() -> pa.Table:
             table = entities.to_arrow()
-            for answer in _answers(entities, requests, config, filter_by_created_timestamp):
-                for name in answer.column_names:
-                    table = table.append_column(name, answer[name])
+            for features in run_all(entities, requests, config, filter_by_created_timestamp):
+                for name in features.column_names:
+                    table = table.append_column(name, features[name])
             return table
 
         first, last = entities.range
@@ -120,15 +117,19 @@ class AsofDuckDBOfflineStore(DuckDBOfflineStore):
         start_date: datetime,
         end_date: datetime,
     ) -> RetrievalJob:
-        """The latest row of each key with start ≤ event time ≤ end."""
+        """The latest row of each key from `start_date` to `end_date`, both included, by event timestamp."""
         if not is_local_parquet(data_source):
             return DuckDBOfflineStore.pull_latest_from_table_or_query(
                 config, data_source, join_key_columns, feature_name_columns, timestamp_field,
                 created_timestamp_column, start_date, end_date,
             )  # fmt: skip
-        columns = source_columns(join_key_columns, feature_name_columns, timestamp_field, created_timestamp_column)
-        query = latest_rows(columns, join_key_columns, timestamp_field, created_timestamp_column, start_date, end_date)
-        return ArrowRetrievalJob(lambda: read_batches(config, data_source, query).read_all(), str(config.repo_path))
+        columns = pull.source_columns(join_key_columns, feature_name_columns, timestamp_field, created_timestamp_column)
+        query = pull.latest_rows(
+            columns, join_key_columns, timestamp_field, created_timestamp_column, start_date, end_date
+        )
+        return ArrowRetrievalJob(
+            lambda: pull.read_batches(config, data_source, query).read_all(), str(config.repo_path)
+        )
 
     @staticmethod
     def pull_all_from_table_or_query(
@@ -141,15 +142,17 @@ class AsofDuckDBOfflineStore(DuckDBOfflineStore):
         start_date: datetime | None = None,
         end_date: datetime | None = None,
     ) -> RetrievalJob:
-        """Every row with start ≤ event time ≤ end."""
+        """Every row from `start_date` to `end_date`, both included, by event timestamp. None is no limit."""
         if not is_local_parquet(data_source):
             return DuckDBOfflineStore.pull_all_from_table_or_query(
                 config, data_source, join_key_columns, feature_name_columns, timestamp_field,
                 created_timestamp_column, start_date, end_date,
             )  # fmt: skip
-        columns = source_columns(join_key_columns, feature_name_columns, timestamp_field, created_timestamp_column)
-        query = every_row(columns, timestamp_field, start_date, end_date)
-        return ArrowRetrievalJob(lambda: read_batches(config, data_source, query).read_all(), str(config.repo_path))
+        columns = pull.source_columns(join_key_columns, feature_name_columns, timestamp_field, created_timestamp_column)
+        query = pull.every_row(columns, timestamp_field, start_date, end_date)
+        return ArrowRetrievalJob(
+            lambda: pull.read_batches(config, data_source, query).read_all(), str(config.repo_path)
+        )
 
     @staticmethod
     def pull_changed(
@@ -163,9 +166,10 @@ class AsofDuckDBOfflineStore(DuckDBOfflineStore):
         end: datetime,
         created_after: datetime | None,
     ) -> pa.RecordBatchReader:
-        """As `pull_latest_from_table_or_query`, and also of rows that were written after `created_after`, whatever
-        their event time up to `end`: late ones. A stream, roughly in the order of the serialized keys; it takes no
-        more memory than `memory_limit` and a batch.
+        """The latest row of each key, as `pull_latest_from_table_or_query`, late rows included.
+
+        A late row was created after `created_after`, and may be dated long before `start`. The rows are streamed,
+        roughly in the order of their entity keys, in no more memory than `memory_limit` and one batch.
 
         All names are the source's own columns. Raises ValueError for a source that is not Parquet on a local disk.
         """
@@ -173,19 +177,21 @@ class AsofDuckDBOfflineStore(DuckDBOfflineStore):
             raise ValueError(
                 f"Source {data_source.name!r} is not Parquet on a local disk. Use pull_latest_from_table_or_query."
             )
-        columns = source_columns(join_keys, feature_columns, timestamp_field, created_column)
-        query = changed_rows(columns, join_keys, timestamp_field, created_column, start, end, created_after)
+        columns = pull.source_columns(join_keys, feature_columns, timestamp_field, created_column)
+        query = pull.latest_rows(columns, join_keys, timestamp_field, created_column, start, end, created_after)
         mapping = data_source.field_mapping or {}
-        ordered = in_key_order(query, sorted(join_keys, key=lambda key: mapping.get(key, key)))
-        times = [timestamp_field, *([created_column] if created_column else [])]
-        return read_batches(config, data_source, as_moments(ordered, times))
+        ordered = pull.in_key_order(query, sorted(join_keys, key=lambda key: mapping.get(key, key)))
+        time_columns = [timestamp_field, *([created_column] if created_column else [])]
+        return pull.read_batches(config, data_source, pull.with_timestamps(ordered, time_columns))
 
     @staticmethod
     def offline_write_batch(
         config: RepoConfig, feature_view: FeatureView, table: pa.Table, progress: Callable[[int], Any] | None
     ) -> None:
-        """Appends rows to the view's source: to its file, or as a new file in its folder. Raises ValueError for
-        columns other than the source's."""
+        """Add rows to the view's source: to its file, or as a new file in its folder.
+
+        Raises ValueError if the columns are not the source's.
+        """
         if not is_local_parquet(feature_view.batch_source):
             DuckDBOfflineStore.offline_write_batch(config, feature_view, table, progress)
             return
@@ -201,56 +207,32 @@ class AsofDuckDBOfflineStore(DuckDBOfflineStore):
         logging_config: LoggingConfig,
         registry: BaseRegistry,
     ) -> None:
-        """Adds the logs, a table or a folder of Parquet files, to the destination's folder."""
+        """Add logged features, a table or a folder of Parquet files, to the destination's folder."""
         destination = logging_config.destination
         target = destination.to_data_source()
         if not (isinstance(destination, FileLoggingDestination) and is_local_parquet(target)):
             DuckDBOfflineStore.write_logged_features(config, data, source, logging_config, registry)
             return
         table = pq.read_table(data) if isinstance(data, Path) else data
-        parquet_append.append_to_folder(Path(local_path(target, config)), table, destination.partition_by)
+        parquet_append.append_to_folder(Path(parquet_files.local_path(target, config)), table, destination.partition_by)
 
     def validate_data_source(self, config: RepoConfig, data_source: DataSource) -> None:
-        """Raises FileNotFoundError where no file lies, ValueError where a time column is missing."""
+        """Raises FileNotFoundError if the source has no file, ValueError if a time column is missing."""
         if is_local_parquet(data_source):
-            require_times(data_source, config)
+            parquet_files.require_time_columns(data_source, config)
         else:
             super().validate_data_source(config, data_source)
 
     def get_table_column_names_and_types_from_data_source(
         self, config: RepoConfig, data_source: DataSource
     ) -> Iterable[tuple[str, str]]:
-        """The columns in the files themselves: Hive partitions are no features."""
+        """The columns in the files, without Hive partitions, which are no features."""
         if is_local_parquet(data_source):
-            return columns_and_types(data_source, config)
+            return parquet_files.columns_and_types(data_source, config)
         return super().get_table_column_names_and_types_from_data_source(config, data_source)
-
-
-def _answers(
-    entities: EntityFrame, requests: list[ViewRequest], config: RepoConfig, only_written: bool
-) -> list[pa.Table]:
-    """Of two views at once: what one thread must do for the one goes on beside what many do for the other."""
-    with open_connection(config) as connection, ThreadPoolExecutor(2) as pool:
-        cursors = [connection.cursor() for _ in requests]
-        try:
-            return list(pool.map(lambda r, cursor: r.answer(entities, config, cursor, only_written), requests, cursors))
-        except BaseException:  # Ctrl-C too: nobody waits for the others any more
-            for cursor in cursors:
-                cursor.interrupt()
-            raise
 
 
 def _is_ours(views: list[FeatureView], on_demand: list[OnDemandFeatureView]) -> bool:
     return all(is_local_parquet(view.batch_source) for view in views) and all(
         view.mode != "substrait" for view in on_demand
     )
-
-
-def _refuse_two_of_one_name(entities: EntityFrame, requests: list[ViewRequest]) -> None:
-    names = [*entities.rows.columns, *(name for request in requests for name in request.features.values())]
-    twice = sorted({str(name) for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(
-            f"The answer would have these columns twice: {', '.join(twice)}. "
-            "Rename them in the entity frame, or ask with full_feature_names=True."
-        )

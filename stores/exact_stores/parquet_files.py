@@ -1,8 +1,6 @@
 """The Parquet files behind a `FileSource`, as a table that DuckDB reads."""
 
 import re
-import tempfile
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,18 +17,19 @@ from feast.data_format import ParquetFormat
 from feast.data_source import DataSource
 from feast.repo_config import RepoConfig
 
-from exact_stores.names import quoted
+from exact_stores.sql import identifier, literal
+from exact_stores.timestamps import zoned
 
 _FILE_SCHEME = "file://"
-#: What 64 bits of nanoseconds can tell.
-_NANOSECONDS = (datetime(1678, 1, 1, tzinfo=UTC), datetime(2262, 1, 1, tzinfo=UTC))
-#: Names that writers give to what they are not done with; `_day=1` is a partition.
-_IN_THE_MAKING = re.compile(r"(?:^|/)(?:\.|_[^/=]*(?:/|$))")
+#: The range of 64 bits of nanoseconds.
+_NANOSECOND_RANGE = (datetime(1678, 1, 1, tzinfo=UTC), datetime(2262, 1, 1, tzinfo=UTC))
+#: Names that writers give to files and folders that are not done. `_day=1` is a partition.
+_UNFINISHED = re.compile(r"(?:^|/)(?:\.|_[^/=]*(?:/|$))")
 _HIVE_SEGMENT = re.compile(r"(?:^|/)([^/=]+)=([^/]*)(?=/)")
 
 
 def is_local_parquet(source: DataSource | None) -> TypeGuard[FileSource]:
-    """Whether the source is Parquet on a local disk: what our SQL reads. All else goes to Feast's own store."""
+    """Whether the source is Parquet on a local disk, which our SQL reads. Feast's own store reads everything else."""
     return (
         isinstance(source, FileSource)
         and (source.file_format is None or isinstance(source.file_format, ParquetFormat))
@@ -38,24 +37,12 @@ def is_local_parquet(source: DataSource | None) -> TypeGuard[FileSource]:
     )
 
 
-def open_connection(config: RepoConfig) -> duckdb.DuckDBPyConnection:
-    """A DuckDB of one's own, in UTC, its cursors too. Beyond the store's `memory_limit` it spills to the folder for
-    temporary files."""
-    spill = Path(tempfile.gettempdir()) / f"feast-duckdb-{uuid.uuid4().hex}"
-    connection = duckdb.connect(
-        config={"memory_limit": config.offline_store.memory_limit, "temp_directory": str(spill)}
-    )
-    connection.execute("SET GLOBAL TimeZone = 'UTC'")
-    connection.execute("SET enable_progress_bar = false")
-    return connection
-
-
 @dataclass(frozen=True)
 class ParquetFiles:
-    """A single file, a folder of files, a Hive-partitioned folder or a glob, read as one table.
+    """A file, a folder of files, a Hive-partitioned folder or a glob, read as one table.
 
-    `types` maps a column, partition columns included, to DuckDB's name of its type; `mapping` is the source's, from
-    column to feature. Raises FileNotFoundError where nothing lies.
+    `mapping` is the source's field mapping: column → feature. The methods that take a column's name take Feast's name
+    for it, and raise ValueError if the files have no such column. All raise FileNotFoundError if there is no file.
     """
 
     path: str
@@ -63,72 +50,75 @@ class ParquetFiles:
     connection: duckdb.DuckDBPyConnection
 
     @staticmethod
-    def of(source: FileSource, config: RepoConfig, connection: duckdb.DuckDBPyConnection) -> "ParquetFiles":
+    def from_source(source: FileSource, config: RepoConfig, connection: duckdb.DuckDBPyConnection) -> "ParquetFiles":
+        """The files of a source, to be read through `connection`."""
         return ParquetFiles(local_path(source, config), source.field_mapping or {}, connection)
 
     @property
     def relation(self) -> str:
-        """The files in SQL. They may differ in their columns: what one lacks is null there."""
-        partitions = ", ".join(f"{quoted(key)}: {dtype}" for key, dtype in self.partitions.items())
+        """The table as SQL. A column that a file lacks is null in that file's rows."""
+        partitions = ", ".join(f"{identifier(key)}: {dtype}" for key, dtype in self.partitions.items())
         hive = f"hive_partitioning = true, hive_types = {{{partitions}}}" if partitions else "hive_partitioning = false"
-        return f"read_parquet({self._listed}, union_by_name = true, {hive})"
+        return f"read_parquet({self._file_list}, union_by_name = true, {hive})"
 
     @cached_property
-    def _listed(self) -> str:
-        names = (name.replace("'", "''") for name in files(self.path))
-        return "[" + ", ".join(f"'{escape(name)}'" for name in names) + "]"
+    def _file_list(self) -> str:
+        return "[" + ", ".join(literal(escape(name)) for name in list_files(self.path)) + "]"
 
     @cached_property
     def partitions(self) -> dict[str, str]:
+        """Hive key → DuckDB type, as `hive_partitions` says."""
         return hive_partitions(self.path)
 
     @cached_property
     def types(self) -> dict[str, str]:
-        described = self.connection.sql(f"DESCRIBE SELECT * FROM {self.relation}").fetchall()
-        return {name: str(dtype) for name, dtype, *_ in described}
+        """Column → DuckDB type, of all columns of the files and of the partitions."""
+        columns = self.connection.sql(f"DESCRIBE SELECT * FROM {self.relation}").fetchall()
+        return {name: str(dtype) for name, dtype, *_ in columns}
 
     @property
     def row_count(self) -> int:
-        """As the footers tell it."""
-        query = f"SELECT coalesce(sum(num_rows), 0) FROM parquet_file_metadata({self._listed})"
+        """The number of rows, from the files' footers."""
+        query = f"SELECT coalesce(sum(num_rows), 0) FROM parquet_file_metadata({self._file_list})"
         ((rows,),) = self.connection.sql(query).fetchall()
         return int(rows)
 
     def column(self, name: str) -> str:
-        """The column that holds what Feast calls `name`, quoted. Raises ValueError if there is none."""
-        return quoted(self._known(name))
+        """The column as SQL."""
+        return identifier(self._column_name(name))
 
     def type_of(self, name: str) -> str:
-        return self.types[self._known(name)]
+        """DuckDB's name of the column's type."""
+        return self.types[self._column_name(name)]
 
-    def time(self, name: str, unit: str) -> str:
-        """A time column in SQL as a whole number of `unit` (`us` or `ns`) since 1970, UTC where it has no zone."""
-        column = self.column(name)
-        return f"epoch_{unit}(CAST({column} AS TIMESTAMPTZ))" if self.is_text(name) else f"epoch_{unit}({column})"
+    def since_1970(self, name: str, unit: str) -> str:
+        """A time column as SQL for a whole number of `unit` (`us` or `ns`) since 1970. Without a zone it is UTC."""
+        return f"epoch_{unit}({self.comparable(name)})"
 
-    def moment(self, name: str, at: datetime) -> str:
-        """A moment in SQL, to compare the time column `name` with: a plain value, so that row groups are skipped."""
-        at = at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+    def timestamp_literal(self, name: str, timestamp: datetime) -> str:
+        """A timestamp as SQL, to compare the time column `name` with. It is a constant, so DuckDB skips row groups."""
+        timestamp = zoned(timestamp).astimezone(UTC)
         kind = "TIMESTAMPTZ" if self.is_text(name) else self.type_of(name)
         if kind.endswith("_NS"):
-            at = min(max(at, _NANOSECONDS[0]), _NANOSECONDS[1])
-        return f"CAST('{at.replace(tzinfo=None)}' AS {kind})"
+            timestamp = min(max(timestamp, _NANOSECOND_RANGE[0]), _NANOSECOND_RANGE[1])
+        return f"CAST({literal(str(timestamp.replace(tzinfo=None)))} AS {kind})"
 
     def comparable(self, name: str) -> str:
-        """The time column `name` in SQL, as `moment` is to be compared with it."""
+        """A time column as SQL, in the type of `timestamp_literal`."""
         column = self.column(name)
         return f"CAST({column} AS TIMESTAMPTZ)" if self.is_text(name) else column
 
     def is_text(self, name: str) -> bool:
+        """Whether the column holds text."""
         return self.type_of(name) == "VARCHAR"
 
     def between(self, name: str, start: datetime | None, end: datetime | None) -> str:
-        """The rows from `start` to `end`, both included, as a condition."""
-        bounds = [f"{self.comparable(name)} >= {self.moment(name, start)}"] if start else []
-        bounds += [f"{self.comparable(name)} <= {self.moment(name, end)}"] if end else []
+        """The SQL condition that the time column `name` is from `start` to `end`, both included. None is no limit."""
+        bounds = [f"{self.comparable(name)} >= {self.timestamp_literal(name, start)}"] if start else []
+        bounds += [f"{self.comparable(name)} <= {self.timestamp_literal(name, end)}"] if end else []
         return " AND ".join(bounds) or "true"
 
-    def _known(self, name: str) -> str:
+    def _column_name(self, name: str) -> str:
         original = {feature: column for column, feature in self.mapping.items()}.get(name, name)
         for candidate in (original, name):
             if candidate in self.types:
@@ -140,47 +130,57 @@ class ParquetFiles:
 
 
 def local_path(source: FileSource, config: RepoConfig) -> str:
+    """The source's path, absolute or as Feast resolves it against the repository. It may be a glob."""
     return FileSource.get_uri_for_file_path(config.repo_path, source.path.removeprefix(_FILE_SCHEME))
 
 
 def hive_partitions(path: str) -> dict[str, str]:
-    """The Hive keys of a folder or glob, in order, such as `year` and `month` of `…/year=2026/month=01/part.parquet`,
-    and their types: BIGINT where every value is a whole number, as pyarrow and pandas have it, else VARCHAR."""
+    """The Hive keys of a folder or glob, in order, and their DuckDB types.
+
+    `…/year=2026/month=01/part.parquet` has the keys `year` and `month`. A type is BIGINT if every value is a whole
+    number, as in pyarrow and pandas, else VARCHAR. Raises FileNotFoundError if there is no file.
+    """
     base = path if Path(path).exists() else re.split(r"[*?\[]", path)[0].rpartition("/")[0]
     values: dict[str, set[str]] = {}
-    for file in files(path):
+    for file in list_files(path):
         for key, value in _HIVE_SEGMENT.findall(file.removeprefix(base)):
             values.setdefault(key, set()).add(value)
-    return {key: "BIGINT" if all(map(str.isdecimal, seen)) else "VARCHAR" for key, seen in values.items()}
+    return {key: "BIGINT" if all(map(str.isdecimal, texts)) else "VARCHAR" for key, texts in values.items()}
 
 
-def files(path: str) -> list[str]:
-    """The files, by name; of a folder, those that a writer is done with. Raises FileNotFoundError."""
-    found = sorted(glob(_pattern(path), recursive=True))
+def list_files(path: str) -> list[str]:
+    """The files of a file's path, a folder or a glob, sorted by name. In a folder it skips files that are not done.
+
+    Raises FileNotFoundError if there is none.
+    """
+    paths = sorted(glob(_pattern(path), recursive=True))
     if Path(path).is_dir():
-        found = [file for file in found if not _IN_THE_MAKING.search(file.removeprefix(path))]
-    if not found:
+        paths = [file for file in paths if not _UNFINISHED.search(file.removeprefix(path))]
+    if not paths:
         raise FileNotFoundError(f"No Parquet file is at {path}. Write one there, or correct the path of the source.")
-    return found
+    return paths
 
 
 def file_schema(path: str) -> pa.Schema:
-    """The schema of the last file: of daily ones the newest. Raises FileNotFoundError."""
-    return pq.read_schema(files(path)[-1])
+    """The schema of the last file by name, which is the newest of daily files. Raises FileNotFoundError."""
+    return pq.read_schema(list_files(path)[-1])
 
 
 def columns_and_types(source: FileSource, config: RepoConfig) -> list[tuple[str, str]]:
-    """The columns in the files themselves, without partitions, and Arrow's names of their types."""
+    """The columns in the files, without partitions, and Arrow's names of their types. Raises FileNotFoundError."""
     return [(field.name, str(field.type)) for field in file_schema(local_path(source, config))]
 
 
-def require_times(source: FileSource, config: RepoConfig) -> None:
-    """Raises FileNotFoundError, ValueError unless there is a file, with the time columns that the source declares."""
-    there = [source.field_mapping.get(name, name) for name, _ in columns_and_types(source, config)]
+def require_time_columns(source: FileSource, config: RepoConfig) -> None:
+    """Check that there is a file, and that it has the time columns that the source declares.
+
+    Raises FileNotFoundError or ValueError.
+    """
+    columns = [source.field_mapping.get(name, name) for name, _ in columns_and_types(source, config)]
     for name in filter(None, (source.timestamp_field, source.created_timestamp_column)):
-        if name not in there:
+        if name not in columns:
             raise ValueError(
-                f"Source {source.name!r} declares the time column {name!r}, and its files have {', '.join(there)}. "
+                f"Source {source.name!r} declares the time column {name!r}, and its files have {', '.join(columns)}. "
                 "Name one of these, or write the column."
             )
 

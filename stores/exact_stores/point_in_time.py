@@ -1,13 +1,17 @@
 """The point-in-time join of one feature view, as SQL for DuckDB.
 
-It goes in two steps. An ASOF join over keys and times alone finds, for each moment, the time of the latest row. Then
-the rows of just these keys and times are fetched, with their features. A row that was corrected has several versions
-of one key and time: only if there are any is it looked at which of them was known.
+It has two steps. First, an ASOF join over keys and timestamps alone: for each row of the entity frame, the event
+timestamp of the latest source row. Then the source rows with just these keys and event timestamps, with their features.
+
+A corrected row has several versions with the same key and event timestamp. Only if there are such versions does a third
+query choose, for each row of the frame, the version that was known at its timestamp.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -18,46 +22,57 @@ from feast.repo_config import RepoConfig
 
 from exact_stores.entity_frame import FOR_EVER, EntityFrame
 from exact_stores.parquet_files import ParquetFiles, is_local_parquet
+from exact_stores.utc_duckdb import connect
 
-_ROWS = """
+#: `entity_rows` is the table of `EntityFrame.join_input`.
+_JOIN = """
 WITH versions AS NOT MATERIALIZED (
-    SELECT {columns}, {time} AS happened, {created} AS created, file_index, file_row_number FROM {files} WHERE {span}
+    SELECT {columns}, {event_time} AS event_time, {created} AS created, file_index, file_row_number
+    FROM {files} WHERE {range}
 ), latest AS MATERIALIZED (
     {latest}
 )
-SELECT latest.row, latest.moment, {features}, created, file_index, file_row_number
-FROM latest JOIN versions ON {on_keys} latest.happened = versions.happened
+SELECT latest.row, latest.entity_timestamp, {features}, created, file_index, file_row_number
+FROM latest JOIN versions ON {on_keys} latest.event_time = versions.event_time
 """
 _LATEST = """
-SELECT moments.*, past.happened
-FROM moments ASOF JOIN (SELECT {keys} happened FROM versions {asked}) past ON {on_keys} moments.moment >= past.happened
-WHERE past.happened >= moments.oldest
+SELECT entity_rows.*, past.event_time
+FROM entity_rows ASOF JOIN (SELECT {keys} event_time FROM versions {semi_join}) past
+    ON {on_keys} entity_rows.entity_timestamp >= past.event_time
+WHERE past.event_time >= entity_rows.oldest
 """
-#: Only rows that were written by the moment count at all: no ASOF join, for two columns bound them.
-_LATEST_WRITTEN = """
-SELECT moments.*, max(past.happened) AS happened
-FROM moments JOIN versions past ON {on_keys} past.happened BETWEEN moments.oldest AND moments.moment
-    AND past.created <= moments.moment
+#: Only rows created by the entity's timestamp count. An ASOF join bounds one column, and here two are bounded.
+_LATEST_CREATED = """
+SELECT entity_rows.*, max(past.event_time) AS event_time
+FROM entity_rows JOIN versions past
+    ON {on_keys} past.event_time BETWEEN entity_rows.oldest AND entity_rows.entity_timestamp
+    AND past.created <= entity_rows.entity_timestamp
 GROUP BY ALL
 """
-#: Of the versions of a row: the last that was known; if none was, the first written; if that is not told, the last.
-_KNOWN = """
+#: Of a row's versions: the last that was known. If none was, the first created. If `created` is null, the last in the
+#: files.
+_CHOOSE_VERSION = """
 SELECT position FROM (
-    SELECT *, coalesce(created <= moment, true) AS known, coalesce(created, {for_ever}) AS written FROM versions
+    SELECT *, coalesce(created <= entity_timestamp, true) AS is_known, coalesce(created, {for_ever}) AS created_at
+    FROM versions
 )
 QUALIFY row_number() OVER (
-    PARTITION BY row ORDER BY known DESC, if(known, written, -written) DESC, file_index DESC, file_row_number DESC
+    PARTITION BY row
+    ORDER BY is_known DESC, if(is_known, created_at, -created_at) DESC,
+        file_index DESC, file_row_number DESC
 ) = 1
 """
 
-
-#: Moments are few if a view has so many times as many rows: then it pays to look for the rows of their keys first.
-_FEW = 10
+#: A source with more than this many rows for each row of the frame is reduced to the frame's keys before the join.
+_MANY_SOURCE_ROWS = 10
 
 
 @dataclass(frozen=True)
 class ViewRequest:
-    """What is asked of one view: its join key → the frame's column, its feature → the name in the answer."""
+    """The features that are requested of one view.
+
+    `keys` maps the view's join keys to columns of the entity frame, `features` its features to names in the result.
+    """
 
     source: FileSource
     ttl: timedelta | None
@@ -65,80 +80,115 @@ class ViewRequest:
     features: Mapping[str, str]
 
     @staticmethod
-    def of(view: FeatureView, feature_refs: list[str], full_feature_names: bool) -> "ViewRequest":
+    def from_view(view: FeatureView, feature_refs: list[str], full_feature_names: bool) -> "ViewRequest":
+        """The part of `feature_refs` (such as `stats:trips`) that is this view's."""
         assert is_local_parquet(view.batch_source)
         projection = view.projection
-        asked = [ref.removeprefix(f"{projection.name_to_use()}:") for ref in feature_refs]
-        asked = [name for name, ref in zip(asked, feature_refs, strict=True) if name != ref]
-        prefix = f"{projection.name_alias or view.name}__" if full_feature_names else ""
-        joined = [column.name for column in view.entity_columns if column.name != DUMMY_ENTITY_ID]
+        prefix = f"{projection.name_to_use()}:"  # type: ignore[no-untyped-call]
+        features = [ref.removeprefix(prefix) for ref in feature_refs if ref.startswith(prefix)]
+        result_prefix = f"{projection.name_alias or view.name}__" if full_feature_names else ""
+        join_keys = [column.name for column in view.entity_columns if column.name != DUMMY_ENTITY_ID]
         return ViewRequest(
             source=view.batch_source,
             ttl=view.ttl,
-            keys={key: projection.join_key_map.get(key, key) for key in joined},
-            features={name: prefix + name for name in asked},
+            keys={key: projection.join_key_map.get(key, key) for key in join_keys},
+            features={name: result_prefix + name for name in features},
         )
 
-    def answer(
-        self, entities: EntityFrame, config: RepoConfig, connection: duckdb.DuckDBPyConnection, only_written: bool
+    def run(
+        self, entities: EntityFrame, config: RepoConfig, connection: duckdb.DuckDBPyConnection, filter_by_created: bool
     ) -> pa.Table:
-        """The features at each row's moment, in the rows' order, null where there is none.
+        """The features of each row of the frame, in the frame's order, null where the source has no row.
 
-        `only_written` leaves out what was written after the moment (Feast's `filter_by_created_timestamp`).
+        `filter_by_created` leaves out source rows that were created after the row's timestamp. It is Feast's
+        `filter_by_created_timestamp`. Raises ValueError for a key of another type than the source's.
         """
-        files = ParquetFiles.of(self.source, config, connection)
-        found = self._found(files, entities, only_written)
-        chosen = _chosen(found, connection)
+        files = ParquetFiles.from_source(self.source, config, connection)
+        versions = self._versions(files, entities, filter_by_created)
+        chosen = _choose_versions(versions, connection)
         positions = np.full(len(entities.rows), -1)
-        positions[found["row"].to_numpy()[chosen]] = chosen
-        features = found.select([f"f{i}" for i in range(len(self.features))]).combine_chunks()
-        answer = features.take(pa.array(positions, mask=positions < 0))
-        return answer.rename_columns(list(self.features.values()))
+        positions[versions["row"].to_numpy()[chosen]] = chosen
+        features = versions.select([f"f{i}" for i in range(len(self.features))]).combine_chunks()
+        result = features.take(pa.array(positions, mask=positions < 0))
+        return result.rename_columns(list(self.features.values()))
 
-    def _found(self, files: ParquetFiles, entities: EntityFrame, only_written: bool) -> pa.Table:
-        """For each row that has one, the latest row of the source, in all its versions; features as `f0`, `f1`, …"""
-        event, written = self.source.timestamp_field, self.source.created_timestamp_column
-        unit = "ns" if any(files.type_of(name).endswith("_NS") for name in (event, written) if name) else "us"
+    def _versions(self, files: ParquetFiles, entities: EntityFrame, filter_by_created: bool) -> pa.Table:
+        """The latest source row of each row of the frame, in all its versions. The features are `f0`, `f1`, …"""
+        event_timestamp, created = self.source.timestamp_field, self.source.created_timestamp_column
+        time_columns = [event_timestamp, created] if created else [event_timestamp]
+        unit = "ns" if any(files.type_of(name).endswith("_NS") for name in time_columns) else "us"
         keys = {column: files.type_of(key) for key, column in self.keys.items()}
-        moments = entities.moments(keys, self.ttl, unit)
+        entity_rows = entities.join_input(keys, self.ttl, unit)
         key_names = [f"k{i}" for i in range(len(keys))]
         columns = [f"{files.column(key)} AS {name}" for key, name in zip(self.keys, key_names, strict=True)]
         columns += [f"{files.column(feature)} AS f{i}" for i, feature in enumerate(self.features)]
-        latest = _LATEST_WRITTEN if only_written and written else _LATEST
-        files.connection.register("moments", moments)
-        query = _ROWS.format(
+        latest = _LATEST_CREATED if filter_by_created and created else _LATEST
+        has_many_rows = entity_rows.num_rows * _MANY_SOURCE_ROWS < files.row_count
+        files.connection.register("entity_rows", entity_rows)
+        query = _JOIN.format(
             columns=", ".join(columns),
-            time=files.time(event, unit),
-            created=files.time(written, unit) if written else "NULL::BIGINT",
+            event_time=files.since_1970(event_timestamp, unit),
+            created=files.since_1970(created, unit) if created else "NULL::BIGINT",
             files=files.relation,
-            span=files.between(event, *entities.span(self.ttl)),
+            range=files.between(event_timestamp, *entities.source_range(self.ttl)),
             latest=latest.format(
                 keys="".join(f"{name}, " for name in key_names),
-                asked=_asked(key_names) if moments.num_rows * _FEW < files.row_count else "",
-                on_keys="".join(f"moments.{name} = past.{name} AND " for name in key_names),
+                semi_join=_semi_join(key_names) if has_many_rows else "",
+                on_keys="".join(f"entity_rows.{name} = past.{name} AND " for name in key_names),
             ),
             features=", ".join(f"f{i}" for i in range(len(self.features))),
             on_keys="".join(f"latest.{name} = versions.{name} AND " for name in key_names),
         )
-        if only_written and written:
-            query += " WHERE created <= latest.moment"
+        if filter_by_created and created:
+            query += " WHERE created <= latest.entity_timestamp"
         return files.connection.sql(query).to_arrow_table()
 
 
-def _asked(key_names: list[str]) -> str:
-    """Rows of other keys are not worth sorting, where there are many."""
-    on = " AND ".join(f"versions.{name} = moments.{name}" for name in key_names)
-    return f"SEMI JOIN moments ON {on}" if on else ""
+def run_all(
+    entities: EntityFrame, requests: Sequence[ViewRequest], config: RepoConfig, filter_by_created: bool
+) -> list[pa.Table]:
+    """The features of each request, as `ViewRequest.run` returns them.
+
+    Two requests run at a time: some parts of a query use one thread only.
+    """
+    with connect(config.offline_store.memory_limit) as connection, ThreadPoolExecutor(2) as pool:
+        cursors = [connection.cursor() for _ in requests]
+        try:
+            return list(
+                pool.map(lambda r, cursor: r.run(entities, config, cursor, filter_by_created), requests, cursors)
+            )
+        except BaseException:  # Ctrl-C too: the other queries are of no use any more
+            for cursor in cursors:
+                cursor.interrupt()
+            raise
 
 
-def _chosen(found: pa.Table, connection: duckdb.DuckDBPyConnection) -> np.ndarray:
-    """The positions in `found` of the versions that answer: one for each row."""
-    rows = found["row"].to_numpy()
-    is_one_of_several = np.bincount(rows)[rows] > 1
-    several = np.flatnonzero(is_one_of_several)
+def refuse_repeated_names(entities: EntityFrame, requests: Sequence[ViewRequest]) -> None:
+    """Raises ValueError if two columns of the result would have one name."""
+    names = [*entities.rows.columns, *(name for request in requests for name in request.features.values())]
+    repeated = sorted({str(name) for name in names if names.count(name) > 1})
+    if repeated:
+        raise ValueError(
+            f"The result would have these columns twice: {', '.join(repeated)}. "
+            "Rename them in the entity frame, or ask with full_feature_names=True."
+        )
+
+
+def _semi_join(key_names: list[str]) -> str:
+    """SQL that keeps the rows with the frame's keys, so that no others are sorted."""
+    on = " AND ".join(f"versions.{name} = entity_rows.{name}" for name in key_names)
+    return f"SEMI JOIN entity_rows ON {on}" if on else ""
+
+
+def _choose_versions(versions: pa.Table, connection: duckdb.DuckDBPyConnection) -> np.ndarray[Any, Any]:
+    """The positions in `versions` of the version that answers each row of the frame."""
+    rows = versions["row"].to_numpy()
+    has_several = np.bincount(rows)[rows] > 1
+    several = np.flatnonzero(has_several)
     if not len(several):
         return np.arange(len(rows))
-    versions = found.select(["row", "moment", "created", "file_index", "file_row_number"]).take(several)
-    connection.register("versions", versions.append_column("position", pa.array(several)))
-    known = connection.sql(_KNOWN.format(for_ever=FOR_EVER)).to_arrow_table()["position"].to_numpy()
-    return np.append(np.flatnonzero(~is_one_of_several), known)
+    columns = ["row", "entity_timestamp", "created", "file_index", "file_row_number"]
+    candidates = versions.select(columns).take(several).append_column("position", pa.array(several))
+    connection.register("versions", candidates)
+    chosen = connection.sql(_CHOOSE_VERSION.format(for_ever=FOR_EVER)).to_arrow_table()["position"].to_numpy()
+    return np.append(np.flatnonzero(~has_several), chosen)

@@ -1,56 +1,63 @@
-"""Reading the rows of one feature view, with the statements made beforehand."""
+"""Fast reads of one feature view: the SQL is written once, and runs for each read."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from exact_stores import tables
-from exact_stores.names import quoted
 from exact_stores.rows import Column
+from exact_stores.sql import identifier
 from exact_stores.sqlite_file import OnlineStoreError, SqliteFile
 
-#: Keys in one statement: enough to make the statement's own cost small, and far below what SQLite allows.
-_KEYS = 1000
+#: Keys in one statement. A statement's own cost is then small, and SQLite's limit of parameters is far away.
+_KEYS_PER_STATEMENT = 1000
 
-Kept = tuple[int, tuple[Any, ...]]
+#: The event timestamp (microseconds since 1970) and the features.
+Row = tuple[int, tuple[Any, ...]]
 
 
 class Reader:
-    """Some features of a view, for threads to share. It is compiled against the table as it is: make another after the
-    view has changed. It knows no TTL: that is for whoever knows the moment that is asked about."""
+    """Reads some features of a view by entity key. Threads may share it.
+
+    It is made for the table's columns of that time: make a new one when the view has changed. It ignores the view's
+    TTL. The caller compares the event timestamps, as only the caller knows the timestamp to compare with.
+    """
 
     def __init__(self, file: SqliteFile, table: str, layout: Sequence[Column]) -> None:
-        """Raises OnlineStoreError where there is no such table."""
+        """`layout` names the features, in the order of the values. Raises OnlineStoreError if the table is missing."""
         self._file = file
         with file.reading() as connection:
-            there = tables.held(connection, table)
-            if not there and not tables.exists(connection, table):
+            existing = tables.feature_columns(connection, table)
+            if not existing and not tables.exists(connection, table):
                 raise OnlineStoreError(f"{file.path} has no table {table!r}. Run: feast apply")
-        chosen = [quoted(column.name) if column.name in there else "NULL" for column in layout]
-        self._select = f"SELECT {', '.join(['entity_key', 'event_timestamp', *chosen])} FROM {quoted(table)} WHERE "
-        self._one = self._select + "entity_key = ?"
+        features = [identifier(column.name) if column.name in existing else "NULL" for column in layout]
+        columns = ", ".join(["entity_key", "event_timestamp", *features])
+        self._select = f"SELECT {columns} FROM {identifier(table)} WHERE "
+        self._select_by_key = self._select + "entity_key = ?"
         to_python = [column.to_python for column in layout]
         self._decode = _decoder(to_python) if any(to_python) else None
 
-    def read(self, keys: Sequence[bytes]) -> list[Kept | None]:
-        """For each key, in order, the event time (µs since 1970) and the features as Python values, or None where
-        nothing is stored. Raises OnlineStoreError."""
-        rows = self.kept(keys)
+    def read(self, keys: Sequence[bytes]) -> list[Row | None]:
+        """For each key, in order: its row with the features as Python values, or None if no row is stored.
+
+        Raises OnlineStoreError.
+        """
+        rows = self.read_stored(keys)
         if self._decode is None:
             return rows
         return [(row[0], self._decode(row[1])) if row else None for row in rows]
 
-    def kept(self, keys: Sequence[bytes]) -> list[Kept | None]:
-        """As `read`, with the values as SQLite has them."""
+    def read_stored(self, keys: Sequence[bytes]) -> list[Row | None]:
+        """The same, with the features as SQLite stores them."""
         with self._file.reading() as connection:
             if len(keys) == 1:
-                row = connection.execute(self._one, (keys[0],)).fetchone()
+                row = connection.execute(self._select_by_key, (keys[0],)).fetchone()
                 return [(row[1], row[2:]) if row else None]
-            found: dict[bytes, Kept] = {}
-            for start in range(0, len(keys), _KEYS):
-                some = keys[start : start + _KEYS]
-                several = f"{self._select}entity_key IN ({', '.join('?' * len(some))})"
-                found |= {row[0]: (row[1], row[2:]) for row in connection.execute(several, some)}
-        return [found.get(key) for key in keys]
+            rows: dict[bytes, Row] = {}
+            for start in range(0, len(keys), _KEYS_PER_STATEMENT):
+                batch = keys[start : start + _KEYS_PER_STATEMENT]
+                query = f"{self._select}entity_key IN ({', '.join('?' * len(batch))})"
+                rows |= {row[0]: (row[1], row[2:]) for row in connection.execute(query, batch)}
+        return [rows.get(key) for key in keys]
 
 
 def _decoder(to_python: Sequence[Callable[[Any], Any] | None]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:

@@ -1,4 +1,4 @@
-"""What Feast gets back from the offline store: a question that is answered when it is read."""
+"""What the offline store returns to Feast: a query that runs when its rows are read."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,20 +15,21 @@ from feast.saved_dataset import SavedDatasetStorage, ValidationReference
 
 @dataclass
 class ArrowRetrievalJob(RetrievalJob):
-    """A `read` that gives an Arrow table, each time anew.
+    """A retrieval job on `read`, a function that runs the query and returns an Arrow table. Each read runs it again.
 
-    `to_arrow` gives integers with nulls as such; `to_df` as pandas and Feast do, as floats. The columns of
-    `entity_rows` are in `to_df` the very ones that were given, whatever their dtype.
+    `to_arrow` keeps integers with nulls as integers. `to_df` makes floats of them, as pandas and Feast do, except in
+    the columns of `entity_rows`: `to_df` returns those as they were given, with their dtypes.
     """
 
     read: Callable[[], pa.Table]
     repo_path: str
-    full_feature_names: bool = False  # type: ignore[assignment]
+    full_feature_names: bool = False
     on_demand_feature_views: Sequence[OnDemandFeatureView] = ()  # type: ignore[assignment]
-    metadata: RetrievalMetadata | None = None  # type: ignore[assignment]
+    metadata: RetrievalMetadata | None = None
     entity_rows: pd.DataFrame | None = None
 
     def to_df(self, validation_reference: ValidationReference | None = None, timeout: int | None = None) -> Any:
+        """The rows as a pandas data frame, with on-demand features. `timeout` is ignored."""
         frame = super().to_df(validation_reference, timeout)
         if self.entity_rows is not None:
             for name in self.entity_rows.columns:
@@ -42,6 +43,9 @@ class ArrowRetrievalJob(RetrievalJob):
         return self.read().to_pandas()
 
     def persist(self, storage: SavedDatasetStorage, allow_overwrite: bool = False, timeout: int | None = None) -> None:
-        """Writes the whole answer, on-demand features too. Raises SavedDatasetLocationAlreadyExists."""
+        """Write all rows and features, on-demand features too, to the storage.
+
+        Raises SavedDatasetLocationAlreadyExists if files lie there and `allow_overwrite` is false.
+        """
         table = ibis.memtable(self.to_arrow(timeout=timeout))
         _write_data_source(table, storage.to_data_source(), self.repo_path, "overwrite", allow_overwrite)

@@ -11,60 +11,67 @@ from typing import Literal
 
 from exact_stores import forks
 
-#: How long a writer waits for the others before it gives up.
+#: How long a writer waits for other writers before it gives up.
 BUSY_SECONDS = 60
-#: Of a thread that writes; many threads read, and do with SQLite's own 2 MiB.
+#: The cache of a thread that writes. Threads that only read are many, and keep SQLite's own 2 MiB.
 _CACHE_KIB = 64 * 1024
 _LOG_BYTES = 16 * 1024 * 1024
 
-_LET_WRITE = "Let this user write the file and the folder that it is in."
-_BEGIN_ANEW = "Move it away, then run: feast apply, and materialize all."
+_ALLOW_WRITING = "Let this user write the file and the folder that it is in."
+_START_OVER = "Move it away, then run `feast apply`, and materialize all views."
 _REMEDIES = {
-    sqlite3.SQLITE_READONLY: _LET_WRITE,
-    sqlite3.SQLITE_CANTOPEN: _LET_WRITE,
-    sqlite3.SQLITE_PERM: _LET_WRITE,
-    sqlite3.SQLITE_FULL: "Make room on its disk and write again: nothing of this batch was kept.",
-    sqlite3.SQLITE_IOERR: "Look after its disk, then write again: nothing of this batch was kept.",
-    sqlite3.SQLITE_BUSY: f"Others wrote for more than {BUSY_SECONDS} s: write again, and in smaller batches.",
-    sqlite3.SQLITE_NOTADB: _BEGIN_ANEW,
-    sqlite3.SQLITE_CORRUPT: _BEGIN_ANEW,
+    sqlite3.SQLITE_READONLY: _ALLOW_WRITING,
+    sqlite3.SQLITE_CANTOPEN: _ALLOW_WRITING,
+    sqlite3.SQLITE_PERM: _ALLOW_WRITING,
+    sqlite3.SQLITE_FULL: "Free space on its disk, then write the batch again: nothing of it was kept.",
+    sqlite3.SQLITE_IOERR: "Check its disk, then write the batch again: nothing of it was kept.",
+    sqlite3.SQLITE_BUSY: f"Other writers kept it locked for {BUSY_SECONDS} s. Write again, in smaller batches.",
+    sqlite3.SQLITE_NOTADB: _START_OVER,
+    sqlite3.SQLITE_CORRUPT: _START_OVER,
 }
 
 Synchronous = Literal["full", "normal"]
 
 
 class OnlineStoreError(sqlite3.OperationalError):
-    """The online store's file cannot be read or written; the message says what to do."""
+    """The online store's file cannot be read or written. The message names the file, the cause and the remedy."""
 
 
 class SqliteFile:
-    """Connections to a file, one a thread.
+    """Connections to one file, a connection for each thread.
 
-    Durability: a write-ahead log, so that killing a process loses nothing that was committed. With `synchronous` full,
-    neither does a power cut; with normal, that may take the last commits, though it never leaves half of one.
+    Durability: the file has a write-ahead log, so a killed process loses nothing that it committed. With `synchronous`
+    full, a power cut loses nothing either. With `synchronous` normal, a power cut may lose the last commits, but never
+    half of a commit.
     """
 
     def __init__(self, path: Path, synchronous: Synchronous) -> None:
+        """Nothing is opened or made before the first use."""
         self.path = path
         self._synchronous = synchronous
         self._threads = threading.local()
 
     def reading(self) -> "Connection":
-        """`with file.reading() as connection`: each statement sees the last commit. Raises OnlineStoreError, also
-        where there is no file: none is made."""
-        connection = self._of_this_thread()
+        """`with file.reading() as connection`: each statement sees the last commit.
+
+        Raises OnlineStoreError, also if there is no file: reading never makes one.
+        """
+        connection = self._thread_connection()
         if connection.is_closed and not self.path.exists():
             raise OnlineStoreError(f"There is no {self.path}. Run: feast apply")
         return connection
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction: all of it is kept, or on any error nothing. Makes the file. Raises OnlineStoreError."""
+        """`with file.writing() as connection`: one transaction, committed at the end, rolled back on any error.
+
+        Makes the file if there is none. Raises OnlineStoreError.
+        """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise OnlineStoreError(f"{self.path}: its folder cannot be made, {error}. {_LET_WRITE}") from error
-        with self._of_this_thread() as connection:
+            raise OnlineStoreError(f"{self.path}: its folder cannot be made ({error}). {_ALLOW_WRITING}") from error
+        with self._thread_connection() as connection:
             connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -74,7 +81,7 @@ class SqliteFile:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
 
-    def _of_this_thread(self) -> "Connection":
+    def _thread_connection(self) -> "Connection":
         if not hasattr(self._threads, "connection"):
             self._threads.connection = Connection(self.path, self._synchronous)
         connection: Connection = self._threads.connection
@@ -83,26 +90,29 @@ class SqliteFile:
 
 
 class Connection:
-    """A connection that is opened when it is used first, and again after a fork; never two uses of it at once. An
-    error of SQLite leaves it as an OnlineStoreError, which names the file and the remedy."""
+    """A connection that opens when it is first used, and again after a fork. It is used once at a time.
+
+    An error of SQLite leaves it as an OnlineStoreError that names the file and the remedy.
+    """
 
     def __init__(self, path: Path, synchronous: Synchronous) -> None:
         self._path = path
         self._synchronous = synchronous
         self._connection: sqlite3.Connection | None = None
-        self._file: tuple[int, int] | None = None
+        self._file_id: tuple[int, int] | None = None
         self.in_use = threading.RLock()
         forks.close_before(self)
 
     @property
     def is_closed(self) -> bool:
+        """Whether the next use has to open it."""
         return self._connection is None
 
     def __enter__(self) -> sqlite3.Connection:
         self.in_use.acquire()
         try:
             if self._connection is None:
-                self._connection = self._opened()
+                self._connection = self._open()
         except BaseException as error:
             self.__exit__(type(error), error, None)
             raise
@@ -115,39 +125,41 @@ class Connection:
             raise OnlineStoreError(f"{self._path}: {error}. {remedy}") from error
 
     def close(self) -> None:
+        """Close it, if it is open. The next use opens it again."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
     def close_if_replaced(self) -> None:
-        """A file that no longer lies under its name is nobody's: what is written to it would be lost."""
-        if self._connection is not None and self._file != _identity(self._path):
+        """Close it if another file, or none, now lies at its path: what it wrote to the old file would be lost."""
+        if self._connection is not None and self._file_id != _file_id(self._path):
             with self.in_use:
                 self.close()
 
-    def _opened(self) -> sqlite3.Connection:
-        # Another thread may close it, but none uses it: hence no check of the thread.
-        opened = sqlite3.connect(
+    def _open(self) -> sqlite3.Connection:
+        # Another thread may close it before a fork, but no other thread uses it. Hence no check of the thread.
+        connection = sqlite3.connect(
             self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=512
         )
-        _use_a_log(opened)
-        opened.execute(f"PRAGMA synchronous = {self._synchronous}")
-        opened.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
-        self._file = _identity(self._path)
-        return opened
+        _use_write_ahead_log(connection)
+        connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+        connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
+        self._file_id = _file_id(self._path)
+        return connection
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Which file lies there now, None if there is none."""
+def _file_id(path: Path) -> tuple[int, int] | None:
+    """The device and inode of the file that lies there now. None if there is none."""
     try:
-        found = os.stat(path)
+        status = os.stat(path)
     except FileNotFoundError:
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
-def _use_a_log(connection: sqlite3.Connection) -> None:
-    """SQLite does not wait for others here as it does elsewhere, and a new file may be opened by many at once."""
+def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
+    """Switch the file to a write-ahead log. SQLite's busy timeout does not cover this step, and several processes may
+    open a new file at the same time, so it is tried again until `BUSY_SECONDS` have passed."""
     deadline = time.monotonic() + BUSY_SECONDS
     while connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
         try:

@@ -1,94 +1,112 @@
-"""The tables: one for each feature view, a row for each entity key; and beside them, when a view was materialized."""
+"""The SQLite tables: one for each feature view, with a row for each entity key, and one for the last materializations.
+
+A table has the columns `entity_key`, `event_timestamp` and `created` (microseconds since 1970), and one column for each
+feature. The functions take an open connection, and the table's name without quotes.
+"""
 
 import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from exact_stores.names import quoted
 from exact_stores.rows import Column
+from exact_stores.sql import identifier
 
-#: What SQLite's limit of columns leaves.
-MOST_FEATURES = 1997
+#: SQLite's limit is 2,000 columns.
+MAX_FEATURES = 1997
 MATERIALIZED = "materialized"
-_OF_THE_ROW = ("entity_key", "event_timestamp", "created")
+_ROW_COLUMNS = ("entity_key", "event_timestamp", "created")
 
 
-def held(connection: sqlite3.Connection, table: str) -> dict[str, str]:
-    """Name → affinity of the feature columns that a table has, empty if there is no such table."""
-    found = connection.execute("SELECT name, type FROM pragma_table_info(?)", (table,)).fetchall()
-    return {name: affinity for name, affinity in found if name not in _OF_THE_ROW}
+def feature_columns(connection: sqlite3.Connection, table: str) -> dict[str, str]:
+    """The table's feature columns: name → affinity. Empty if there is no such table."""
+    columns = connection.execute("SELECT name, type FROM pragma_table_info(?)", (table,)).fetchall()
+    return {name: affinity for name, affinity in columns if name not in _ROW_COLUMNS}
 
 
 def exists(connection: sqlite3.Connection, table: str) -> bool:
+    """Whether the file has this table."""
     return connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone() is not None
 
 
 def prepare(connection: sqlite3.Connection, table: str, layout: Iterable[Column]) -> dict[str, str]:
-    """Make the table, or the columns that it lacks; all its feature columns, as `held`. One that the view has lost
-    stays: whoever still runs with the old view may write it, and no row need be rewritten."""
-    there, layout = held(connection, table), list(layout)
-    if len(layout) > MOST_FEATURES:
-        raise ValueError(f"A view has {len(layout)} features, and SQLite holds {MOST_FEATURES}. Make two views of it.")
-    if not there:
+    """Create the table, or the columns that it lacks, and return all its feature columns as `feature_columns` does.
+
+    A column that the view no longer has stays. A process that still runs with the old view may write it, and no row
+    has to be rewritten. Raises ValueError for more than `MAX_FEATURES` features.
+    """
+    columns, layout = feature_columns(connection, table), list(layout)
+    if len(layout) > MAX_FEATURES:
+        raise ValueError(
+            f"A view has {len(layout)} features, and SQLite holds {MAX_FEATURES}. Divide it into two views."
+        )
+    if not columns:
         connection.execute(
-            f"CREATE TABLE IF NOT EXISTS {quoted(table)} (entity_key BLOB PRIMARY KEY NOT NULL, "
+            f"CREATE TABLE IF NOT EXISTS {identifier(table)} (entity_key BLOB PRIMARY KEY NOT NULL, "
             "event_timestamp INTEGER NOT NULL, created INTEGER) WITHOUT ROWID"
         )
     for column in layout:
-        if column.name not in there:
-            connection.execute(f"ALTER TABLE {quoted(table)} ADD COLUMN {quoted(column.name)} {column.affinity}")
-            there[column.name] = column.affinity
-    return there
+        if column.name not in columns:
+            connection.execute(
+                f"ALTER TABLE {identifier(table)} ADD COLUMN {identifier(column.name)} {column.affinity}"
+            )
+            columns[column.name] = column.affinity
+    return columns
 
 
 def upsert(connection: sqlite3.Connection, table: str, layout: Sequence[Column], rows: Iterable[Sequence[Any]]) -> None:
-    """Write whole rows: key, event time and created (µs since 1970), and the features of the layout.
+    """Write whole rows: entity key, event timestamp, created (microseconds since 1970), and the features of `layout`.
 
-    A row stands where another has its key and is newer: by event time, then by `created`, where none is the oldest,
-    then by the values themselves. That is a total order, hence it does not matter in which order rows arrive.
+    A row replaces the stored row of its key only if it is newer: by event timestamp, then by `created`, where null is
+    oldest, then by the values themselves. That is a total order, so the order in which rows arrive does not matter.
     """
-    there = prepare(connection, table, layout)
-    given = ", ".join(map(quoted, (*_OF_THE_ROW, *(column.name for column in layout))))
-    marks = ", ".join("?" * (len(_OF_THE_ROW) + len(layout)))
-    features = sorted(there)
-    every = list(map(quoted, ("event_timestamp", "created", *features)))
+    affinities = prepare(connection, table, layout)
+    written = ", ".join(map(identifier, (*_ROW_COLUMNS, *(column.name for column in layout))))
+    placeholders = ", ".join("?" * (len(_ROW_COLUMNS) + len(layout)))
+    features = sorted(affinities)
+    updates = map(identifier, ("event_timestamp", "created", *features))
     connection.executemany(
-        f"INSERT INTO {quoted(table)} ({given}) VALUES ({marks}) ON CONFLICT DO UPDATE SET "
-        + ", ".join(f"{name} = excluded.{name}" for name in every)
-        + f" WHERE ({_order(there, features, 'excluded.')}) > ({_order(there, features, '')})",
+        f"INSERT INTO {identifier(table)} ({written}) VALUES ({placeholders}) ON CONFLICT DO UPDATE SET "
+        + ", ".join(f"{name} = excluded.{name}" for name in updates)
+        + f" WHERE ({_age_terms(affinities, features, 'excluded.')}) > ({_age_terms(affinities, features, '')})",
         rows,
     )
 
 
-def _order(affinities: dict[str, str], features: Iterable[str], of: str) -> str:
-    """What makes a row newer. A null compares with nothing, so there it is a value of a type that the column never
-    holds; SQLite orders values of different types too."""
+def _age_terms(affinities: dict[str, str], features: Iterable[str], prefix: str) -> str:
+    """The terms that say which row is newer, of the row that `prefix` names.
+
+    A comparison with null is null, so a null is replaced by a value of a type that its column never holds. SQLite
+    orders values of different types too.
+    """
     nulls = {name: "0" if affinities[name] == "BLOB" else "x''" for name in features}
-    compared = [f"{of}event_timestamp", f"ifnull({of}created, -9e999)"]
-    return ", ".join([*compared, *(f"ifnull({of}{quoted(name)}, {null})" for name, null in nulls.items())])
+    terms = [f"{prefix}event_timestamp", f"ifnull({prefix}created, -9e999)"]
+    return ", ".join([*terms, *(f"ifnull({prefix}{identifier(name)}, {null})" for name, null in nulls.items())])
 
 
 def drop(connection: sqlite3.Connection, table: str) -> None:
-    connection.execute(f"DROP TABLE IF EXISTS {quoted(table)}")
+    """Drop the table, if there is one, and forget its last materialization."""
+    connection.execute(f"DROP TABLE IF EXISTS {identifier(table)}")
     if exists(connection, MATERIALIZED):
         connection.execute(f"DELETE FROM {MATERIALIZED} WHERE rows = ?", (table,))
 
 
-def of_project(connection: sqlite3.Connection, prefix: str) -> list[str]:
-    """The tables whose names begin so."""
-    found = connection.execute("SELECT name FROM sqlite_master WHERE substr(name, 1, ?) = ?", (len(prefix), prefix))
-    return [name for (name,) in found]
+def names_with_prefix(connection: sqlite3.Connection, prefix: str) -> list[str]:
+    """The tables whose names begin with `prefix`."""
+    query = "SELECT name FROM sqlite_master WHERE substr(name, 1, ?) = ?"
+    return [name for (name,) in connection.execute(query, (len(prefix), prefix))]
 
 
 def last_run(connection: sqlite3.Connection, table: str) -> int | None:
+    """When the view of this table was last materialized, in microseconds since 1970. None if never."""
     if not exists(connection, MATERIALIZED):
         return None
-    found = connection.execute(f"SELECT moment FROM {MATERIALIZED} WHERE rows = ?", (table,)).fetchone()
-    return found[0] if found else None
+    row = connection.execute(f"SELECT moment FROM {MATERIALIZED} WHERE rows = ?", (table,)).fetchone()
+    return row[0] if row else None
 
 
-def set_last_run(connection: sqlite3.Connection, table: str, moment: int) -> None:
+def set_last_run(connection: sqlite3.Connection, table: str, since_1970: int) -> None:
+    """Store when the view of this table was materialized, in microseconds since 1970."""
     connection.execute(
         f"CREATE TABLE IF NOT EXISTS {MATERIALIZED} (rows TEXT PRIMARY KEY, moment INTEGER NOT NULL) WITHOUT ROWID"
     )
-    connection.execute(f"INSERT OR REPLACE INTO {MATERIALIZED} VALUES (?, ?)", (table, moment))
+    connection.execute(f"INSERT OR REPLACE INTO {MATERIALIZED} VALUES (?, ?)", (table, since_1970))

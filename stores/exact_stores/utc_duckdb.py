@@ -1,0 +1,23 @@
+"""DuckDB in UTC: a timestamp means the same whatever the machine's time zone is."""
+
+import tempfile
+import uuid
+from pathlib import Path
+
+import duckdb
+
+
+def connect(memory_limit: str | None = None) -> duckdb.DuckDBPyConnection:
+    """A new in-memory DuckDB in UTC. Its cursors are in UTC too.
+
+    Beyond `memory_limit` (such as `1GB`; DuckDB's own default is 80 % of the machine's memory) it spills to the folder
+    for temporary files. Close the connection, or use it in a `with` statement.
+    """
+    settings: dict[str, str | bool | int | float | list[str]] = {}
+    if memory_limit is not None:
+        spill = Path(tempfile.gettempdir()) / f"feast-duckdb-{uuid.uuid4().hex}"
+        settings = {"memory_limit": memory_limit, "temp_directory": str(spill)}
+    connection = duckdb.connect(config=settings)
+    connection.execute("SET GLOBAL TimeZone = 'UTC'")
+    connection.execute("SET enable_progress_bar = false")
+    return connection

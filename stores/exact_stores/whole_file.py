@@ -1,0 +1,30 @@
+"""Files that a reader sees whole or not at all: written in a hidden folder beside their place, then moved there."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def moving_into(folder: Path) -> Iterator[Path]:
+    """A hidden folder inside `folder`, to write new files to. Makes `folder` if there is none.
+
+    When the block ends, each file moves to the same place in `folder`, in one step, and replaces the file that was
+    there. If the block fails, the new files are removed and `folder` stays as it was.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=folder) as hidden:
+        yield Path(hidden)
+        for new_file in sorted(path for path in Path(hidden).rglob("*") if path.is_file()):
+            target = folder / new_file.relative_to(hidden)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(new_file, target)
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """A path to write the new file to. When the block ends, the file there replaces `target`, as `moving_into` says."""
+    with moving_into(target.parent) as hidden:
+        yield hidden / target.name
