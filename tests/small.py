@@ -1,5 +1,7 @@
-"""A small Feast repository of one's own, on our stores or on Feast's: what both must do is asked of both, and
-where Feast's fails the test says so."""
+"""A small Feast repository for a test, on our stores or on Feast's.
+
+A promise that both keep is tested on both. If Feast's store breaks it, the test is an expected failure there.
+"""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,25 +11,29 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from feast import Entity, FeatureStore, FeatureView, Field, FileSource, PushSource, RepoConfig
+from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+from feast.protos.feast.types.Value_pb2 import Value
 from feast.types import Int64, from_value_type
 from feast.value_type import ValueType
 
-#: For a test of what Feast's own store does as well.
+#: For a promise that Feast's own store keeps too.
 BOTH = ["wide", "stock"]
-#: For a test of what it does not.
+#: For a promise that Feast's own store breaks.
 STOCK_FAILS = ["wide", pytest.param("stock", marks=pytest.mark.xfail(strict=True))]
 
 DRIVER = Entity(name="driver", join_keys=["driver_id"], value_type=ValueType.INT64)
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
-_TYPES = {"wide": "exact_stores.online.WideSqliteOnlineStore", "stock": "sqlite"}
+#: Driver, event timestamp, created, trips.
+Row = tuple[int, datetime, datetime | None, int | None]
+_ONLINE_TYPES = {"wide": "exact_stores.online.WideSqliteOnlineStore", "stock": "sqlite"}
 
 
 def repository(
     root: Path, online: str = "sqlite", offline: str = "duckdb", engine: str = "local", project: str = "small",
     registry: dict[str, Any] | None = None, **config: Any,
 ) -> FeatureStore:  # fmt: skip
-    """On `root/<project>.registry` and `root/online.db`, with the stores of these types."""
+    """A repository with stores of these types, on `root/<project>.registry` and `root/online.db`."""
     root.mkdir(exist_ok=True)
     config |= {"online_store": {"type": online, "path": str(root / "online.db")}, "offline_store": {"type": offline}}
     registry = {"path": str(root / f"{project}.registry"), "cache_ttl_seconds": 600, **(registry or {})}
@@ -44,13 +50,15 @@ def repository(
 
 
 def feature_store(root: Path, kind: str, project: str = "small", **registry: Any) -> FeatureStore:
-    """With our online store or Feast's."""
-    return repository(root, online=_TYPES[kind], project=project, registry=registry)
+    """A repository with our online store (`wide`) or Feast's (`stock`)."""
+    return repository(root, online=_ONLINE_TYPES[kind], project=project, registry=registry)
 
 
 def view(root: Path, features: Any = ("trips",), name: str = "stats", **options: Any) -> FeatureView:
-    """A view of drivers on a Parquet file, which the tests that materialize write. Features are names of integers, or
-    names and types."""
+    """A view of drivers on the Parquet file `root/rows.parquet`, which tests that materialize write.
+
+    `features` are names of integers, or a dict of names and types.
+    """
     types = dict(features) if isinstance(features, dict) else dict.fromkeys(features, Int64)
     for entity in options.setdefault("entities", [DRIVER]):
         types[entity.join_key] = from_value_type(entity.value_type)
@@ -65,27 +73,27 @@ def view(root: Path, features: Any = ("trips",), name: str = "stats", **options:
     return FeatureView(name=name, schema=[Field(name=f, dtype=t) for f, t in types.items()], **options)
 
 
-def pushed(root: Path) -> FeatureView:
+def push_view(root: Path) -> FeatureView:
     """The view of trips, with a push source before its file."""
     stats = view(root)
     stats.source = stats.stream_source = PushSource(name="stats_push", batch_source=stats.batch_source)
     return stats
 
 
-def with_trips(root: Path) -> FeatureStore:
-    """Our store, with the view of trips applied."""
-    made = feature_store(root, "wide")
-    made.apply([DRIVER, view(root)])
-    return made
+def store_with_trips(root: Path) -> FeatureStore:
+    """A repository with our online store and the view of trips."""
+    store = feature_store(root, "wide")
+    store.apply([DRIVER, view(root)])
+    return store
 
 
 def table(**columns: Any) -> pa.Table:
-    """One row of the view of trips as Arrow, with these columns besides or in place of its own."""
+    """One row of the view of trips as an Arrow table. `columns` are added, or replace its own."""
     return pa.table({"driver_id": [1], "trips": [10], "event_timestamp": [NOON]} | columns)
 
 
 def frame(*rows: tuple[int, datetime, datetime, int | None]) -> pd.DataFrame:
-    """Driver, event time, created, trips."""
+    """Rows of (driver, event timestamp, created, trips) as a data frame."""
     table = pd.DataFrame(rows, columns=["driver_id", "event_timestamp", "created", "trips"])
     for column in ("event_timestamp", "created"):
         table[column] = table[column].astype("datetime64[us, UTC]")
@@ -93,9 +101,28 @@ def frame(*rows: tuple[int, datetime, datetime, int | None]) -> pd.DataFrame:
 
 
 def trips(store: FeatureStore, *drivers: int) -> list[int | None]:
-    """What a reader is told, by Feast's own call."""
+    """The trips of these drivers, read online by Feast's own call."""
     return read(store, ["stats:trips"], *drivers)["trips"]
 
 
 def read(store: FeatureStore, features: list[str], *drivers: int, **options: Any) -> dict[str, list[Any]]:
+    """The features of these drivers, read online by Feast's own call."""
     return store.get_online_features(features, [{"driver_id": driver} for driver in drivers], **options).to_dict()
+
+
+def batch(*rows: Row) -> list[tuple[EntityKey, dict[str, Value], datetime, datetime | None]]:
+    """Rows of (driver, event timestamp, created, trips) as Feast gives them to a store."""
+    return [
+        (EntityKey(join_keys=["driver_id"], entity_values=[Value(int64_val=d)]), {"trips": _value(v)}, event, created)
+        for d, event, created, v in rows
+    ]
+
+
+def _value(number: int | None) -> Value:
+    return Value() if number is None else Value(int64_val=number)
+
+
+def write_batch(store: FeatureStore, *rows: Row) -> None:
+    """Write the rows to the view `stats`, in one call of the online store."""
+    view = store.get_feature_view("stats", allow_registry_cache=True)
+    store._get_provider().online_write_batch(store.config, view, batch(*rows), None)

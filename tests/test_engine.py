@@ -1,4 +1,4 @@
-"""What a materialization brings online: everything that was written, once, however late and however often it is run."""
+"""A materialization brings every row online, however late the row is and however often the run is repeated."""
 
 import multiprocessing
 import os
@@ -34,151 +34,153 @@ STOCK_FAILS = pytest.mark.parametrize(
 
 @pytest.fixture
 def store(tmp_path: Path, request: pytest.FixtureRequest) -> FeatureStore:
-    keep(tmp_path, (1, NOW - 3 * HOUR, NOW - 3 * HOUR, 1))
-    made = repository(tmp_path, **STORES[getattr(request, "param", "ours")])
-    made.apply([DRIVER, view(tmp_path, ttl=10 * DAY)])
-    return made
+    write_source(tmp_path, (1, NOW - 3 * HOUR, NOW - 3 * HOUR, 1))
+    store = repository(tmp_path, **STORES[getattr(request, "param", "ours")])
+    store.apply([DRIVER, view(tmp_path, ttl=10 * DAY)])
+    return store
 
 
-def keep(root: Path, *rows: tuple) -> None:
-    """Make these the source: driver, event time, created, trips."""
+def write_source(root: Path, *rows: tuple[int, datetime, datetime, int | None]) -> None:
+    """Replace the source by these rows of (driver, event timestamp, created, trips)."""
     frame(*rows).to_parquet(root / "rows.parquet")
 
 
 @BOTH
 def test_a_first_run_brings_the_newest_row_of_each_key(store, tmp_path):
-    keep(tmp_path, (1, NOW - 3 * HOUR, NOW, 1), (1, NOW - 2 * HOUR, NOW, 2), (2, NOW - HOUR, NOW, 3))
+    write_source(tmp_path, (1, NOW - 3 * HOUR, NOW, 1), (1, NOW - 2 * HOUR, NOW, 2), (2, NOW - HOUR, NOW, 3))
     store.materialize_incremental(NOW)
     assert trips(store, 1, 2, 3) == [2, 3, None]
 
 
 @BOTH
 def test_a_run_takes_no_row_dated_after_its_end(store, tmp_path):
-    keep(tmp_path, (1, NOW - 3 * HOUR, NOW, 1), (1, NOW - HOUR, NOW, 2))
+    write_source(tmp_path, (1, NOW - 3 * HOUR, NOW, 1), (1, NOW - HOUR, NOW, 2))
     store.materialize(NOW - DAY, NOW - 2 * HOUR)
     assert trips(store, 1) == [1]
 
 
 @STOCK_FAILS
-def test_a_row_that_came_late_is_not_lost(store, tmp_path):
+def test_a_late_row_is_not_lost(store, tmp_path):
     store.materialize_incremental(NOW)
-    keep(tmp_path, (1, NOW - 3 * HOUR, NOW - 3 * HOUR, 1), (2, NOW - 2 * HOUR, datetime.now(UTC), 2))
+    write_source(tmp_path, (1, NOW - 3 * HOUR, NOW - 3 * HOUR, 1), (2, NOW - 2 * HOUR, datetime.now(UTC), 2))
     store.materialize_incremental(NOW + SECOND)
     assert trips(store, 1, 2) == [1, 2]
 
 
 @STOCK_FAILS
-def test_a_late_row_that_is_older_than_what_is_online_changes_nothing(store, tmp_path):
+def test_a_late_row_older_than_the_online_row_changes_nothing(store, tmp_path):
     store.materialize_incremental(NOW)
     store.write_to_online_store("stats", frame((1, NOW - HOUR, NOW, 9)))
-    keep(tmp_path, (1, NOW - 2 * HOUR, datetime.now(UTC), 2), (2, NOW - 2 * HOUR, datetime.now(UTC), 3))
+    write_source(tmp_path, (1, NOW - 2 * HOUR, datetime.now(UTC), 2), (2, NOW - 2 * HOUR, datetime.now(UTC), 3))
     store.materialize_incremental(NOW + SECOND)
     assert trips(store, 1, 2) == [9, 3]
 
 
 @STOCK_FAILS
-def test_an_end_in_the_future_skips_nothing_that_comes_before_it(store, tmp_path):
+def test_a_run_with_an_end_in_the_future_skips_no_later_row(store, tmp_path):
     store.materialize_incremental(NOW + DAY)
-    keep(tmp_path, (1, NOW - 3 * HOUR, NOW - 3 * HOUR, 1), (2, datetime.now(UTC), datetime.now(UTC), 2))
+    write_source(tmp_path, (1, NOW - 3 * HOUR, NOW - 3 * HOUR, 1), (2, datetime.now(UTC), datetime.now(UTC), 2))
     store.materialize_incremental(NOW + DAY + SECOND)
     assert trips(store, 2) == [2]
 
 
 @STOCK_FAILS
-def test_an_online_store_that_was_lost_is_filled_from_the_beginning(store, tmp_path):
+def test_a_lost_online_store_is_filled_from_the_beginning(store, tmp_path):
     store.materialize_incremental(NOW)
     for file in tmp_path.glob("online.db*"):
         file.unlink()
-    again = repository(tmp_path, **STORES["ours" if "Wide" in str(store.config.online_store.type) else "stock"])
-    again.apply([DRIVER, view(tmp_path, ttl=10 * DAY)])
-    again.materialize_incremental(NOW + SECOND)
-    assert trips(again, 1) == [1]
+    other = repository(tmp_path, **STORES["ours" if "Wide" in str(store.config.online_store.type) else "stock"])
+    other.apply([DRIVER, view(tmp_path, ttl=10 * DAY)])
+    other.materialize_incremental(NOW + SECOND)
+    assert trips(other, 1) == [1]
 
 
-def test_a_run_over_past_days_hides_no_late_row_from_the_next_one(store, tmp_path):
+def test_a_run_over_past_days_hides_no_late_row_from_the_next_run(store, tmp_path):
     store.materialize_incremental(NOW)
-    keep(tmp_path, (2, NOW - HOUR, datetime.now(UTC), 2))
+    write_source(tmp_path, (2, NOW - HOUR, datetime.now(UTC), 2))
     store.materialize(NOW - 9 * DAY, NOW - 5 * DAY)
     store._get_provider().batch_engine._overlap = timedelta(0)
     store.materialize_incremental(NOW + SECOND)
     assert trips(store, 2) == [2]
 
 
-def test_a_row_whose_file_came_after_its_stamp_is_not_lost(store, tmp_path):
-    """The job stamped it, then a run passed, then its file could be read."""
-    stamped = datetime.now(UTC) - SECOND
+def test_a_row_whose_file_appears_after_its_created_is_not_lost(store, tmp_path):
+    """A job gave the row its `created`, then a run ended, then the file appeared."""
+    created = datetime.now(UTC) - SECOND
     store.materialize_incremental(NOW)
-    keep(tmp_path, (2, NOW - 2 * HOUR, stamped, 2))
+    write_source(tmp_path, (2, NOW - 2 * HOUR, created, 2))
     store.materialize_incremental(NOW + SECOND)
     assert trips(store, 2) == [2]
 
 
 def test_any_order_of_runs_ends_in_the_same_rows(tmp_path):
-    """Pushes and runs over parts of the time, in every order."""
-    keep(tmp_path, (1, NOW - 5 * HOUR, NOW, 1), (1, NOW - 3 * HOUR, NOW, 2), (2, NOW - 4 * HOUR, NOW, 3))
+    """A push and two runs over parts of the time, in every order."""
+    write_source(tmp_path, (1, NOW - 5 * HOUR, NOW, 1), (1, NOW - 3 * HOUR, NOW, 2), (2, NOW - 4 * HOUR, NOW, 3))
     pushed = frame((1, NOW - 2 * HOUR, NOW, 7), (2, NOW - 6 * HOUR, NOW, 8))
-    ways = [
+    steps = [
         lambda store: store.materialize(NOW - DAY, NOW - 4 * HOUR),
         lambda store: store.materialize(NOW - 4 * HOUR, NOW),
         lambda store: store.write_to_online_store("stats", pushed),
     ]
-    found = set()
-    for i, order in enumerate(permutations(ways)):
+    results = set()
+    for i, order in enumerate(permutations(steps)):
         (root := tmp_path / str(i)).mkdir()
         (root / "rows.parquet").symlink_to(tmp_path / "rows.parquet")
         store = repository(root, **STORES["ours"])
         store.apply([DRIVER, view(root, ttl=10 * DAY)])
-        for way in order:
-            way(store)
-        found.add(tuple(trips(store, 1, 2)))
-    assert found == {(7, 3)}
+        for step in order:
+            step(store)
+        results.add(tuple(trips(store, 1, 2)))
+    assert results == {(7, 3)}
 
 
 def materialize_many(root: Path) -> None:
     repository(root, **STORES["ours"]).materialize_incremental(NOW)
 
 
-def test_a_run_that_is_killed_and_run_again_ends_as_one_that_was_not(store, tmp_path):
-    numbers, moments = pa.array(range(400_000)), pa.array([NOW - HOUR] * 400_000, pa.timestamp("us", "UTC"))
-    many = pa.table({"driver_id": numbers, "event_timestamp": moments, "created": moments, "trips": numbers})
-    pq.write_table(many, tmp_path / "rows.parquet")
+def test_a_killed_run_that_is_run_again_loses_no_row(store, tmp_path):
+    numbers, timestamps = pa.array(range(400_000)), pa.array([NOW - HOUR] * 400_000, pa.timestamp("us", "UTC"))
+    rows = pa.table({"driver_id": numbers, "event_timestamp": timestamps, "created": timestamps, "trips": numbers})
+    pq.write_table(rows, tmp_path / "rows.parquet")
     process = multiprocessing.get_context("fork").Process(target=materialize_many, args=(tmp_path,))
     process.start()
     while process.is_alive() and trips(store, 0) != [0]:
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.join()
-    assert process.exitcode == -signal.SIGKILL, "the run was over before it could be killed"
-    seen = trips(store, *range(0, 400_000, 1000))
-    assert set(seen) > {None, 0}
+    assert process.exitcode == -signal.SIGKILL, "the run ended before the kill"
+    partial = trips(store, *range(0, 400_000, 1000))
+    assert set(partial) > {None, 0}
     store.refresh_registry()
     store.materialize_incremental(NOW)
     assert trips(store, *range(0, 400_000, 1000)) == list(range(0, 400_000, 1000))
 
 
 def test_reads_go_on_while_a_view_is_materialized(store, tmp_path):
-    """The stock store refuses them: `cannot serve features` (that our registry setting mends), or a locked file."""
+    """Feast's own store refuses such reads: the view cannot be served, or the file is locked."""
     store.materialize_incremental(NOW)
-    keep(tmp_path, (1, NOW - HOUR, NOW, 5), *((driver, NOW - HOUR, NOW, driver) for driver in range(100, 60_000)))
+    write_source(
+        tmp_path, (1, NOW - HOUR, NOW, 5), *((driver, NOW - HOUR, NOW, driver) for driver in range(100, 60_000))
+    )
     process = multiprocessing.get_context("fork").Process(target=materialize_many, args=(tmp_path,))
     process.start()
-    seen = []
+    values = []
     reader = store._get_provider().online_store.reader(store.config, store.get_feature_view("stats"), ["trips"])
     key = store._get_provider().online_store.entity_key(store.get_feature_view("stats"))(1)
     while process.is_alive():
-        seen.append(reader.read([key])[0][1][0])
+        values.append(reader.read([key])[0][1][0])
     process.join()
     assert process.exitcode == 0
-    assert len(seen) > 100
-    assert set(seen) == {1, 5}
-    assert seen == sorted(seen)
+    assert len(values) > 100
+    assert set(values) == {1, 5}
+    assert values == sorted(values)
 
 
-def test_a_view_with_a_transformation_takes_feasts_own_way(tmp_path):
-    keep(tmp_path, (1, NOW - HOUR, NOW, 21))
+def test_a_view_with_a_transformation_uses_feasts_own_engine(tmp_path):
+    write_source(tmp_path, (1, NOW - HOUR, NOW, 21))
     source = FileSource(name="rows", path=str(tmp_path / "rows.parquet"), timestamp_field="event_timestamp")
 
-    def doubled(df):
+    def doubled(df: pd.DataFrame) -> pd.DataFrame:
         return df.assign(twice=df["trips"] * 2)
 
     twice = BatchFeatureView(
@@ -191,14 +193,14 @@ def test_a_view_with_a_transformation_takes_feasts_own_way(tmp_path):
     assert store.get_online_features(["stats:twice"], [{"driver_id": 1}]).to_dict()["twice"] == [42]
 
 
-def test_names_of_the_source_are_mapped_to_those_of_the_view(tmp_path):
-    keep(tmp_path, (1, NOW - HOUR, NOW, 21))
+def test_column_names_of_the_source_are_mapped_to_the_views(tmp_path):
+    write_source(tmp_path, (1, NOW - HOUR, NOW, 21))
     pd.read_parquet(tmp_path / "rows.parquet").rename(
-        columns={"trips": "n", "driver_id": "who", "created": "made", "event_timestamp": "at"}
+        columns={"trips": "n", "driver_id": "driver", "created": "written", "event_timestamp": "time"}
     ).to_parquet(tmp_path / "named.parquet")
     source = FileSource(
-        name="rows", path=str(tmp_path / "named.parquet"), timestamp_field="at", created_timestamp_column="made",
-        field_mapping={"n": "trips", "who": "driver_id"},
+        name="rows", path=str(tmp_path / "named.parquet"), timestamp_field="time", created_timestamp_column="written",
+        field_mapping={"n": "trips", "driver": "driver_id"},
     )  # fmt: skip
     store = repository(tmp_path, **STORES["ours"])
     store.apply(
@@ -210,7 +212,7 @@ def test_names_of_the_source_are_mapped_to_those_of_the_view(tmp_path):
 
 
 def test_a_view_without_entities_is_materialized(tmp_path):
-    keep(tmp_path, (1, NOW - HOUR, NOW, 21), (2, NOW - 2 * HOUR, NOW, 5))
+    write_source(tmp_path, (1, NOW - HOUR, NOW, 21), (2, NOW - 2 * HOUR, NOW, 5))
     source = FileSource(
         name="rows", path=str(tmp_path / "rows.parquet"), timestamp_field="event_timestamp",
         created_timestamp_column="created",

@@ -1,4 +1,4 @@
-"""Rows into the offline store: what a push appends, what is logged, what is saved."""
+"""The rows that pushes, logs and saved datasets add to the offline store."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,16 +11,14 @@ from feast import FeatureService, PushSource
 from feast.data_source import PushMode
 from feast.feature_logging import FeatureServiceLoggingSource, LoggingConfig
 from feast.infra.offline_stores.file_source import FileLoggingDestination, SavedDatasetFileStorage
-from offline_world import DRIVER, OURS, asked, at, repository, source, view, write
-from offline_world import WRITTEN as ROWS
-from offline_world import written as row
+from offline_world import CREATED_ROWS, DRIVER, OURS, at, created_row, entity_frame, repository, source, view, write
 
 from exact_stores.offline import AsofDuckDBOfflineStore
 from exact_stores.parquet_append import append
 
 
-def pushed(folder: Path, path: Path, frame: pd.DataFrame, kind: str = OURS) -> list[int]:
-    """The trips that the source at `path` has after `frame` was pushed to it."""
+def trips_after_push(folder: Path, path: Path, frame: pd.DataFrame, kind: str = OURS) -> list[int]:
+    """Push `frame` to the source at `path`, and return the trips in the source, sorted."""
     store = repository(folder, kind)
     batch = source(path, created_timestamp_column="created")
     store.apply([DRIVER, view(PushSource(name="push", batch_source=batch))])
@@ -31,55 +29,57 @@ def pushed(folder: Path, path: Path, frame: pd.DataFrame, kind: str = OURS) -> l
     return sorted(job.to_arrow()["trips"].to_pylist())
 
 
-NEW = pd.DataFrame([row(9, 90, 0, 0), row(9, 91, 60 * 24, 0)]).astype({"event_timestamp": "datetime64[ns, UTC]"})
+NEW = pd.DataFrame([created_row(9, 90, 0, 0), created_row(9, 91, 60 * 24, 0)]).astype(
+    {"event_timestamp": "datetime64[ns, UTC]"}
+)
 
 
 def test_a_push_is_appended_to_a_file_in_microseconds(tmp_path: Path):
-    path = write(tmp_path / "stats.parquet", ROWS)
-    assert pushed(tmp_path, path, NEW) == [10, 11, 12, 20, 30, 40, 90, 91]
+    path = write(tmp_path / "stats.parquet", CREATED_ROWS)
+    assert trips_after_push(tmp_path, path, NEW) == [10, 11, 12, 20, 30, 40, 90, 91]
     assert pq.read_schema(path).field("event_timestamp").type == pa.timestamp("us", "UTC")
     assert sorted(file.name for file in tmp_path.iterdir() if "stats" in file.name) == ["stats.parquet"]
 
 
-no_push = pytest.mark.xfail(strict=True, reason="appends to single files only")
+no_push = pytest.mark.xfail(strict=True, reason="appends to a single file only")
 any_store = pytest.mark.parametrize("kind", [OURS, *(pytest.param(kind, marks=no_push) for kind in ("duckdb", "file"))])
 
 
 @any_store
 def test_a_push_is_a_new_file_in_a_folder(tmp_path: Path, kind: str):
-    write(tmp_path / "stats" / "a.parquet", ROWS)
-    assert pushed(tmp_path, tmp_path / "stats", NEW, kind) == [10, 11, 12, 20, 30, 40, 90, 91]
+    write(tmp_path / "stats" / "a.parquet", CREATED_ROWS)
+    assert trips_after_push(tmp_path, tmp_path / "stats", NEW, kind) == [10, 11, 12, 20, 30, 40, 90, 91]
     assert len(list((tmp_path / "stats").iterdir())) == 2
 
 
 @any_store
-def test_a_push_finds_its_partitions_by_the_event_time(tmp_path: Path, kind: str):
-    write(tmp_path / "stats" / "year=2026" / "month=03" / "day=01" / "a.parquet", ROWS)
-    assert pushed(tmp_path, tmp_path / "stats", NEW, kind) == [10, 11, 12, 20, 30, 40, 90, 91]
+def test_a_push_goes_to_the_partitions_of_its_event_timestamps(tmp_path: Path, kind: str):
+    write(tmp_path / "stats" / "year=2026" / "month=03" / "day=01" / "a.parquet", CREATED_ROWS)
+    assert trips_after_push(tmp_path, tmp_path / "stats", NEW, kind) == [10, 11, 12, 20, 30, 40, 90, 91]
     days = [len(list((tmp_path / "stats/year=2026/month=03" / day).iterdir())) for day in ("day=01", "day=02")]
     assert days == [2, 1]
 
 
 def test_a_push_that_cannot_be_placed_is_refused_with_the_remedy(tmp_path: Path):
-    write(tmp_path / "stats" / "city=Rome" / "a.parquet", ROWS)
+    write(tmp_path / "stats" / "city=Rome" / "a.parquet", CREATED_ROWS)
     with pytest.raises(ValueError, match=r"'city'.*Write to it with the tool"):
-        pushed(tmp_path, tmp_path / "stats", NEW)
+        trips_after_push(tmp_path, tmp_path / "stats", NEW)
     with pytest.raises(ValueError, match=r"the glob .*make its folder the source"):
-        pushed(tmp_path, tmp_path / "stats" / "**" / "*.parquet", NEW)
+        trips_after_push(tmp_path, tmp_path / "stats" / "**" / "*.parquet", NEW)
     store = repository(tmp_path)
     stats, table = store.get_feature_view("stats"), pa.table({"driver_id": [1], "trips": [1]})
     with pytest.raises(ValueError, match=r"has .*'event_timestamp'.*Give exactly these"):
         AsofDuckDBOfflineStore.offline_write_batch(store.config, stats, table, None)
 
 
-no_folder = pytest.mark.xfail(strict=True, reason="writes no log into a folder that is not there")
+no_folder = pytest.mark.xfail(strict=True, reason="does not make the folder of the logs")
 
 
 @pytest.mark.parametrize("kind", [OURS, pytest.param("duckdb", marks=no_folder)])
 @pytest.mark.parametrize("partition_by", [None, ["__log_date"]])
-def test_logged_features_are_found_again(tmp_path: Path, kind: str, partition_by: list[str] | None):
+def test_logged_features_can_be_read_back(tmp_path: Path, kind: str, partition_by: list[str] | None):
     store = repository(tmp_path, kind)
-    stats = view(source(write(tmp_path / "stats.parquet", ROWS)))
+    stats = view(source(write(tmp_path / "stats.parquet", CREATED_ROWS)))
     destination = FileLoggingDestination(path=str(tmp_path / "logs"), partition_by=partition_by)
     service = FeatureService(name="logged", features=[stats], logging_config=LoggingConfig(destination=destination))
     store.apply([DRIVER, stats, service])
@@ -91,11 +91,11 @@ def test_logged_features_are_found_again(tmp_path: Path, kind: str, partition_by
     assert logs.to_arrow()["stats__trips"].to_pylist() == [7, 8]
 
 
-def test_a_dataset_that_is_saved_is_the_answer_that_was_given(tmp_path: Path):
+def test_a_saved_dataset_holds_the_result_of_the_job(tmp_path: Path):
     store = repository(tmp_path)
-    of = source(write(tmp_path / "stats.parquet", ROWS), created_timestamp_column="created")
-    store.apply([DRIVER, view(of)])
-    job = store.get_historical_features(asked((1, at(9)), (2, at(0)), (1, at(4))), ["stats:trips"])
+    file_source = source(write(tmp_path / "stats.parquet", CREATED_ROWS), created_timestamp_column="created")
+    store.apply([DRIVER, view(file_source)])
+    job = store.get_historical_features(entity_frame((1, at(9)), (2, at(0)), (1, at(4))), ["stats:trips"])
     storage = SavedDatasetFileStorage(str(tmp_path / "saved.parquet"))
     saved = store.create_saved_dataset(job, "saved", storage).to_df()
     assert saved["trips"].astype("Int64").tolist() == [12, pd.NA, 10]
@@ -104,17 +104,17 @@ def test_a_dataset_that_is_saved_is_the_answer_that_was_given(tmp_path: Path):
 
 def test_a_source_is_validated_with_the_remedy(tmp_path: Path):
     store, offline = repository(tmp_path), AsofDuckDBOfflineStore()
-    of = source(write(tmp_path / "stats.parquet", ROWS), created_timestamp_column="written")
+    file_source = source(write(tmp_path / "stats.parquet", CREATED_ROWS), created_timestamp_column="written")
     with pytest.raises(ValueError, match=r"time column 'written'.*Name one of these"):
-        offline.validate_data_source(store.config, of)
+        offline.validate_data_source(store.config, file_source)
     with pytest.raises(FileNotFoundError, match="No Parquet file"):
         offline.validate_data_source(store.config, source(tmp_path / "none"))
 
 
-def test_pushes_at_once_to_one_file_lose_no_row(tmp_path: Path):
-    path = write(tmp_path / "stats.parquet", ROWS)
-    of, config = source(path), repository(tmp_path).config
-    one = pq.read_table(path).slice(0, 1)
+def test_concurrent_pushes_to_one_file_lose_no_row(tmp_path: Path):
+    path = write(tmp_path / "stats.parquet", CREATED_ROWS)
+    file_source, config = source(path), repository(tmp_path).config
+    row = pq.read_table(path).slice(0, 1)
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: append(of, one, config), range(40)))
-    assert pq.read_metadata(path).num_rows == len(ROWS) + 40
+        list(pool.map(lambda _: append(file_source, row, config), range(40)))
+    assert pq.read_metadata(path).num_rows == len(CREATED_ROWS) + 40

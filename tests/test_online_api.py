@@ -1,4 +1,4 @@
-"""The low-level ways in and out: tables of Arrow, compiled reads, and what is said when something is wrong."""
+"""The online store's own API: Arrow tables in, readers out, and where its file lies."""
 
 import sqlite3
 from contextlib import closing
@@ -15,7 +15,7 @@ from feast.types import Bool, Int64, String, UnixTimestamp
 from feast.value_type import ValueType
 from hypothesis import given
 from hypothesis import strategies as st
-from small import DRIVER, NOON, SECOND, feature_store, frame, read, table, trips, view, with_trips
+from small import DRIVER, NOON, SECOND, feature_store, frame, read, store_with_trips, table, trips, view
 
 from exact_stores.keys import entity_key
 from exact_stores.online import WideSqliteOnlineStore
@@ -24,7 +24,7 @@ from exact_stores.paths import below_data
 
 @pytest.fixture
 def store(tmp_path: Path) -> FeatureStore:
-    return with_trips(tmp_path)
+    return store_with_trips(tmp_path)
 
 
 @pytest.fixture
@@ -39,55 +39,55 @@ KEYS = {
     ValueType.INT64: ("int64_val", st.integers(-(2**63), 2**63 - 1)),
     ValueType.UNIX_TIMESTAMP: ("unix_timestamp_val", st.integers(-(2**63), 2**63 - 1)),
 }
-one_key = st.sampled_from(list(KEYS)).flatmap(lambda kind: st.tuples(st.just(kind), KEYS[kind][1]))
+typed_keys = st.sampled_from(list(KEYS)).flatmap(lambda kind: st.tuples(st.just(kind), KEYS[kind][1]))
 names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 
 
-@given(st.dictionaries(names, one_key, min_size=1, max_size=4))
-def test_an_entity_key_has_the_bytes_that_feast_gives_it(parts):
-    values = [Value(**{KEYS[kind][0]: value}) for kind, value in parts.values()]
-    expected = serialize_entity_key(EntityKey(join_keys=list(parts), entity_values=values), 3)
-    made = entity_key({name: kind for name, (kind, _) in parts.items()})
-    assert made(*(value for _, value in parts.values())) == expected
+@given(st.dictionaries(names, typed_keys, min_size=1, max_size=4))
+def test_an_entity_key_has_the_same_bytes_as_feasts(keys):
+    values = [Value(**{KEYS[kind][0]: value}) for kind, value in keys.values()]
+    expected = serialize_entity_key(EntityKey(join_keys=list(keys), entity_values=values), 3)
+    make_key = entity_key({name: kind for name, (kind, _) in keys.items()})
+    assert make_key(*(value for _, value in keys.values())) == expected
 
 
-def test_a_table_of_arrow_reads_as_what_feast_wrote(store, online):
+def test_an_arrow_table_reads_like_rows_that_feast_wrote(store, online):
     rows = frame((1, NOON, NOON, 10), (2, NOON, NOON, None), (3, NOON - SECOND, NOON, 30))
     online.write_table(store.config, view(Path()), pa.Table.from_pandas(rows), created="created")
-    written = trips(store, 1, 2, 3)
-    fresh = feature_store(Path(store.config.online_store.path).parent / "other", "wide")
-    fresh.apply([DRIVER, view(Path())])
-    fresh.write_to_online_store("stats", rows)
-    assert written == trips(fresh, 1, 2, 3) == [10, None, 30]
+    trips_from_table = trips(store, 1, 2, 3)
+    other = feature_store(Path(store.config.online_store.path).parent / "other", "wide")
+    other.apply([DRIVER, view(Path())])
+    other.write_to_online_store("stats", rows)
+    assert trips_from_table == trips(other, 1, 2, 3) == [10, None, 30]
 
 
-def test_a_table_may_have_chunks_and_columns_of_no_interest_and_hold_a_key_twice(store, online):
+def test_a_table_may_have_chunks_extra_columns_and_repeated_keys(store, online):
     newer = table(trips=[20], event_timestamp=[NOON + SECOND])
-    several = pa.concat_tables([newer, table(), table(driver_id=[2])]).append_column("other", [["x"] * 3])
-    online.write_table(store.config, view(Path()), several)
+    tables = pa.concat_tables([newer, table(), table(driver_id=[2])]).append_column("other", [["x"] * 3])
+    online.write_table(store.config, view(Path()), tables)
     assert trips(store, 1, 2) == [20, 10]
     online.write_table(store.config, view(Path()), table(driver_id=[3]).to_batches()[0])
     assert trips(store, 3) == [10]
 
 
-def test_composite_keys_are_found_by_either_way(tmp_path):
+def test_feast_reads_composite_keys_from_an_arrow_table(tmp_path):
     entities = [Entity(name="shop", join_keys=["shop_id"], value_type=ValueType.STRING), DRIVER]
     store, stats = feature_store(tmp_path, "wide"), view(tmp_path, entities=entities)
     store.apply([*entities, stats])
     store._get_provider().online_store.write_table(store.config, stats, table(shop_id=["x"]))
-    asked = [{"driver_id": 1, "shop_id": "x"}]
-    assert store.get_online_features(["stats:trips"], asked).to_dict()["trips"] == [10]
+    entity_rows = [{"driver_id": 1, "shop_id": "x"}]
+    assert store.get_online_features(["stats:trips"], entity_rows).to_dict()["trips"] == [10]
 
 
 def test_a_table_needs_no_key_for_a_view_without_entities(tmp_path):
     store, stats = feature_store(tmp_path, "wide"), view(tmp_path, entities=[])
     store.apply([stats])
-    stats = store.registry.get_feature_view("stats", store.project)  # where its join key has a type
+    stats = store.registry.get_feature_view("stats", store.project)  # here its join key has a type
     store._get_provider().online_store.write_table(store.config, stats, table().drop_columns("driver_id"))
-    assert store.get_online_features(["stats:trips"], [{"whoever": 1}]).to_dict()["trips"] == [10]
+    assert store.get_online_features(["stats:trips"], [{"any_key": 1}]).to_dict()["trips"] == [10]
 
 
-def test_a_reader_gives_the_values_of_to_dict_in_the_order_asked(tmp_path):
+def test_a_reader_gives_the_values_of_to_dict_in_requested_order(tmp_path):
     kinds = {"trips": Int64, "active": Bool, "since": UnixTimestamp, "state": String}
     store, stats = feature_store(tmp_path, "wide"), view(tmp_path, kinds)
     store.apply([DRIVER, stats])
@@ -95,31 +95,31 @@ def test_a_reader_gives_the_values_of_to_dict_in_the_order_asked(tmp_path):
     online.write_table(store.config, stats, table(active=[True], since=[NOON], state=["CA"]))
     key = online.entity_key(stats)
     features = ["state", "active", "since"]
-    absent, row = online.reader(store.config, stats, features).read([key(2), key(1)])
-    answer = read(store, [f"stats:{name}" for name in features], 1)
-    assert absent is None
+    missing, row = online.reader(store.config, stats, features).read([key(2), key(1)])
+    values = read(store, [f"stats:{name}" for name in features], 1)
+    assert missing is None
     assert row == ((NOON - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1), ("CA", True, NOON))
-    assert row[1] == tuple(answer[name][0] for name in features)
+    assert row[1] == tuple(values[name][0] for name in features)
 
 
-def test_a_reader_takes_no_key_one_key_and_thousands(store, online):
+def test_a_reader_takes_zero_one_or_thousands_of_keys(store, online):
     stats = view(Path())
     online.write_table(
         store.config, stats, table(driver_id=range(2500), trips=range(2500), event_timestamp=[NOON] * 2500)
     )
     reader, key = online.reader(store.config, stats, ["trips"]), online.entity_key(stats)
     for count in (0, 1, 2, 2500):
-        asked = [key(driver) for driver in reversed(range(count))]
-        assert [values for _, values in reader.read(asked)] == [(driver,) for driver in reversed(range(count))]
+        keys = [key(driver) for driver in reversed(range(count))]
+        assert [values for _, values in reader.read(keys)] == [(driver,) for driver in reversed(range(count))]
 
 
-def test_a_reader_knows_no_ttl(store, online):
+def test_a_reader_ignores_the_ttl(store, online):
     stats = view(Path(), ttl=SECOND)
     online.write_table(store.config, stats, table())
     assert online.reader(store.config, stats, ["trips"]).read([online.entity_key(stats)(1)])[0][1] == (10,)
 
 
-def test_the_last_run_is_that_of_the_view(store, online):
+def test_each_view_has_its_own_last_run(store, online):
     stats, other = view(Path()), view(Path(), name="other")
     assert online.last_run(store.config, stats) is None
     online.set_last_run(store.config, stats, NOON)
@@ -133,7 +133,7 @@ def test_the_last_run_is_that_of_the_view(store, online):
         (None, "online.db", "/project/data/online.db"),
         ("elsewhere", "online.db", "/project/elsewhere/online.db"),
         ("/root", "online.db", "/root/online.db"),
-        ("/root", "/here/online.db", "/here/online.db"),
+        ("/root", "/absolute/online.db", "/absolute/online.db"),
     ],
 )  # fmt: skip
 def test_a_relative_path_counts_from_the_data_root(environment, path, expected, monkeypatch):

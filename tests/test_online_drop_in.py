@@ -1,4 +1,4 @@
-"""What Feast's online store does, ours does: types, keys, views that change. And a TTL is a TTL."""
+"""Our online store does what Feast's does: keys, names, views that change. And it keeps the TTL."""
 
 from datetime import timedelta
 
@@ -17,39 +17,39 @@ from small import BOTH, DRIVER, NOON, SECOND, STOCK_FAILS, feature_store, frame,
 
 
 @pytest.mark.parametrize("kind", BOTH)
-def test_a_null_is_present_and_a_row_that_was_never_written_is_not_found(kind, tmp_path):
+def test_a_null_is_present_and_a_missing_row_is_not_found(kind, tmp_path):
     store = feature_store(tmp_path, kind)
     store.apply([DRIVER, view(tmp_path)])
     store.write_to_online_store("stats", frame((1, NOON, NOON, None), (3, NOON, NOON, 5)))
-    answer = store.get_online_features(["stats:trips"], [{"driver_id": 1}, {"driver_id": 2}])
-    assert answer.to_dict()["trips"] == [None, None]
-    assert list(answer.proto.results[1].statuses) == [FieldStatus.PRESENT, FieldStatus.NOT_FOUND]
+    response = store.get_online_features(["stats:trips"], [{"driver_id": 1}, {"driver_id": 2}])
+    assert response.to_dict()["trips"] == [None, None]
+    assert list(response.proto.results[1].statuses) == [FieldStatus.PRESENT, FieldStatus.NOT_FOUND]
 
 
 @pytest.mark.parametrize("kind", STOCK_FAILS)
-def test_a_row_is_served_until_its_ttl_has_passed_and_not_a_microsecond_longer(kind, tmp_path):
+def test_a_ttl_is_exact_to_the_microsecond(kind, tmp_path):
     store = feature_store(tmp_path, kind)
     store.apply([DRIVER, view(tmp_path, ttl=timedelta(days=2))])
     store.write_to_online_store("stats", frame((1, NOON, NOON, 10)))
     online = store._get_provider().online_store
-    seen = []
+    values = []
     for age in (timedelta(0), timedelta(days=2), timedelta(days=2, microseconds=1)):
         online.clock = lambda age=age: NOON + age
-        seen += trips(store, 1)
-    assert seen == [10, 10, None]
+        values += trips(store, 1)
+    assert values == [10, 10, None]
 
 
 @pytest.mark.parametrize("kind", STOCK_FAILS)
-def test_what_is_past_its_ttl_is_reported_as_what_was_never_written(kind, tmp_path):
+def test_a_row_past_its_ttl_is_reported_as_a_missing_row(kind, tmp_path):
     store = feature_store(tmp_path, kind)
     store.apply([DRIVER, view(tmp_path, ttl=timedelta(days=2))])
     store.write_to_online_store("stats", frame((1, NOON - timedelta(days=900), NOON, 10)))
-    answer = store.get_online_features(["stats:trips"], [{"driver_id": 1}])
-    assert list(answer.proto.results[1].statuses) == [FieldStatus.NOT_FOUND]
+    response = store.get_online_features(["stats:trips"], [{"driver_id": 1}])
+    assert list(response.proto.results[1].statuses) == [FieldStatus.NOT_FOUND]
 
 
 @pytest.mark.parametrize("kind", BOTH)
-def test_keys_may_be_composite_and_of_any_type_that_feast_takes(kind, tmp_path):
+def test_keys_may_be_composite_and_of_any_type_of_feast(kind, tmp_path):
     entities = [
         Entity(name="shop", join_keys=["shop_id"], value_type=ValueType.STRING),
         DRIVER,
@@ -59,20 +59,20 @@ def test_keys_may_be_composite_and_of_any_type_that_feast_takes(kind, tmp_path):
     store.apply([*entities, view(tmp_path, entities=entities)])
     rows = frame((1, NOON, NOON, 10), (1, NOON, NOON, 20)).assign(shop_id=["x", "y"], area_id=[7, 7])
     store.write_to_online_store("stats", rows.astype({"area_id": "int32"}))
-    asked = [{"driver_id": 1, "shop_id": shop, "area_id": 7} for shop in ("y", "z", "x")]
-    assert store.get_online_features(["stats:trips"], asked).to_dict()["trips"] == [20, None, 10]
+    entity_rows = [{"driver_id": 1, "shop_id": shop, "area_id": 7} for shop in ("y", "z", "x")]
+    assert store.get_online_features(["stats:trips"], entity_rows).to_dict()["trips"] == [20, None, 10]
 
 
 @pytest.mark.parametrize("kind", STOCK_FAILS)
-def test_a_view_without_entities_has_one_row_for_whoever_asks(kind, tmp_path):
+def test_a_view_without_entities_has_one_row_for_every_request(kind, tmp_path):
     store = feature_store(tmp_path, kind)
     store.apply([view(tmp_path, entities=[])])
     store.write_to_online_store("stats", frame((1, NOON, NOON, 10)).drop(columns="driver_id"))
-    assert store.get_online_features(["stats:trips"], [{"whoever": 1}, {"whoever": 2}]).to_dict()["trips"] == [10, 10]
+    assert store.get_online_features(["stats:trips"], [{"any_key": 1}, {"any_key": 2}]).to_dict()["trips"] == [10, 10]
 
 
 @pytest.mark.parametrize("kind", BOTH)
-def test_a_field_mapping_renames_what_the_source_has(kind, tmp_path):
+def test_a_field_mapping_renames_columns_of_the_source(kind, tmp_path):
     store = feature_store(tmp_path, kind)
     store.apply([DRIVER, view(tmp_path, field_mapping={"t": "trips", "d": "driver_id"})])
     frame((1, NOON, NOON, 10)).rename(columns={"trips": "t", "driver_id": "d"}).to_parquet(tmp_path / "rows.parquet")
@@ -81,27 +81,27 @@ def test_a_field_mapping_renames_what_the_source_has(kind, tmp_path):
 
 
 @pytest.mark.parametrize("kind", BOTH)
-def test_one_feature_name_in_two_views_is_told_apart_by_full_names(kind, tmp_path):
+def test_full_feature_names_distinguish_features_of_two_views(kind, tmp_path):
     store = feature_store(tmp_path, kind)
     store.apply([DRIVER, view(tmp_path, name="a"), view(tmp_path, name="b")])
     store.write_to_online_store("a", frame((1, NOON, NOON, 10)))
     store.write_to_online_store("b", frame((1, NOON, NOON, 20)))
-    both = read(store, ["a:trips", "b:trips"], 1, full_feature_names=True)
-    assert (both["a__trips"], both["b__trips"]) == ([10], [20])
+    values = read(store, ["a:trips", "b:trips"], 1, full_feature_names=True)
+    assert (values["a__trips"], values["b__trips"]) == ([10], [20])
 
 
 @pytest.mark.parametrize("kind", BOTH)
 @pytest.mark.parametrize("name", ['od"d', "sqlite_stats", "Größe", "select", "a-b c.d", "x;y'z"])
-def test_a_name_may_be_anything_that_feast_takes(name, kind, tmp_path):
+def test_a_name_may_be_any_name_of_feast(name, kind, tmp_path):
     store = feature_store(tmp_path, kind)
     store.apply([DRIVER, view(tmp_path, {"trips": Int64, "Trips": Int64, name: Int64}, name=name)])
     store.write_to_online_store(name, frame((1, NOON, NOON, 10)).assign(Trips=20, **{name: 30}))
-    answer = read(store, [f"{name}:trips", f"{name}:Trips", f"{name}:{name}"], 1)
-    assert [answer["trips"], answer["Trips"], answer[name]] == [[10], [20], [30]]
+    values = read(store, [f"{name}:trips", f"{name}:Trips", f"{name}:{name}"], 1)
+    assert [values["trips"], values["Trips"], values[name]] == [[10], [20], [30]]
 
 
 @pytest.mark.parametrize("kind", BOTH)
-def test_only_the_features_asked_for_come_back(kind, tmp_path):
+def test_a_read_returns_the_requested_features_only(kind, tmp_path):
     store = feature_store(tmp_path, kind)
     store.apply([DRIVER, view(tmp_path, ["trips", "stars"])])
     store.write_to_online_store("stats", frame((1, NOON, NOON, 10)).assign(stars=5))
@@ -109,7 +109,7 @@ def test_only_the_features_asked_for_come_back(kind, tmp_path):
 
 
 @pytest.mark.parametrize("kind", BOTH)
-def test_kept_rows_still_read_after_features_were_added_and_removed(kind, tmp_path):
+def test_old_rows_can_be_read_after_features_are_added_and_removed(kind, tmp_path):
     store = feature_store(tmp_path, kind)
     store.apply([DRIVER, view(tmp_path, ["trips", "stars"])])
     store.write_to_online_store("stats", frame((1, NOON, NOON, 10)).assign(stars=5))
@@ -119,7 +119,7 @@ def test_kept_rows_still_read_after_features_were_added_and_removed(kind, tmp_pa
     assert read(store, ["stats:trips", "stats:km"], 1) == {"driver_id": [1], "trips": [11], "km": [7]}
 
 
-def test_a_feature_of_another_type_is_null_until_it_is_written_again(tmp_path):
+def test_a_feature_with_a_new_type_is_null_until_it_is_written(tmp_path):
     store = feature_store(tmp_path, "wide")
     store.apply([DRIVER, view(tmp_path)])
     store.write_to_online_store("stats", frame((1, NOON, NOON, 10)))
@@ -129,7 +129,7 @@ def test_a_feature_of_another_type_is_null_until_it_is_written_again(tmp_path):
     assert trips(store, 1) == ["ten"]
 
 
-def test_the_rows_of_a_view_that_was_deleted_are_gone(tmp_path):
+def test_a_deleted_view_leaves_no_rows(tmp_path):
     store = feature_store(tmp_path, "wide")
     store.apply([DRIVER, view(tmp_path)])
     store.write_to_online_store("stats", frame((1, NOON, NOON, 10)))
@@ -142,7 +142,7 @@ def test_the_rows_of_a_view_that_was_deleted_are_gone(tmp_path):
 
 
 @pytest.mark.parametrize("kind", STOCK_FAILS)
-def test_a_project_may_have_a_name_that_sqlite_keeps_for_itself(kind, tmp_path):
+def test_a_project_may_have_a_name_that_sqlite_reserves(kind, tmp_path):
     store = feature_store(tmp_path, kind, project="sqlite_p")
     store.apply([DRIVER, view(tmp_path)])
     store.write_to_online_store("stats", frame((1, NOON, NOON, 10)))
@@ -150,19 +150,19 @@ def test_a_project_may_have_a_name_that_sqlite_keeps_for_itself(kind, tmp_path):
 
 
 @pytest.mark.parametrize("kind", STOCK_FAILS)
-def test_two_projects_in_one_file_do_not_meet(kind, tmp_path):
+def test_two_projects_in_one_file_do_not_mix(kind, tmp_path):
     """Feast's store joins project and view by an underscore, and deletes the file with any project."""
-    ours, theirs = feature_store(tmp_path, kind, "a_b"), feature_store(tmp_path, kind, "a")
-    ours.apply([DRIVER, view(tmp_path, name="c")])
-    theirs.apply([DRIVER, view(tmp_path, name="b_c")])
-    ours.write_to_online_store("c", frame((1, NOON, NOON, 10)))
-    theirs.write_to_online_store("b_c", frame((1, NOON, NOON, 20)))
-    theirs.teardown()
-    assert read(ours, ["c:trips"], 1)["trips"] == [10]
+    first, second = feature_store(tmp_path, kind, "a_b"), feature_store(tmp_path, kind, "a")
+    first.apply([DRIVER, view(tmp_path, name="c")])
+    second.apply([DRIVER, view(tmp_path, name="b_c")])
+    first.write_to_online_store("c", frame((1, NOON, NOON, 10)))
+    second.write_to_online_store("b_c", frame((1, NOON, NOON, 20)))
+    second.teardown()
+    assert read(first, ["c:trips"], 1)["trips"] == [10]
 
 
 @pytest.mark.parametrize("kind", STOCK_FAILS)
-def test_a_plan_lists_the_tables_that_would_be_made_and_no_others(kind, tmp_path):
+def test_a_plan_lists_exactly_the_tables_that_apply_would_make(kind, tmp_path):
     store = feature_store(tmp_path, kind)
     store.apply([DRIVER, view(tmp_path)])
     contents = RepoContents(
@@ -171,20 +171,20 @@ def test_a_plan_lists_the_tables_that_would_be_made_and_no_others(kind, tmp_path
         | {"feature_views": [view(tmp_path), view(tmp_path, name="more")]}
     )
     _, infra, _ = store.plan(contents)
-    made = [diff.name for diff in infra.infra_object_diffs if diff.transition_type == TransitionType.CREATE]
-    assert made == ["small_more"]
+    created = [diff.name for diff in infra.infra_object_diffs if diff.transition_type == TransitionType.CREATE]
+    assert created == ["small_more"]
 
 
 @pytest.mark.filterwarnings("ignore:On demand feature view is an experimental feature")
 @pytest.mark.parametrize("kind", BOTH)
-def test_an_on_demand_view_may_be_computed_when_it_is_written(kind, tmp_path):
+def test_an_on_demand_view_may_be_computed_on_write(kind, tmp_path):
     stats = view(tmp_path)
 
     @on_demand_feature_view(
-        sources=[stats, RequestSource(name="asked", schema=[Field(name="bonus", dtype=Int64)])],
+        sources=[stats, RequestSource(name="request", schema=[Field(name="bonus", dtype=Int64)])],
         entities=[DRIVER], schema=[Field(name="double", dtype=Int64)], mode="python", write_to_online_store=True,
     )  # fmt: skip
-    def doubled(inputs):
+    def doubled(inputs: dict[str, list[int]]) -> dict[str, list[int]]:
         return {"double": [2 * trips for trips in inputs["trips"]]}
 
     store = feature_store(tmp_path, kind)
@@ -205,8 +205,8 @@ def test_versions_of_a_view_keep_their_own_rows(kind, tmp_path):
 
 
 @pytest.mark.parametrize("kind", STOCK_FAILS)
-def test_a_vector_that_was_computed_for_a_service_comes_back(kind, tmp_path):
-    """Feast keeps it in a view of its own, which nobody applies."""
+def test_a_precomputed_vector_of_a_service_can_be_read(kind, tmp_path):
+    """Feast writes it to a view of its own, which is never applied."""
     store = feature_store(tmp_path, kind)
     store.apply([DRIVER, view(tmp_path)])
     online = store._get_provider().online_store
@@ -215,7 +215,7 @@ def test_a_vector_that_was_computed_for_a_service_comes_back(kind, tmp_path):
     assert online.read_precomputed_vectors(store.config, "service", store.project, [key]) == [b"vector"]
 
 
-def test_a_row_that_is_dated_later_than_now_is_not_served_before_its_time(tmp_path):
+def test_a_row_dated_in_the_future_is_served_from_its_timestamp_on(tmp_path):
     store = feature_store(tmp_path, "wide")
     store.apply([DRIVER, view(tmp_path)])
     store.write_to_online_store("stats", frame((7, NOON + SECOND, NOON, 70)))
@@ -226,7 +226,7 @@ def test_a_row_that_is_dated_later_than_now_is_not_served_before_its_time(tmp_pa
     assert trips(store, 7) == [70]
 
 
-def test_a_view_of_too_many_features_is_refused_with_the_remedy(tmp_path):
+def test_a_view_with_too_many_features_is_refused_with_the_remedy(tmp_path):
     store = feature_store(tmp_path, "wide")
     with pytest.raises(ValueError, match="2000 features, and SQLite holds 1997"):
         store.apply([DRIVER, view(tmp_path, [f"f{i}" for i in range(2000)])])

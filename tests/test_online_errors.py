@@ -1,4 +1,4 @@
-"""What cannot be written or read is refused with what was seen and what to do, and changes nothing."""
+"""An invalid write or read is refused with its cause and its remedy, and changes nothing."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ from feast import FeatureStore
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 from feast.value_type import ValueType
-from small import DRIVER, NOON, SECOND, feature_store, table, trips, view, with_trips
+from small import DRIVER, NOON, SECOND, feature_store, store_with_trips, table, trips, view
 
 from exact_stores.keys import entity_key
 from exact_stores.online import WideSqliteOnlineStore
@@ -20,7 +20,7 @@ from exact_stores.sqlite_file import OnlineStoreError
 
 @pytest.fixture
 def store(tmp_path: Path) -> FeatureStore:
-    return with_trips(tmp_path)
+    return store_with_trips(tmp_path)
 
 
 @pytest.fixture
@@ -28,44 +28,44 @@ def online(store: FeatureStore) -> WideSqliteOnlineStore:
     return store._get_provider().online_store
 
 
-def test_a_key_that_is_none_is_refused_with_what_is_wanted():
+def test_an_invalid_key_is_refused_with_the_expected_types():
     key = entity_key({"driver_id": ValueType.INT64})
-    for wrong in [(None,), ("1",), (2**63,)]:
+    for values in [(None,), ("1",), (2**63,)]:
         with pytest.raises(TypeError, match=r"Give driver_id \(INT64\)"):
-            key(*wrong)
+            key(*values)
     with pytest.raises(TypeError, match="'flag' is of type BOOL"):
         entity_key({"flag": ValueType.BOOL})
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("columns", "message"),
     [
         ({"event_timestamp": [NOON, None]}, "1 of 2 event_timestamp are null. Drop these rows"),
-        ({"event_timestamp": ["2026-03-01", "now"]}, "'event_timestamp' is string. Give moments"),
+        ({"event_timestamp": ["2026-03-01", "now"]}, "'event_timestamp' is string. Give it as an Arrow timestamp"),
         ({"driver_id": [1, None]}, r"Give driver_id \(INT64\)"),
     ],
 )
-def test_a_row_that_cannot_be_written_is_named_and_nothing_of_its_batch_is_kept(wrong, said, store, online):
-    rows = {"driver_id": [1, 2], "trips": [10, 20], "event_timestamp": [NOON, NOON]} | wrong
-    with pytest.raises((ValueError, TypeError), match=said):
+def test_an_invalid_row_is_named_and_nothing_of_its_batch_is_kept(columns, message, store, online):
+    rows = {"driver_id": [1, 2], "trips": [10, 20], "event_timestamp": [NOON, NOON]} | columns
+    with pytest.raises((ValueError, TypeError), match=message):
         online.write_table(store.config, view(Path()), pa.table(rows))
     assert trips(store, 1, 2) == [None, None]
 
 
-def test_a_column_that_is_missing_is_named(store, online):
+def test_a_missing_column_is_named(store, online):
     with pytest.raises(ValueError, match=r"\['trips'\] of 'stats' are missing. The table has \['driver_id'"):
         online.write_table(store.config, view(Path()), table().drop_columns("trips"))
 
 
-def test_a_value_of_another_type_than_declared_is_refused(store, online):
+def test_a_value_of_an_undeclared_type_is_refused(store, online):
     key = EntityKey(join_keys=["driver_id"], entity_values=[Value(int64_val=1)])
-    with pytest.raises(TypeError, match="'trips' is declared INT64, and a string_val was to be written"):
+    with pytest.raises(TypeError, match="'trips' is declared INT64, and its value is a string_val"):
         online.online_write_batch(
             store.config, view(Path()), [(key, {"trips": Value(string_val="x")}, NOON, None)], None
         )
 
 
-def test_what_was_not_applied_says_what_to_run(store, online, tmp_path):
+def test_a_view_that_was_not_applied_says_what_to_run(store, online, tmp_path):
     with pytest.raises(OnlineStoreError, match=r"no table 'rows/small/other'\. Run: feast apply"):
         online.reader(store.config, view(Path(), name="other"), ["trips"])
     empty = feature_store(tmp_path / "empty", "wide")
@@ -79,36 +79,36 @@ def test_a_full_disk_keeps_the_old_values_and_says_what_to_do(store, online):
     with online._file(store.config).reading() as connection:
         (pages,) = connection.execute("PRAGMA page_count").fetchone()
         connection.execute(f"PRAGMA max_page_count = {pages + 1}")
-    many = table(driver_id=range(9999), trips=range(9999), event_timestamp=[NOON + SECOND] * 9999)
-    with pytest.raises(OnlineStoreError, match=r"full\. Make room on its disk and write again"):
-        online.write_table(store.config, view(Path()), many)
+    rows = table(driver_id=range(9999), trips=range(9999), event_timestamp=[NOON + SECOND] * 9999)
+    with pytest.raises(OnlineStoreError, match=r"full\. Free space on its disk, then write the batch again"):
+        online.write_table(store.config, view(Path()), rows)
     assert trips(store, 1) == [10]
 
 
-def test_a_file_that_is_none_of_sqlite_says_what_to_do(store, tmp_path):
+def test_a_file_that_is_no_sqlite_file_says_what_to_do(store, tmp_path):
     other = feature_store(tmp_path / "other", "wide")
-    (tmp_path / "other" / "online.db").write_text("this is no database, " * 100)
+    (tmp_path / "other" / "online.db").write_text("no database, " * 100)
     with pytest.raises(OnlineStoreError, match=r"not a database\. Move it away"):
         other.apply([DRIVER, view(Path())])
 
 
-def test_a_file_that_may_not_be_written_says_what_to_do(store, online):
-    """Root may write everywhere, so the writer is somebody else, in a process of its own."""
+def test_a_read_only_file_says_what_to_do(store, online):
+    """Root may write everywhere, so a child process writes as another user."""
     with tempfile.TemporaryDirectory() as folder:
         shutil.copy2(store.config.online_store.path, Path(folder) / "online.db")
         os.chmod(folder, 0o555)
         os.chmod(Path(folder) / "online.db", 0o444)
         store.config.online_store.path = str(Path(folder) / "online.db")
-        outside, inside = os.pipe()
+        read_end, write_end = os.pipe()
         if not (child := os.fork()):
             if os.geteuid() == 0:
                 os.setuid(65534)
             try:
                 online.write_table(store.config, view(Path()), table())
-                said = "written"
+                message = "written"
             except OnlineStoreError as error:
-                said = str(error)
-            os.write(inside, said.encode())
+                message = str(error)
+            os.write(write_end, message.encode())
             os._exit(0)
         os.waitpid(child, 0)
-        assert "Let this user write the file and the folder that it is in." in os.read(outside, 9999).decode()
+        assert "Let this user write the file and the folder that it is in." in os.read(read_end, 9999).decode()

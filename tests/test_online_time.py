@@ -1,4 +1,4 @@
-"""In the online store time never goes back, whoever writes, in whatever order, and however it ends."""
+"""In the online store time never goes back: from any writer, in any order, and after any crash."""
 
 import multiprocessing
 import os
@@ -6,19 +6,19 @@ import random
 import signal
 import threading
 import time
+from collections.abc import Callable
 from itertools import count, permutations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from feast import FeatureStore
 from feast.data_source import PushMode
-from feast.protos.feast.types.EntityKey_pb2 import EntityKey
-from feast.protos.feast.types.Value_pb2 import Value
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from small import BOTH, DRIVER, NOON, SECOND, STOCK_FAILS, feature_store, frame, pushed, trips
+from small import BOTH, DRIVER, NOON, SECOND, STOCK_FAILS, batch, feature_store, frame, push_view, trips, write_batch
 
 FORK = multiprocessing.get_context("fork")
 
@@ -29,47 +29,31 @@ def store(tmp_path: Path, request: pytest.FixtureRequest) -> FeatureStore:
 
 
 def small(root: Path, kind: str) -> FeatureStore:
-    made = feature_store(root, kind)
-    made.apply([DRIVER, pushed(root)])
-    return made
+    """A repository with this online store, and the view of trips behind a push source."""
+    store = feature_store(root, kind)
+    store.apply([DRIVER, push_view(root)])
+    return store
 
 
-def write(store: FeatureStore, rows, root: Path) -> None:
+def write(store: FeatureStore, rows: pd.DataFrame, root: Path) -> None:
     store.write_to_online_store("stats", rows)
 
 
-def push(store: FeatureStore, rows, root: Path) -> None:
+def push(store: FeatureStore, rows: pd.DataFrame, root: Path) -> None:
     store.push("stats_push", rows, to=PushMode.ONLINE)
 
 
-def materialize(store: FeatureStore, rows, root: Path) -> None:
+def materialize(store: FeatureStore, rows: pd.DataFrame, root: Path) -> None:
     rows.to_parquet(root / "rows.parquet")
     store.materialize(NOON - 60 * SECOND, NOON + 60 * SECOND)
 
 
-WAYS = [write, push, materialize]
-
-
-def batch(*rows):
-    """Driver, event time, created, trips, as Feast hands them to a store."""
-    return [
-        (EntityKey(join_keys=["driver_id"], entity_values=[Value(int64_val=d)]), {"trips": value(v)}, event, created)
-        for d, event, created, v in rows
-    ]
-
-
-def value(number):
-    return Value() if number is None else Value(int64_val=number)
-
-
-def write_batch(store: FeatureStore, *rows) -> None:
-    view = store.get_feature_view("stats", allow_registry_cache=True)
-    store._get_provider().online_write_batch(store.config, view, batch(*rows), None)
+WRITERS = [write, push, materialize]
 
 
 @pytest.mark.parametrize("store", STOCK_FAILS, indirect=True)
-@pytest.mark.parametrize("late", WAYS)
-@pytest.mark.parametrize("early", WAYS)
+@pytest.mark.parametrize("late", WRITERS)
+@pytest.mark.parametrize("early", WRITERS)
 def test_an_older_event_never_replaces_a_newer_one(store, tmp_path, early, late):
     early(store, frame((1, NOON, NOON, 20)), tmp_path)
     late(store, frame((1, NOON - SECOND, NOON + SECOND, 10), (2, NOON - SECOND, NOON, 5)), tmp_path)
@@ -77,15 +61,15 @@ def test_an_older_event_never_replaces_a_newer_one(store, tmp_path, early, late)
 
 
 @pytest.mark.parametrize("store", STOCK_FAILS, indirect=True)
-@pytest.mark.parametrize("way", [write, push])
-def test_of_one_event_the_version_created_last_stands(store, tmp_path, way):
-    way(store, frame((1, NOON, NOON + SECOND, 20)), tmp_path)
-    way(store, frame((1, NOON, NOON, 10)), tmp_path)
+@pytest.mark.parametrize("writer", [write, push])
+def test_the_version_created_last_of_one_event_wins(store, tmp_path, writer):
+    writer(store, frame((1, NOON, NOON + SECOND, 20)), tmp_path)
+    writer(store, frame((1, NOON, NOON, 10)), tmp_path)
     assert trips(store, 1) == [20]
 
 
 @pytest.mark.parametrize("store", STOCK_FAILS, indirect=True)
-def test_the_newest_of_a_batch_stands_wherever_it_is_in_it(store):
+def test_the_newest_row_of_a_batch_wins_wherever_it_is(store):
     rows = [(1, NOON, None, 10), (1, NOON + SECOND, None, 20), (1, NOON - SECOND, None, 30)]
     write_batch(store, *rows)
     assert trips(store, 1) == [20]
@@ -96,32 +80,32 @@ def test_any_permutation_of_writes_leaves_the_same_row(store):
     writes = [(NOON, None, 9), (NOON, NOON, 1), (NOON, NOON, 2), (NOON, NOON, None)]
     orders = list(permutations(writes))
     for driver, order in enumerate(orders):
-        for one in order:
-            write_batch(store, (driver, *one))
+        for row in order:
+            write_batch(store, (driver, *row))
     assert trips(store, *range(len(orders))) == [trips(store, 0)[0]] * len(orders)
 
 
-fresh = count(1000)
+next_driver = count(1000)
 seconds = st.integers(0, 2)
-writes = st.lists(st.tuples(seconds, st.none() | seconds, st.none() | st.integers(-1, 1)), min_size=1, max_size=6)
+row_lists = st.lists(st.tuples(seconds, st.none() | seconds, st.none() | st.integers(-1, 1)), min_size=1, max_size=6)
 
 
-@given(writes, st.randoms(use_true_random=False), st.integers(1, 6))
+@given(row_lists, st.randoms(use_true_random=False), st.integers(1, 6))
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_the_order_and_the_batches_of_arrival_do_not_matter(store, made, shuffle, size):
-    """The oracle is the greatest of all writes; a missing `created` is the oldest, and nulls are the greatest value."""
-    newest = max(made, key=lambda w: (w[0], -1 if w[1] is None else w[1], 9 if w[2] is None else w[2]))
-    shuffle.shuffle(made)
-    driver = next(fresh)
-    rows = [(driver, NOON + e * SECOND, None if c is None else NOON + c * SECOND, v) for e, c, v in made]
-    for start in range(0, len(rows), size):
-        write_batch(store, *rows[start : start + size])
+def test_the_order_and_batches_of_arrival_do_not_matter(store, rows, shuffle, size):
+    """The oracle is the greatest of all rows. A missing `created` is the oldest, and null is the greatest value."""
+    newest = max(rows, key=lambda w: (w[0], -1 if w[1] is None else w[1], 9 if w[2] is None else w[2]))
+    shuffle.shuffle(rows)
+    driver = next(next_driver)
+    writes = [(driver, NOON + e * SECOND, None if c is None else NOON + c * SECOND, v) for e, c, v in rows]
+    for start in range(0, len(writes), size):
+        write_batch(store, *writes[start : start + size])
     assert trips(store, driver) == [newest[2]]
 
 
-def run_all(*works) -> None:
-    """Each in a process of its own, made by a fork of this one with its open store."""
-    processes = [FORK.Process(target=work) for work in works]
+def run_all(*functions: Callable[[], None]) -> None:
+    """Run each function in a child process, forked from this one with its open store."""
+    processes = [FORK.Process(target=function) for function in functions]
     for process in processes:
         process.start()
     for process in processes:
@@ -130,9 +114,9 @@ def run_all(*works) -> None:
 
 
 @pytest.mark.parametrize("store", STOCK_FAILS, indirect=True)
-def test_processes_that_write_at_once_leave_the_newest_of_each(store):
+def test_processes_that_write_at_once_leave_the_newest_rows(store):
     def writer(seed: int) -> None:
-        rows = [(driver, NOON + moment * SECOND, None, moment) for driver in range(3) for moment in range(12)]
+        rows = [(driver, NOON + second * SECOND, None, second) for driver in range(3) for second in range(12)]
         random.Random(seed).shuffle(rows)
         for row in rows:
             write_batch(store, row)
@@ -143,13 +127,13 @@ def test_processes_that_write_at_once_leave_the_newest_of_each(store):
 
 
 @pytest.mark.parametrize("store", STOCK_FAILS, indirect=True)
-def test_what_a_reader_has_seen_is_never_taken_back(store):
-    """Threads of Feast's store share a connection, and so read what was not committed."""
+def test_a_reader_sees_no_value_that_is_rolled_back(store):
+    """Threads of Feast's store share a connection, so they read what is not committed."""
     write_batch(store, (1, NOON, NOON, 10))
-    seen = []
+    values = []
 
     def fail(_: int) -> None:
-        seen.append(trips(store, 1))
+        values.append(trips(store, 1))
         raise RuntimeError("the writer fails")
 
     stats = store.get_feature_view("stats")
@@ -157,10 +141,11 @@ def test_what_a_reader_has_seen_is_never_taken_back(store):
         store._get_provider().online_write_batch(
             store.config, stats, batch((1, NOON + SECOND, NOON, 20)), progress=fail
         )
-    assert [trips(store, 1)] == seen
+    assert [trips(store, 1)] == values
 
 
 def table(first: int, rows: int, trips: int) -> pa.Table:
+    """Rows of `rows` drivers from `first` on, dated `trips` seconds after noon."""
     return pa.table(
         {
             "driver_id": np.arange(first, first + rows),
@@ -176,55 +161,55 @@ def write_table(store: FeatureStore, rows: pa.Table) -> None:
 
 
 def test_pushes_and_reads_go_on_while_a_large_batch_is_written(store):
-    """No "database is locked", and a row is of one write: both features of it are equal in each."""
+    """No read or push fails with "database is locked", and every row is one that was written."""
     write_table(store, table(0, 100, 1))
     failures: list[BaseException] = []
-    over = threading.Event()
+    is_done = threading.Event()
 
-    def guarded(work) -> None:
+    def guarded(function: Callable[[], object]) -> None:
         try:
-            work()
+            function()
         except BaseException as error:
             failures.append(error)
 
     def read() -> None:
-        while not over.is_set():
+        while not is_done.is_set():
             assert set(trips(store, *range(100))) <= {1, 2, 3}
 
     def pusher(driver: int) -> None:
-        for moment in range(10):
-            write(store, frame((driver, NOON + moment * SECOND, NOON, moment)), Path())
+        for second in range(10):
+            write(store, frame((driver, NOON + second * SECOND, NOON, second)), Path())
 
     def pushes() -> None:
         run_all(*(lambda driver=driver: pusher(driver) for driver in (-1, -2)))
 
-    threads = [threading.Thread(target=guarded, args=(work,)) for work in (read, read, lambda: pusher(-3))]
+    threads = [threading.Thread(target=guarded, args=(function,)) for function in (read, read, lambda: pusher(-3))]
     for thread in threads:
         thread.start()
     guarded(lambda: [write_table(store, table(0, 20_000, trips)) for trips in (2, 3)])
     guarded(pushes)
-    over.set()
+    is_done.set()
     for thread in threads:
         thread.join()
     assert failures == []
     assert trips(store, 0, 19_999, -1, -2, -3) == [3, 3, 9, 9, 9]
 
 
-def test_a_kill_in_the_middle_of_a_batch_leaves_the_old_values_and_the_next_run_the_new(store, tmp_path):
+def test_a_kill_in_a_batch_leaves_the_old_values_and_a_rerun_the_new(store, tmp_path):
     write_table(store, table(0, 100, 1))
     log = tmp_path / "online.db-wal"
     before = log.stat().st_size if log.exists() else 0
     child = FORK.Process(target=write_table, args=(store, table(-500_000, 500_100, 2)))
     child.start()
-    while not log.exists() or log.stat().st_size < before + 2**20:  # rows are on disk, and the batch is not whole
+    while not log.exists() or log.stat().st_size < before + 2**20:  # rows are on disk, and the batch is not complete
         assert child.is_alive()
         time.sleep(0.001)
     os.kill(child.pid, signal.SIGKILL)
     child.join()
-    again = feature_store(tmp_path, "wide")
-    assert trips(again, 0, 99, -500_000) == [1, 1, None]
-    write_table(again, table(0, 100, 2))
-    assert trips(again, 0, 99) == [2, 2]
+    other = feature_store(tmp_path, "wide")
+    assert trips(other, 0, 99, -500_000) == [1, 1, None]
+    write_table(other, table(0, 100, 2))
+    assert trips(other, 0, 99) == [2, 2]
 
 
 @pytest.mark.parametrize("kind", BOTH)
@@ -241,8 +226,8 @@ def test_an_acknowledged_write_outlives_a_kill(kind, tmp_path):
     assert trips(feature_store(tmp_path, kind), 7) == [70]
 
 
-def test_a_file_that_was_removed_under_a_running_process_is_made_anew(store, tmp_path):
-    """What is acknowledged lies in the file that others open."""
+def test_a_file_removed_under_a_running_process_is_made_again(store, tmp_path):
+    """An acknowledged write lies in the file that other processes open."""
     write_batch(store, (7, NOON, NOON, 70))
     for file in tmp_path.glob("online.db*"):
         file.unlink()

@@ -1,7 +1,8 @@
-"""The stores behind feature_store.yaml, where they differ from Feast's own."""
+"""The stores behind feature_store.yaml as the service uses them, and the settings that say where they lie."""
 
 import shutil
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,7 +26,7 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RiskDataRegistr
     return RiskDataRegistryStore(SimpleNamespace(path="registry.db"), tmp_path)  # type: ignore[arg-type]
 
 
-def test_the_registry_lies_below_the_data_root_and_makes_its_way_there(registry: RiskDataRegistryStore, tmp_path: Path):
+def test_the_registry_is_below_the_data_root_and_makes_its_folder(registry: RiskDataRegistryStore, tmp_path: Path):
     registry.update_registry_proto(Registry())
     assert [file.name for file in (tmp_path / "deep" / "root").iterdir()] == ["registry.db"]
 
@@ -44,9 +45,7 @@ def test_a_crash_while_the_registry_is_written_leaves_the_old_one(
     assert registry.get_registry_proto().registry_schema_version == "old"
 
 
-def test_a_relative_root_counts_from_the_project_whatever_the_current_directory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_relative_root_counts_from_the_project_in_every_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RISK_DATA", "elsewhere")
     assert settings.root().path == settings.PROJECT / "elsewhere"
@@ -55,15 +54,15 @@ def test_a_relative_root_counts_from_the_project_whatever_the_current_directory(
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "http", "-1", "", "５０００x"])
-def test_a_port_that_is_none_is_refused_with_the_remedy(port: str, monkeypatch: pytest.MonkeyPatch):
+def test_an_invalid_port_is_refused_with_the_remedy(port: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PORT", port)
     with pytest.raises(SystemExit, match="from 1 to 65535"):
         settings.port()
 
 
 @pytest.fixture
-def copy(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A registry and an online store to spoil."""
+def world_copy(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data root with a copy of the world's registry and online store, for a test that changes them."""
     for name in ("registry.db", "online.db", "online.db-wal"):
         if (world / name).exists():
             shutil.copy2(world / name, tmp_path / name)
@@ -71,33 +70,34 @@ def copy(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def put_in_state(state: FeatureViewState) -> None:
+def set_state(state: FeatureViewState) -> None:
+    """Set the state of the view `driver_profile` in the registry."""
     store = FeatureStore(str(settings.FEATURE_REPO))
     view = store.get_feature_view("driver_profile")
     view.state = state
     store.registry.apply_feature_view(view, store.project, commit=True)
 
 
-def test_the_old_values_are_served_while_a_view_is_materialized(copy: Path):
-    put_in_state(FeatureViewState.MATERIALIZING)
+def test_old_values_are_served_while_a_view_is_materialized(world_copy: Path):
+    set_state(FeatureViewState.MATERIALIZING)
     features = FeastStore(settings.FEATURE_REPO).online(risks()["daily"], {"driver_id": 1001}, datetime.now(UTC))
     assert features["state"]
 
 
-def test_a_view_that_was_never_materialized_is_not_ready_and_says_what_to_run(copy: Path):
-    put_in_state(FeatureViewState.GENERATED)
+def test_a_view_never_materialized_is_not_ready_and_says_what_to_run(world_copy: Path):
+    set_state(FeatureViewState.GENERATED)
     with pytest.raises(FeaturesNotReady, match=r"driver_profile.*make pipeline"):
         FeastStore(settings.FEATURE_REPO).online(risks()["daily"], {"driver_id": 1001}, datetime.now(UTC))
 
 
-def test_a_root_on_which_nothing_was_applied_says_what_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_root_without_a_registry_says_what_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("RISK_DATA", str(tmp_path))
     with pytest.raises(FeaturesNotReady, match="make pipeline"):
         FeastStore(settings.FEATURE_REPO).online(risks()["daily"], {"driver_id": 1001}, datetime.now(UTC))
 
 
 def test_threads_read_while_others_write(in_world: Path):
-    """On one shared connection this fails with a commit or a cursor error; each thread has its own."""
+    """With one shared connection this fails with a commit or cursor error. Each thread has its own."""
     store = FeatureStore(str(settings.FEATURE_REPO))
     now = pd.Timestamp.now("UTC")
     failures: list[Exception] = []
@@ -111,25 +111,27 @@ def test_threads_read_while_others_write(in_world: Path):
         for driver_id in range(first, first + 25):
             store.get_online_features(["driver_profile:state"], [{"driver_id": driver_id}]).to_dict()
 
-    def guarded(work, first: int) -> None:
+    def guarded(function: Callable[[int], None], first: int) -> None:
         try:
-            work(first)
+            function(first)
         except Exception as error:
             failures.append(error)
 
     threads = [
-        threading.Thread(target=guarded, args=(work, 900_000 + 100 * i)) for i in range(4) for work in (write, read)
+        threading.Thread(target=guarded, args=(function, 900_000 + 100 * i))
+        for i in range(4)
+        for function in (write, read)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert failures == []
-    written = [{"driver_id": 900_000 + 100 * i + n} for i in range(4) for n in range(25)]
-    assert store.get_online_features(["driver_profile:state"], written).to_dict()["state"] == ["CA"] * 100
+    drivers = [{"driver_id": 900_000 + 100 * i + n} for i in range(4) for n in range(25)]
+    assert store.get_online_features(["driver_profile:state"], drivers).to_dict()["state"] == ["CA"] * 100
 
 
-def test_an_empty_hash_key_is_no_secret(monkeypatch: pytest.MonkeyPatch):
+def test_an_empty_hash_key_is_refused(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("RISK_HASH_KEY", "")
     with pytest.raises(SystemExit, match="RISK_HASH_KEY is empty"):
         settings.hash_key()

@@ -163,7 +163,7 @@ def test_the_wheel_holds_one_package_and_its_licence(wheel: Path):
     assert "exact_stores-0.1.0.dist-info/licenses/LICENSE" in names
 
 
-def test_beside_feast_alone_the_stores_work_and_the_way_back_is_open(python: Path, tmp_path: Path):
+def test_the_wheel_works_beside_feast_alone_and_feast_takes_over(python: Path, tmp_path: Path):
     repository = make_repository(tmp_path)
     exact, _ = results(python, repository, EXACT)
     assert exact == VALUES | {
@@ -179,7 +179,7 @@ def test_beside_feast_alone_the_stores_work_and_the_way_back_is_open(python: Pat
     }
 
 
-def test_old_names_in_a_yaml_load_on_old_files_and_warn_once(tmp_path: Path):
+def test_old_names_in_a_yaml_load_existing_files_and_warn_once(tmp_path: Path):
     python = Path(sys.executable)
     repository = make_repository(tmp_path)
     new, no_warning = results(python, repository, EXACT)
