@@ -1,7 +1,5 @@
 """A materialization brings every row online, however late the row is and however often the run is repeated."""
 
-import multiprocessing
-import os
 import signal
 import time
 from datetime import UTC, datetime, timedelta
@@ -14,7 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 from feast import BatchFeatureView, FeatureStore, FeatureView, Field, FileSource
 from feast.types import Int64
-from small import DRIVER, frame, repository, trips, view
+from small import DRIVER, exit_code, forked, frame, repository, trips, view
+
+pytestmark = pytest.mark.slow
 
 SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -142,13 +142,11 @@ def test_a_killed_run_that_is_run_again_loses_no_row(store, tmp_path):
     numbers, timestamps = pa.array(range(400_000)), pa.array([NOW - HOUR] * 400_000, pa.timestamp("us", "UTC"))
     rows = pa.table({"driver_id": numbers, "event_timestamp": timestamps, "created": timestamps, "trips": numbers})
     pq.write_table(rows, tmp_path / "rows.parquet")
-    process = multiprocessing.get_context("fork").Process(target=materialize_many, args=(tmp_path,))
-    process.start()
-    while process.is_alive() and trips(store, 0) != [0]:
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.join()
-    assert process.exitcode == -signal.SIGKILL, "the run ended before the kill"
+    with forked(materialize_many, tmp_path) as child:
+        while child.is_alive() and trips(store, 0) != [0]:
+            time.sleep(0.01)
+        child.kill()
+        assert exit_code(child) == -signal.SIGKILL, "the run ended before the kill"
     partial = trips(store, *range(0, 400_000, 1000))
     assert set(partial) > {None, 0}
     store.refresh_registry()
@@ -162,15 +160,13 @@ def test_reads_go_on_while_a_view_is_materialized(store, tmp_path):
     write_source(
         tmp_path, (1, NOW - HOUR, NOW, 5), *((driver, NOW - HOUR, NOW, driver) for driver in range(100, 60_000))
     )
-    process = multiprocessing.get_context("fork").Process(target=materialize_many, args=(tmp_path,))
-    process.start()
     values = []
     reader = store._get_provider().online_store.reader(store.config, store.get_feature_view("stats"), ["trips"])
     key = store._get_provider().online_store.entity_key(store.get_feature_view("stats"))(1)
-    while process.is_alive():
-        values.append(reader.read([key])[0][1][0])
-    process.join()
-    assert process.exitcode == 0
+    with forked(materialize_many, tmp_path) as child:
+        while child.is_alive():
+            values.append(reader.read([key])[0][1][0])
+        assert exit_code(child) == 0
     assert len(values) > 100
     assert set(values) == {1, 5}
     assert values == sorted(values)

@@ -96,8 +96,9 @@ def test_an_import_in_the_wrong_direction_is_named(tmp_path: Path, path: str, te
 
 @pytest.mark.parametrize(
     ("path", "text"),
-    [("serving/retrieval.py", "import feast"), ("feature_repo/views/coupon.py", "import feast, exact_stores, views.blocks"),
-     ("app.py", "import flask, web.risk"), ("tests/test_x.py", "import app, feast, views"),
+    [("serving/retrieval.py", "import feast"), ("app.py", "import flask, web.risk"),
+     ("feature_repo/views/coupon.py", "import feast, exact_stores, views.blocks"),
+     ("tests/test_x.py", "import app, feast, views"),
      ("jobs/sql.py", "import os"),
      ("bench/x.py", "import jobs.batch.table, feast"), ("stores/exact_stores/x.py", "import feast, exact_stores.rows"),
      ("model/x.py", "import modelling, featureless.feast"),

@@ -1,6 +1,5 @@
 """The rows that a materialization pulls from the offline store."""
 
-import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,8 +13,11 @@ from feast import FeatureStore, FileSource
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from offline_world import CREATED_ROWS, DRIVER, OURS, at, created_row, repository, source, view, write
+from processes import run
 
 from exact_stores.offline import AsofDuckDBOfflineStore
+
+pytestmark = pytest.mark.slow
 
 
 def trips_by_driver(table: pa.Table) -> dict[int, int]:
@@ -115,7 +117,7 @@ def test_memory_does_not_grow_with_the_number_of_rows(tmp_path: Path):
         timestamps = pa.repeat(pa.scalar(at(0), pa.timestamp("us", "UTC")), count)
         table = pa.table({"driver_id": numbers, "trips": numbers, "event_timestamp": timestamps})
         pq.write_table(table, tmp_path / f"{name}.parquet")
-    process = subprocess.run([sys.executable, "-c", STREAM, tmp_path], capture_output=True, text=True, check=True)
+    process = run([sys.executable, "-c", STREAM, tmp_path])
     small, small_peak, large, large_peak = map(int, process.stdout.split())
     assert (small, large) == (500_000, 5_000_000)
     assert large_peak - small_peak < 350, "MB more; without a limit it takes 560 more"

@@ -16,6 +16,8 @@ from offline_world import CREATED_ROWS, DRIVER, OURS, at, created_row, entity_fr
 from exact_stores.offline import AsofDuckDBOfflineStore
 from exact_stores.parquet_append import append
 
+pytestmark = pytest.mark.slow
+
 
 def trips_after_push(folder: Path, path: Path, frame: pd.DataFrame, kind: str = OURS) -> list[int]:
     """Push `frame` to the source at `path`, and return the trips in the source, sorted."""

@@ -33,6 +33,8 @@ from offline_world import (
 
 from exact_stores.parquet_files import is_local_parquet
 
+pytestmark = pytest.mark.slow
+
 HIVE = "year=2026/month=03/day=01"
 
 

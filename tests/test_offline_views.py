@@ -27,6 +27,8 @@ from offline_world import (
     write,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_key_may_have_several_columns_and_be_text(tmp_path: Path):
     merchant = Entity(name="merchant", join_keys=["merchant_id"], value_type=ValueType.STRING)

@@ -21,6 +21,8 @@ from exact_stores.keys import entity_key
 from exact_stores.online import WideSqliteOnlineStore
 from exact_stores.paths import below_data
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> FeatureStore:

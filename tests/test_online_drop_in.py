@@ -15,6 +15,8 @@ from feast.types import Int64, String
 from feast.value_type import ValueType
 from small import BOTH, DRIVER, NOON, SECOND, STOCK_FAILS, feature_store, frame, read, trips, view
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("kind", BOTH)
 def test_a_null_is_present_and_a_missing_row_is_not_found(kind, tmp_path):

@@ -11,11 +11,13 @@ from feast import FeatureStore
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 from feast.value_type import ValueType
-from small import DRIVER, NOON, SECOND, feature_store, store_with_trips, table, trips, view
+from small import DRIVER, NOON, SECOND, exit_code, feature_store, forked, store_with_trips, table, trips, view
 
 from exact_stores.keys import entity_key
 from exact_stores.online import WideSqliteOnlineStore
 from exact_stores.sqlite_file import OnlineStoreError
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -100,15 +102,14 @@ def test_a_read_only_file_says_what_to_do(store, online):
         os.chmod(Path(folder) / "online.db", 0o444)
         store.config.online_store.path = str(Path(folder) / "online.db")
         read_end, write_end = os.pipe()
-        if not (child := os.fork()):
+
+        def write_as_another_user() -> None:
             if os.geteuid() == 0:
                 os.setuid(65534)
-            try:
+            with pytest.raises(OnlineStoreError) as error:
                 online.write_table(store.config, view(Path()), table())
-                message = "written"
-            except OnlineStoreError as error:
-                message = str(error)
-            os.write(write_end, message.encode())
-            os._exit(0)
-        os.waitpid(child, 0)
+            os.write(write_end, str(error.value).encode())
+
+        with forked(write_as_another_user) as child:
+            assert exit_code(child) == 0
         assert "Let this user write the file and the folder that it is in." in os.read(read_end, 9999).decode()

@@ -1,12 +1,12 @@
 """In the online store time never goes back: from any writer, in any order, and after any crash."""
 
-import multiprocessing
 import os
 import random
 import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from itertools import count, permutations
 from pathlib import Path
 
@@ -18,9 +18,23 @@ from feast import FeatureStore
 from feast.data_source import PushMode
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from small import BOTH, DRIVER, NOON, SECOND, STOCK_FAILS, batch, feature_store, frame, push_view, trips, write_batch
+from small import (
+    BOTH,
+    DRIVER,
+    NOON,
+    SECOND,
+    STOCK_FAILS,
+    batch,
+    exit_code,
+    feature_store,
+    forked,
+    frame,
+    push_view,
+    trips,
+    write_batch,
+)
 
-FORK = multiprocessing.get_context("fork")
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -105,12 +119,9 @@ def test_the_order_and_batches_of_arrival_do_not_matter(store, rows, shuffle, si
 
 def run_all(*functions: Callable[[], None]) -> None:
     """Run each function in a child process, forked from this one with its open store."""
-    processes = [FORK.Process(target=function) for function in functions]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-    assert [process.exitcode for process in processes] == [0] * len(processes)
+    with ExitStack() as stack:
+        children = [stack.enter_context(forked(function)) for function in functions]
+        assert [exit_code(child) for child in children] == [0] * len(children)
 
 
 @pytest.mark.parametrize("store", STOCK_FAILS, indirect=True)
@@ -199,13 +210,14 @@ def test_a_kill_in_a_batch_leaves_the_old_values_and_a_rerun_the_new(store, tmp_
     write_table(store, table(0, 100, 1))
     log = tmp_path / "online.db-wal"
     before = log.stat().st_size if log.exists() else 0
-    child = FORK.Process(target=write_table, args=(store, table(-500_000, 500_100, 2)))
-    child.start()
-    while not log.exists() or log.stat().st_size < before + 2**20:  # rows are on disk, and the batch is not complete
-        assert child.is_alive()
-        time.sleep(0.001)
-    os.kill(child.pid, signal.SIGKILL)
-    child.join()
+    with forked(write_table, store, table(-500_000, 500_100, 2)) as child:
+        while (
+            not log.exists() or log.stat().st_size < before + 2**20
+        ):  # rows are on disk, and the batch is not complete
+            assert child.is_alive(), "the batch was complete before the kill"
+            time.sleep(0.001)
+        child.kill()
+        assert exit_code(child) == -signal.SIGKILL, "the batch was complete before the kill"
     other = feature_store(tmp_path, "wide")
     assert trips(other, 0, 99, -500_000) == [1, 1, None]
     write_table(other, table(0, 100, 2))
@@ -220,9 +232,8 @@ def test_an_acknowledged_write_outlives_a_kill(kind, tmp_path):
         write_batch(store, (7, NOON, None, 70))
         os.kill(os.getpid(), signal.SIGKILL)
 
-    child = FORK.Process(target=write_and_die)
-    child.start()
-    child.join()
+    with forked(write_and_die) as child:
+        assert exit_code(child) == -signal.SIGKILL
     assert trips(feature_store(tmp_path, kind), 7) == [70]
 
 

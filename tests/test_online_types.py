@@ -15,6 +15,8 @@ from feast.type_map import feast_value_type_to_python_type, python_values_to_pro
 from feast.types import Array, Float64, Int64, Set, String
 from small import BOTH, NOON, feature_store, view
 
+pytestmark = pytest.mark.slow
+
 TIMESTAMP = datetime(2020, 2, 29, 23, 59, 59, tzinfo=UTC)
 UUID_1, UUID_2 = uuid.UUID(int=1), uuid.UUID(int=2)
 

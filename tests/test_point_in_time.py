@@ -17,6 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from offline_world import DRIVER, OURS, at, entity_frame, repository, source, view, write
 
+pytestmark = pytest.mark.slow
+
 
 def stores(duckdb: str = "", file: str = "") -> pytest.MarkDecorator:
     """Run the test on our store and on Feast's two, with the reason why it fails there. Without a reason it passes."""

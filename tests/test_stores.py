@@ -19,6 +19,8 @@ from exact_stores.registry import RiskDataRegistryStore
 from features.domains import risks
 from serving.retrieval import FeastStore
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RiskDataRegistryStore:

@@ -7,7 +7,6 @@ import json
 import os
 import pkgutil
 import shutil
-import subprocess
 import sys
 import sysconfig
 import zipfile
@@ -15,10 +14,13 @@ from pathlib import Path
 
 import pytest
 from offline_world import at
+from processes import Ended, run
 from small import frame
 
 import exact_stores
 import settings
+
+pytestmark = pytest.mark.slow
 
 FEAST = "feast[duckdb]==0.67.0"
 MODULES = [module.name for module in pkgutil.iter_modules(exact_stores.__path__)]
@@ -84,12 +86,10 @@ print("RESULT", json.dumps({
 VALUES = {"online": [11, 20, None], "past": [10, 11, None, 20]}
 
 
-def run(command: list[str | Path], folder: Path) -> subprocess.CompletedProcess[str]:
+def run_outside(command: list[str | Path], folder: Path) -> Ended:
     """Run a command in `folder`, outside the repository: no RISK_DATA, and no path to our modules."""
     environment = {name: value for name, value in os.environ.items() if name not in ("RISK_DATA", "PYTHONPATH")}
-    process = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    assert process.returncode == 0, process.stdout + process.stderr
-    return process
+    return run(command, cwd=folder, env=environment)
 
 
 def make_repository(folder: Path) -> Path:
@@ -104,7 +104,7 @@ def make_repository(folder: Path) -> Path:
 def results(python: Path, repository: Path, yaml: str) -> tuple[dict[str, list[object]], str]:
     """What RUN prints on these stores, and what it writes to its standard error."""
     (repository / "feature_store.yaml").write_text(yaml)
-    process = run([python, "-c", RUN, repository], repository.parent)
+    process = run_outside([python, "-c", RUN, repository], repository.parent)
     (line,) = (line for line in process.stdout.splitlines() if line.startswith("RESULT"))
     return json.loads(line.removeprefix("RESULT")), process.stderr
 
@@ -113,18 +113,11 @@ def results(python: Path, repository: Path, yaml: str) -> tuple[dict[str, list[o
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A wheel built from a copy of the folder `stores/`, with nothing else of the repository beside it."""
     folder = tmp_path_factory.mktemp("wheel")
-    shutil.copytree(settings.ROOT / "stores", folder / "stores", ignore=shutil.ignore_patterns("build", "*.egg-info"))
-    uv(
-        "build",
-        "--wheel",
-        "--no-build-isolation",
-        "--offline",
-        "--python",
-        sys.executable,
-        "--out-dir",
-        folder,
-        folder / "stores",
+    shutil.copytree(
+        settings.PROJECT / "stores", folder / "stores", ignore=shutil.ignore_patterns("build", "*.egg-info")
     )
+    build = ["build", "--wheel", "--no-build-isolation", "--offline", "--python", sys.executable]
+    uv(*build, "--out-dir", folder, folder / "stores")
     (built,) = folder.glob("*.whl")
     return built
 
@@ -136,23 +129,22 @@ def python(wheel: Path) -> Path:
     uv("venv", "--python", sys.executable, environment)
     python = environment / "bin" / "python"
     install(python, FEAST)
-    before = uv("pip", "freeze", "--python", python).splitlines()
+    before = uv("pip", "freeze", "--python", python).stdout.splitlines()
     install(python, str(wheel))
-    after = uv("pip", "freeze", "--python", python).splitlines()
+    after = uv("pip", "freeze", "--python", python).stdout.splitlines()
     assert [line.split("==")[0].split(" @ ")[0] for line in after if line not in before] == ["exact-stores"]
     return python
 
 
-def uv(*arguments: str | Path) -> str:
-    return run([Path(sysconfig.get_path("scripts"), "uv"), *arguments], settings.ROOT).stdout
+def uv(*arguments: str | Path, code: int | None = 0) -> Ended:
+    """Run uv."""
+    return run([Path(sysconfig.get_path("scripts"), "uv"), *arguments], code=code)
 
 
 def install(python: Path, requirement: str) -> None:
     """Install the pinned versions, from uv's cache if it has them: `make setup` filled it."""
-    command = ["pip", "install", "--python", python, "--constraint", settings.ROOT / "requirements.txt", requirement]
-    try:
-        uv(*command, "--offline")
-    except AssertionError:
+    command = ["pip", "install", "--python", python, "--constraint", settings.PROJECT / "requirements.txt", requirement]
+    if uv(*command, "--offline", code=None).code:
         uv(*command)
 
 
