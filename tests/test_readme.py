@@ -33,6 +33,7 @@ NOT_RUN = {
     "pre-commit install": "it changes the reader's clone",
     "source .venv/bin/activate": "the tests run in what it activates",
     "cd feature_repo": "the next commands run there",
+    "pip install path/to/stores": "tests/test_stores_package.py installs it into an environment of its own",
     "python -m jobs execute --all": "a minute of work; each pipeline is run by tests/test_jobs.py",
     "python -m jobs simulate coupon --attack --attempts 20": "it needs a stream job; tests/test_simulate.py runs both",
     "python -m jobs parity coupon": "the same job as parity chargeback, which is run",

@@ -80,13 +80,15 @@ def set_state(state: FeatureViewState) -> None:
     store.registry.apply_feature_view(view, store.project, commit=True)
 
 
-def test_old_values_are_served_while_a_view_is_materialized(world_copy: Path):
+@pytest.mark.usefixtures("world_copy")
+def test_old_values_are_served_while_a_view_is_materialized():
     set_state(FeatureViewState.MATERIALIZING)
     features = FeastStore(settings.FEATURE_REPO).online(risks()["daily"], {"driver_id": 1001}, datetime.now(UTC))
     assert features["state"]
 
 
-def test_a_view_never_materialized_is_not_ready_and_says_what_to_run(world_copy: Path):
+@pytest.mark.usefixtures("world_copy")
+def test_a_view_never_materialized_is_not_ready_and_says_what_to_run():
     set_state(FeatureViewState.GENERATED)
     with pytest.raises(FeaturesNotReady, match=r"driver_profile.*make pipeline"):
         FeastStore(settings.FEATURE_REPO).online(risks()["daily"], {"driver_id": 1001}, datetime.now(UTC))
