@@ -1,15 +1,15 @@
 """The risk service as a Flask application. `create_app()` makes it for any WSGI server. `python app.py` serves it with
 one process, for a first look and for development; `python app.py --production` serves it with $WORKERS processes."""
 
-import argparse
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+import click
 from flask import Flask
 
 import serve
 import settings
+from cli.edge import Command
 from serving.service import RiskService
 from serving.store import Store
 from web import domains, encoding, errors, events, historical, index, openapi, risk, vectors
@@ -38,24 +38,20 @@ def create_app(store: Store | None = None, clock: Callable[[], datetime] = lambd
     return app
 
 
-def main() -> None:
-    """Serve until SIGTERM or Ctrl-C."""
-    parser = argparse.ArgumentParser(prog="python app.py", description="The risk service on $HOST:$PORT.")
-    parser.add_argument("--production", action="store_true", help="$WORKERS processes; default: one, for a first look")
-    is_production = parser.parse_args().production
+@click.command(cls=Command)
+@click.option("--production", is_flag=True, help="Serve with $WORKERS processes. Without it: one, for a first look.")
+def main(production: bool) -> None:
+    """Serve the risk service on $HOST:$PORT until SIGTERM or Ctrl-C."""
     url = f"http://{settings.host()}:{settings.port()}"
-    if is_production:
+    if production:
         workers = settings.workers()
         greeting = f"{workers} workers for {url}, ready in some seconds."
     else:
         workers = 1
         pages = (f"  {link.title:<10}{url}{link.path}" for link in domains.links())
         greeting = "\n".join(["Ready in some seconds; then open", *pages])
-    try:
-        serve.run(create_app, workers, greeting)
-    except serve.AddressUnavailable as error:
-        sys.exit(str(error))
+    serve.run(create_app, workers, greeting)
 
 
 if __name__ == "__main__":
-    main()
+    main(prog_name="python app.py")

@@ -27,7 +27,9 @@
         ├── BadInput            1307 bad_input
         ├── Busy                1308 busy, exit code 3
         ├── ServiceFailed       1310 service_failed
-        └── FeastFailed         1311 feast_failed
+        ├── FeastFailed         1311 feast_failed
+        ├── BadSetting          1312 bad_setting
+        └── Mismatch            1313 mismatch
 
 A message says what was seen, then what to do. It never repeats an SSN or a licence number.
 """
@@ -209,6 +211,18 @@ class FeastFailed(JobError):
     """`feast apply` or `feast materialize-incremental` failed in the pipeline. The message has what Feast printed."""
 
     code = 1311
+
+
+class BadSetting(JobError):
+    """An environment variable holds a value that cannot be used. The process does not start its work."""
+
+    code = 1312
+
+
+class Mismatch(JobError):
+    """A comparison found a difference: between served and trained features, or after a simulation."""
+
+    code = 1313
 
 
 def unknown(kind: str, name: str, names: Iterable[str], when_none: str, field: str | None = None) -> BadParameter:

@@ -1,27 +1,31 @@
-"""Makes the raw events of every domain, the same for the same seed, `now` and size.
+"""Generates the raw events of every domain, the same for the same seed, `now` and size.
 
     python generate_data.py --seed 7 --now 2026-01-31T00:00:00Z --drivers 10000 --domain onboarding
 
-What happens in each made-up world, and what a model can find there, is told in `simulators/<domain>.py`.
+`simulators/<domain>.py` tells what happens in each domain, and what a model can find there.
 """
 
-import argparse
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
+import click
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 import settings
+from cli import console
+from cli.edge import Command
+from cli.sizes import size_options
+from cli.values import SEED, TIMESTAMP, OneOf
+from errors import BadParameter
 from features import DOMAINS
-from features.utc import utc
 from files import replacing
 from root import Root
-from simulators import Size, add_sizes, size_of
+from simulators import Size
 
 
 def write(path: Path, frame: pd.DataFrame) -> Path:
@@ -38,13 +42,15 @@ def generate(
     seed: int,
     now: datetime,
     size: Size,
+    hash_key: bytes,
     done: Callable[[str, int], object] = lambda table, rows: None,
     domains: Iterable[str] = DOMAINS,
 ) -> None:
-    """Write the domains' tables below the root's `raw/`, each as a file `<table>.parquet`, or in a folder of that name
-    where others add to it; `done` hears of each."""
+    """Write the domains' tables below the root's `raw/`: each as a file `<table>.parquet`, or into a folder of that
+    name where others add to it. Call `done` with each table and its number of rows. Raises BadParameter for a domain
+    without a simulator, before anything is written."""
     for simulator in [_simulator(domain) for domain in domains]:
-        for table, frame in simulator.events(seed, now, size, settings.hash_key()).items():
+        for table, frame in simulator.events(seed, now, size, hash_key).items():
             place = root.raw_table(table)
             is_folder = table in getattr(simulator, "FOLDERS", ())
             write(place / "made.parquet" if is_folder else place.with_suffix(".parquet"), frame)
@@ -57,22 +63,32 @@ def _simulator(domain: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name != f"simulators.{domain}":
             raise
-    raise SystemExit(f"The domain {domain!r} has no simulator. Write simulators/{domain}.py with a function `events`.")
+    advice = f"Write simulators/{domain}.py with a function `events`."
+    raise BadParameter(f"The domain {domain!r} has no simulator. {advice}")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Make the raw events of every domain.")
-    parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--now", type=utc, default=datetime.now(UTC), help="ISO moment; default: the clock")
-    parser.add_argument("--domain", action="append", choices=DOMAINS, help="only this one; may be given again")
-    add_sizes(parser, Size())
-    asked = parser.parse_args()
+@click.command(cls=Command, context_settings={"show_default": True})
+@click.option("--seed", type=SEED, default=7, help="The same seed, time and size generate the same events.")
+@click.option("--now", type=TIMESTAMP, show_default="the clock", help="No event is later than this timestamp.")
+@click.option(
+    "--domain",
+    "domains",
+    type=OneOf("domain", DOMAINS),
+    multiple=True,
+    metavar="DOMAIN",
+    show_default="all",
+    help=f"Only this domain: {', '.join(DOMAINS)}. Give it again for another.",
+)
+@size_options(Size())
+def main(seed: int, now: datetime | None, domains: tuple[str, ...], size: Size) -> None:
+    """Generate the raw events of every domain, below $RISK_DATA/raw."""
 
     def done(table: str, rows: int) -> None:
-        print(f"{table:<24}{rows:>10,} rows")
+        console.line(f"{table:<24}{rows:>10,} rows")
 
-    generate(settings.root(), asked.seed, asked.now, size_of(asked), done, asked.domain or DOMAINS)
+    root, hash_key = settings.root(), settings.hash_key()
+    generate(root, seed, now or datetime.now(UTC), size, hash_key, done, domains or DOMAINS)
 
 
 if __name__ == "__main__":
-    main()
+    main(prog_name="python generate_data.py")

@@ -17,6 +17,7 @@ from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
 
 import settings
+from errors import BadSetting
 
 #: Threads of a process. A thread waits for the body of its request, and then for its turn (`web/turns.py`). A request
 #: has to wait for a thread only if slow senders hold all of them.
@@ -25,14 +26,9 @@ THREADS = 16
 STOP_SECONDS = 30
 
 
-class AddressUnavailable(OSError):
-    """Another server has the address, or this machine does not have it. The message says what to do."""
-
-
 def run(create_app: Callable[[], Flask], workers: int, greeting: str) -> None:
     """Serve until SIGTERM or SIGINT. Each process calls `create_app` for an application of its own. A stop lets
-    requests that have begun finish. Raises AddressUnavailable, and SystemExit if the hash key is empty, before it
-    prints the greeting."""
+    requests that have begun finish. Raises BadSetting before it prints the greeting."""
     host, port = settings.host(), settings.port()
     settings.hash_key()  # fails here, once. In a worker it would fail again after every restart
     claimed = claim(host, port)
@@ -60,7 +56,7 @@ def run(create_app: Callable[[], Flask], workers: int, greeting: str) -> None:
 
 def claim(host: str, port: int) -> socket.socket:
     """A socket that keeps the address from other servers while the workers load. It never listens. Raises
-    AddressUnavailable.
+    BadSetting.
 
     The workers share their port (SO_REUSEPORT), and without the claim they would also share it with another service.
     """
@@ -70,10 +66,10 @@ def claim(host: str, port: int) -> socket.socket:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except socket.gaierror as error:
-        raise AddressUnavailable(f"HOST is {host!r}: {error.strerror}. Set it to an address of this machine.") from None
+        raise BadSetting(f"HOST is {host!r}: {error.strerror}. Set it to an address of this machine.") from None
     except OSError as error:
         remedy = f"Set PORT to a free port, such as PORT={port + 1}, or HOST to an address of this machine."
-        raise AddressUnavailable(f"Port {port} of {host}: {error.strerror}. {remedy}") from None
+        raise BadSetting(f"Port {port} of {host}: {error.strerror}. {remedy}") from None
     claimed = socket.socket(family, kind)
     claimed.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     with suppress(OSError):  # closed connections of an earlier server stop this socket, and do not stop the workers

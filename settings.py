@@ -5,54 +5,63 @@ RISK_DATA       root of everything that is made; default `data/` beside this fil
 HOST, PORT      where the service listens; default 127.0.0.1, which only this machine reaches, and 5000
 WORKERS         processes of `make serve`; default one for each core, and at least two
 RISK_HASH_KEY   secret of the keyed hashes of SSNs and licences; default a key for the demo
+
+Only the edges read settings (`tests/test_layers.py` holds it): the commands, `app.py`, `serve.py`, and Feast's views.
 """
 
 import os
 from pathlib import Path
 
+from errors import BadSetting
 from root import Root
 
 PROJECT = Path(__file__).resolve().parent
 FEATURE_REPO = PROJECT / "feature_repo"
+LARGEST_PORT = 65_535
 
 _DEMO_HASH_KEY = "demo-key: the people in this data do not exist"
 
 
 def root() -> Root:
-    """Where everything that is made lies."""
-    return Root((PROJECT / os.environ.get("RISK_DATA", "data")).resolve())
+    """Where everything that is made lies. Raises BadSetting on an empty `RISK_DATA`."""
+    folder = os.environ.get("RISK_DATA", "data")
+    if not folder:
+        raise BadSetting("RISK_DATA is empty. Set it to a folder, or unset it for data/ in the project's folder.")
+    return Root((PROJECT / folder).resolve())
 
 
 def host() -> str:
+    """The address on which the service listens."""
     return os.environ.get("HOST") or "127.0.0.1"
 
 
 def workers() -> int:
-    """Processes of the production server. Each computes on one core; with two, one of them may be slow, or start anew.
-    Raises SystemExit on anything but a positive number."""
+    """Processes of the production server. Each computes on one core. With two, one of them may be slow, or start again.
+    Raises BadSetting on anything but a positive number."""
     # A container is often allowed fewer cores than the machine has; only Linux tells.
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     text = os.environ.get("WORKERS", str(max(2, cores)))
     if not text.isdecimal() or int(text) == 0:
-        raise SystemExit(f"WORKERS is {text!r}. Set it to a number from 1 on, or unset it for one for each core.")
+        raise BadSetting(f"WORKERS is {text!r}. Set it to a number from 1 on, or unset it for one for each core.")
     return int(text)
 
 
 def port() -> int:
-    """TCP port of the service, from `PORT`. Raises SystemExit on anything but a port number."""
+    """TCP port of the service. Raises BadSetting on anything but a port number."""
     text = os.environ.get("PORT", "5000")
-    if not text.isdecimal() or not 0 < int(text) < 65536:
-        raise SystemExit(f"PORT is {text!r}. Set it to a number from 1 to 65535, or unset it for 5000.")
+    if not text.isdecimal() or not 0 < int(text) <= LARGEST_PORT:
+        raise BadSetting(f"PORT is {text!r}. Set it to a number from 1 to {LARGEST_PORT}, or unset it for 5000.")
     return int(text)
 
 
 def hash_key() -> bytes:
-    """Secret of the keyed hashes. The same key must make, train and serve: another key is other people.
-    Raises SystemExit on an empty one."""
+    """Secret of the keyed hashes. The same key must generate, train and serve: with another key, everybody is somebody
+    else. Raises BadSetting on an empty one."""
     if os.environ.get("RISK_HASH_KEY") == "":
-        raise SystemExit("RISK_HASH_KEY is empty. Set it to a secret, or unset it to use the demo's key.")
+        raise BadSetting("RISK_HASH_KEY is empty. Set it to a secret, or unset it to use the demo's key.")
     return os.environ.get("RISK_HASH_KEY", _DEMO_HASH_KEY).encode()
 
 
 def hash_key_is_the_demo_one() -> bool:
+    """Whether `RISK_HASH_KEY` is unset."""
     return "RISK_HASH_KEY" not in os.environ

@@ -1,12 +1,13 @@
-"""Runs named pipelines one after the other, and shows how far each is."""
+"""Runs pipelines one after the other, and shows on stderr how far each is."""
 
 from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
+from cli import console
 from features.risk import Risk
 from jobs.batch.table import Fold, compute, fold
 from jobs.pipelines import Pipeline
@@ -24,23 +25,26 @@ def run(
     quarantine: Path | None = None,
     engine: str = "duckdb",
 ) -> Iterator[object]:
-    """Yield each pipeline's report as it ends. Raises NoData, BadInput, Busy, FeaturesNotReady, BadParameter."""
+    """Compute the rows of (start, end] of each pipeline, from the raw files at `path` or those of the root. Yield each
+    report as its pipeline ends. Raises NoData, BadInput, Busy, FeaturesNotReady, BadParameter."""
     files = None if path is None else places.files_at(path)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     for pipeline in pipelines:
-        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        with console.progress(*columns) as progress:
             bar = progress.add_task(pipeline.name, total=None)
 
-            def tell(step: str, bar=bar, name=pipeline.name, progress=progress) -> None:  # type: ignore[no-untyped-def]
-                progress.update(bar, description=f"{name}: {step}")
-
-            if isinstance(pipeline.of, Risk):
+            tell = partial(_describe, progress, bar, pipeline.name)
+            if isinstance(pipeline.definition, Risk):
                 from jobs.train import dataset
 
-                report: object = dataset.run(root, pipeline.of, start, end, now, files, quarantine, tell)
+                report: object = dataset.run(root, pipeline.definition, start, end, now, files, quarantine, tell)
             else:
-                report = compute(root, pipeline.of, end, now, start, files, quarantine, tell, _fold(engine))
+                report = compute(root, pipeline.definition, end, now, start, files, quarantine, tell, _fold(engine))
         yield report
+
+
+def _describe(progress: Progress, bar: TaskID, pipeline: str, step: str) -> None:
+    progress.update(bar, description=f"{pipeline}: {step}")
 
 
 def _fold(engine: str) -> Fold:

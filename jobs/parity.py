@@ -47,16 +47,21 @@ class Parity:
             if not agrees:
                 self.first.setdefault(name, (decision, served[name], found[name]))
 
-    def __str__(self) -> str:
+    def summary(self) -> str:
+        """One line: how many decisions, and how many values differ."""
         left_out = f", {self.left_out:,} left out, as their lines lack what was asked" if self.left_out else ""
-        lines = [f"{self.risk}: {self.decisions:,} decisions{left_out}, {self.other.total():,} mismatches"]
-        for name in sorted(self.equal | self.other):
-            line = f"  {name:<45} {self.equal[name]:>9,} equal"
-            if name in self.first:
-                decision, served, found = self.first[name]
-                line += f" {self.other[name]:>9,} not; first {decision}: {served!r} was served, {found!r} is joined"
-            lines.append(line)
-        return "\n".join(lines)
+        return f"{self.risk}: {self.decisions:,} decisions{left_out}, {self.other.total():,} mismatches"
+
+    def rows(self) -> list[tuple[str, str, str, str]]:
+        """Feature, how many are equal, how many are not, and the first of those."""
+        return [
+            (name, f"{self.equal[name]:,}", *(self._difference(name) if name in self.first else ("", "")))
+            for name in sorted(self.equal | self.other)
+        ]
+
+    def _difference(self, feature: str) -> tuple[str, str]:
+        decision, served, joined = self.first[feature]
+        return f"{self.other[feature]:,}", f"{decision}: {served!r} was served, {joined!r} is joined"
 
 
 def replay(root: Root, store: Store, risk: Risk, since: datetime | None = None) -> Parity:

@@ -15,7 +15,8 @@ from root import Root
 
 @dataclass(frozen=True)
 class Pipeline:
-    """`after` names the pipelines whose output this one reads."""
+    """A feature table or a dataset. `entity` names its key columns, `sources` what it reads, `sink` is the folder that
+    it writes, and `after` names the pipelines whose output it reads."""
 
     name: str
     domain: str
@@ -25,34 +26,20 @@ class Pipeline:
     features: tuple[Feature, ...]
     sink: Path
     after: tuple[str, ...]
-    of: Table | Risk
+    definition: Table | Risk
 
     def as_json(self) -> dict[str, Any]:
+        """All of it but the definition, as JSON can hold it."""
         return {
-            **{k: v for k, v in vars(self).items() if k not in ("of", "features", "sink")},
+            **{k: v for k, v in vars(self).items() if k not in ("definition", "features", "sink")},
             "sink": str(self.sink),
             "features": [asdict(feature) for feature in self.features],
         }
 
-    def __str__(self) -> str:
-        rows = [("feature", "type", "window", "unit", "description")]
-        rows += [(f.name, f.dtype, f.window or "–", f.unit or "–", f.description) for f in self.features]
-        widths = [max(len(row[i]) for row in rows) for i in range(4)]
-        table = "\n".join(
-            "  " + "  ".join(c.ljust(w) for c, w in zip(row, (*widths, 0), strict=True)).rstrip() for row in rows
-        )
-        facts = {
-            "entity": ", ".join(self.entity), "sources": ", ".join(self.sources), "after": ", ".join(self.after) or "–",
-            "sink": f"{self.sink}/year=…/month=…/day=…/",
-        }  # fmt: skip
-        head = "\n".join(f"  {name:<8} {fact}" for name, fact in facts.items())
-        return f"{self.name}: {self.description}\n{head}\n\n{table}"
-
 
 def pipelines(root: Root) -> dict[str, Pipeline]:
-    """All of them, in an order in which each comes after what it reads."""
-    made = [*_tables(root), *_datasets(root)]
-    return {pipeline.name: pipeline for pipeline in made}
+    """Every pipeline by its name, each after those that it reads."""
+    return {pipeline.name: pipeline for pipeline in (*_tables(root), *_datasets(root))}
 
 
 def named(root: Root, name: str) -> Pipeline:
@@ -80,7 +67,7 @@ def _datasets(root: Root) -> Iterator[Pipeline]:
             inputs = [(i.name, tables.get(i.name.split("__")[-1]), i.dtype) for i in risk.inputs]
             features = tuple(
                 Feature(name, f.dtype, f.window, f.unit, f.description) if f
-                else Feature(name, dtype, None, "", "On demand, at the moment of the case.")
+                else Feature(name, dtype, None, "", "On demand, at the time of the case.")
                 for name, f, dtype in inputs
             )  # fmt: skip
             yield Pipeline(

@@ -1,8 +1,6 @@
 """Simulated raw events. Each domain has a module; its `events(seed, now, size, hash_key)` returns the raw tables."""
 
-import argparse
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:  # the import takes half a second, and `python -m jobs --help` does not need it
@@ -38,24 +36,14 @@ FEWEST = {
     "products": 12,
     "shop_days": 1,
 }
-
-
-def add_sizes(parser: argparse.ArgumentParser, default: Size) -> None:
-    """Add an option for each size, such as `--order-days`."""
-    for field in fields(Size):
-        flag, least = f"--{field.name.replace('_', '-')}", FEWEST[field.name]
-        parser.add_argument(flag, type=_at_least(least), default=getattr(default, field.name))
-
-
-def size_of(arguments: argparse.Namespace) -> Size:
-    """The size in parsed arguments."""
-    return Size(**{field.name: getattr(arguments, field.name) for field in fields(Size)})
-
-
-def _at_least(least: int) -> Callable[[str], int]:
-    def count(text: str) -> int:
-        if not text.isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"{text} is too small for a model to learn from. Give at least {least}.")
-        return int(text)
-
-    return count
+#: What each size counts.
+ABOUT = {
+    "drivers": "People who sign up to drive.",
+    "users": "Users who order.",
+    "merchants": "Merchants that users order from.",
+    "order_days": "Days of orders.",
+    "coupon_days": "Days of attempts to redeem coupons.",
+    "customers": "Customers of the shops.",
+    "products": "Products of the shop.",
+    "shop_days": "Days of the shop's transactions.",
+}

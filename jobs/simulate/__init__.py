@@ -1,22 +1,49 @@
-"""`python -m jobs simulate DOMAIN`: somebody uses the running service. A domain that can be simulated has a module or a
-package `jobs/simulate/<domain>`, with ABOUT in a few words, `add_arguments(parser)` and `run(asked)`."""
+"""`python -m jobs simulate DOMAIN`: somebody uses the running service.
 
-import argparse
+A domain that can be simulated has a module or a package `jobs/simulate/<domain>` with a click command named `command`.
+It is found by its name, so nothing here lists the domains.
+"""
+
+from functools import cached_property
 from importlib import import_module
 from importlib.util import find_spec
 
+import click
+
+from errors import unknown
 from features import DOMAINS
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    domains = parser.add_subparsers(dest="domain", required=True)
-    for domain in DOMAINS:
-        if find_spec(f"jobs.simulate.{domain}"):
-            module = import_module(f"jobs.simulate.{domain}")
-            of = domains.add_parser(domain, help=module.ABOUT)
-            module.add_arguments(of)
-            of.set_defaults(simulate=module.run)
+NONE = "No domain has a simulation. Write one: a click command named `command` in jobs/simulate/<domain>.py."
 
 
-def run(asked: argparse.Namespace) -> None:
-    asked.simulate(asked)
+url_option = click.option("--url", default="http://127.0.0.1:5000", help="The address of the service.")
+
+
+class _Simulations(click.Group):
+    @cached_property
+    def _by_domain(self) -> dict[str, click.Command]:
+        modules = {name: f"{__name__}.{name}" for name in DOMAINS if find_spec(f"{__name__}.{name}")}
+        commands = {name: getattr(import_module(module), "command", None) for name, module in modules.items()}
+        return {name: command for name, command in commands.items() if isinstance(command, click.Command)}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The domains that can be simulated."""
+        return list(self._by_domain)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
+        """The simulation of a domain. Raises NoSuchCommand, with the nearest name."""
+        if cmd_name not in self._by_domain:
+            message = unknown("simulation of", cmd_name, self._by_domain, NONE).message
+            raise click.exceptions.NoSuchCommand(cmd_name, message, ctx=ctx)
+        return self._by_domain[cmd_name]
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Say so where there is nothing to choose from."""
+        if not self._by_domain:
+            formatter.write_paragraph()
+            formatter.write_text(NONE)
+
+
+@click.group(cls=_Simulations)
+def simulate() -> None:
+    """Use the running service as somebody would, in real time."""

@@ -1,10 +1,9 @@
 """`python -m jobs simulate coupon`: people redeem coupons, or with `--attack` somebody guesses their numbers.
 
-Each attempt is decided first and is an event afterwards, though it was blocked: the machine saw it. So no event counts
-in its own decision.
+Each attempt is decided first. Then it is sent as an event, also where it was blocked, because the machine saw it. So no
+event counts in its own decision.
 """
 
-import argparse
 import time
 import uuid
 from collections import Counter
@@ -13,62 +12,73 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from features.coupon import COUPON, COUPON_ATTEMPTS, Coupon
+import click
 
-if TYPE_CHECKING:  # it takes its time to import, and `python -m jobs --help` does without
+from cli import console
+from cli.values import SEED, Number, Whole
+from features.coupon import COUPON, COUPON_ATTEMPTS, Coupon
+from jobs.simulate import url_option
+
+if TYPE_CHECKING:  # slow to import, and `--help` does without
     from jobs.simulate.caller import Caller
 
-ABOUT = "people redeem coupons, or somebody guesses their numbers"
-#: Attempts, and how many a second.
+#: Attempts, and attempts a second.
 ATTACK, NORMAL = (60, 5.0), (100, 2.0)
-MOST_ATTEMPTS, FASTEST = 10_000, 1000.0
+MOST_ATTEMPTS, FASTEST = 10_000, 1_000
 ALLOW, REVIEW, BLOCK = COUPON.appetite.words
 
 
 class Answer(NamedTuple):
+    """A decision, and when it arrived, on any steady clock."""
+
     decision: str
-    #: When it came; any steady clock.
     seconds: float
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    def default(place: int) -> str:
-        return f"default: {NORMAL[place]:g}, of an attack {ATTACK[place]:g}"
-
-    parser.add_argument("--attack", action="store_true", help="one prefix at one location, counting up")
-    parser.add_argument("--attempts", type=_count, metavar="N", help=default(0))
-    parser.add_argument("--per-second", type=_rate, metavar="R", help=default(1))
-    parser.add_argument("--url", default="http://127.0.0.1:5000", help="of the service; default: %(default)s")
-    parser.add_argument("--seed", type=int, help="the same coupons at the same machines again; default: others")
-
-
-def run(asked: argparse.Namespace) -> None:
-    """Ctrl-C ends it as the last attempt does. Raises ServiceFailed."""
+@click.command("coupon")
+@click.option("--attack", is_flag=True, help="Guess: one prefix at one location, counting up.")
+@click.option(
+    "--attempts",
+    type=Whole(1, MOST_ATTEMPTS),
+    show_default=f"{NORMAL[0]}; with --attack {ATTACK[0]}",
+    help="How many attempts.",
+)
+@click.option(
+    "--per-second",
+    type=Number(0, FASTEST, min_open=True),
+    show_default=f"{NORMAL[1]:g}; with --attack {ATTACK[1]:g}",
+    help="Attempts a second.",
+)
+@url_option
+@click.option("--seed", type=SEED, show_default="random", help="The same coupons at the same machines again.")
+def command(attack: bool, attempts: int | None, per_second: float | None, url: str, seed: int | None) -> None:
+    """People redeem coupons, or somebody guesses their numbers. Ctrl-C ends it, with the summary."""
     import numpy as np
 
     from jobs.simulate.caller import Caller, in_time
     from simulators import coupon
 
-    attempts, per_second = ATTACK if asked.attack else NORMAL
-    make = coupon.attack if asked.attack else coupon.normal
-    rng = np.random.default_rng(asked.seed)
-    events = make(rng, datetime.now(UTC), asked.attempts or attempts, asked.per_second or per_second)
-    service, answers = Caller(asked.url), list[Answer]()
+    count, rate = ATTACK if attack else NORMAL
+    make = coupon.attack if attack else coupon.normal
+    events = make(np.random.default_rng(seed), datetime.now(UTC), attempts or count, per_second or rate)
+    service, answers = Caller(url), list[Answer]()
     try:
         with suppress(KeyboardInterrupt):
             for event in in_time(events, COUPON_ATTEMPTS.time):
                 decision = attempt(service, event)
                 answers.append(Answer(decision["decision"], time.monotonic()))
                 if len(answers) == 1 or answers[-1].decision != answers[-2].decision:
-                    print(line(answers, event, decision), flush=True)
+                    console.line(line(answers, event, decision))
     finally:
         if answers:
-            print(summary(answers, asked.attack), flush=True)
+            console.line(summary(answers, attack))
 
 
 def attempt(service: "Caller", event: dict[str, Any]) -> dict[str, Any]:
-    """The decision. The event gets a number that it never had, for with `--seed` the generator's would come again, and
-    what was sent before changes nothing."""
+    """Ask for the decision, send the event, and return the decision.
+
+    The event gets a new id: with `--seed` the generator makes the same ids again, and an event that was already
+    processed changes nothing."""
     event = {**event, COUPON_ATTEMPTS.id or "": f"live-{uuid.uuid4().hex}"}
     decision = service.decide(COUPON.name, {name: event[name] for name in Coupon.model_fields})
     service.send(COUPON_ATTEMPTS.name, {**event, COUPON_ATTEMPTS.time: datetime.now(UTC).isoformat()})
@@ -76,18 +86,20 @@ def attempt(service: "Caller", event: dict[str, Any]) -> dict[str, Any]:
 
 
 def line(answers: Sequence[Answer], event: dict[str, Any], decision: dict[str, Any]) -> str:
-    """About the newest answer."""
-    since = answers[-1].seconds - answers[0].seconds
+    """A line about the newest answer."""
+    elapsed_seconds = answers[-1].seconds - answers[0].seconds
     reason = decision["reasons"][0]["text"] if decision["reasons"] else ""
-    what = f"{event['location_code']} {event['device_id']} {event['coupon_code']}"
-    return f"{len(answers):>6} {since:7.1f} s  {what}  {decision['decision']:<6} {decision['score']:6.1%}  {reason}"
+    machine = f"{event['location_code']} {event['device_id']} {event['coupon_code']}"
+    verdict = f"{decision['decision']:<6} {decision['score']:6.1%}"
+    return f"{len(answers):>6} {elapsed_seconds:7.1f} s  {machine}  {verdict}  {reason}"
 
 
 def summary(answers: Sequence[Answer], is_attack: bool) -> str:
-    of = Counter(answer.decision for answer in answers)
-    many = "1 attempt" if len(answers) == 1 else f"{len(answers)} attempts"
-    said = f"{many}: {of[ALLOW]} allowed, {of[REVIEW]} reviewed, {of[BLOCK]} blocked."
-    return f"{said}\n{_blocked(answers)}" if is_attack else said
+    """How many attempts got which decision, and of an attack, when it was blocked."""
+    counts = Counter(answer.decision for answer in answers)
+    attempts = "1 attempt" if len(answers) == 1 else f"{len(answers)} attempts"
+    text = f"{attempts}: {counts[ALLOW]} allowed, {counts[REVIEW]} reviewed, {counts[BLOCK]} blocked."
+    return f"{text}\n{_blocked(answers)}" if is_attack else text
 
 
 def _blocked(answers: Sequence[Answer]) -> str:
@@ -95,20 +107,7 @@ def _blocked(answers: Sequence[Answer]) -> str:
     if BLOCK not in decisions:
         return "Never blocked. Without a stream job no attempt counts: python -m jobs stream coupon"
     first = decisions.index(BLOCK)
-    since = answers[first].seconds - answers[0].seconds
-    others = sum(decision != BLOCK for decision in decisions[first:])
-    but = f", but for {others} of them" if others else ""
-    return f"Blocked from attempt {first + 1} on{but}, {since:.1f} s after the first."
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) <= MOST_ATTEMPTS:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of attempts. Give 1 to {MOST_ATTEMPTS}.")
-    return int(text)
-
-
-def _rate(text: str) -> float:
-    with suppress(ValueError):
-        if 0 < (rate := float(text)) <= FASTEST:
-            return rate
-    raise argparse.ArgumentTypeError(f"{text!r} is no number a second. Give 5, or 0.5 for one in two seconds.")
+    elapsed_seconds = answers[first].seconds - answers[0].seconds
+    passed = sum(decision != BLOCK for decision in decisions[first:])
+    exception = f", but for {passed} of them" if passed else ""
+    return f"Blocked from attempt {first + 1} on{exception}, {elapsed_seconds:.1f} s after the first."

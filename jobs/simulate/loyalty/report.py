@@ -44,10 +44,11 @@ class Report:
     gone: Sequence[str]
     differing: Sequence[str]
 
-    def __str__(self) -> str:
+    def rows(self) -> list[tuple[str, str]]:
+        """Figure and value, as they are printed."""
         p50, p99 = self.delays
         equal = self.customers - len(self.differing)
-        lines = {
+        figures = {
             "sent": f"{self.sent:,} purchases, in {self.messages:,} messages",
             "lost on the way": f"{self.lost:,} messages, and {self.answers_lost:,} answers",
             "recovered": f"{self.recovered:,} purchases that were lost on the way",
@@ -59,19 +60,19 @@ class Report:
             "features": f"of {equal:,} of {self.customers:,} customers as the batch has them",
             "lost for good": f"{len(self.gone):,}",
         }
-        return "\n".join(f"{name:<16}{said}" for name, said in lines.items())
+        return list(figures.items())
 
     @property
     def fault(self) -> str:
-        """Empty if nothing is lost and all is equal."""
-        said = []
+        """What was lost or differs. Empty where nothing is lost and all is equal."""
+        faults = []
         if self.gone:
-            said.append(f"Purchases that are not once in the offline log: {len(self.gone):,}, as {self.gone[0]}.")
+            faults.append(f"Purchases that are not once in the offline log: {len(self.gone):,}, as {self.gone[0]}.")
         if self.differing:
-            said.append(
+            faults.append(
                 f"Customers with other features than the batch's: {len(self.differing):,}, as {self.differing[0]}."
             )
-        return " ".join(said)
+        return " ".join(faults)
 
 
 def made(root: Root, tills: Tills, purchases: pd.DataFrame, service: Caller) -> Report:

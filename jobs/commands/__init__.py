@@ -1,0 +1,24 @@
+"""The commands of `python -m jobs`. What a job needs is imported when it runs: `--help` answers at once, and a wrong
+name is refused before Feast is imported, which takes seconds."""
+
+import click
+
+from cli.edge import Group
+from jobs.commands.build import pipeline
+from jobs.commands.models import parity, score, train
+from jobs.commands.pipelines import describe, execute, list_pipelines
+from jobs.commands.stream import stream
+from jobs.simulate import simulate
+
+
+@click.group(cls=Group, context_settings={"show_default": True})
+def jobs() -> None:
+    """Feature tables, datasets, models, scores and streams. A job runs on a schedule, by hand, or for ever.
+
+    Exit codes: 0 done; 1 wrong data, name, file or setting, or a comparison found a difference; 2 wrong usage; 3 busy,
+    another process holds the lock; 130 interrupted.
+    """
+
+
+for command in (pipeline, list_pipelines, describe, execute, train, score, parity, stream, simulate):
+    jobs.add_command(command)

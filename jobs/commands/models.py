@@ -1,0 +1,160 @@
+"""`python -m jobs train`, `score` and `parity`."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli import console
+from cli.console import Column
+from cli.values import DAYS, DURATION, TIMESTAMP
+from errors import Mismatch, RiskError, unknown
+from features import DOMAINS
+
+if TYPE_CHECKING:
+    from features.risk import Protocol, Risk
+    from jobs.parity import Parity
+    from model.card import Card
+
+RISK = "The name of a risk. A wrong name is answered with all names."
+DECLARED = "what the risk declares, 7 if it declares nothing"
+
+
+@click.command()
+@click.argument("risk", help=RISK)
+@click.option("--now", type=TIMESTAMP, show_default="the clock", help="Use the outcomes that were known by then.")
+@click.option(
+    "--train-start",
+    type=TIMESTAMP,
+    show_default="as late as outcomes are known",
+    help="The first day to learn from.",
+)
+@click.option("--train-days", type=DAYS, show_default=DECLARED, help="Days to learn from.")
+@click.option("--delay-days", type=DAYS, show_default=DECLARED, help="Days between, until outcomes are known.")
+@click.option("--test-days", type=DAYS, show_default=DECLARED, help="Later days to test on.")
+def train(
+    risk: str,
+    now: datetime | None,
+    train_start: datetime | None,
+    train_days: int | None,
+    delay_days: int | None,
+    test_days: int | None,
+) -> None:
+    """Train a risk's models; the best one serves.
+
+    The rows are point-in-time rows. The model gets a card and a report.
+    """
+    import settings
+    from features.domains import risk_named
+
+    declared = risk_named(risk)
+    from jobs.train import champion
+    from serving.retrieval import FeastStore
+
+    root, store = settings.root(), FeastStore(settings.FEATURE_REPO)
+    days = {"train_days": train_days, "delay_days": delay_days, "test_days": test_days}
+    protocol = _protocol(declared, {name: count for name, count in days.items() if count}, train_start)
+    card = champion.train(root, store, declared, now or datetime.now(UTC), protocol=protocol, start=train_start)
+    _show_metrics(card)
+    console.line(
+        f"{card.name} {card.version}: trained on {card.train.rows:,} rows, tested on {card.test.rows:,} later ones"
+    )
+    console.line(f"Report: {root.models / card.name / card.version / 'report.html'}")
+
+
+def _protocol(risk: "Risk", days: dict[str, Any], start: datetime | None) -> "Protocol | None":
+    """The risk's own protocol, changed by the options. None where there is neither."""
+    from features.risk import Protocol
+
+    if risk.protocol is None and not days and start is None:
+        return None
+    return replace(risk.protocol or Protocol(who=risk.entity_keys[0]), **days)
+
+
+def _show_metrics(card: "Card") -> None:
+    """Print a row for each trained model, and which of them serves."""
+    by_model = {
+        name: {metric: value for metric, value in metrics.model_dump().items() if value is not None}
+        for name, metrics in card.metrics.items()
+    }
+    names = list(dict.fromkeys(metric for metrics in by_model.values() for metric in metrics))
+    columns = [Column(""), Column("model"), *(Column(name, "right", plain=f"{name} {{}}") for name in names)]
+    rows = [
+        ("serves" if model == card.champion else "", model, *(_three_digits(metrics.get(name)) for name in names))
+        for model, metrics in by_model.items()
+    ]
+    console.table(columns, rows)
+
+
+def _three_digits(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
+@click.command()
+@click.argument("risk", help=RISK)
+@click.option("--as-of", type=TIMESTAMP, show_default="the clock", help="Decide on what was known at this timestamp.")
+@click.option("--every", type=DURATION, show_default="once", help="Go on for ever: 30s, 15m, 24h, 1d.")
+def score(risk: str, as_of: datetime | None, every: timedelta | None) -> None:
+    """Decide about everybody in a risk's population.
+
+    The decisions go to the audit log and to the pages.
+    """
+    import settings
+    from features.domains import risk_named
+
+    declared = risk_named(risk)
+    from jobs import score as scoring
+    from serving.retrieval import FeastStore
+
+    root, store = settings.root(), FeastStore(settings.FEATURE_REPO)
+    while True:
+        timestamp, as_of = as_of or datetime.now(UTC), None
+        try:
+            count = scoring.score(root, store, declared, timestamp)
+            console.line(f"{declared.name} as of {timestamp:%Y-%m-%d %H:%M:%S} UTC: {count:,} decisions")
+        except RiskError as error:
+            if not every:
+                raise
+            click.echo(f"{error.name}: {error.message} The next run comes in its turn.", err=True)
+        if not every:
+            return
+        # From this run's start, so that a long run does not shift the next. A run that is overdue starts at once.
+        time.sleep(max(0.0, (timestamp + every - datetime.now(UTC)).total_seconds()))
+
+
+@click.command()
+@click.argument("domain", help=f"One of: {', '.join(DOMAINS)}.")
+@click.option("--since", type=TIMESTAMP, show_default="all that are logged", help="Compare decisions from then on.")
+def parity(domain: str, since: datetime | None) -> None:
+    """Compare served features with those that training sees.
+
+    Every logged decision is asked for again. A difference gives exit code 1.
+    """
+    import settings
+    from features.domains import NO_RISK, risks_of
+
+    if domain not in DOMAINS:
+        raise unknown("domain", domain, DOMAINS, NO_RISK)
+    from jobs.parity import replay
+    from serving.retrieval import FeastStore
+
+    root, store = settings.root(), FeastStore(settings.FEATURE_REPO)
+    results = [replay(root, store, risk, since) for risk in risks_of(domain)]
+    _show_parity(results)
+    if any(result.other for result in results):
+        raise Mismatch("Training sees other features than were served. Look at the first difference of each feature.")
+
+
+def _show_parity(results: Iterable["Parity"]) -> None:
+    columns = [
+        Column("feature"),
+        Column("equal", "right", plain="{} equal"),
+        Column("not equal", "right", plain="{} not;"),
+        Column("first difference", plain="first {}"),
+    ]
+    for result in results:
+        console.line(result.summary())
+        console.table(columns, result.rows(), indent=2)
