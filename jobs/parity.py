@@ -1,6 +1,7 @@
-"""Does training see what was served? Every logged decision is asked for again: by the point-in-time join at its own
-moment, and where its tables are live from the raw events that they had seen; against the features that the log says it
-was given. What went online ahead of the batch, as a sign-up does, agrees once the next batch has run."""
+"""Does training see what was served? The features of every logged decision are computed again, by the point-in-time
+join at the timestamp of the decision, and compared with the features in the log. Where tables are live, they are
+computed from the raw events that the tables had processed by then. A value that went online before the batch had it, as
+a sign-up does, is equal once the next batch has run."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,15 +21,16 @@ from root import Root
 from serving import featurization, lines
 from serving.store import Store
 
-#: Decisions that are joined at one time.
+#: Decisions that one join takes.
 BATCH = 50_000
 
 
 @dataclass
 class Parity:
-    """Of one risk: feature → how many decisions agree, and how many do not; of those the first, as (decision, served,
-    found). `left_out`: decisions whose line does not say all that their features need. `seen`: no features, but up to
-    when live tables had seen events."""
+    """The comparison for one risk. `equal` and `other` count, by feature, the decisions that agree and those that do
+    not. `first` is the first of the latter: decision, served value, joined value. `left_out` counts the decisions whose
+    line in the log lacks what their features need. `seen` names the columns that say up to when live tables had
+    processed events; they are no features."""
 
     risk: str
     seen: tuple[str, ...] = ()
@@ -38,14 +40,14 @@ class Parity:
     other: Counter[str] = field(default_factory=Counter)
     first: dict[str, tuple[str, Any, Any]] = field(default_factory=dict)
 
-    def compare(self, decision: str, served: Mapping[str, Any], found: Mapping[str, Any]) -> None:
-        """A feature that is not both in the log and in today's service is not compared."""
+    def compare(self, decision: str, served: Mapping[str, Any], joined: Mapping[str, Any]) -> None:
+        """Count the features of one decision that are both in the log and in today's service."""
         self.decisions += 1
-        for name in (found.keys() & served.keys()) - set(self.seen):
-            agrees = served[name] == found[name]
-            (self.equal if agrees else self.other)[name] += 1
-            if not agrees:
-                self.first.setdefault(name, (decision, served[name], found[name]))
+        for name in (joined.keys() & served.keys()) - set(self.seen):
+            is_equal = served[name] == joined[name]
+            (self.equal if is_equal else self.other)[name] += 1
+            if not is_equal:
+                self.first.setdefault(name, (decision, served[name], joined[name]))
 
     def summary(self) -> str:
         """One line: how many decisions, and how many values differ."""
@@ -65,20 +67,20 @@ class Parity:
 
 
 def replay(root: Root, store: Store, risk: Risk, since: datetime | None = None) -> Parity:
-    """The risk's logged decisions from a moment on. Raises FeaturesNotReady."""
+    """Compare the risk's logged decisions from `since` on. Raises FeaturesNotReady."""
     seen = tuple(seen_of(table) for table in risk.live.tables) if risk.live else ()
-    answer, views, asks = Parity(risk.name, seen), store.views(risk.name), store.asks(risk.name)
-    needed = {*asks, *seen}
+    parity, views, types = Parity(risk.name, seen), store.views(risk.name), store.asks(risk.name)
+    needed = {*types, *seen}
     records = logged(root.decisions, risk.name, since)
     while batch := list(islice(records, BATCH)):
-        whole = [record for record in batch if needed <= _asked(record).keys()]
-        answer.left_out += len(batch) - len(whole)
+        whole = [record for record in batch if needed <= _values(record).keys()]
+        parity.left_out += len(batch) - len(whole)
         if whole:
-            joined = point_in_time.features(root, store, risk, _frame(whole, asks, seen))
+            joined = point_in_time.features(root, store, risk, _frame(whole, types, seen))
             rows = joined[list(views)].astype(object).to_dict("records")
             for record, row in zip(whole, rows, strict=True):
-                answer.compare(record["decision_id"], record["features"], featurization.complete(row, views))
-    return answer
+                parity.compare(record["decision_id"], record["features"], featurization.complete(row, views))
+    return parity
 
 
 def logged(folder: Path, risk: str, since: datetime | None) -> Iterator[dict[str, Any]]:
@@ -88,17 +90,17 @@ def logged(folder: Path, risk: str, since: datetime | None) -> Iterator[dict[str
             yield record
 
 
-def _asked(record: Mapping[str, Any]) -> dict[str, Any]:
-    """What was said, and what the live tables had seen."""
+def _values(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What the request held, and up to when the live tables had processed events."""
     return {**record["features"], **record["entity"], **record.get("request", {})}
 
 
-def _frame(records: list[dict[str, Any]], asks: Mapping[str, str], seen: Sequence[str]) -> pd.DataFrame:
-    """The entity frame; `asks`: what a row of the service has, and its Feast type."""
-    names = [*asks, *seen]
-    frame = pd.DataFrame([{name: _asked(record)[name] for name in names} for record in records], columns=names)
+def _frame(records: list[dict[str, Any]], types: Mapping[str, str], seen: Sequence[str]) -> pd.DataFrame:
+    """The entity frame. `types`: column of a request → its Feast type."""
+    names = [*types, *seen]
+    frame = pd.DataFrame([{name: _values(record)[name] for name in names} for record in records], columns=names)
     frame = frame.astype(dict.fromkeys(seen, "Int64"))  # as a float it would lose microseconds
-    for name in (name for name, kind in asks.items() if kind == "UNIX_TIMESTAMP"):
+    for name in (name for name, kind in types.items() if kind == "UNIX_TIMESTAMP"):
         frame[name] = pd.to_datetime(frame[name], utc=True, format="ISO8601")
-    moments = pd.to_datetime([record["as_of"] for record in records], utc=True, format="ISO8601")
-    return frame.assign(event_timestamp=moments.as_unit("us"))
+    timestamps = pd.to_datetime([record["as_of"] for record in records], utc=True, format="ISO8601")
+    return frame.assign(event_timestamp=timestamps.as_unit("us"))
