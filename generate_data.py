@@ -42,7 +42,6 @@ def generate(
     seed: int,
     now: datetime,
     size: Size,
-    hash_key: bytes,
     done: Callable[[str, int], object] = lambda table, rows: None,
     domains: Iterable[str] = DOMAINS,
 ) -> None:
@@ -50,7 +49,7 @@ def generate(
     name where others add to it. Call `done` with each table and its number of rows. Raises BadParameter for a domain
     without a simulator, before anything is written."""
     for simulator in [_simulator(domain) for domain in domains]:
-        for table, frame in simulator.events(seed, now, size, hash_key).items():
+        for table, frame in simulator.events(seed, now, size, settings.hash_key()).items():
             place = root.raw_table(table)
             is_folder = table in getattr(simulator, "FOLDERS", ())
             write(place / "made.parquet" if is_folder else place.with_suffix(".parquet"), frame)
@@ -86,8 +85,7 @@ def main(seed: int, now: datetime | None, domains: tuple[str, ...], size: Size) 
     def done(table: str, rows: int) -> None:
         console.line(f"{table:<24}{rows:>10,} rows")
 
-    root, hash_key = settings.root(), settings.hash_key()
-    generate(root, seed, now or datetime.now(UTC), size, hash_key, done, domains or DOMAINS)
+    generate(settings.root(), seed, now or datetime.now(UTC), size, done, domains or DOMAINS)
 
 
 if __name__ == "__main__":

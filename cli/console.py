@@ -42,10 +42,15 @@ def progress(*columns: "ProgressColumn") -> "Progress":
 def table(columns: Sequence[Column], rows: Iterable[Sequence[str]], headings: bool = False, indent: int = 0) -> None:
     """Print a table. `headings`: also in plain text, which is then indented by `indent` spaces."""
     cells = [tuple(row) for row in rows]
-    if sys.stdout.isatty():
+    if is_terminal():
         _rich(columns, cells)
     else:
         line(plain(columns, cells, headings, indent))
+
+
+def is_terminal() -> bool:
+    """Whether somebody reads stdout, and no program."""
+    return sys.stdout.isatty()
 
 
 def plain(columns: Sequence[Column], rows: Iterable[Sequence[str]], headings: bool = False, indent: int = 0) -> str:

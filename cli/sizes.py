@@ -22,7 +22,7 @@ def size_options(default: Size) -> Callable[[Callable[..., Any]], Callable[..., 
 
         decorated: Callable[..., Any] = with_size
         for field in reversed(fields(Size)):
-            count = Whole(FEWEST[field.name], why="leaves a model nothing to learn")
+            count = Whole(FEWEST[field.name], why="is too small for a model to learn from")
             option = click.option(
                 f"--{field.name.replace('_', '-')}",
                 type=count,

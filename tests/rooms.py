@@ -15,7 +15,8 @@ MAY_IMPORT = {
     "errors": "",
     "root": "",
     "files": "",
-    "settings": "root",
+    "settings": "errors root",
+    "cli": "errors features.utc simulators cli",
     # From a definition to a number, then what a domain declares, then the domains.
     "features": "",
     "features.utc": "",
@@ -32,7 +33,7 @@ MAY_IMPORT = {
     "stores": "exact_stores",
     "exact_stores": "exact_stores",
     "simulators": "features simulators",
-    "generate_data": "files settings root features simulators",
+    "generate_data": "cli errors files settings root features simulators",
     "model": "files errors model",
     "serving": "files errors root features model serving",
     "serving.DOMAIN": "files errors root features features.DOMAIN model serving",
@@ -48,17 +49,18 @@ MAY_IMPORT = {
     "jobs.score": "errors root features model serving jobs.sql jobs.raw jobs.point_in_time",
     "jobs.parity": "root features serving jobs.point_in_time",
     "jobs.pipelines": "errors root features",
-    "jobs.execute": "root features jobs.raw jobs.batch jobs.train jobs.pipelines",
+    "jobs.execute": "cli root features jobs.raw jobs.batch jobs.train jobs.pipelines",
     "jobs.build": "files errors root settings features model serving generate_data simulators "
     "jobs.raw jobs.batch jobs.train jobs.stream jobs.score jobs.build",
-    "jobs.simulate": "errors root settings features serving simulators jobs.simulate jobs.simulate.DOMAIN",
-    "jobs.simulate.DOMAIN": "errors root settings features features.DOMAIN model serving simulators "
+    "jobs.simulate": "errors features serving jobs.simulate jobs.simulate.DOMAIN",
+    "jobs.simulate.DOMAIN": "cli errors root settings features features.DOMAIN model serving simulators "
     "jobs.raw jobs.batch jobs.stream jobs.simulate jobs.simulate.DOMAIN",
-    "jobs.__main__": "errors settings features simulators serving jobs",
+    "jobs.commands": "cli errors settings features simulators model serving jobs",
+    "jobs.__main__": "jobs.commands",
     "web": "files errors root settings features model serving web web.DOMAIN",
     "web.DOMAIN": "files errors root settings features features.DOMAIN model serving serving.DOMAIN web",
-    "serve": "settings",
-    "app": "errors root settings features serving web serve",
+    "serve": "errors settings",
+    "app": "cli errors root settings features serving web serve",
 }
 OURS = {name.split(".")[0] for name in MAY_IMPORT} | {"tests", "bench"}
 #: Library → the rooms that may know of it.

@@ -1,5 +1,6 @@
-"""The made-up world: the same for the same seed, without a secret in it, and with something for a model to find."""
+"""The generated data: the same for the same seed, without a secret, and with something for a model to find."""
 
+import sys
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 
@@ -7,9 +8,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
+from processes import environment, run
 
 import generate_data
 import settings
+from cli.exit_codes import ExitCode
+from cli.values import TIMESTAMP
+from errors import BadParameter
 from features import DOMAINS
 from jobs.raw import places
 from simulators import Size, onboarding
@@ -32,12 +38,12 @@ def are_equal(one, other):
     return {table: one[table].equals(other[table]) for table in TABLES}
 
 
-def test_the_same_seed_and_moment_make_the_same_world():
+def test_the_same_seed_and_time_make_the_same_world():
     assert are_equal(few(), few()) == dict.fromkeys(TABLES, True)
 
 
 @pytest.mark.parametrize("otherwise", [{"seed": 8}, {"now": NOW - timedelta(days=1)}, {"drivers": 201}])
-def test_another_seed_moment_or_size_makes_another_world(otherwise):
+def test_another_seed_time_or_size_makes_another_world(otherwise):
     assert are_equal(few(), few(**otherwise)) == dict.fromkeys(TABLES, False)
 
 
@@ -82,7 +88,7 @@ def test_the_answer_that_a_model_looks_for_is_not_in_the_data(made):
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_nothing_happens_or_is_learned_of_after_now_nor_learned_of_before_it_happens(made, table):
+def test_nothing_is_later_than_now_or_known_before_it_happens(made, table):
     frame = made[table]
     for column in ("event_timestamp", "created"):
         assert str(frame[column].dt.tz) == "UTC"
@@ -94,7 +100,7 @@ def test_nothing_happens_or_is_learned_of_after_now_nor_learned_of_before_it_hap
 @pytest.mark.parametrize(
     ("table", "matures_after"), [("applications", timedelta(days=14)), ("driver_days", timedelta(days=1))]
 )
-def test_an_outcome_is_learned_of_when_it_has_matured(made, table, matures_after):
+def test_an_outcome_is_known_once_it_has_matured(made, table, matures_after):
     assert (made[table]["created"] - made[table]["event_timestamp"] == matures_after).all()
 
 
@@ -142,8 +148,8 @@ def test_incidents_are_far_more_frequent_after_an_implausible_day(made):
     hourly, days = made["driver_hourly_stats"], made["driver_days"]
     of_day = hourly.groupby(["driver_id", hourly["event_timestamp"].dt.normalize() + timedelta(days=1)])
     yesterday = of_day[["conv_rate", "acc_rate", "avg_daily_trips"]].mean()
-    asked = pd.MultiIndex.from_arrays([days["driver_id"], days["event_timestamp"].dt.normalize()])
-    yesterday = yesterday.reindex(asked).reset_index(drop=True)
+    keys = pd.MultiIndex.from_arrays([days["driver_id"], days["event_timestamp"].dt.normalize()])
+    yesterday = yesterday.reindex(keys).reset_index(drop=True)
     incidents = days["had_incident"].reset_index(drop=True)
     plausible = (yesterday["conv_rate"] <= 0.8) & (yesterday["acc_rate"] >= 0.01) & (yesterday["avg_daily_trips"] >= 10)
     for sign in (yesterday["conv_rate"] > 0.8, yesterday["acc_rate"] < 0.01, yesterday["avg_daily_trips"] < 10):
@@ -151,7 +157,7 @@ def test_incidents_are_far_more_frequent_after_an_implausible_day(made):
 
 
 @pytest.mark.parametrize(
-    ("text", "moment"),
+    ("text", "timestamp"),
     [
         ("2026-01-31", datetime(2026, 1, 31, tzinfo=UTC)),
         ("2026-01-31T12:00:00", datetime(2026, 1, 31, 12, tzinfo=UTC)),
@@ -159,8 +165,8 @@ def test_incidents_are_far_more_frequent_after_an_implausible_day(made):
         ("2026-01-31T12:00:00+02:00", datetime(2026, 1, 31, 10, tzinfo=UTC)),
     ],
 )
-def test_a_moment_without_an_offset_is_utc(text, moment):
-    assert generate_data.utc(text) == moment
+def test_a_timestamp_without_an_offset_is_utc(text, timestamp):
+    assert TIMESTAMP.convert(text, None, None) == timestamp
 
 
 def test_what_is_written_is_what_was_made_in_microseconds_and_utc(tmp_path, monkeypatch):
@@ -190,9 +196,9 @@ def test_new_data_replace_our_file_and_leave_the_others(tmp_path, monkeypatch):
     assert (len(pd.read_parquet(ours)), len(pd.read_parquet(other))) == (3, 200)
 
 
-def test_a_domain_without_a_simulator_is_told_what_to_write_before_anything_is_made(tmp_path, monkeypatch):
+def test_a_domain_without_a_simulator_is_refused_before_anything_is_made(tmp_path, monkeypatch):
     monkeypatch.setenv("RISK_DATA", str(tmp_path))
-    with pytest.raises(SystemExit, match=r"'refunds' has no simulator\. Write simulators/refunds\.py"):
+    with pytest.raises(BadParameter, match=r"'refunds' has no simulator\. Write simulators/refunds\.py"):
         generate_data.generate(settings.root(), 7, NOW, SMALL, domains=("onboarding", "refunds"))
     assert list(tmp_path.iterdir()) == []
 
@@ -201,11 +207,16 @@ def test_a_domain_without_a_simulator_is_told_what_to_write_before_anything_is_m
     ("flag", "few", "least"),
     [("--drivers", 99, 100), ("--users", 9, 10), ("--merchants", 9, 10), ("--order-days", 0, 1), ("--users", -5, 10)],
 )
-def test_a_world_too_small_to_learn_from_is_refused(monkeypatch, capsys, flag, few, least):
-    monkeypatch.setattr("sys.argv", ["generate_data.py", f"{flag}={few}"])
-    with pytest.raises(SystemExit):
-        generate_data.main()
-    assert (
-        f"argument {flag}: {few} is too small for a model to learn from. Give at least {least}."
-        in capsys.readouterr().err
-    )
+def test_a_size_too_small_to_learn_from_is_refused(flag, few, least):
+    result = CliRunner().invoke(generate_data.main, [f"{flag}={few}"])
+    assert result.exit_code == ExitCode.USAGE
+    assert f"'{flag}': {few} is too small for a model to learn from. Give at least {least}." in result.stderr
+
+
+@pytest.mark.slow
+def test_the_command_writes_the_domains_that_it_is_given(tmp_path):
+    command = [sys.executable, "generate_data.py", "--domain", "catalog", "--domain", "coupon", "--shop-days", "2"]
+    printed = run([*command, "--coupon-days=2"], env=environment(RISK_DATA=tmp_path)).stdout
+    tables = {line.split()[0]: int(line.split()[1].replace(",", "")) for line in printed.splitlines()}
+    assert tables.keys() == {path.stem for path in (tmp_path / "raw").iterdir()}
+    assert tables == {name: len(pd.read_parquet(tmp_path / "raw" / f"{name}.parquet")) for name in tables}

@@ -1,24 +1,24 @@
-"""Named pipelines as commands: intervals that can be run again, in any order, through any accident."""
+"""Pipelines as commands: intervals that can be run again, in any order, and after any accident."""
 
 import fcntl
 import json
-import os
 import random
 import signal
-import subprocess
 import sys
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from click.testing import CliRunner
+from processes import environment, run
 
 import settings
 from errors import BadInput
 from features.chargeback import MERCHANT_RISK, USER_ORDERS
 from features.domains import tables
 from jobs.batch.table import compute
+from jobs.commands import jobs
 from jobs.pipelines import pipelines
 from simulators import Size
 from simulators.chargeback import events
@@ -41,13 +41,11 @@ def root(tmp_path: Path, orders: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) 
     return tmp_path
 
 
-def job(root: Path, *arguments: str, wanted: int = 0) -> str:
-    ended = subprocess.run(
-        [sys.executable, "-m", "jobs", *arguments], cwd=settings.PROJECT, env={**os.environ, "RISK_DATA": str(root)},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert ended.returncode == wanted, ended.stdout + ended.stderr
-    return ended.stdout + ended.stderr
+def job(*arguments: str, code: int = 0) -> str:
+    """What `python -m jobs` prints on the root of this test, in this process."""
+    result = CliRunner().invoke(jobs, arguments)
+    assert result.exit_code == code, result.output
+    return result.output
 
 
 def parts(table=USER_ORDERS) -> dict[str, tuple[bytes, int]]:
@@ -61,24 +59,24 @@ def rows(table=USER_ORDERS) -> pd.DataFrame:
 
 
 def test_every_feature_table_and_dataset_is_listed_and_described(root: Path):
-    listed = job(root, "list-pipelines")
+    listed = job("list-pipelines")
     assert [line.split()[0] for line in listed.splitlines()] == list(pipelines(settings.root()))
     assert {f"feature_store.{table.name}" for table in tables()} | {"dataset.chargeback"} <= set(
         pipelines(settings.root())
     )
-    described = json.loads(job(root, "describe", "feature_store.user_orders", "--json"))
+    described = json.loads(job("describe", "feature_store.user_orders", "--json"))
     assert (described["entity"], described["sources"]) == (["user_id"], ["raw/orders"])
     by_name = {feature["name"]: feature for feature in described["features"]}
     assert {"orders_count_1d", "orders_count_3d", "orders_count_7d", "orders_count_30d"} <= set(by_name)
     assert {k: by_name["orders_amount_mean_7d"][k] for k in ("dtype", "window", "unit")} == {
         "dtype": "float", "window": "7 d", "unit": "USD",
     }  # fmt: skip
-    assert "orders_amount_mean_30d" in job(root, "describe", "feature_store.user_orders")
-    assert "Choose one of: feature_store." in job(root, "describe", "nothing", wanted=1)
+    assert "orders_amount_mean_30d" in job("describe", "feature_store.user_orders")
+    assert "Choose one of: feature_store." in job("describe", "nothing", code=1)
 
 
 @pytest.mark.parametrize("table", [USER_ORDERS, MERCHANT_RISK], ids=lambda t: t.name)
-def test_an_unchanged_run_leaves_every_byte_alone_and_every_row_its_created(root: Path, table):
+def test_an_unchanged_run_leaves_every_byte_and_every_created_alone(root: Path, table):
     compute(settings.root(), table, END, END)
     before = parts(table)
     report = compute(settings.root(), table, END, LATER)
@@ -109,7 +107,7 @@ def test_a_run_touches_the_days_after_its_start_up_to_its_end_and_no_other(root:
     assert changed == {f"year=2026/month=01/day={day}/part.parquet" for day in (24, 25, 26)}
 
 
-def test_a_late_event_changes_only_the_rows_that_it_touches_and_these_are_new(root: Path, orders: pd.DataFrame):
+def test_a_late_event_changes_only_the_rows_that_it_touches(root: Path, orders: pd.DataFrame):
     compute(settings.root(), USER_ORDERS, END, END)
     before = rows()
     late = orders.iloc[[1000]].assign(order_id="late", amount=7.0)
@@ -123,31 +121,50 @@ def test_a_late_event_changes_only_the_rows_that_it_touches_and_these_are_new(ro
     assert len(kept) == len(kept.merge(before)) > 0.9 * len(before)
 
 
-def test_killed_at_any_moment_each_day_is_old_or_new_and_the_next_run_mends_it(root: Path, orders: pd.DataFrame):
+#: `python -m jobs`, killed when it is about to rename its n-th file.
+KILLED = """
+import os, signal, sys
+from jobs.commands import jobs
+left, rename = int(sys.argv[1]), os.replace
+def counted(*paths):
+    global left
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    left -= 1
+    rename(*paths)
+os.replace = counted
+jobs(sys.argv[2:])
+"""
+
+
+@pytest.mark.slow
+def test_killed_while_writing_each_day_is_old_or_new(root: Path, orders: pd.DataFrame):
     compute(settings.root(), USER_ORDERS, END, END)
     old = {day: part[0] for day, part in parts().items()}
     orders.assign(amount=orders["amount"] + 1).to_parquet(root / "raw" / "orders.parquet")
-    environment = {**os.environ, "RISK_DATA": str(root)}
-    command = [sys.executable, "-m", "jobs", "execute", "feature_store.user_orders", "--end-date", END.isoformat()]
-    for delay in (0.2, 0.5, 0.7, 0.9):
-        running = subprocess.Popen(command, cwd=settings.PROJECT, env=environment, stdout=-3, stderr=-3)
-        time.sleep(delay)
-        running.send_signal(signal.SIGKILL)
-        running.wait()
-        for day in parts():
-            pd.read_parquet(settings.root().feature_table("user_orders") / day)
+    execute = ["execute", "feature_store.user_orders", "--end-date", END.isoformat()]
+    new = 0
+    for renames in (1, 8):
+        command = [sys.executable, "-c", KILLED, str(renames), *execute]
+        run(command, code=-signal.SIGKILL, env=environment(RISK_DATA=root))
+        new += renames  # a day that is new already is not written again
+        assert sum(part[0] != old[day] for day, part in parts().items()) == new < len(old)
+        assert sum(len(pd.read_parquet(settings.root().feature_table("user_orders") / day)) for day in old) > 0
     compute(settings.root(), USER_ORDERS, END, END)
-    assert {day for day, part in parts().items() if part[0] == old[day]} == set()
-    assert not [p for p in (root / "features").iterdir() if p.name.startswith(".user_orders-")]
-    compute(settings.root(), USER_ORDERS, END, LATER)
-    assert set(rows()["created"]) != {pd.Timestamp(LATER)}
+    assert [day for day, part in parts().items() if part[0] == old[day]] == []
+    assert not [path for path in (root / "features").iterdir() if path.name.startswith(".user_orders-")]
+    whole = rows().drop(columns="created")
+    for part in settings.root().feature_table("user_orders").rglob("*.parquet"):
+        part.unlink()
+    compute(settings.root(), USER_ORDERS, END, END)
+    pd.testing.assert_frame_equal(rows().drop(columns="created"), whole)
 
 
-def test_a_second_run_on_a_table_says_so_and_exits_with_3(root: Path):
+def test_a_second_run_on_a_table_exits_with_3(root: Path):
     (root / "features").mkdir()
     with (root / "features" / ".user_orders.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert "Another run is at work" in job(root, "execute", "feature_store.user_orders", wanted=3)
+        assert "Another run is at work" in job("execute", "feature_store.user_orders", code=3)
 
 
 def spoil(orders: pd.DataFrame, column: str, row: int, value: object) -> pd.DataFrame:
@@ -191,18 +208,16 @@ def test_csv_parquet_and_a_folder_of_either_give_the_same_rows(root: Path, order
     (root / "folder").mkdir()
     for i, part in enumerate((orders.iloc[:500], orders.iloc[500:])):
         part.to_csv(root / "folder" / f"{i}.csv", index=False)
-    report = job(
-        root, "execute", "feature_store.user_orders", "--input", str(root / "folder"), "--end-date", "2026-01-31"
-    )
+    report = job("execute", "feature_store.user_orders", "--input", str(root / "folder"), "--end-date", "2026-01-31")
     assert f"{len(orders):,} rows in, {len(wanted):,} rows out, 0 partitions replaced" in report
     pd.testing.assert_frame_equal(rows(), wanted)
 
 
-def test_an_input_may_lack_merchants_and_amounts_and_then_their_features_are_missing(root: Path, orders: pd.DataFrame):
+def test_features_of_columns_that_an_input_lacks_are_missing(root: Path, orders: pd.DataFrame):
     path = root / "few.csv"
     orders[["order_id", "order_timestamp", "user_id"]].to_csv(path, index=False)
-    said = job(root, "execute", "feature_store.user_orders", "--input", str(path), "--end-date", "2026-01-31")
-    assert "no column amount: what rests on it is missing" in said
+    printed = job("execute", "feature_store.user_orders", "--input", str(path), "--end-date", "2026-01-31")
+    assert "no column amount: what rests on it is missing" in printed
     assert rows()["orders_amount_mean_7d"].isna().all()
     assert rows()["orders_count_7d"].gt(0).any()
     report = compute(settings.root(), MERCHANT_RISK, END, END, files=[path])
@@ -214,13 +229,13 @@ def test_an_input_may_lack_merchants_and_amounts_and_then_their_features_are_mis
     [("", "bad_input|no_data"), ("order_id,order_timestamp,user_id\n", "no_data.*holds no rows"),
      ("order_id,user_id\no1,u1\n", "no column order_timestamp"), ("a,b\n1,2,3\n", "bad_input")],
 )  # fmt: skip
-def test_an_input_that_is_none_changes_nothing_and_says_why(root: Path, content: str, message: str):
+def test_an_invalid_input_changes_nothing_and_says_why(root: Path, content: str, message: str):
     compute(settings.root(), USER_ORDERS, END, END)
     before = parts()
     (root / "input.csv").write_text(content)
-    said = job(root, "execute", "feature_store.user_orders", "--input", str(root / "input.csv"), wanted=1)
-    assert pd.Series([said.replace("\n", " ")]).str.contains(message)[0], said
-    assert "Traceback" not in said
+    printed = job("execute", "feature_store.user_orders", "--input", str(root / "input.csv"), code=1)
+    assert pd.Series([printed.replace("\n", " ")]).str.contains(message)[0], printed
+    assert "Traceback" not in printed
     assert parts() == before
 
 

@@ -22,6 +22,7 @@ from processes import WAIT_SECONDS, Child, answering, environment, free_port, is
 
 import serve
 import settings
+from errors import BadSetting
 
 pytestmark = pytest.mark.slow
 
@@ -217,17 +218,17 @@ def test_a_wrong_setting_is_named_before_anything_starts(arguments: list[str], c
         changes = {name: taken if value == "taken" else value for name, value in changes.items()}
         ended = run([sys.executable, APP, *arguments], code=1, env=environment(**changes))
     assert ended.stdout == ""
-    assert re.match(message, ended.stderr), ended.stderr
+    assert re.match(f"bad_setting: {message}", ended.stderr), ended.stderr
 
 
 def test_a_server_takes_its_port_before_it_answers():
     port = free_port()
-    with serve.claim("127.0.0.1", port), pytest.raises(serve.AddressUnavailable, match="already in use"):
+    with serve.claim("127.0.0.1", port), pytest.raises(BadSetting, match="already in use"):
         serve.claim("127.0.0.1", port)
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "two", "1.5"])
 def test_a_wrong_number_of_workers_is_refused(monkeypatch: pytest.MonkeyPatch, number: str):
     monkeypatch.setenv("WORKERS", number)
-    with pytest.raises(SystemExit, match=f"WORKERS is '{number}'"):
+    with pytest.raises(BadSetting, match=f"WORKERS is '{number}'"):
         settings.workers()

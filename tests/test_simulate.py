@@ -18,7 +18,7 @@ from processes import jobs, refusing_port, started_job, wait_until
 from werkzeug.serving import make_server
 
 from errors import ServiceFailed
-from jobs.__main__ import parser
+from jobs.commands import jobs as command
 from jobs.simulate.caller import Caller
 from jobs.simulate.coupon import Answer, summary
 
@@ -222,7 +222,7 @@ def test_another_server_is_not_taken_for_the_service(body: bytes, status: int):
 )
 def test_a_wrong_number_is_refused_before_anything_is_sent(wrong: str, capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit):
-        parser().parse_args(["simulate", "coupon", wrong])
+        command(["simulate", "coupon", wrong])
     assert "Give" in capsys.readouterr().err
 
 

@@ -14,7 +14,7 @@ from feast.feature_view import FeatureViewState
 from feast.protos.feast.core.Registry_pb2 import Registry
 
 import settings
-from errors import FeaturesNotReady
+from errors import BadSetting, FeaturesNotReady
 from exact_stores.registry import RiskDataRegistryStore
 from features.domains import risks
 from serving.retrieval import FeastStore
@@ -53,12 +53,15 @@ def test_a_relative_root_counts_from_the_project_in_every_folder(tmp_path: Path,
     assert settings.root().path == settings.PROJECT / "elsewhere"
     monkeypatch.delenv("RISK_DATA")
     assert settings.root().path == settings.PROJECT / "data"
+    monkeypatch.setenv("RISK_DATA", "")
+    with pytest.raises(BadSetting, match="RISK_DATA is empty"):
+        settings.root()
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "http", "-1", "", "５０００x"])
 def test_an_invalid_port_is_refused_with_the_remedy(port: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PORT", port)
-    with pytest.raises(SystemExit, match="from 1 to 65535"):
+    with pytest.raises(BadSetting, match="from 1 to 65535"):
         settings.port()
 
 
@@ -137,5 +140,5 @@ def test_threads_read_while_others_write(in_world: Path):
 
 def test_an_empty_hash_key_is_refused(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("RISK_HASH_KEY", "")
-    with pytest.raises(SystemExit, match="RISK_HASH_KEY is empty"):
+    with pytest.raises(BadSetting, match="RISK_HASH_KEY is empty"):
         settings.hash_key()

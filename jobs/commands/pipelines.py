@@ -11,6 +11,7 @@ from cli import console
 from cli.console import Column
 from cli.values import TIMESTAMP, OneOf
 from errors import BadParameter
+from features.utc import midnight
 
 if TYPE_CHECKING:
     from jobs.pipelines import Pipeline
@@ -58,11 +59,11 @@ def describe(name: str, as_json: bool, as_sql: bool) -> None:
 def _query(pipeline: "Pipeline") -> str:
     """Raises BadParameter for a dataset, which Feast joins."""
     from features.risk import Risk
-    from jobs.batch.table import query_text
+    from jobs.batch import query
 
     if isinstance(pipeline.definition, Risk):
         raise BadParameter(f"{pipeline.name} is joined by Feast and has no query of its own. Name a feature table.")
-    return query_text(pipeline.definition)
+    return query.printed(pipeline.definition, midnight(datetime.now(UTC)))
 
 
 def _show(pipeline: "Pipeline") -> None:

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any
 
 import generate_data
-import settings
 from errors import Busy
 from files import fingerprint, locked, replacing
 from jobs.build.work import OnPart
@@ -27,7 +26,7 @@ def generate(root: Root, seed: int, size: Size, day: datetime, world: dict[str, 
         rows += count
         on_part(table)
 
-    generate_data.generate(root, seed, day, size, settings.hash_key(), on_table)
+    generate_data.generate(root, seed, day, size, on_table)
     _remove_stream_states(root)
     with replacing(marker) as beside:
         beside.write_text(fingerprint(world))
