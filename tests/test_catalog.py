@@ -20,6 +20,8 @@ from jobs.stream.job import prepare
 from jobs.stream.sources import open_source
 from web.catalog import NUMBERS
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 DAY, MINUTE, INSTANT = timedelta(days=1), timedelta(minutes=1), timedelta(microseconds=1)
 COLUMNS = ("transaction_id", "customer_id", "product_id", "category", "price", "quantity", "transaction_date",

@@ -23,6 +23,8 @@ from features.domains import risks
 from serving.compiler import compiled
 from serving.retrieval import FeastStore
 
+pytestmark = pytest.mark.slow
+
 SERVICES = sorted(risks())
 NOWHERE = {"driver_id": 5, "user_id": "nobody", "merchant_id": "", "ssn": "0" * 32, "dl": "0" * 32}
 
