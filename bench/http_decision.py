@@ -2,14 +2,14 @@
 
     python bench/http_decision.py            (after make pipeline; about two minutes)
 
-decision: one worker of `serve.py`: retrieval, model, reasons, audit line.
-feast:    one worker of `feast serve` on Feast's own stores: the same stored features, and nothing is done with them. Of
-          an order's these are the numbers of last midnight (`chargeback_daily`); ours makes them of live states.
-vector:   the same worker's `/api/v1/features/chargeback`, which does nothing with them either, on-demand view included.
-empty:    the same server as `decision`, with nothing to do: the answer to OPTIONS.
+decision  one worker of `serve.py`: retrieval, model, reasons, audit line
+feast     one worker of `feast serve` on Feast's own stores. It gives the same stored features and decides nothing. For
+          an order these are the numbers of last midnight (`chargeback_daily`); ours computes them from live states
+vector    the same worker as `decision`, at `/api/v1/features/chargeback`: the live features, on-demand view included
+empty     the same worker as `decision`, with nothing to do: its answer to OPTIONS. The limit
 
-Each server is a process of its own. A turn asks all in order, on 1 or 32 connections that stay open and ask again
-as soon as they have their answer. Printed are medians of the turns, and of their ratios in requests/s.
+Each server is a process. The contestants take turns, on 1 or 32 connections that stay open. A connection sends its next
+request as soon as it has an answer. Printed are medians of the turns, and medians of their ratios in requests/s.
 """
 
 import json
@@ -30,13 +30,15 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from feast import FeatureStore
+from printing import print_table
 from stock import stock_repository
 
 import settings
 
 TURNS, SECONDS, CONNECTIONS = 5, 1.5, (1, 32)
 ORDER = {"order_id": "o1", "user_id": "u00007", "merchant_id": "m00012", "amount": 300.0}
-Turn = list[float]  # seconds of each answer
+#: The seconds that each answer took.
+Turn = list[float]
 
 
 def request(method: str, path: str, body: object = None) -> bytes:
@@ -51,8 +53,8 @@ def stored_features(store: FeatureStore, service: str) -> list[str]:
     return [f"{p.name}:{feature.name}" for p in projections if p.name not in on_demand for feature in p.features]
 
 
-def answers(stock: FeatureStore) -> dict[tuple[str, str], bytes]:
-    """(what, server) → the request that is sent again and again."""
+def requests(stock: FeatureStore) -> dict[tuple[str, str], bytes]:
+    """(risk, contestant) → the request that is sent again and again."""
     driver = {"feature_service": "daily", "entities": {"driver_id": [1001]}}
     order = {
         "features": stored_features(stock, "chargeback_daily"),
@@ -84,7 +86,8 @@ def receive(connection: socket.socket) -> None:
 
 
 def load(port: int, message: bytes, connections: int) -> Turn:
-    took: Turn = []
+    """Send a request on a number of connections for `SECONDS`."""
+    turn: Turn = []
     with ExitStack() as stack, selectors.DefaultSelector() as ready:
         sent = {}
         for _ in range(connections):
@@ -98,19 +101,19 @@ def load(port: int, message: bytes, connections: int) -> Turn:
                 connection = key.fileobj
                 receive(connection)
                 now = time.perf_counter()
-                took.append(now - sent[connection])
+                turn.append(now - sent[connection])
                 sent[connection] = now
                 connection.sendall(message)
-    return took
+    return turn
 
 
 @contextmanager
 def serving(root: Path, stock: Path) -> Iterator[dict[str, int]]:
-    """Both servers, with one worker each; server → port."""
+    """Both servers with one worker each: contestant → port."""
     ours, theirs = free_port(), free_port()
     environment = {**os.environ, "RISK_DATA": str(root), "WORKERS": "1", "PORT": str(ours)}
     feast = [str(Path(sys.executable).parent / "feast"), "serve", "--workers=1", "--no-access-log", f"--port={theirs}"]
-    feast += ["--max-requests=1000000000"]  # by default its worker starts anew after 1,000, for some seconds
+    feast += ["--max-requests=1000000000"]  # by default its worker restarts after 1,000 requests, which takes seconds
     with ExitStack() as stack:
         for command, folder in (([sys.executable, "app.py", "--production"], settings.PROJECT), (feast, stock)):
             quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -135,19 +138,17 @@ def wait_for(port: int) -> None:
 
 
 def report(connections: int, turns: dict[tuple[str, str], list[Turn]]) -> None:
-    rates = {key: [len(turn) / SECONDS for turn in each] for key, each in turns.items()}
-    print(f"connections: {connections}")
-    for (what, server), each in turns.items():
-        cuts = [statistics.quantiles(turn, n=100) for turn in each]
+    rates = {key: [len(turn) / SECONDS for turn in of_key] for key, of_key in turns.items()}
+    rows = []
+    for (risk, contestant), of_key in turns.items():
+        cuts = [statistics.quantiles(turn, n=100) for turn in of_key]
         p50, p99 = (1e3 * statistics.median(cut[percent - 1] for cut in cuts) for percent in (50, 99))
-        mine = rates[what, server]
-        beside = (
-            {"feast": rates[what, "feast"], "empty": rates["", "empty"]} if server in ("decision", "vector") else {}
-        )
-        ratios = [f"{statistics.median(map(truediv, mine, rate)):.2f} × {name}" for name, rate in beside.items()]
-        print(
-            f"  {what:<11}{server:<9}{statistics.median(mine):6.0f}/s   p50 {p50:6.2f} ms   p99 {p99:6.2f} ms", *ratios
-        )
+        peers = [rates[risk, "feast"], rates["", "empty"]] if contestant in ("decision", "vector") else []
+        ratios = [f"{statistics.median(map(truediv, rates[risk, contestant], peer)):.2f}" for peer in peers]
+        median = statistics.median(rates[risk, contestant])
+        rows.append((f"{risk} {contestant}", f"{median:,.0f}", f"{p50:.2f}", f"{p99:.2f}", *(ratios or ("", ""))))
+    columns = (f"{connections} connection{'s' * (connections > 1)}", "requests/s", "p50 ms", "p99 ms")
+    print_table((*columns, "× feast", "× empty"), rows)
 
 
 def main() -> None:
@@ -155,17 +156,17 @@ def main() -> None:
         root, feast = Path(scratch) / "data", Path(scratch) / "feast"
         root.mkdir()
         for part in settings.root().path.iterdir():
-            if part.name != "decisions":  # what is decided here is nobody's business
+            if part.name != "decisions":  # the audit log keeps no decisions of this benchmark
                 (root / part.name).symlink_to(part)
         stock = stock_repository(feast, "daily", "chargeback_daily")
-        asked = answers(stock)
+        messages = requests(stock)
         with serving(root, stock.repo_path) as ports:
             for connections in CONNECTIONS:
-                for (_, server), message in asked.items():
-                    load(ports[server], message, connections)
-                turns: dict[tuple[str, str], list[Turn]] = {key: [] for key in asked}
+                for (_, contestant), message in messages.items():
+                    load(ports[contestant], message, connections)
+                turns: dict[tuple[str, str], list[Turn]] = {key: [] for key in messages}
                 for _ in range(TURNS):
-                    for key, message in asked.items():
+                    for key, message in messages.items():
                         turns[key].append(load(ports[key[1]], message, connections))
                 report(connections, turns)
 

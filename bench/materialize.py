@@ -1,13 +1,14 @@
-"""What does it cost to bring many entities online, from Parquet to the online store, with `FeatureStore.materialize`?
+"""What does `FeatureStore.materialize` cost, from Parquet to the online store, for many entities?
 
     python bench/materialize.py [--rows 1000000] [--runs 3] [--more 5000000]
 
-ours     the three stores of this repository
-stock    `sqlite`, `duckdb` and `local`
-bare     `executemany` into a table such as ours, of rows that are ready and in the order of their keys: SQLite alone
+ours     the online store, the offline store and the engine of this repository
+stock    Feast's `sqlite`, `duckdb` and `local`
+bare     `executemany` into a table as ours, of rows that are made before, in the order of their keys. SQLite alone: the
+         limit
 
-An integer key, three features. Each in a process of its own, importing Feast is not on the clock; medians, the ratio to
-ours, bytes on disk, peak memory. Then ours with more rows, for the memory.
+A row has an integer key and three features. Each run is a process of its own; importing Feast is not on the clock.
+Printed are medians, ratios to ours, bytes on disk, and peak memory. Then ours runs with `--more` rows, for its memory.
 """
 
 import argparse
@@ -21,6 +22,8 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
+
+from printing import print_table
 
 ROOT = Path(__file__).resolve().parent.parent
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -80,8 +83,10 @@ def bare(file: Path, folder: Path) -> float:
     table = pq.read_table(file)
     keys = [b"\1\0\0\0\2\0\0\0\x09\0\0\0driver_id\4\0\0\0\x08\0\0\0" + n.to_bytes(8, "little") for n in
             table["driver_id"].to_pylist()]  # fmt: skip
-    moments = [table[name].cast("int64").to_pylist() for name in ("event_timestamp", "created")]
-    rows = sorted(zip(keys, *moments, *(table[name].to_pylist() for name in ("trips", "rate", "state")), strict=True))
+    timestamps = [table[name].cast("int64").to_pylist() for name in ("event_timestamp", "created")]
+    rows = sorted(
+        zip(keys, *timestamps, *(table[name].to_pylist() for name in ("trips", "rate", "state")), strict=True)
+    )
     connection = sqlite3.connect(folder / "online.db", isolation_level=None)
     connection.executescript(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE bare (entity_key BLOB PRIMARY KEY NOT NULL,"
@@ -93,21 +98,22 @@ def bare(file: Path, folder: Path) -> float:
     return time.perf_counter() - began
 
 
-def one(way: str, file: Path, folder: Path) -> None:
-    """In a process of its own: prints seconds, bytes and peak memory in GB."""
+def run_here(contestant: str, file: Path, folder: Path) -> None:
+    """Run a contestant in this process. Prints seconds, bytes on disk and peak memory in GB."""
     sys.path.insert(0, str(ROOT))
     import feast  # noqa: F401  not on the clock
 
-    seconds = bare(file, folder) if way == "bare" else through_feast(way, file, folder)
+    seconds = bare(file, folder) if contestant == "bare" else through_feast(contestant, file, folder)
     with sqlite3.connect(folder / "online.db") as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     size = (folder / "online.db").stat().st_size
     print(json.dumps([seconds, size, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20]))
 
 
-def timed(way: str, file: Path) -> tuple[float, int, float]:
+def run(contestant: str, file: Path) -> tuple[float, int, float]:
+    """Seconds, bytes on disk and peak memory in GB of one run in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, __file__, "--one", way, str(file), folder]
+        command = [sys.executable, __file__, "--one", contestant, str(file), folder]
         ended = subprocess.run(command, capture_output=True, text=True, check=False)
     if ended.returncode:
         raise SystemExit(ended.stderr)
@@ -121,26 +127,26 @@ def main() -> None:
     parser.add_argument("--more", type=int, default=5_000_000)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.one:
-        return one(asked.one[0], Path(asked.one[1]), Path(asked.one[2]))
+    args = parser.parse_args()
+    if args.one:
+        return run_here(args.one[0], Path(args.one[1]), Path(args.one[2]))
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "rows.parquet"
-        make(file, asked.rows)
-        ways = ("ours", "stock", "bare")
-        runs = [{way: timed(way, file) for way in ways} for _ in range(asked.runs)]
-        found = {way: [median(run[way][i] for run in runs) for i in range(3)] for way in ways}
-        ours, mine, _ = found["ours"]
-        for way, (seconds, size, memory) in found.items():
-            times = f"{seconds:7.1f} s  {asked.rows / seconds:9,.0f} rows/s  {seconds / ours:6.2f} × ours"
-            print(
-                f"{way:<6}{times}   {size / asked.rows:6.0f} bytes a row  {size / mine:5.2f} × ours   {memory:4.1f} GB"
-            )
-        make(file, asked.more)
-        seconds, _, memory = timed("ours", file)
-        print(
-            f"ours with {asked.more:,} rows: {seconds:.1f} s, {asked.more / seconds:,.0f} rows/s, peak {memory:.1f} GB"
-        )
+        make(file, args.rows)
+        contestants = ("ours", "stock", "bare")
+        runs = [{name: run(name, file) for name in contestants} for _ in range(args.runs)]
+        medians = {name: [median(of_all[name][i] for of_all in runs) for i in range(3)] for name in contestants}
+        our_seconds, our_size, _ = medians["ours"]
+        rows = [
+            (name, f"{args.rows:,}", f"{seconds:.1f}", f"{args.rows / seconds:,.0f}", f"{seconds / our_seconds:.2f}",
+             f"{size / args.rows:,.0f}", f"{size / our_size:.2f}", f"{memory:.1f}")
+            for name, (seconds, size, memory) in medians.items()
+        ]  # fmt: skip
+        make(file, args.more)
+        seconds, size, memory = run("ours", file)
+        more = (f"{args.more:,}", f"{seconds:.1f}", f"{args.more / seconds:,.0f}", "", f"{size / args.more:,.0f}", "")
+        columns = ("rows", "s", "rows/s", "time, × ours", "bytes a row", "bytes, × ours", "peak GB")
+        print_table(("contestant", *columns), [*rows, ("ours", *more, f"{memory:.1f}")])
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
-"""What does a feature vector cost, and a whole decision, beside Feast's own read on Feast's own store?
+"""What does a feature vector cost, and a whole decision, beside Feast's own read of Feast's own store?
 
     python bench/online.py            (after make pipeline)
 
-ours      `FeastStore.vectors`: the plan of the service `onboarding` on our online store, values, dates and statuses
-stock     `get_online_features(service).to_dict()` on the stock SQLite store, the service object at hand, same rows
-SELECT    the same keys asked of our file by plain sqlite3: nothing is decoded or computed
+ours      `FeastStore.vectors`: the feature service `onboarding` on our online store, with values, dates and statuses
+stock     `get_online_features(service).to_dict()` on Feast's SQLite store: the same rows, the service object at hand
+SELECT    plain sqlite3 selects the same keys from our file. It decodes and computes nothing: the limit
 decision  a whole logged decision of ours: retrieval, on-demand features, model, reasons, audit line
 
-In turns in one process, for one entity and for a hundred; p50 and p99 of all calls. What was loaded is frozen for the
-garbage collector, as in a worker of `serve.py`, for all of them alike.
+All run in turns in one process, for one entity and for a hundred. Printed are p50 and p99 of all calls. As in a worker
+of `serve.py`, what was loaded before is frozen for the garbage collector.
 """
 
 import gc
@@ -26,6 +26,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import pandas as pd
+from printing import print_table
 from stock import stock_repository
 
 import settings
@@ -39,7 +40,7 @@ TURNS = 20
 
 
 def applicants(count: int, as_of: datetime) -> list[dict[str, Any]]:
-    """Rows of the service, of people whose identifiers are stored."""
+    """Rows of the feature service, of people whose identifiers are stored."""
     files = sorted(settings.root().raw_table("drivers").glob("*.parquet"))
     people = pd.read_parquet(files[0]).tail(count)
     return [
@@ -48,48 +49,52 @@ def applicants(count: int, as_of: datetime) -> list[dict[str, Any]]:
     ]
 
 
-def selects(source: FeastStore, rows: list[dict[str, Any]]) -> Callable[[], object]:
+def plain_selects(source: FeastStore, rows: list[dict[str, Any]]) -> Callable[[], object]:
     store = source._store
     online = store._get_provider().online_store
-    connection = sqlite3.connect(settings.root().path / "online.db")
-    asked = []
+    connection = sqlite3.connect(settings.root().online_db)
+    queries = []
     for name, key in (("driver_ssn_entities", "ssn"), ("driver_dl_entities", "dl")):
         view = store.get_feature_view(name)
         reader, entity_key = online.reader(store.config, view, [f.name for f in view.features]), online.entity_key(view)
         keys = [entity_key(row[key]) for row in rows]
-        asked.append((f"{reader._select} entity_key IN ({', '.join('?' * len(keys))})", keys))
-    return lambda: [connection.execute(sql, keys).fetchall() for sql, keys in asked]
+        queries.append((f"{reader._select} entity_key IN ({', '.join('?' * len(keys))})", keys))
+    return lambda: [connection.execute(query, keys).fetchall() for query, keys in queries]
 
 
-def measure(ways: dict[str, Callable[[], object]], calls: int) -> dict[str, tuple[float, float]]:
-    """Way → its p50 and p99, µs."""
-    times: dict[str, list[float]] = {name: [] for name in ways}
-    for work in ways.values():
+def decisions(source: FeastStore, scratch: Path, now: datetime) -> Callable[[], object]:
+    risk = risks()["onboarding"]
+    request = risk.request.model_validate({"state": "CA", "ssn": "123-45-6789", "dl": "D1234567", "dob": "1990-05-17"})
+    (scratch / "models").symlink_to(settings.root().models)
+    service = RiskService(source, Root(scratch), settings.hash_key())
+    return lambda: service.decision(risk, request, now)
+
+
+def measure(contestants: dict[str, Callable[[], object]], calls: int) -> dict[str, tuple[float, float]]:
+    """Contestant → p50 and p99 of its calls, in µs."""
+    times: dict[str, list[float]] = {name: [] for name in contestants}
+    for work in contestants.values():
         work()
     gc.collect()
     gc.freeze()
     for _ in range(TURNS):
-        for name, work in ways.items():
+        for name, work in contestants.items():
             for _ in range(calls):
                 began = time.perf_counter()
                 work()
                 times[name].append((time.perf_counter() - began) * 1e6)
-    return {name: (cut[49], cut[98]) for name, of in times.items() if (cut := quantiles(of, n=100))}
+    return {name: (cuts[49], cuts[98]) for name, of in times.items() if (cuts := quantiles(of, n=100))}
 
 
-def show(what: str, found: dict[str, tuple[float, float]]) -> None:
-    p50, p99 = found["stock"]
-    for name, (half, most) in found.items():
-        ratio = "" if name == "stock" else f"   stock takes {p50 / half:5.1f} × (p50), {p99 / most:5.1f} × (p99)"
-        print(f"{what:<13} {name:<9} p50 {half:7.0f} µs   p99 {most:7.0f} µs{ratio}")
-
-
-def deciding(source: FeastStore, scratch: Path, now: datetime) -> Callable[[], object]:
-    risk = risks()["onboarding"]
-    asked = risk.request.model_validate({"state": "CA", "ssn": "123-45-6789", "dl": "D1234567", "dob": "1990-05-17"})
-    (scratch / "models").symlink_to(settings.root().models)
-    service = RiskService(source, Root(scratch), settings.hash_key())
-    return lambda: service.decision(risk, asked, now)
+def report(entities: str, results: dict[str, tuple[float, float]]) -> None:
+    stock_p50, stock_p99 = results["stock"]
+    print_table(
+        (entities, "p50 µs", "p99 µs", "stock's p50, × this", "stock's p99, × this"),
+        [
+            (name, f"{p50:,.0f}", f"{p99:,.0f}", f"{stock_p50 / p50:.1f}", f"{stock_p99 / p99:.1f}")
+            for name, (p50, p99) in results.items()
+        ],
+    )
 
 
 def main() -> None:
@@ -99,14 +104,14 @@ def main() -> None:
         service = stock.get_feature_service("onboarding")
         for count, calls in ((1, 50), (100, 10)):
             rows = applicants(count, now)
-            ways: dict[str, Callable[[], object]] = {
+            contestants: dict[str, Callable[[], object]] = {
                 "ours": partial(source.vectors, "onboarding", rows, now),
                 "stock": lambda rows=rows: stock.get_online_features(service, rows).to_dict(),  # type: ignore[misc]
-                "SELECT": selects(source, rows),
+                "SELECT": plain_selects(source, rows),
             }
             if count == 1:
-                ways["decision"] = deciding(source, Path(scratch), now)
-            show(f"{count} {'entity' if count == 1 else 'entities'}", measure(ways, calls))
+                contestants["decision"] = decisions(source, Path(scratch), now)
+            report(f"{count} {'entity' if count == 1 else 'entities'}", measure(contestants, calls))
 
 
 if __name__ == "__main__":

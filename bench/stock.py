@@ -15,7 +15,7 @@ import settings
 
 
 def stock_repository(folder: Path, *services: str) -> FeatureStore:
-    """Applied in `folder/feature_repo`, with the stored views of these services materialized."""
+    """Apply the repository in `folder/feature_repo`, and materialize the stored views of these feature services."""
     repository = folder / "feature_repo"
     shutil.copytree(settings.FEATURE_REPO, repository)
     config = yaml.safe_load((repository / "feature_store.yaml").read_text())
@@ -23,7 +23,8 @@ def stock_repository(folder: Path, *services: str) -> FeatureStore:
         "registry": {"path": str(folder / "registry.db"), "cache_ttl_seconds": 600},
         "online_store": {"type": "sqlite", "path": str(folder / "online.db")},
         "offline_store": {"type": "duckdb"}, "batch_engine": {"type": "local"},
-        "materialization": {"pull_latest_features": True},  # else it writes every row of history, one after the other
+        # Without this, Feast writes every row of the history, one after the other.
+        "materialization": {"pull_latest_features": True},
     }  # fmt: skip
     (repository / "feature_store.yaml").write_text(yaml.safe_dump(config))
     feast = [sys.executable, "-c", "from feast.cli.cli import cli; cli()"]

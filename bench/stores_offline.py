@@ -1,10 +1,15 @@
-"""The point-in-time join of our offline store beside Feast's own two and a bare ASOF JOIN.
+"""What does a point-in-time join cost on our offline store, beside Feast's own two stores and a bare ASOF JOIN?
 
-    python bench/stores_offline.py [--rows 1000000] [--moments 200000] [--rounds 3]
+    python bench/stores_offline.py [--rows 1000000] [--timestamps 200000] [--runs 3]
 
-Two views of `--rows` rows each, 20,000 keys, four features each. A round runs each contestant once, in a process of
-its own. On the clock is its second join: the first loads what Feast loads late. Medians, ratios, and the peak memory
-of the process (`ru_maxrss`), also beyond what it had before it joined.
+ours     `exact_stores.offline.AsofDuckDBOfflineStore`
+bare     DuckDB's ASOF JOIN by hand: the limit
+duckdb   Feast's `duckdb` store
+file     Feast's `file` store
+
+The join has two views, with `--rows` rows, 20,000 keys and four features each. The contestants take turns, each run in
+a process of its own. On the clock is the second join: during the first, Feast imports what it imports late. Printed are
+medians, ratios to ours, and peak memory (`ru_maxrss`), also beyond the memory before the first join.
 """
 
 import argparse
@@ -23,6 +28,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from printing import print_table
 
 VIEWS = ("trips", "orders")
 FEATURES = ("count", "sum", "mean", "last")
@@ -32,20 +38,20 @@ BEGIN = np.datetime64("2026-01-01", "us")
 STORES = {"ours": "exact_stores.offline.AsofDuckDBOfflineStore", "duckdb": "duckdb", "file": "file"}
 
 
-def make(folder: Path, rows: int, moments: int) -> None:
-    """The files of both views and the entity frame; a row in a thousand was corrected later."""
+def make(folder: Path, rows: int, timestamps: int) -> None:
+    """Write the files of both views, and the entity frame. One row in a thousand is corrected later."""
     random = np.random.default_rng(7)
 
     def times(count: int) -> np.ndarray:
         return BEGIN + np.sort(random.integers(0, DAYS * 86_400, count)).astype("timedelta64[s]")
 
     for view in VIEWS:
-        stamps, keys = times(rows), random.integers(0, KEYS, rows)
-        created = stamps + np.timedelta64(1, "m")
+        events, keys = times(rows), random.integers(0, KEYS, rows)
+        created = events + np.timedelta64(1, "m")
         corrected = random.choice(rows, rows // 1000, replace=False)
-        stamps, keys = np.append(stamps, stamps[corrected]), np.append(keys, keys[corrected])
+        events, keys = np.append(events, events[corrected]), np.append(keys, keys[corrected])
         created = np.append(created, created[corrected] + np.timedelta64(3, "D"))
-        columns = {"driver_id": keys, "event_timestamp": stamps, "created": created}
+        columns = {"driver_id": keys, "event_timestamp": events, "created": created}
         columns |= {
             f"{view}_count": random.integers(0, 99, len(keys)),
             f"{view}_sum": random.integers(0, 10**9, len(keys)),
@@ -56,9 +62,9 @@ def make(folder: Path, rows: int, moments: int) -> None:
             i = table.schema.get_field_index(name)
             table = table.set_column(i, name, table[name].cast(pa.timestamp("us", "UTC")))
         pq.write_table(table, folder / f"{view}.parquet")
-    asked = pd.DataFrame({"driver_id": random.integers(0, KEYS, moments), "event_timestamp": times(moments)})
-    asked["event_timestamp"] = asked["event_timestamp"].dt.tz_localize("UTC")
-    asked.sample(frac=1, random_state=7, ignore_index=True).to_parquet(folder / "asked.parquet")
+    entities = pd.DataFrame({"driver_id": random.integers(0, KEYS, timestamps), "event_timestamp": times(timestamps)})
+    entities["event_timestamp"] = entities["event_timestamp"].dt.tz_localize("UTC")
+    entities.sample(frac=1, random_state=7, ignore_index=True).to_parquet(folder / "entities.parquet")
 
 
 def by_feast(folder: Path, offline_store: str) -> Callable[[], object]:
@@ -80,28 +86,27 @@ def by_feast(folder: Path, offline_store: str) -> Callable[[], object]:
         )
         schema = [Field(name=f"{view}_{name}", dtype=dtype) for name, dtype in types.items()]
         store.apply(FeatureView(name=view, entities=[driver], ttl=timedelta(days=30), schema=schema, source=source))
-    asked = pd.read_parquet(folder / "asked.parquet")
-    wanted = [f"{view}:{view}_{name}" for view in VIEWS for name in FEATURES]
-    return lambda: store.get_historical_features(asked, wanted).to_df()
+    entities = pd.read_parquet(folder / "entities.parquet")
+    features = [f"{view}:{view}_{name}" for view in VIEWS for name in FEATURES]
+    return lambda: store.get_historical_features(entities, features).to_df()
 
 
 def by_hand(folder: Path) -> Callable[[], object]:
-    import duckdb
+    from jobs import sql
 
-    asked = pd.read_parquet(folder / "asked.parquet")
-    connection = duckdb.connect()
-    connection.register("asked", asked)
-    query = f"SELECT asked.*, {', '.join(f'{view}_{name}' for view in VIEWS for name in FEATURES)} FROM asked "
+    connection = sql.connect()
+    connection.register("entity", pd.read_parquet(folder / "entities.parquet"))
+    query = f"SELECT entity.*, {', '.join(f'{view}_{name}' for view in VIEWS for name in FEATURES)} FROM entity "
     for view in VIEWS:
         query += (
-            f"ASOF LEFT JOIN '{folder}/{view}.parquet' {view} ON asked.driver_id = {view}.driver_id "
-            f"AND asked.event_timestamp >= {view}.event_timestamp "
+            f"ASOF LEFT JOIN {sql.literal(folder / f'{view}.parquet')} {view} ON entity.driver_id = {view}.driver_id "
+            f"AND entity.event_timestamp >= {view}.event_timestamp "
         )
     return lambda: connection.sql(query).df()
 
 
-def measure(name: str, folder: Path) -> None:
-    """One contestant in this process: seconds and MB, as JSON."""
+def run_here(name: str, folder: Path) -> None:
+    """Run a contestant in this process. Prints seconds and MB."""
     join = by_hand(folder) if name == "bare" else by_feast(folder, STORES[name])
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for _ in range(2):
@@ -113,30 +118,36 @@ def measure(name: str, folder: Path) -> None:
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--rows", type=int, default=1_000_000)
-    options.add_argument("--moments", type=int, default=200_000)
-    options.add_argument("--rounds", type=int, default=3)
-    options.add_argument("--measure", nargs=2, metavar=("NAME", "FOLDER"), help=argparse.SUPPRESS)
-    given = options.parse_args()
-    if given.measure:
-        measure(given.measure[0], Path(given.measure[1]))
-        return
-    seen: dict[str, list[dict]] = {name: [] for name in ("ours", "bare", "duckdb", "file")}
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--timestamps", type=int, default=200_000)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--one", nargs=2, metavar=("NAME", "FOLDER"), help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.one:
+        return run_here(args.one[0], Path(args.one[1]))
+    runs: dict[str, list[dict[str, float]]] = {name: [] for name in ("ours", "bare", "duckdb", "file")}
     with tempfile.TemporaryDirectory() as folder:
-        make(Path(folder), given.rows, given.moments)
-        for _ in range(given.rounds):
-            for name in seen:
-                run = [sys.executable, "-W", "ignore", __file__, "--measure", name, folder]
-                ran = subprocess.run(run, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True)
-                seen[name].append(json.loads(ran.stdout.splitlines()[-1]))
+        make(Path(folder), args.rows, args.timestamps)
+        for _ in range(args.runs):
+            for name, results in runs.items():
+                command = [sys.executable, "-W", "ignore", __file__, "--one", name, folder]
+                ended = subprocess.run(
+                    command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True
+                )
+                results.append(json.loads(ended.stdout.splitlines()[-1]))
     medians = {
-        name: {key: statistics.median(run[key] for run in runs) for key in runs[0]} for name, runs in seen.items()
+        name: {key: statistics.median(result[key] for result in results) for key in results[0]}
+        for name, results in runs.items()
     }
-    for name, median in medians.items():
-        ratio = median["seconds"] / medians["ours"]["seconds"]
-        times = f"{median['seconds']:8.2f} s {ratio:7.2f} × ours"
-        print(f"{name:8}{times} {median['more']:7.0f} MB more {median['peak']:7.0f} MB peak")
+    ours = medians["ours"]["seconds"]
+    print_table(
+        ("contestant", "s", "time, × ours", "MB beyond the start", "peak MB"),
+        [
+            (name, f"{m['seconds']:.2f}", f"{m['seconds'] / ours:.2f}", f"{m['more']:,.0f}", f"{m['peak']:,.0f}")
+            for name, m in medians.items()
+        ],
+    )
 
 
 if __name__ == "__main__":

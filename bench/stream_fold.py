@@ -1,5 +1,5 @@
-"""What the contenders of `bench/stream.py` that are not ours fold: of each key of the three live tables tiles of five
-minutes, as far back as the longest window reaches. And the sink of those that write."""
+"""What the contestants of `bench/stream.py` other than ours compute: for each key of the three live tables, tiles of
+five minutes, as far back as the longest window reaches. And the online store that they write to."""
 
 import json
 import sqlite3
@@ -9,55 +9,57 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-HOP = 300
-#: Table → how far its windows reach, s.
-REACH = {"coupon_prefixes": 600, "location_attempts": 300, "device_attempts": 3600}
-#: Of attempts, failures and codes, a table's features.
+HOP_SECONDS = 300
+#: Table → how far its windows reach, in seconds.
+REACH_SECONDS = {"coupon_prefixes": 600, "location_attempts": 300, "device_attempts": 3600}
+#: How many features a table has, of: attempts, failures, codes.
 FEATURES = {"coupon_prefixes": 1, "location_attempts": 2, "device_attempts": 3}
-#: The moment at which all contenders are asked, s since 1970: midnight after the day of the events.
+#: The timestamp for which all contestants give their values, in seconds since 1970: midnight after the day of the
+#: events.
 AS_OF = 1_769_817_600
 
-#: Start of a tile, s since 1970 → attempts, INVALID ones, and of a device the codes.
+#: Start of a tile, in seconds since 1970 → attempts, INVALID attempts, and for a device its codes.
 Tiles = dict[int, list[Any]]
-#: Start of a tile, whether it was INVALID, and of a device the code.
-Told = tuple[int, bool, str]
-#: By table and key.
+#: What an event is to a table: the start of its tile, whether it is INVALID, and for a device its code.
+Entry = tuple[int, bool, str]
+#: Table → key → tiles.
 States = dict[str, dict[str, Tiles]]
-#: What is on the clock. None: the states are in the sink.
+#: What is on the clock. It returns None where the states are in the online store.
 Work = Callable[[], States | None]
 
 
-def told(event: dict[str, Any]) -> Iterator[tuple[str, str, Told]]:
-    """Table, key and what the event is to it."""
+def entries(event: dict[str, Any]) -> Iterator[tuple[str, str, Entry]]:
+    """For each table that an event belongs to: the table, the key and the entry."""
     second = int(datetime.fromisoformat(event["create_time"]).timestamp())
-    start, bad, code = second - second % HOP, event["response"] == "INVALID", event["coupon_code"]
-    yield "coupon_prefixes", code[:-4] + event["location_code"], (start, bad, "")
-    yield "location_attempts", event["location_code"], (start, bad, "")
-    yield "device_attempts", event["device_id"], (start, bad, code)
+    start, is_invalid, code = second - second % HOP_SECONDS, event["response"] == "INVALID", event["coupon_code"]
+    yield "coupon_prefixes", code[:-4] + event["location_code"], (start, is_invalid, "")
+    yield "location_attempts", event["location_code"], (start, is_invalid, "")
+    yield "device_attempts", event["device_id"], (start, is_invalid, code)
 
 
-def take(tiles: Tiles, reach: int, start: int, bad: bool, code: str) -> None:
+def add(tiles: Tiles, reach_seconds: int, start: int, is_invalid: bool, code: str) -> None:
+    """Add an entry to the tiles of its key, and drop the tiles that no window reaches."""
     tile = tiles.get(start)
     if tile is None:
         tile = tiles[start] = [0, 0, set()] if code else [0, 0]
-        oldest = max(tiles) - reach
+        oldest = max(tiles) - reach_seconds
         for old in [s for s in tiles if s < oldest]:
             del tiles[old]
     tile[0] += 1
-    tile[1] += bad
+    tile[1] += is_invalid
     if code:
         tile[2].add(code)
 
 
 def values(table: str, tiles: Tiles) -> list[int]:
     """The features at `AS_OF`, in the order of the table's declaration."""
-    counted = [tile for start, tile in tiles.items() if start >= AS_OF - REACH[table]]
-    codes = {code for tile in counted for each in tile[2:] for code in each}
-    return [sum(tile[0] for tile in counted), sum(tile[1] for tile in counted), len(codes)][: FEATURES[table]]
+    inside = [tile for start, tile in tiles.items() if start >= AS_OF - REACH_SECONDS[table]]
+    codes = {code for tile in inside for codes in tile[2:] for code in codes}
+    return [sum(tile[0] for tile in inside), sum(tile[1] for tile in inside), len(codes)][: FEATURES[table]]
 
 
 class Rows:
-    """The sink of a peer: the state of each key, written over the one before, a transaction a batch."""
+    """The online store of a peer. It has the newest state of each key, and writes a batch in a transaction."""
 
     def __init__(self, folder: Path) -> None:
         self.db = sqlite3.connect(folder / "online.db", isolation_level=None, check_same_thread=False)
@@ -72,9 +74,9 @@ class Rows:
         self.db.execute("COMMIT")
 
 
-def stored(folder: Path) -> States:
-    """What a peer has written, by table and key."""
-    states: States = {table: {} for table in REACH}
+def read_states(folder: Path) -> States:
+    """The states that a peer has written to its online store."""
+    states: States = {table: {} for table in REACH_SECONDS}
     with closing(sqlite3.connect(folder / "online.db")) as db:
         for name, state in db.execute("SELECT key, state FROM online"):
             table, key = name.split("|")

@@ -1,10 +1,12 @@
-"""How soon is an accepted event online? Of `bench/stream.py`.
+"""How soon is an accepted event online? A part of `bench/stream.py`.
 
-A process appends events to the event log through `serving.event_log.append`, as the service does before it answers 202:
-20 each 10 ms. `python -m jobs stream coupon` follows the log as a process. A third process reads the online store:
-each append has one event with a number that nobody else tries, and it waits for the state of that one, then of the
-next. So a latency is from the return of `append` (on disk, the service's 202) to the moment that a reader who asks
-about each millisecond finds it. The job's own figure begins before the append, and is of every event.
+A process appends events to the event log with `serving.event_log.append`, as the service does before it answers 202: 20
+events each 10 ms. `python -m jobs stream coupon` follows the log in a second process. A third process reads the online
+store, each millisecond. One event of each append has a prefix of its own, and the reader waits for the states of these
+prefixes one after the other.
+
+A latency begins when `append` returns (the events are on disk, the service would answer 202), and ends when the reader
+finds the state. The job's own figure begins before the append, and is of every event.
 """
 
 import json
@@ -19,49 +21,53 @@ from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
+from printing import print_table
 from stream import DEVICES, LOCATIONS, ROOT, apply, prefix
 
-EACH_SECONDS, TOGETHER = 0.01, 20
-#: Appends of the first seconds are not counted: a state holds ten seconds of events as they came, and is small before.
+APPEND_SECONDS, EVENTS_PER_APPEND = 0.01, 20
+#: Appends of the first seconds do not count: a state is smaller until it has ten seconds of events as they are.
 WARM_SECONDS = 12
-LONGEST_WAIT = 30
+#: The reader gives up this long after the last append is due.
+PATIENCE_SECONDS = 30
+#: The bounds of the job's histogram that are printed, in seconds.
+BOUNDS = ("0.05", "0.1", "0.25", "1.0")
 
 
-def watched(n: int) -> str:
-    """The prefix of the event that is waited for; those of the others begin with a zero."""
+def watched_prefix(n: int) -> str:
+    """The prefix of the event of append n that the reader waits for. The prefixes of other events begin with a zero."""
     return f"9{n // 10_000:03d}-{n % 10_000:04d}-0000-"
 
 
 def produce(appends: int) -> list[float]:
-    """When each append had returned, s since 1970."""
+    """Append events. Returns when each append returned, in seconds since 1970."""
     import random
 
     import settings
     from features.coupon import COUPON_ATTEMPTS
     from serving import event_log
 
-    chosen, done = random.Random(7), []
-    directory, due = settings.root().event_log(COUPON_ATTEMPTS.name), time.monotonic()
+    rng, returned = random.Random(7), []
+    folder, due = settings.root().event_log(COUPON_ATTEMPTS.name), time.monotonic()
     for n in range(appends):
         now, events = datetime.now(UTC), []
-        for i in range(TOGETHER):
-            device = 0 if i == 0 else chosen.randrange(DEVICES)
-            of_prefix = watched(n) if i == 0 else prefix(chosen.randrange(5000))
+        for i in range(EVENTS_PER_APPEND):
+            device = 0 if i == 0 else rng.randrange(DEVICES)
+            coupon_prefix = watched_prefix(n) if i == 0 else prefix(rng.randrange(5000))
             events.append({
                 "msg_id": f"m{n}-{i}", "msg_type": "REDEEM", "device_id": f"d{device:03d}",
                 "location_code": f"L{device * LOCATIONS // DEVICES:02d}",
-                "coupon_code": f"{of_prefix}{chosen.randrange(10_000):04d}",
-                "response": "INVALID" if chosen.random() < 0.05 else "VALID", "create_time": now,
+                "coupon_code": f"{coupon_prefix}{rng.randrange(10_000):04d}",
+                "response": "INVALID" if rng.random() < 0.05 else "VALID", "create_time": now,
             })  # fmt: skip
-        event_log.append(directory, events, now)
-        done.append(time.time())
-        due += EACH_SECONDS
+        event_log.append(folder, events, now)
+        returned.append(time.time())
+        due += APPEND_SECONDS
         time.sleep(max(0.0, due - time.monotonic()))
-    return done
+    return returned
 
 
 def follow(appends: int) -> list[float]:
-    """When each of the watched events was found online, s since 1970. Prints a line once it can begin."""
+    """Wait for the watched events. Returns when each was online, in seconds since 1970. Prints `ready` at the start."""
     import settings
     from features.coupon import COUPON_PREFIXES
     from features.windows.live import state_of
@@ -69,42 +75,41 @@ def follow(appends: int) -> list[float]:
 
     store: Any = FeastStore(settings.FEATURE_REPO)._store
     view, online = store.get_feature_view(state_of(COUPON_PREFIXES)), store._get_provider().online_store
-    reader, key = online.reader(store.config, view, [state_of(COUPON_PREFIXES)]), online.entity_key(view)
-    told = {"location_code": "L00"}
-    found, waits_since = [], time.monotonic()
+    reader, entity_key = online.reader(store.config, view, [state_of(COUPON_PREFIXES)]), online.entity_key(view)
+    row = {"location_code": "L00"}
+    online_at, began = [], time.monotonic()
     print("ready", flush=True)
     for n in range(appends):
-        told["coupon_prefix"] = watched(n)
-        wanted = [key(*(told[column.name] for column in view.entity_columns))]
-        while reader.read(wanted) == [None]:
-            if time.monotonic() - waits_since > LONGEST_WAIT + appends * EACH_SECONDS:
+        row["coupon_prefix"] = watched_prefix(n)
+        keys = [entity_key(*(row[column.name] for column in view.entity_columns))]
+        while reader.read(keys) == [None]:
+            if time.monotonic() - began > PATIENCE_SECONDS + appends * APPEND_SECONDS:
                 raise SystemExit(f"the event of append {n} is not online")
             time.sleep(0.001)
-        found.append(time.time())
-    return found
+        online_at.append(time.time())
+    return online_at
 
 
-def job_says(port: int) -> dict[str, float]:
-    """Its metrics, by name with labels."""
+def job_metrics(port: int) -> dict[str, float]:
+    """The metrics of the job, by name with labels."""
     text = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5).read().decode()
     return {name: float(value) for line in text.splitlines() if line[0] != "#" for name, value in [line.rsplit(" ", 1)]}
 
 
-def its_own(found: dict[str, float]) -> str:
-    """The share of events that were visible within each bound of the job's histogram."""
+def job_shares(metrics: dict[str, float]) -> tuple[int, list[str]]:
+    """How many events the job has processed, and the share of them that was online within each of `BOUNDS`."""
     name = 'stream_visible_seconds_bucket{domain="coupon",le="'
-    bounds = {each.removeprefix(name).rstrip('"}'): value for each, value in found.items() if each.startswith(name)}
-    count = bounds["+Inf"]
-    shares = [f"{bounds[bound] / count:.1%} within {float(bound):g} s" for bound in ("0.05", "0.1", "0.25", "1.0")]
-    return f"the job's own figure, of {count:,.0f} events since it began: {', '.join(shares)}"
+    buckets = {key.removeprefix(name).rstrip('"}'): value for key, value in metrics.items() if key.startswith(name)}
+    count = buckets["+Inf"]
+    return round(count), [f"{buckets[bound] / count:.1%}" for bound in BOUNDS]
 
 
 def wait_for(job: subprocess.Popen[str], reader: subprocess.Popen[str], port: int) -> None:
-    """Until both are at work. Raises SystemExit if one of them ends instead."""
+    """Wait until both are at work. Raises SystemExit where one of them ends instead."""
     is_ready = reader.stdout is not None and reader.stdout.readline() == "ready\n"
     while is_ready and job.poll() is None:
         try:
-            job_says(port)
+            job_metrics(port)
             return
         except OSError:
             time.sleep(0.1)
@@ -112,48 +117,53 @@ def wait_for(job: subprocess.Popen[str], reader: subprocess.Popen[str], port: in
 
 
 def measure(folder: Path, seconds: int) -> None:
-    root, appends = folder / "latency", round((WARM_SECONDS + seconds) / EACH_SECONDS)
+    root, appends = folder / "latency", round((WARM_SECONDS + seconds) / APPEND_SECONDS)
     root.mkdir()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
     environment = {**os.environ, "RISK_DATA": str(root)}
 
-    def started(*command: str) -> subprocess.Popen[str]:
-        whole = [sys.executable, *command]
-        return subprocess.Popen(whole, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+    def start(*arguments: str) -> subprocess.Popen[str]:
+        command = [sys.executable, *arguments]
+        return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
 
-    def ended(running: subprocess.Popen[str]) -> str:
-        told, _ = running.communicate()
-        if running.returncode:
+    def output(process: subprocess.Popen[str]) -> str:
+        printed, _ = process.communicate()
+        if process.returncode:
             raise SystemExit("the latency was not measured")
-        return told
+        return printed
 
-    ended(started(__file__, "apply", "0"))
-    job = started("-m", "jobs", "stream", "coupon", "--metrics", str(port))
-    reader = started(__file__, "follow", str(appends))
+    output(start(__file__, "apply", "0"))
+    job = start("-m", "jobs", "stream", "coupon", "--metrics", str(port))
+    reader = start(__file__, "follow", str(appends))
     try:
         wait_for(job, reader, port)
-        done = json.loads(ended(started(__file__, "produce", str(appends))))
-        seen = json.loads(ended(reader))
-        own = its_own(job_says(port))
+        accepted_at = json.loads(output(start(__file__, "produce", str(appends))))
+        online_at = json.loads(output(reader))
+        count, shares = job_shares(job_metrics(port))
     finally:
-        for running in (job, reader):
-            running.terminate()
-            running.wait()
-    warm = round(WARM_SECONDS / EACH_SECONDS)
-    took = [(online - accepted) * 1000 for accepted, online in zip(done, seen, strict=True)][warm:]
-    cut, rate = quantiles(took, n=100), TOGETHER * (appends - 1) / (done[-1] - done[0])
-    times = f"p50 {cut[49]:.1f} ms  p99 {cut[98]:.1f} ms  max {max(took):.1f} ms"
-    print(f"accepted to online, {rate:,.0f} events/s: {times}")
-    print(own)
+        for process in (job, reader):
+            process.terminate()
+            process.wait()
+    warm = round(WARM_SECONDS / APPEND_SECONDS)
+    latencies = [(end - begin) * 1000 for begin, end in zip(accepted_at, online_at, strict=True)][warm:]
+    cuts, rate = quantiles(latencies, n=100), EVENTS_PER_APPEND * (appends - 1) / (accepted_at[-1] - accepted_at[0])
+    print_table(
+        ("from the service's 202 to the online store", "events/s", "p50 ms", "p99 ms", "max ms"),
+        [("a reader's figure", f"{rate:,.0f}", f"{cuts[49]:.1f}", f"{cuts[98]:.1f}", f"{max(latencies):.1f}")],
+    )
+    print_table(
+        ("the job's own figure", "events", *(f"within {float(bound):g} s" for bound in BOUNDS)),
+        [("all since it began", f"{count:,}", *shares)],
+    )
 
 
-def main(what: str, appends: str) -> None:
-    if what == "apply":
+def main(part: str, appends: str) -> None:
+    if part == "apply":
         apply()
     else:
-        print(json.dumps({"produce": produce, "follow": follow}[what](int(appends))))
+        print(json.dumps({"produce": produce, "follow": follow}[part](int(appends))))
 
 
 if __name__ == "__main__":

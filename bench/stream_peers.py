@@ -1,9 +1,10 @@
-"""The contenders of `bench/stream.py` that are not ours: the bare fold, and those that run in a venv of their own.
+"""The contestants of `bench/stream.py` other than ours: the bare fold, and peers that run in a venv of their own.
 
     python bench/stream_peers.py bare|bytewax|pyflink LINES FOLDER BATCH SNAPSHOT
 
-leaves `found.json` in the folder: table → key → its values at the end of the day. Prints seconds and peak memory in MB.
-`BATCH` is in lines, `SNAPSHOT` in seconds between two of them; both are for those that have such a thing.
+`BATCH` is in lines, and `SNAPSHOT` is the seconds between two snapshots, both for contestants that have such a thing.
+It leaves `values.json` in the folder: table → key → the features at the end of the day. It prints seconds, and peak
+memory in MB.
 """
 
 import json
@@ -16,24 +17,24 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from stream_fold import HOP, REACH, Rows, States, Tiles, Told, Work, stored, take, told, values
+from stream_fold import HOP_SECONDS, REACH_SECONDS, Entry, Rows, States, Tiles, Work, add, entries, read_states, values
 
 
 def bare(lines: Path, folder: Path, batch: int, snapshot: int) -> Work:
     from pydantic_core import from_json
 
     def work() -> States:
-        states: States = {table: {} for table in REACH}
+        states: States = {table: {} for table in REACH_SECONDS}
         prefixes, locations, devices = states.values()
         with lines.open("rb") as file:
             for line in file:
                 event = from_json(line)
                 second = int(datetime.fromisoformat(event["create_time"]).timestamp())
-                start, bad, code = second - second % HOP, event["response"] == "INVALID", event["coupon_code"]
-                location, device = event["location_code"], event["device_id"]
-                take(prefixes.setdefault(code[:-4] + location, {}), 600, start, bad, "")
-                take(locations.setdefault(location, {}), 300, start, bad, "")
-                take(devices.setdefault(device, {}), 3600, start, bad, code)
+                start, is_invalid = second - second % HOP_SECONDS, event["response"] == "INVALID"
+                location, device, code = event["location_code"], event["device_id"], event["coupon_code"]
+                add(prefixes.setdefault(code[:-4] + location, {}), 600, start, is_invalid, "")
+                add(locations.setdefault(location, {}), 300, start, is_invalid, "")
+                add(devices.setdefault(device, {}), 3600, start, is_invalid, code)
         return states
 
     return work
@@ -50,15 +51,15 @@ def bytewax(lines: Path, folder: Path, batch: int, snapshot: int) -> Work:
     from bytewax.run import cli_main
 
     class Fold(StatefulBatchLogic):
-        """A key's tiles. The bytes that go online are its snapshot too."""
+        """The tiles of a key. The bytes that go online are its snapshot, too."""
 
         def __init__(self, table: str, state: bytes | None) -> None:
-            self.reach, self.state = REACH[table], state or b"{}"
+            self.reach, self.state = REACH_SECONDS[table], state or b"{}"
             self.tiles: Tiles = {int(s): [*t[:2], *map(set, t[2:])] for s, t in orjson.loads(self.state).items()}
 
-        def on_batch(self, batch: list[Told]) -> tuple[list[bytes], bool]:
-            for start, bad, code in batch:
-                take(self.tiles, self.reach, start, bad, code)
+        def on_batch(self, batch: list[Entry]) -> tuple[list[bytes], bool]:
+            for start, is_invalid, code in batch:
+                add(self.tiles, self.reach, start, is_invalid, code)
             self.state = orjson.dumps(self.tiles, default=sorted, option=orjson.OPT_NON_STR_KEYS)
             return [self.state], StatefulBatchLogic.RETAIN
 
@@ -78,16 +79,16 @@ def bytewax(lines: Path, folder: Path, batch: int, snapshot: int) -> Work:
 
     flow = Dataflow("coupon")
     source = op.input("lines", flow, FileSource(lines, batch_size=batch))
-    events = op.flat_map_batch("parse", source, lambda texts: [list(told(orjson.loads(text))) for text in texts])
-    for at, table in enumerate(REACH):
-        keyed = op.key_on(f"key {table}", events, lambda each, at=at: "|".join(each[at][:2]))
-        of_table = op.map_value(f"of {table}", keyed, lambda each, at=at: each[at][2])
-        states = op.stateful_batch(f"fold {table}", of_table, lambda state, table=table: Fold(table, state))
+    events = op.flat_map_batch("parse", source, lambda texts: [list(entries(orjson.loads(text))) for text in texts])
+    for at, table in enumerate(REACH_SECONDS):
+        keyed = op.key_on(f"key {table}", events, lambda event, at=at: "|".join(event[at][:2]))
+        table_entries = op.map_value(f"entry of {table}", keyed, lambda event, at=at: event[at][2])
+        states = op.stateful_batch(f"fold {table}", table_entries, lambda state, table=table: Fold(table, state))
         op.output(f"write {table}", states, Sink())
     (recovery := folder / "recovery").mkdir()
     init_db_dir(recovery, 1)
-    each, kept = timedelta(seconds=snapshot), RecoveryConfig(str(recovery))
-    return lambda: cli_main(flow, workers_per_process=1, epoch_interval=each, recovery_config=kept)
+    interval, config = timedelta(seconds=snapshot), RecoveryConfig(str(recovery))
+    return lambda: cli_main(flow, workers_per_process=1, epoch_interval=interval, recovery_config=config)
 
 
 def pyflink(lines: Path, folder: Path, batch: int, snapshot: int) -> Work:
@@ -98,7 +99,7 @@ def pyflink(lines: Path, folder: Path, batch: int, snapshot: int) -> Work:
     from pyflink.datastream.state import MapStateDescriptor, ValueStateDescriptor
 
     class Fold(KeyedProcessFunction):
-        """A key's tiles. They go online a second after the first change, or at the end of the file."""
+        """The tiles of a key. They go online a second after the first change, or at the end of the file."""
 
         def open(self, context: Any) -> None:
             kinds = Types.LONG(), Types.PICKLED_BYTE_ARRAY()
@@ -106,28 +107,29 @@ def pyflink(lines: Path, folder: Path, batch: int, snapshot: int) -> Work:
             self.waits = context.get_state(ValueStateDescriptor("waits", Types.BOOLEAN()))
 
         def process_element(self, value: Any, context: Any) -> None:
-            start, bad, code = value[1:]
+            start, is_invalid, code = value[1:]
             tiles = {start: tile} if (tile := self.tiles.get(start)) else {}
-            take(tiles, 0, start, bad, code)
+            add(tiles, 0, start, is_invalid, code)
             self.tiles.put(start, tiles[start])
             if not self.waits.value():
                 self.waits.update(True)
                 timers = context.timer_service()
                 timers.register_processing_time_timer(timers.current_processing_time() + 1000)
-                timers.register_event_time_timer(2**63 - 2)  # the last watermark comes when the file has ended
+                timers.register_event_time_timer(2**63 - 2)  # the last watermark, which comes at the end of the file
 
         def on_timer(self, timestamp: int, context: Any) -> Iterator[tuple[str, bytes]]:
             if self.waits.value():
                 self.waits.clear()
                 key, tiles = context.get_current_key(), dict(self.tiles.items())
-                oldest = max(tiles) - REACH[key.split("|")[0]]
+                oldest = max(tiles) - REACH_SECONDS[key.split("|")[0]]
                 for start in [start for start in tiles if start < oldest]:
                     del tiles[start]
                     self.tiles.remove(start)
                 yield key, orjson.dumps(tiles, default=sorted, option=orjson.OPT_NON_STR_KEYS)
 
     class Write(FlatMapFunction):
-        """Python's functions are not told of checkpoints: a batch is a thousand states, and what is left at the end."""
+        """Flink does not tell Python functions of checkpoints. So a batch is a thousand states, or what is left at the
+        end."""
 
         def open(self, context: Any) -> None:
             self.rows, self.waiting = Rows(folder), dict[str, bytes]()
@@ -142,7 +144,7 @@ def pyflink(lines: Path, folder: Path, batch: int, snapshot: int) -> Work:
             self.rows.write(self.waiting.items())
             self.waiting.clear()
 
-    # Python in the JVM does not know of the venv, nor of this folder.
+    # Python in the JVM knows neither the venv nor this folder.
     os.environ["PYTHONPATH"] = os.pathsep.join([sysconfig.get_path("purelib"), str(Path(__file__).parent)])
     config = Configuration()
     for name, value in {
@@ -157,40 +159,40 @@ def pyflink(lines: Path, folder: Path, batch: int, snapshot: int) -> Work:
     flat = Types.TUPLE([Types.STRING(), Types.LONG(), Types.BOOLEAN(), Types.STRING()])
     (
         environment.from_source(source, WatermarkStrategy.no_watermarks(), "lines")
-        .flat_map(lambda text: [(f"{table}|{key}", *of) for table, key, of in told(orjson.loads(text))], flat)
-        .key_by(lambda each: each[0], Types.STRING())
+        .flat_map(lambda text: [(f"{table}|{key}", *entry) for table, key, entry in entries(orjson.loads(text))], flat)
+        .key_by(lambda keyed: keyed[0], Types.STRING())
         .process(Fold(), Types.TUPLE([Types.STRING(), Types.PICKLED_BYTE_ARRAY()]))
         .flat_map(Write(), Types.STRING())
     )
     return lambda: environment.execute("coupon") and None
 
 
-def peak() -> float:
-    """Of this process and those that it has started, MB: the sum of what each had at most."""
-    parents, most = {}, {}
+def peak_memory() -> float:
+    """Peak memory of this process and of those that it started, in MB: the sum of the peaks of each."""
+    parents, peaks = {}, {}
     for place in Path("/proc").glob("[0-9]*"):
         try:
             lines = (place / "status").read_text().splitlines()
-        except OSError:  # it has ended meanwhile
+        except OSError:  # the process has ended meanwhile
             continue
         status = dict(line.split(":", 1) for line in lines)
         parents[int(place.name)] = int(status["PPid"])
-        most[int(place.name)] = int(status.get("VmHWM", "0 kB").split()[0]) / 1024
+        peaks[int(place.name)] = int(status.get("VmHWM", "0 kB").split()[0]) / 1024
     family = {os.getpid()}
     while more := {child for child, parent in parents.items() if parent in family} - family:
         family |= more
-    return sum(most[each] for each in family)
+    return sum(peaks[member] for member in family)
 
 
-def main(way: str, lines: str, folder: str, *numbers: str) -> None:
-    ways = {"bare": bare, "bytewax": bytewax, "pyflink": pyflink}
-    work = ways[way](Path(lines), Path(folder), *map(int, numbers))
+def main(contestant: str, lines: str, folder: str, *numbers: str) -> None:
+    contestants = {"bare": bare, "bytewax": bytewax, "pyflink": pyflink}
+    work = contestants[contestant](Path(lines), Path(folder), *map(int, numbers))
     began = time.perf_counter()
     states = work()
-    seconds, memory = time.perf_counter() - began, peak()
-    states = states or stored(Path(folder))
-    found = {table: {key: values(table, tiles) for key, tiles in of.items()} for table, of in states.items()}
-    (Path(folder) / "found.json").write_text(json.dumps(found))
+    seconds, memory = time.perf_counter() - began, peak_memory()
+    states = states or read_states(Path(folder))
+    features = {table: {key: values(table, tiles) for key, tiles in keys.items()} for table, keys in states.items()}
+    (Path(folder) / "values.json").write_text(json.dumps(features))
     print(json.dumps([seconds, memory]))
 
 

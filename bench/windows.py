@@ -1,17 +1,18 @@
-"""What do windows by definition cost, beside queries written by hand?
+"""What do windows by definition cost, beside queries by hand?
 
-    python bench/windows.py                 every way, three runs of each, in turns, then ours at other sizes
+    python bench/windows.py                 all contestants, three runs each, then ours with other numbers of orders
     python bench/windows.py --scale 0.1     fewer orders, for a first look; --skip pandas, --runs 1
 
-On the chargeback domain's orders (the full made-up 1.77 million), all its features at every midnight:
+All features of the chargeback domain at every midnight, of its generated orders (1.77 million):
 
-ours     `jobs.batch.table.compute` for each table: checked, folded, compared, written as a partition a day
-by hand  DuckDB: the same features and rows straight from the file, with no check, as one file a table
-by days  the same queries, written as a partition a day, as ours are (DuckDB's own PARTITION_BY)
-pandas   `groupby().rolling()` over the orders and the midnights together; values only, nothing written
-spark    the job with `--engine spark`, if PySpark is installed; the session is started before the clock
+ours     `jobs.batch.table.compute` for each table: checks, folds, compares, writes a partition for each day
+by hand  DuckDB queries for the same features and rows, straight from the file. They check nothing and write one file
+         for each table
+by days  the same queries, with a partition for each day, as ours (DuckDB's own PARTITION_BY)
+pandas   `groupby().rolling()` over orders and midnights together. It computes the values and writes nothing
+spark    the job with `--engine spark`, where PySpark is installed. The session starts before the clock
 
-Each is a process of its own. Printed are medians, the ratio to ours, peak memory, and whether all gave the same values.
+Each run is a process of its own. Printed are medians, ratios to ours, peak memory, and whether the values agree.
 """
 
 import argparse
@@ -30,15 +31,20 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "feature_repo")]
 
-import duckdb  # noqa: E402
+from printing import print_table  # noqa: E402
+
+from jobs import sql  # noqa: E402
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
+CONTESTANTS = ("ours", "by hand", "by days", "pandas", "spark")
 TABLES = ("user_orders", "user_chargebacks", "merchant_risk", "merchant_chargebacks")
-US_A_DAY, LAST_DAY = 86_400_000_000, int(NOW.timestamp()) // 86_400
+DAY_US, LAST_DAY = 86_400_000_000, int(NOW.timestamp()) // 86_400
+#: Ours also runs with these multiples of the orders.
+SCALES = (0.2, 0.5, 1, 5)
 
 
 def make(raw: Path, scale: float) -> int:
-    """Orders of `scale` times the people, over the same days. How many."""
+    """Write the orders of `scale` times as many people, over the same days. Returns how many orders there are."""
     from generate_data import write
     from simulators import Size
     from simulators.chargeback import events
@@ -61,8 +67,9 @@ def ours(raw: Path, out: Path, engine: str = "duckdb") -> None:
 
 
 def by_hand(raw: Path, out: Path, layout: str = "") -> None:
-    """Day tiles, a row for every day of a key, row frames over them, and the rows that differ from the day before."""
-    connected = duckdb.connect()
+    """Tiles of a day, a row for each day of a key, row frames over these, and the rows that differ from the day's
+    before."""
+    connection = sql.connect()
     units = "CAST(amount * 1e9 AS BIGINT)"
     roots = "CAST(amount * 1e6 AS BIGINT)"
 
@@ -71,22 +78,22 @@ def by_hand(raw: Path, out: Path, layout: str = "") -> None:
         frames = {f"w{d}": over.format(d, 1) for d in (1, 3, 7, 30)}
         late = {f"l{d}": over.format(d + 7, 8) for d in (1, 7, 30)}
         windows = ", ".join(f"{name} AS {frame}" for name, frame in {**frames, **late}.items())
-        named = ", ".join(f"{sql} AS {column}" for column, sql in values.items())
+        named = ", ".join(f"{value} AS {column}" for column, value in values.items())
         differs = " OR ".join(f"{c} IS DISTINCT FROM lag({c}) OVER o" for c in values)
         zero = " AND ".join(f"coalesce({c}, 0) = 0" for c in values)
-        connected.execute(
+        connection.execute(
             f"""COPY (
-            WITH tile AS (SELECT {key} AS k, epoch_us({time_}) // {US_A_DAY} AS d, {tile} FROM '{raw}'
+            WITH tile AS (SELECT {key} AS k, epoch_us({time_}) // {DAY_US} AS d, {tile} FROM {sql.literal(raw)}
                           WHERE {time_} IS NOT NULL GROUP BY ALL),
             grid AS (SELECT k, unnest(range(min(d), least(max(d) + {reach + 1}, {LAST_DAY}) + 1)) AS d
                      FROM tile GROUP BY k),
             merged AS (SELECT k, d, {states} FROM grid LEFT JOIN tile USING (k, d) WINDOW {windows}),
             valued AS (SELECT k, d, {named} FROM merged)
-            SELECT k AS {key}, * EXCLUDE (k, d), make_timestamptz(d * {US_A_DAY}) AS event_timestamp
+            SELECT k AS {key}, * EXCLUDE (k, d), make_timestamptz(d * {DAY_US}) AS event_timestamp
                 {", d AS day" if layout else ""} FROM valued
             WINDOW o AS (PARTITION BY k ORDER BY d)
             QUALIFY ({differs}) AND NOT (lag(d) OVER o IS NULL AND {zero})
-            ) TO '{out / name}.parquet' (FORMAT parquet, COMPRESSION zstd{layout})"""
+            ) TO {sql.literal(out / f"{name}.parquet")} (FORMAT parquet, COMPRESSION zstd{layout})"""
         )
 
     counts = {f"orders_count_{d}d": f"coalesce(n{d}, 0)::BIGINT" for d in (1, 3, 7, 30)}
@@ -105,12 +112,12 @@ def by_hand(raw: Path, out: Path, layout: str = "") -> None:
     frauds = ", ".join(f"sum(n) OVER l{d} AS m{d}, sum(f) OVER l{d} AS f{d}" for d in (1, 7, 30))
     sums = ", ".join(f"sum(n) OVER w{d} AS n{d}" for d in (1, 7, 30))
     tile = "count(*) AS n, count(chargeback_timestamp) AS f"
-    some = {name: sql for name, sql in counts.items() if "3d" not in name}
-    table("merchant_risk", "merchant_id", "order_timestamp", tile, f"{sums}, {frauds}", {**some, **rates}, 37)
+    fewer = {name: value for name, value in counts.items() if "3d" not in name}
+    table("merchant_risk", "merchant_id", "order_timestamp", tile, f"{sums}, {frauds}", {**fewer, **rates}, 37)
     sums = ", ".join(f"sum(n) OVER w{d} AS n{d}" for d in (3, 7, 30))
     charged = {f"chargebacks_count_{d}d": f"coalesce(n{d}, 0)::BIGINT" for d in (3, 7, 30)}
-    for who in ("user", "merchant"):
-        table(f"{who}_chargebacks", f"{who}_id", "chargeback_timestamp", "count(*) AS n", sums, charged, 30)
+    for party in ("user", "merchant"):
+        table(f"{party}_chargebacks", f"{party}_id", "chargeback_timestamp", "count(*) AS n", sums, charged, 30)
 
 
 def with_pandas(raw: Path, out: Path) -> None:
@@ -119,63 +126,58 @@ def with_pandas(raw: Path, out: Path) -> None:
     orders = pd.read_parquet(raw)
     orders["known"] = orders["chargeback_timestamp"].notna().astype(float)
 
-    def rolled(key: str, time_: str, jobs: dict[str, tuple[str, str, int]], delay: int = 0) -> pd.DataFrame:
+    def roll(key: str, time_: str, windows: dict[str, tuple[str, str, int]], delay: int = 0) -> pd.DataFrame:
+        """Feature → values at each midnight. A window is a column, a function and days; `delay` is in days."""
         events = orders.loc[orders[time_].notna(), [key, time_, "amount", "known"]].rename(columns={time_: "t"})
         events["t"] += pd.Timedelta(days=delay)
         first, last = events.groupby(key)["t"].min().dt.ceil("D"), events.groupby(key)["t"].max().dt.ceil("D")
         last = (last + pd.Timedelta(days=31)).clip(upper=pd.Timestamp(NOW))
         ticks = [pd.DataFrame({key: k, "t": pd.date_range(first[k], last[k])}) for k in first.index]
-        rows = pd.concat([events, pd.concat(ticks).assign(ask=True)]).sort_values([key, "t"], kind="stable")
+        rows = pd.concat([events, pd.concat(ticks).assign(is_tick=True)]).sort_values([key, "t"], kind="stable")
         rows = rows.set_index("t")
-        found = {}
-        for name, (column, function, days) in jobs.items():
+        values = {}
+        for name, (column, function, days) in windows.items():
             window = rows.groupby(key, sort=True)[column].rolling(f"{days}D", closed="left")
-            found[name] = getattr(window, function)().to_numpy()
-        rows = rows.reset_index().assign(**found)
-        return rows.loc[rows["ask"].eq(True), [key, "t", *found]].rename(columns={"t": "event_timestamp"})
+            values[name] = getattr(window, function)().to_numpy()
+        rows = rows.reset_index().assign(**values)
+        return rows.loc[rows["is_tick"].eq(True), [key, "t", *values]].rename(columns={"t": "event_timestamp"})
 
     amounts = {f"orders_amount_mean_{d}d": ("amount", "mean", d) for d in (1, 7, 30)}
     more = {"orders_amount_stddev_30d": ("amount", "std", 30), "orders_amount_max_30d": ("amount", "max", 30)}
     users = {f"orders_count_{d}d": ("known", "count", d) for d in (1, 3, 7, 30)} | amounts | more
-    rolled("user_id", "order_timestamp", users).to_parquet(out / "user_orders.parquet")
+    roll("user_id", "order_timestamp", users).to_parquet(out / "user_orders.parquet")
     counts = {f"orders_count_{d}d": ("known", "count", d) for d in (1, 7, 30)}
     rates = {f"chargeback_rate_{d}d": ("known", "mean", d) for d in (1, 7, 30)}
-    there, late = (
-        rolled("merchant_id", "order_timestamp", counts),
-        rolled("merchant_id", "order_timestamp", rates, delay=7),
-    )
-    both = there.merge(late, how="outer", on=["merchant_id", "event_timestamp"])
+    without_delay = roll("merchant_id", "order_timestamp", counts)
+    with_delay = roll("merchant_id", "order_timestamp", rates, delay=7)
+    both = without_delay.merge(with_delay, how="outer", on=["merchant_id", "event_timestamp"])
     both.to_parquet(out / "merchant_risk.parquet")
     charged = {f"chargebacks_count_{d}d": ("known", "count", d) for d in (3, 7, 30)}
-    for who in ("user", "merchant"):
-        rolled(f"{who}_id", "chargeback_timestamp", charged).to_parquet(out / f"{who}_chargebacks.parquet")
+    for party in ("user", "merchant"):
+        roll(f"{party}_id", "chargeback_timestamp", charged).to_parquet(out / f"{party}_chargebacks.parquet")
 
 
-def one(way: str, raw: Path, out: Path) -> None:
-    """In a process of its own: prints seconds and peak memory."""
+def run_here(contestant: str, raw: Path, out: Path) -> None:
+    """Run a contestant in this process. Prints seconds and peak memory in GB."""
     os.environ["RISK_DATA"] = str(out)
-    import features.chargeback, jobs.batch.table, pandas  # what a way imports is not on its clock  # noqa
+    import features.chargeback, jobs.batch.table, pandas  # imports are not on the clock  # noqa
 
-    if way == "spark":
+    if contestant == "spark":
         from jobs.batch.spark import session
 
         session()
-    work = {
-        "ours": ours,
-        "by hand": by_hand,
-        "by days": lambda r, o: by_hand(r, o, ", PARTITION_BY (day)"),
-        "pandas": with_pandas,
-        "spark": lambda r, o: ours(r, o, "spark"),
-    }[way]
+    work = {"ours": ours, "spark": ours, "by hand": by_hand, "by days": by_hand, "pandas": with_pandas}[contestant]
+    options = {"spark": ["spark"], "by days": [", PARTITION_BY (day)"]}.get(contestant, [])
     began = time.perf_counter()
-    work(raw, out)
+    work(raw, out, *options)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(json.dumps([time.perf_counter() - began, memory]))
 
 
-def timed(way: str, raw: Path, out: Path) -> tuple[float, float]:
+def run(contestant: str, raw: Path, out: Path) -> tuple[float, float]:
+    """Seconds and peak memory in GB of one run in a process of its own."""
     out.mkdir(parents=True)
-    command = [sys.executable, __file__, "--one", way, str(raw), str(out)]
+    command = [sys.executable, __file__, "--one", contestant, str(raw), str(out)]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     if ended.returncode:
         raise SystemExit(ended.stderr)
@@ -183,27 +185,26 @@ def timed(way: str, raw: Path, out: Path) -> tuple[float, float]:
     return seconds, memory
 
 
-def agree(here: Path, there: Path) -> str:
-    """Whether every row of ours is in the other's, with the same values. Pandas has a row for every day."""
-    connected = duckdb.connect()
-    for name in TABLES:
-        mine = f"read_parquet('{here}/features/{name}/*/*/*/*.parquet', hive_partitioning = false)"
-        other = f"read_parquet('{there}/{name}.parquet')"
-        if (there / f"{name}.parquet").is_dir():
-            other = f"read_parquet('{there}/{name}.parquet/*/*.parquet', hive_partitioning = false)"
-        elif not (there / f"{name}.parquet").exists():
-            other = f"read_parquet('{there}/features/{name}/*/*/*/*.parquet', hive_partitioning = false)"
-        key, *values = [c for c, *_ in connected.execute(f"DESCRIBE FROM {mine}").fetchall() if c != "created"]
-        values.remove("event_timestamp")
-        same = " AND ".join(
-            f"abs(coalesce(a.{v}, 0) - coalesce(b.{v}, 0)) <= 1e-6 * (1 + abs(coalesce(a.{v}, 0)))" for v in values
-        )
-        joined = f"{mine} a LEFT JOIN {other} b USING ({key}, event_timestamp)"
-        differ = f"SELECT count(*) FROM {joined} WHERE NOT coalesce({same}, false)"
-        (wrong,) = connected.execute(differ).fetchone() or (0,)
-        if wrong:
-            return f"{wrong:,} rows of {name} differ"
-    return "agrees"
+def agreement(our_folder: Path, folder: Path) -> str:
+    """Whether the other has each of our rows, with the same values. Pandas has more rows: one for each day."""
+    with sql.connect() as connection:
+        for name in TABLES:
+            file, partitions = folder / f"{name}.parquet", f"features/{name}/*/*/*/*.parquet"
+            places = file / "*/*.parquet" if file.is_dir() else file if file.exists() else folder / partitions
+            mine, other = (
+                f"read_parquet({sql.literal(place)}, hive_partitioning = false)"
+                for place in (our_folder / partitions, places)
+            )
+            columns = [c for c, *_ in connection.execute(f"DESCRIBE FROM {mine}").fetchall()]
+            key, *values = [c for c in columns if c not in ("created", "event_timestamp")]
+            same = " AND ".join(
+                f"abs(coalesce(a.{v}, 0) - coalesce(b.{v}, 0)) <= 1e-6 * (1 + abs(coalesce(a.{v}, 0)))" for v in values
+            )
+            joined = f"{mine} a LEFT JOIN {other} b USING ({key}, event_timestamp)"
+            (count,) = sql.row(connection, f"SELECT count(*) FROM {joined} WHERE NOT coalesce({same}, false)")
+            if count:
+                return f"{count:,} rows of {name} differ"
+    return "agree"
 
 
 def main() -> None:
@@ -212,30 +213,36 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--skip", action="append", default=[])
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.one:
-        return one(asked.one[0], Path(asked.one[1]), Path(asked.one[2]))
+    args = parser.parse_args()
+    if args.one:
+        return run_here(args.one[0], Path(args.one[1]), Path(args.one[2]))
     if not find_spec("pyspark"):
-        print("PySpark is not installed: left out")
-        asked.skip.append("spark")
-    ways = [way for way in ("ours", "by hand", "by days", "pandas", "spark") if way not in asked.skip]
-    with tempfile.TemporaryDirectory() as scratch:
-        raw = Path(scratch) / "orders.parquet"
-        print(f"{make(raw, asked.scale):,} orders, {asked.runs} runs of each, medians")
-        runs: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
-        for n in range(asked.runs):
-            for way in ways:
-                runs[way].append(timed(way, raw, Path(scratch) / f"{way}-{n}"))
-        base = statistics.median(seconds for seconds, _ in runs["ours"])
-        for way in ways:
-            seconds, memory = (statistics.median(column) for column in zip(*runs[way], strict=True))
-            found = "" if way == "ours" else agree(Path(scratch) / "ours-0", Path(scratch) / f"{way}-0")
-            print(f"{way:<8} {seconds:7.1f} s   {seconds / base:6.2f} × ours   peak {memory:4.1f} GB   {found}")
-        for scale in (0.2, 0.5, 1, 5):
-            rows = make(raw, scale * asked.scale)
-            seconds, memory = timed("ours", raw, Path(scratch) / f"size-{scale}")
-            speed = f"{seconds:6.1f} s  {rows / seconds:9,.0f} orders/s"
-            print(f"ours at {scale:3} ×  {rows:>10,} orders  {speed}  peak {memory:.1f} GB")
+        print("spark: not run, PySpark is not installed")
+        args.skip.append("spark")
+    chosen = [name for name in CONTESTANTS if name not in args.skip]
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
+        raw = scratch / "orders.parquet"
+        print(f"{make(raw, args.scale):,} orders; medians of {args.runs}")
+        runs: dict[str, list[tuple[float, float]]] = {name: [] for name in chosen}
+        for n in range(args.runs):
+            for name in chosen:
+                runs[name].append(run(name, raw, scratch / f"{name}-{n}"))
+        medians = {name: [statistics.median(column) for column in zip(*runs[name], strict=True)] for name in chosen}
+        values = {name: agreement(scratch / "ours-0", scratch / f"{name}-0") for name in chosen}
+        print_table(
+            ("contestant", "s", "time, × ours", "peak GB", "values"),
+            [
+                (name, f"{seconds:.1f}", f"{seconds / medians['ours'][0]:.2f}", f"{memory:.1f}", values[name])
+                for name, (seconds, memory) in medians.items()
+            ],
+        )
+        rows = []
+        for scale in SCALES:
+            orders = make(raw, scale * args.scale)
+            seconds, memory = run("ours", raw, scratch / f"size-{scale}")
+            rows.append((f"{scale} ×", f"{orders:,}", f"{seconds:.1f}", f"{orders / seconds:,.0f}", f"{memory:.1f}"))
+        print_table(("ours at", "orders", "s", "orders/s", "peak GB"), rows)
 
 
 if __name__ == "__main__":
