@@ -19,7 +19,7 @@ from stream_world import STREAM, Sink, event, result
 import settings
 from jobs.raw import offline_log
 from jobs.stream import job, loop, offline
-from jobs.stream.sources import opened
+from jobs.stream.sources import open_source
 from jobs.stream.state import StateFile
 from root import Root
 from serving.store import Store
@@ -37,7 +37,7 @@ def stream_job(watch: Watch, path: Path, lines: Path) -> None:
     """A whole stream job on a file, with a sink that outlives it, and with small batches and files."""
     patch, root = pytest.MonkeyPatch(), Root(path)
     override(patch, job, MOST_BYTES=3000)
-    override(patch, offline, TOGETHER=40)
+    override(patch, offline, FLUSH_EVENTS=40)
     override(patch, loop, HISTORY_BATCH=30)
     override(patch, offline_log, MOST_FILES=2, KEPT_SECONDS=-1)
     watch.blocks(patch, StateFile, "batch", "transaction")
@@ -45,7 +45,7 @@ def stream_job(watch: Watch, path: Path, lines: Path) -> None:
     watch.calls(patch, offline_log, "write", "log write")
     watch.calls(patch, offline_log, "write_dead", "dead letters")
     watch.calls(patch, offline_log, "compact", "compaction")
-    sink, source = cast(Store, Sink(path / "sink.db")), opened(root, f"jsonl:{lines}", STREAM.raw.name)
+    sink, source = cast(Store, Sink(path / "sink.db")), open_source(root, f"jsonl:{lines}", STREAM.raw.name)
     loop.run(root, STREAM, source, sink, True, Event(), print, clock=lambda: datetime.now(UTC))
 
 
