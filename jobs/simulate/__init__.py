@@ -22,9 +22,11 @@ url_option = click.option("--url", default="http://127.0.0.1:5000", help="The ad
 class _Simulations(click.Group):
     @cached_property
     def _by_domain(self) -> dict[str, click.Command]:
-        modules = {name: f"{__name__}.{name}" for name in DOMAINS if find_spec(f"{__name__}.{name}")}
-        commands = {name: getattr(import_module(module), "command", None) for name, module in modules.items()}
-        return {name: command for name, command in commands.items() if isinstance(command, click.Command)}
+        commands = {}
+        for domain in DOMAINS:
+            if find_spec(f"jobs.simulate.{domain}"):
+                commands[domain] = getattr(import_module(f"jobs.simulate.{domain}"), "command", None)
+        return {domain: command for domain, command in commands.items() if isinstance(command, click.Command)}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The domains that can be simulated."""
