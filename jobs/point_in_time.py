@@ -38,15 +38,15 @@ def features(root: Root, store: Store, risk: Risk, frame: pd.DataFrame) -> pd.Da
 def _live(root: Root, live: LiveFeatures, frame: pd.DataFrame) -> pd.DataFrame:
     """The features of the live tables, and their `<table>_seen`, null where the frame has none."""
     by_table: dict[str, list[dict[str, Any]]] = {}
-    seen: dict[str, Any] = {}
+    processed_until: dict[str, Any] = {}
     for table in live.tables:
         entities = frame[[*table.keys, "event_timestamp", *frame.columns.intersection([seen_of(table)])]]
         by_table[table.name] = records_at_moments(root, table, entities)
-        seen[seen_of(table)] = frame[seen_of(table)].tolist() if seen_of(table) in frame else None
+        processed_until[seen_of(table)] = frame[seen_of(table)].tolist() if seen_of(table) in frame else None
     columns = frame[list(live.request)].astype(object)
     requests = columns.where(columns.notna(), None).to_dict("records")
     rows = [
         live.of({name: records[i] for name, records in by_table.items()}, requests[i] if live.request else {})
         for i in range(len(frame))
     ]
-    return pd.DataFrame(rows, columns=[feature.name for feature in live.features]).assign(**seen)
+    return pd.DataFrame(rows, columns=[feature.name for feature in live.features]).assign(**processed_until)

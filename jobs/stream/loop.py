@@ -26,7 +26,7 @@ from jobs.stream.state import HISTORY
 from root import Root
 from serving.store import Store
 
-#: A source without new lines is asked again after the first of these, then after twice as long, up to the second.
+#: The job reads a source without new lines again after the first of these, then after twice as long, up to the second.
 POLL_SECONDS, IDLE_SECONDS = 0.005, 0.05
 STATUS_SECONDS = 10
 RETRY_SECONDS = 1

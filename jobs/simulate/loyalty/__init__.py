@@ -84,7 +84,7 @@ def command(
         network = Network(loss, duplicate, delay_seconds, seed)
         tills = Tills(name, producers, network, wire, service, console.line)
         tills.send_all(requests, speed)
-    report = closing.made(root, tills, purchases, service)
+    report = closing.make(root, tills, purchases, service)
     console.table([console.Column(""), console.Column("")], report.rows())
     if report.fault:
         raise Mismatch(report.fault)

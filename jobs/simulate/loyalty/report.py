@@ -75,7 +75,7 @@ class Report:
         return " ".join(faults)
 
 
-def made(root: Root, tills: Tills, purchases: pd.DataFrame, service: Caller) -> Report:
+def make(root: Root, tills: Tills, purchases: pd.DataFrame, service: Caller) -> Report:
     """The report of a run. `purchases` are all that were sent, in the order of sending, with the score that each
     customer gave later. Raises ServiceFailed, ModelNotTrained, ModelBroken, NoData, BadInput."""
     arrived = arrivals.read(root.event_log(PURCHASES.name), {till.name for till in tills.tills})
