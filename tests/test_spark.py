@@ -2,12 +2,12 @@
 
 from datetime import UTC, datetime
 
-import duckdb
 import pytest
 
 import settings
 from features.chargeback import TABLES
 from generate_data import write
+from jobs import sql
 from jobs.batch.table import compute, fold
 from simulators import Size
 from simulators.chargeback import events
@@ -29,8 +29,8 @@ def rows(orders, table, engine):
     values = ", ".join(  # a spread may differ in its last digit
         f"round({a.name}, 9)" if a.function == "stddev" else a.name for a in table.aggregations
     )
-    with duckdb.connect() as connected:
-        query = f"SELECT {table.key}, event_timestamp, {values} FROM '{stored}' ORDER BY ALL"
+    with sql.connect() as connected:
+        query = f"SELECT {table.key}, event_timestamp, {values} FROM {sql.literal(stored)} ORDER BY ALL"
         return connected.execute(query).fetchall()
 
 

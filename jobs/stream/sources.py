@@ -4,13 +4,12 @@ A position says how far a job has read. The job commits it in the same transacti
 So it reads no line twice and skips none.
 """
 
-import fcntl
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from errors import BadParameter
 from root import Root
-from serving.lines import SUFFIX
+from serving.lines import SUFFIX, read_whole_lines
 
 #: File, or partition of a topic → how far it was read, in bytes or in the broker's own units.
 Position = dict[str, int]
@@ -52,7 +51,7 @@ class JsonLines:
                 continue
             if size < offset:
                 next_position[file.name] = offset = 0
-            chunk = _read_whole_lines(file, offset, most_bytes, final)
+            chunk = read_whole_lines(file, offset, most_bytes, final)
             if chunk:
                 next_position[file.name] = offset + len(chunk)
                 return _split(file.name, offset, chunk), next_position
@@ -65,25 +64,6 @@ class JsonLines:
         if self._path.is_dir():
             return sorted(self._path.glob(f"*{SUFFIX}"))
         return [self._path] if self._path.exists() else []
-
-
-def _read_whole_lines(path: Path, offset: int, most_bytes: int, final: bool) -> bytes:
-    """The bytes from an offset to the end of a line; none where the first line has no end yet. A line that is longer
-    than `most_bytes` is read whole."""
-    with path.open("rb") as file:
-        # `serving/lines.py` truncates what it appended when the disk is full. It holds the lock until its lines are
-        # safe, so with the lock this reads only lines that stay.
-        fcntl.flock(file, fcntl.LOCK_SH)
-        file.seek(offset)
-        chunk = file.read(most_bytes)
-        while (end := chunk.rfind(b"\n") + 1) == 0:
-            more = file.read(most_bytes)
-            if not more:
-                return chunk if final else b""
-            chunk += more
-        if final and len(chunk) < most_bytes:
-            return chunk
-        return chunk[:end]
 
 
 def _split(file_name: str, offset: int, chunk: bytes) -> list[Line]:
