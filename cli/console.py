@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 if TYPE_CHECKING:  # slow to import, and most commands do without
-    from rich.progress import Progress, ProgressColumn
+    from rich.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,13 @@ def line(text: str = "") -> None:
     click.echo(text)
 
 
-def progress(*columns: "ProgressColumn") -> "Progress":
-    """A progress bar on stderr. It shows only on a terminal, and leaves nothing behind."""
+def progress() -> "Progress":
+    """What goes on, and for how long, on stderr. It shows only on a terminal, and leaves nothing behind."""
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    console = Console(stderr=True)
-    return Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty())
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    return Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
 
 
 def table(columns: Sequence[Column], rows: Iterable[Sequence[str]], headings: bool = False, indent: int = 0) -> None:

@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress, TaskID
 
 from cli import console
 from features.risk import Risk
@@ -28,11 +28,9 @@ def run(
     """Compute the rows of (start, end] of each pipeline, from the raw files at `path` or those of the root. Yield each
     report as its pipeline ends. Raises NoData, BadInput, Busy, FeaturesNotReady, BadParameter."""
     files = None if path is None else places.files_at(path)
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     for pipeline in pipelines:
-        with console.progress(*columns) as progress:
+        with console.progress() as progress:
             bar = progress.add_task(pipeline.name, total=None)
-
             tell = partial(_describe, progress, bar, pipeline.name)
             if isinstance(pipeline.definition, Risk):
                 from jobs.train import dataset

@@ -12,6 +12,16 @@ import settings
 CLOCKLESS = {"features", "model", "serving", "simulators"}
 CLOCKS = {"now", "utcnow", "today"}
 MOST_LINES = 250
+#: Where a process begins. Only there is `settings.root()` called, and a value handed on. The repository's step checks
+#: that Feast, which reads the environment by itself, works on the root that the pipeline was given.
+EDGES = (
+    "app.py", "serve.py", "generate_data.py", "jobs/commands/", "jobs/simulate/", "feature_repo/views/", "tests/",
+    "bench/", "jobs/build/work/repository.py",
+)  # fmt: skip
+#: `settings.py` reads the environment for all of us. The stores' package stands alone; Spark is told where Python is.
+ENVIRONMENT_READERS = ("settings.py", "stores/exact_stores/paths.py", "jobs/batch/spark.py", "tests/", "bench/")
+#: Where an error becomes an exit code.
+EXITS = ("cli/edge.py", "tests/", "bench/")
 
 
 def room(path):
@@ -51,6 +61,25 @@ def bad_habits(root):
     return bad
 
 
+def edge_reads(root):
+    """Where a file that is no edge reads settings or the environment, or ends the process."""
+    wrong = []
+    for path, text in sources(root).items():
+        for node in ast.walk(ast.parse(text)):
+            code = ast.unparse(node) if isinstance(node, ast.Call | ast.Attribute | ast.Raise) else ""
+            if code == "settings.root()" and not path.startswith(EDGES):
+                wrong.append(f"{path}:{node.lineno} reads settings.root(): take a Root")
+            if code in ("os.environ", "os.getenv") and not path.startswith(ENVIRONMENT_READERS):
+                wrong.append(f"{path}:{node.lineno} reads the environment: settings.py does")
+            if (code == "sys.exit" or code.startswith("raise SystemExit")) and not path.startswith(EXITS):
+                wrong.append(f"{path}:{node.lineno} ends the process: raise an error of errors.py")
+    return wrong
+
+
+def test_only_the_edges_read_settings_and_end_the_process():
+    assert edge_reads(settings.PROJECT) == []
+
+
 def test_time_is_an_argument_below_jobs_and_web():
     assert clock_reads(settings.PROJECT) == []
 
@@ -83,3 +112,18 @@ def test_a_look_at_the_clock_is_named(tmp_path, path, text, lines):
 def test_a_bad_habit_is_named(tmp_path, path, text, complaint):
     write(tmp_path, path, text)
     assert bad_habits(tmp_path) == [complaint]
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "complaints"),
+    [("jobs/x.py", "import settings\nroot = settings.root()", ["jobs/x.py:2 reads settings.root(): take a Root"]),
+     ("serving/x.py", "os.environ['HOST']", ["serving/x.py:1 reads the environment: settings.py does"]),
+     ("jobs/x.py", "os.getenv('HOST')", ["jobs/x.py:1 reads the environment: settings.py does"]),
+     ("settings.py", "raise SystemExit('no')", ["settings.py:1 ends the process: raise an error of errors.py"]),
+     ("jobs/x.py", "import sys\nsys.exit(3)", ["jobs/x.py:2 ends the process: raise an error of errors.py"]),
+     ("jobs/commands/x.py", "settings.root()", []), ("jobs/x.py", "settings.PROJECT", []),
+     ("cli/edge.py", "sys.exit(1)", []), ("tests/x.py", "os.environ", [])],
+)  # fmt: skip
+def test_a_read_below_the_edges_is_named(tmp_path, path, text, complaints):
+    write(tmp_path, path, text)
+    assert edge_reads(tmp_path) == complaints
