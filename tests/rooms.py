@@ -50,7 +50,7 @@ MAY_IMPORT = {
     "jobs.parity": "root features serving jobs.point_in_time",
     "jobs.pipelines": "errors root features",
     "jobs.execute": "cli root features jobs.raw jobs.batch jobs.train jobs.pipelines",
-    "jobs.build": "files errors root settings features model serving generate_data simulators "
+    "jobs.build": "cli files errors root settings features model serving generate_data simulators "
     "jobs.raw jobs.batch jobs.train jobs.stream jobs.score jobs.build",
     "jobs.simulate": "errors features serving jobs.simulate jobs.simulate.DOMAIN",
     "jobs.simulate.DOMAIN": "cli errors root settings features features.DOMAIN model serving simulators "

@@ -7,9 +7,10 @@ from functools import partial
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 import settings
+from cli import console
+from cli.console import Column
 from errors import Busy
 from features.domains import risks
 from files import locked
@@ -28,14 +29,14 @@ Result = tuple[str, str, float | None]
 def run(root: Root, seed: int, size: Size, now: datetime) -> None:
     """Bring everything below `root` up to date, and print what was stale and what came out. Raises Busy if another
     pipeline works on this root, and what the steps raise."""
-    console = Console(file=sys.stdout)  # this very one: a step may redirect sys.stdout while the progress bar moves
+    screen = Console(file=sys.stdout)  # this very one: a step may redirect sys.stdout while the progress bar moves
     busy = Busy(f"Another pipeline is at work on {root}. Wait for it, or set RISK_DATA to another root.")
     with locked(root.pipeline_lock, busy):
-        _print_steps(console, _run_stale(root, seed, size, now, console))
-        _print_models(console, root)
+        _print_steps(_run_stale(root, seed, size, now, screen))
+        _print_models(root)
 
 
-def _run_stale(root: Root, seed: int, size: Size, now: datetime, console: Console) -> list[Result]:
+def _run_stale(root: Root, seed: int, size: Size, now: datetime, screen: Console) -> list[Result]:
     sources, finished = Sources(settings.PROJECT), Finished.read(root.pipeline_fingerprints)
     results: list[Result] = []
     columns = (
@@ -45,7 +46,7 @@ def _run_stale(root: Root, seed: int, size: Size, now: datetime, console: Consol
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(*columns, console=screen, transient=True) as progress:
         for step in steps(root, seed, size, now):
             # Before the work: what changes meanwhile, and may not be in the result, makes the step stale.
             fingerprint = step.fingerprint(sources)
@@ -58,7 +59,7 @@ def _run_stale(root: Root, seed: int, size: Size, now: datetime, console: Consol
             finished.add(step, fingerprint)
             progress.remove_task(bar)
             results.append((step.name, summary, time.perf_counter() - started))
-            console.print(f"[green]✓[/] {step.name}: {summary}", highlight=False)
+            screen.print(f"[green]✓[/] {step.name}: {summary}", highlight=False, soft_wrap=True)
     return results
 
 
@@ -66,21 +67,21 @@ def _advance(progress: Progress, bar: TaskID, step: str, part: str) -> None:
     progress.update(bar, advance=1, description=f"{step}: {part}")
 
 
-def _print_steps(console: Console, results: list[Result]) -> None:
-    table = Table("step", "result", title="Pipeline", title_justify="left")
-    table.add_column("seconds", justify="right")
-    for name, summary, seconds in results:
-        table.add_row(name, summary, "–" if seconds is None else f"{seconds:.1f}")
-    table.add_section()
-    table.add_row("total", "", f"{sum(seconds or 0 for *_, seconds in results):.1f}")
-    console.print(table)
+def _print_steps(results: list[Result]) -> None:
+    console.line("Pipeline")
+    rows = [(name, summary, "–" if seconds is None else f"{seconds:.1f}") for name, summary, seconds in results]
+    total_seconds = sum(seconds or 0 for *_, seconds in results)
+    columns = [Column("step"), Column("result"), Column("seconds", "right")]
+    console.table(columns, [*rows, ("total", "", f"{total_seconds:.1f}")], headings=True, indent=2)
 
 
-def _print_models(console: Console, root: Root) -> None:
-    table = Table("model", "features", "training rows", "quality", "decisions", title="Models")
+def _print_models(root: Root) -> None:
+    rows = []
     for risk in risks().values():
         card: Card = shelf.take(shelf.current(root.models, risk.name))[0]
         shares = " / ".join(f"{word} {100 * outcome.share:.0f} %" for word, outcome in card.outcomes.items())
-        table.add_row(risk.name, str(len(card.inputs)), f"{card.train.rows:,}", card.headline, shares)
-    console.print(table)
-    console.print(f"Reports: {root.models}/<model>/<version>/report.html", highlight=False)
+        rows.append((risk.name, str(len(card.inputs)), f"{card.train.rows:,}", card.headline, shares))
+    headings = ("model", "features", "training rows", "quality", "decisions")
+    console.line("Models")
+    console.table([Column(heading) for heading in headings], rows, headings=True, indent=2)
+    console.line(f"Reports: {root.models}/<model>/<version>/report.html")
