@@ -2,14 +2,15 @@
 
 import ast
 import re
-import subprocess
+import tomllib
+from itertools import chain
 from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
 import readme
 from readme import DOCS, README, anchors, blocks, code_of, links, name_of, pages, tables
-from test_layers import MAY_IMPORT
+from rooms import MAY_IMPORT, sources
 
 import errors
 import root
@@ -42,6 +43,13 @@ def test_the_index_lists_every_page():
     records = {(DOCS / "decisions" / link).resolve() for link in links(DOCS / "decisions/README.md")}
     listed = {(DOCS / link).resolve() for link in links(index)} | records
     assert set(DOCS.rglob("*.md")) - listed == {index}
+
+
+def test_every_library_that_the_record_takes_is_declared():
+    taken = {row[0] for row in tables(DOCS / "decisions/0007-libraries.md", "## Choice")}
+    project = tomllib.loads((settings.PROJECT / "pyproject.toml").read_text())["project"]
+    declared = [*project["dependencies"], *chain.from_iterable(project["optional-dependencies"].values())]
+    assert taken <= {re.split(r"[^\w-]", name)[0] for name in declared}
 
 
 @by_name(pages())
@@ -94,11 +102,8 @@ OTHERS = {"PATH", "PYTHONPATH", "PYSPARK_PYTHON", "SPARK_LOCAL_IP", "KAFKA_BROKE
 
 
 def test_the_page_of_settings_lists_every_variable_that_the_code_reads():
-    tracked = subprocess.run(
-        ["git", "ls-files", "*.py"], cwd=settings.PROJECT, capture_output=True, text=True, check=True
-    ).stdout.split()
-    code = [settings.PROJECT / file for file in tracked if not file.startswith(("tests/", "bench/"))]
-    text = "\n".join(file.read_text() for file in code if file.exists())
+    texts = sources(settings.PROJECT)
+    text = "\n".join(text for path, text in texts.items() if not path.startswith(("tests/", "bench/")))
     read = set(re.findall(r"environ(?:\.get)?[\[(]\s*\"([A-Z_]+)\"|\"([A-Z_]+)\"\s+(?:not )?in os\.environ", text))
     names = {name for pair in read for name in pair if name}
     shown = {code_of(row[0])[0] for row in tables(REFERENCE / "settings.md", "# Settings")}
@@ -130,14 +135,13 @@ def test_the_page_of_files_lists_everything_below_a_root():
     assert listed >= {name.removesuffix("*") for name in (*root.WORLD, *root.KEPT)}
 
 
-def test_the_map_has_the_rooms_and_the_imports_of_the_test_of_layers():
-    rows = tables(DOCS / "design.md", "## 1. Rooms")
-    told = {}
-    for room, _, imports in [row for row in rows if len(row) == 3]:
-        name = code_of(room)[0].removesuffix(".py").rstrip("/").rpartition("/")[2]
-        told[name] = set(code_of(imports))
-    own = {name: set(rooms.split()) - {name} for name, rooms in MAY_IMPORT.items()}
-    assert {name: told[name] for name in own} == own
+def test_the_map_has_the_rooms_and_what_they_may_import():
+    rules: dict[str, set[str]] = {}
+    for room, others in MAY_IMPORT.items():
+        rules.setdefault(room.split(".")[0], set()).update(other.split(".")[0] for other in others.split())
+    rows = [row for row in tables(DOCS / "design.md", "## 1. Rooms") if len(row) == 3]
+    named = {code_of(room)[0].removesuffix(".py").rstrip("/").rpartition("/")[2]: imports for room, _, imports in rows}
+    assert {room: set(code_of(named[room])) for room in rules} == {room: rules[room] - {room} for room in rules}
 
 
 # HTTP
