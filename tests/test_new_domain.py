@@ -14,6 +14,8 @@ import readme
 import settings
 from features import DOMAINS
 
+pytestmark = pytest.mark.slow
+
 ALLOWED = {
     "simulators/refund_abuse.py",
     "feature_repo/features/refund_abuse.py",

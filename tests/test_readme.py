@@ -23,6 +23,8 @@ from features.domains import risks
 from jobs.pipelines import pipelines
 from model import shelf
 
+pytestmark = pytest.mark.slow
+
 BIN = Path(sys.executable).parent
 #: Commands that a page shows in a bash block and that no test runs, and why. Whether their options exist is tested.
 NOT_RUN = {
