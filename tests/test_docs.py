@@ -15,6 +15,7 @@ from rooms import MAY_IMPORT, sources
 import errors
 import root
 import settings
+from cli.exit_codes import ExitCode
 from features.domains import risks, streams
 
 MOST_README_WORDS = 1200
@@ -93,6 +94,11 @@ def test_the_page_of_errors_says_what_the_code_says(
         for error in sorted(kinds, key=lambda error: error.code)
     ]
     assert tables(REFERENCE / "errors.md", heading) == told
+
+
+def test_the_page_of_commands_lists_the_exit_codes():
+    shown = [int(code) for code, _ in tables(REFERENCE / "commands.md", "## Exit codes")]
+    assert shown == [code.value for code in ExitCode]
 
 
 # Settings
