@@ -8,9 +8,9 @@ import-linter builds on, reads neither names like these nor modules outside a pa
 import ast
 import hashlib
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
+from itertools import chain
 from pathlib import Path
 
 from features import DOMAINS
@@ -52,30 +52,28 @@ class Sources:
         """
         found: dict[str, Path] = {}
         unread = set(names)
+        if REPOSITORY in names:
+            below = self.project / REPOSITORY
+            unread.update(name for name, file in self._index.items() if file.is_relative_to(below))
         while unread:
             name = unread.pop()
-            if name == REPOSITORY:
-                unread.update(self._repository())
-            elif name not in found and (file := self._file(name)):
+            if name not in found and (file := self._index.get(name)):
                 found[name] = file
                 text = file.read_text()
                 unread |= imports(text) if file.suffix == ".py" else frozenset(YAML_CLASS.findall(text))
                 unread.add(name.rpartition(".")[0])
         return found
 
-    def _file(self, name: str) -> Path | None:
-        """None if the module is not ours."""
-        if name == FEATURE_STORE:
-            return self.project / FEATURE_STORE
-        paths = (self.project / folder / name.replace(".", "/") for folder in IMPORT_FOLDERS if name)
-        candidates = (file for path in paths for file in (path / "__init__.py", path.with_name(f"{path.name}.py")))
-        return next(filter(Path.is_file, candidates), None)
-
-    def _repository(self) -> Iterator[str]:
-        yield FEATURE_STORE
-        folder = self.project / REPOSITORY
-        for file in folder.rglob("*.py"):
-            yield ".".join(file.relative_to(folder).with_suffix("").parts).removesuffix(".__init__")
+    @cached_property
+    def _index(self) -> dict[str, Path]:
+        """Every module of ours by its name, and FEATURE_STORE."""
+        index = {FEATURE_STORE: self.project / FEATURE_STORE}
+        for base in (self.project / folder for folder in IMPORT_FOLDERS):
+            packages = [init.parent for init in base.glob("*/__init__.py")]
+            for file in chain(base.glob("*.py"), *(package.rglob("*.py") for package in packages)):
+                name = ".".join(file.relative_to(base).with_suffix("").parts).removesuffix(".__init__")
+                index.setdefault(name, file)
+        return index
 
 
 @cache

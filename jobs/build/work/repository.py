@@ -62,19 +62,19 @@ def _run(root: Root, command: str, work: Callable[[], None], on_part: OnPart) ->
             work()
     except (Exception, SystemExit) as error:
         shown = "" if isinstance(error, SystemExit) else traceback.format_exc()
-        raise FeastFailed(
-            f"{command} failed. Correct what it names in feature_repo.\n{output.getvalue()}{shown}"
-        ) from None
+        raise FeastFailed(f"{command} failed. Feast says what to correct:\n{output.getvalue()}{shown}") from None
     on_part("done")
     return "done"
 
 
 @contextmanager
 def _as_the_command_does() -> Iterator[None]:
-    """In the folder of the repository, whose modules Feast finds by their paths from here."""
-    writes_no_bytecode = sys.dont_write_bytecode
+    """In the folder of the repository, with its modules on Python's path. Afterwards as it was."""
+    path, writes_no_bytecode = sys.path.copy(), sys.dont_write_bytecode
+    sys.path.append(str(settings.FEATURE_REPO))
     try:
         with chdir(settings.FEATURE_REPO):
             yield
     finally:
-        sys.dont_write_bytecode = writes_no_bytecode  # Feast sets it for good
+        sys.path[:] = path
+        sys.dont_write_bytecode = writes_no_bytecode
