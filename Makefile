@@ -37,11 +37,12 @@ test-spark: setup ## the tests on Spark, which installs PySpark and needs Java
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-build-isolation --editable '.[spark]'
 	@$(BIN)/python -m pytest -n 0 tests/test_spark.py
 
-lint: setup ## ruff, mypy, deptry
+lint: setup ## ruff, mypy, deptry, vulture
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/deptry .
+	@$(BIN)/vulture
 
 # The tests open pages in a real Chromium. As root with apt it is installed here; elsewhere they say that it is missing.
 browser:
