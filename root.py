@@ -27,6 +27,7 @@ class Root:
 
     @property
     def raw(self) -> Path:
+        """Folder of the raw tables."""
         return self.path / "raw"
 
     def raw_table(self, table: str) -> Path:
@@ -35,6 +36,7 @@ class Root:
 
     @property
     def features(self) -> Path:
+        """Folder of the feature tables."""
         return self.path / "features"
 
     def feature_table(self, table: str) -> Path:
@@ -51,6 +53,7 @@ class Root:
 
     @property
     def event_logs(self) -> Path:
+        """Folder of the event logs, one folder for each stream."""
         return self.path / "log"
 
     def event_log(self, stream: str) -> Path:
@@ -59,6 +62,7 @@ class Root:
 
     @property
     def offline_logs(self) -> Path:
+        """Folder of the offline logs, one folder for each stream."""
         return self.path / "events"
 
     def offline_log(self, stream: str) -> Path:
@@ -79,22 +83,27 @@ class Root:
 
     @property
     def models(self) -> Path:
+        """Folder of the trained models."""
         return self.path / "models"
 
     @property
     def decisions(self) -> Path:
+        """Folder of the audit log, a file a day."""
         return self.path / "decisions"
 
     @property
     def scores_db(self) -> Path:
+        """SQLite file of the last batch scores."""
         return self.path / "scores.db"
 
     @property
     def registry_db(self) -> Path:
+        """Feast's registry."""
         return self.path / "registry.db"
 
     @property
     def online_db(self) -> Path:
+        """Feast's online store."""
         return self.path / "online.db"
 
     @property
@@ -109,8 +118,10 @@ class Root:
 
     @property
     def pipeline_fingerprints(self) -> Path:
+        """What each step of the pipeline rested on when it last finished."""
         return self.path / "pipeline.json"
 
     @property
     def pipeline_lock(self) -> Path:
+        """A file that is locked while a pipeline works on this root."""
         return self.path / "pipeline.lock"

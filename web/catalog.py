@@ -41,14 +41,17 @@ class Number:
 
     @property
     def is_live(self) -> bool:
+        """Whether a stream keeps it, and not a nightly batch."""
         return self.table in CATALOG_LIVE.tables
 
     @property
     def service(self) -> str:
+        """The feature service that answers it."""
         return "catalog" if self.is_live else "catalog_30d"
 
     @property
     def feature(self) -> Feature:
+        """Its definition."""
         return next(feature for feature in self.table.features if feature.name == self.name)
 
     @property
@@ -70,6 +73,7 @@ NUMBERS = (
 
 
 def openapi_paths() -> Spec:
+    """The paths of this page, for the OpenAPI document."""
     return {number.path: {"get": _described(number)} for number in NUMBERS}
 
 
@@ -89,6 +93,7 @@ def _described(number: Number) -> Spec:
 
 
 def blueprint(face: Face) -> Blueprint:
+    """One path for each number."""
     paths = Blueprint("catalog", __name__)
     for number in NUMBERS:
         rule = number.path.replace("{", "<path:").replace("}", ">")

@@ -27,6 +27,7 @@ LOOKS = ("approve", "review", "decline")
 
 
 def blueprint(face: Face) -> Blueprint:
+    """The page, and the JSON that it asks for again and again."""
     pages = Blueprint("coupon_pages", __name__)
     risk = risks()["coupon"]
 

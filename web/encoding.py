@@ -10,4 +10,5 @@ class Json(DefaultJSONProvider):
     """Keys keep their order, which is the order in the API docs."""
 
     def dumps(self, obj: Any, **kwargs: Any) -> str:
+        """Write an answer."""
         return to_json(obj).decode()

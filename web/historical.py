@@ -40,6 +40,7 @@ def _query(name: str, about: str, **example: str) -> dict[str, Any]:
 
 
 def openapi_paths() -> Spec:
+    """The path of this page, for the OpenAPI document; none if no service can answer it."""
     if not choices():
         return {}
     risk = next(iter(choices().values()))
@@ -59,6 +60,7 @@ def openapi_paths() -> Spec:
 
 
 def blueprint(face: Face) -> Blueprint:
+    """The path of point-in-time features."""
     paths = Blueprint("history", __name__)
 
     @paths.get("/historical-features/")

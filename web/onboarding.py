@@ -18,6 +18,7 @@ LINKS = (Link("Sign up", "/"), Link("A driver", "/home/1001"))
 
 
 def openapi_paths() -> Spec:
+    """The path of a sign-up, for the OpenAPI document."""
     about = "Decides about an applicant, and makes a driver of an approved one."
     applicant = risks()["onboarding"].request
     sign_up = operation("sign-up", "Sign an applicant up", about, SignUpAnswer, (400, 503), requestBody=body(applicant))
@@ -25,6 +26,7 @@ def openapi_paths() -> Spec:
 
 
 def blueprint(face: Face) -> Blueprint:
+    """The sign-up form, the sign-up itself and the drivers' pages."""
     pages = Blueprint("pages", __name__)
     onboarding, daily = risks()["onboarding"], risks()["daily"]
 

@@ -13,6 +13,8 @@ AS_OF = "The timestamp of the answer, UTC. Later events are not in it."
 
 
 class Reason(BaseModel):
+    """Why a decision is what it is."""
+
     code: str = Field(description="Stable name of the reason.", examples=["ssn_seen_before"])
     text: str = Field(examples=["The social security number was seen on another driver."])
     contribution: float = Field(
@@ -23,22 +25,30 @@ class Reason(BaseModel):
 
 
 class Model(BaseModel):
+    """The model that scored."""
+
     name: str = Field(examples=["onboarding"])
     version: str = Field(examples=["20260131T120000-0a1b2c3d"])
 
 
 class FeaturesAnswer(BaseModel):
+    """The features of one request."""
+
     features: dict[str, Any] = Field(description=FEATURES, examples=[FEATURES_EXAMPLE])
     as_of: datetime = Field(description=AS_OF, examples=[AS_OF_EXAMPLE])
 
 
 class ScoreAnswer(BaseModel):
+    """The score of one request."""
+
     score: float = Field(description=SCORE, examples=[0.03])
     model: Model
     as_of: datetime = Field(description=AS_OF, examples=[AS_OF_EXAMPLE])
 
 
 class Decision(BaseModel):
+    """A logged decision."""
+
     decision_id: str = Field(
         description="The decision's id in the audit log.", examples=["3f1c8a52-9f0e-4a59-8b54-0d6c1a2b3c4d"]
     )
@@ -57,6 +67,8 @@ class Decisions(RootModel[Decision | list[Decision]]):
 
 
 class SignUpAnswer(BaseModel):
+    """What became of a sign-up."""
+
     decision: Decision
     home: str = Field(
         default="", description="The new driver's home page; empty if not approved.", examples=["/home/1234567"]
@@ -64,16 +76,22 @@ class SignUpAnswer(BaseModel):
 
 
 class Score(BaseModel):
+    """One score of a batch."""
+
     as_of: datetime
     score: float
 
 
 class BatchScores(BaseModel):
+    """What the last batches said of an entity."""
+
     decision: Decision | None = Field(description="The newest batch decision; null before the first batch.")
     scores: list[Score] = Field(description="Scores of the last batches, oldest first.")
 
 
 class Vector(BaseModel):
+    """The feature vector of one entity."""
+
     features: dict[str, Any] = Field(description=FEATURES, examples=[FEATURES_EXAMPLE])
     event_timestamps: dict[str, datetime | None] = Field(
         description="The event time of each stored value; null for a computed value, and if nothing is stored."
@@ -84,19 +102,27 @@ class Vector(BaseModel):
 
 
 class Vectors(BaseModel):
+    """The feature vectors of many entities."""
+
     results: list[Vector] = Field(description="One vector for each entity, in order.")
     as_of: datetime = Field(description=AS_OF, examples=[AS_OF_EXAMPLE])
 
 
 class Accepted(BaseModel):
+    """How many events were accepted."""
+
     accepted: int = Field(description="How many events are now safe on disk.", examples=[1])
 
 
 class Missing(BaseModel):
+    """Which numbers of a producer are missing."""
+
     missing: list[list[int]] = Field(description="Ranges of numbers, both ends included.", examples=[[[3, 5]]])
 
 
 class Value(BaseModel):
+    """One number with its unit and date."""
+
     value: float | None = Field(description="Null if there is no value, or none that still holds.", examples=[4.2])
     unit: str = Field(examples=["stars"])
     event_timestamp: datetime = Field(
@@ -107,17 +133,23 @@ class Value(BaseModel):
 
 
 class HistoricalRow(BaseModel):
+    """The features of one entity at one timestamp."""
+
     entity: dict[str, Any] = Field(description="The entity's keys.", examples=[{"driver_id": 1001}])
     event_timestamp: datetime = Field(description="The time as of which the features hold.")
     features: dict[str, Any] = Field(description=FEATURES, examples=[FEATURES_EXAMPLE])
 
 
 class HistoricalAnswer(BaseModel):
+    """Point-in-time features."""
+
     service: str = Field(description="The feature service.", examples=["daily"])
     rows: list[HistoricalRow]
 
 
 class ErrorDetail(BaseModel):
+    """What is wrong, and where."""
+
     code: int = Field(examples=[1002])
     name: str = Field(examples=["missing_field"])
     message: str = Field(description="What was seen, then what to do.", examples=["ssn is missing. Send it."])
@@ -125,6 +157,8 @@ class ErrorDetail(BaseModel):
 
 
 class Error(BaseModel):
+    """The body of every error."""
+
     error: ErrorDetail
 
 

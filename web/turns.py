@@ -15,6 +15,7 @@ class TurnTaking(Flask):
         self._turn = Lock()
 
     def dispatch_request(self) -> ResponseReturnValue:
+        """Read the body first, then wait for the turn and answer."""
         request.get_data()
         with self._turn:
             return super().dispatch_request()

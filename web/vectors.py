@@ -43,6 +43,8 @@ TYPES: Mapping[str, Any] = {
 
 
 class VectorsRequest(BaseModel):
+    """Entities, and the timestamp at which their features must hold."""
+
     model_config = ConfigDict(extra="forbid")
 
     entities: list[dict[str, Any]] = Field(
@@ -57,12 +59,14 @@ class VectorsRequest(BaseModel):
 
 
 def openapi_paths() -> Spec:
+    """The path of feature vectors, for the OpenAPI document."""
     name = {"name": "service", "in": "path", "required": True, "schema": {"type": "string"}, "example": "daily"}
     post = operation("features", "Feature vectors", DESCRIPTION, Vectors, (400, 503), parameters=[name])
     return {"/api/v1/features/{service}": {"post": post | {"requestBody": body(VectorsRequest)}}}
 
 
 def blueprint(face: Face) -> Blueprint:
+    """The path of feature vectors."""
     paths = Blueprint("vectors", __name__)
     store = face.service.store
 

@@ -45,6 +45,7 @@ def seen_on_another(driver_id: int, last: int | None, previous: int | None) -> b
 
 
 def transformed_onboarding(inputs: Columns) -> Columns:
+    """`applicant_flags`, row by row: the body of the on-demand view."""
     return lift(applicant_flags, inputs, ["state", "dob", "as_of"])
 
 
@@ -54,10 +55,12 @@ def _lookup(feature: str, table: LastDistinctTable, inputs: Columns) -> Columns:
 
 
 def ondemand_ssn_lookup(inputs: Columns) -> Columns:
+    """Whether the SSN was seen before on another driver, row by row: the body of the on-demand view."""
     return _lookup("is_previously_seen_ssn", DRIVER_SSN_ENTITIES, inputs)
 
 
 def ondemand_dl_lookup(inputs: Columns) -> Columns:
+    """Whether the driving licence was seen before on another driver, row by row: the body of the on-demand view."""
     return _lookup("is_previously_seen_dl", DRIVER_DL_ENTITIES, inputs)
 
 

@@ -1,0 +1,1 @@
+"""How Feast stores and serves what the domains declare."""

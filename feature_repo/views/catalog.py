@@ -20,6 +20,7 @@ TAGS = {"domain": "catalog"}
 
 
 def entity(name: str, key: str, description: str) -> Entity:
+    """An entity of the shop with one string key."""
     return Entity(
         name=name, join_keys=[key], value_type=ValueType.STRING, description=description, owner=OWNER, tags=TAGS
     )
@@ -45,6 +46,7 @@ category_sales = aggregated(CATEGORY_SALES, category, "catalog")
     tags=TAGS,
 )
 def catalog_now(inputs: dict[str, list]) -> dict[str, list]:
+    """The numbers of the live tables at `as_of`."""
     from features.catalog import CATALOG_LIVE
 
     return CATALOG_LIVE.columns(inputs)

@@ -14,10 +14,12 @@ TAGS = {"domain": "chargeback"}
 
 
 def field(name: str, dtype: object, description: str, unit: str) -> Field:
+    """A described field with the domain's tags."""
     return described(name, dtype, description, unit=unit, **TAGS)
 
 
 def party(name: str, description: str) -> Entity:
+    """An entity of the payment: a user or a merchant."""
     return Entity(
         name=name,
         join_keys=[f"{name}_id"],
@@ -66,6 +68,7 @@ merchant_chargebacks_now = live(MERCHANT_CHARGEBACKS, [merchant], "chargeback")
     tags=TAGS,
 )  # fmt: skip
 def order_now(inputs: dict[str, list]) -> dict[str, list]:
+    """The numbers of the live tables at the order's `as_of`."""
     from features.chargeback import ORDER_LIVE
 
     return ORDER_LIVE.columns(inputs)

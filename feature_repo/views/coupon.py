@@ -12,6 +12,7 @@ TAGS = {"domain": "coupon"}
 
 
 def entity(name: str, key: str, description: str) -> Entity:
+    """An entity of the coupon machines with one string key."""
     return Entity(
         name=name, join_keys=[key], value_type=ValueType.STRING, description=description, owner=OWNER, tags=TAGS
     )
@@ -35,6 +36,7 @@ device_attempts = live(DEVICE_ATTEMPTS, [device], "coupon")
     tags=TAGS,
 )
 def coupon_now(inputs: dict[str, list]) -> dict[str, list]:
+    """The numbers of the live tables at the attempt's `as_of`."""
     from features.coupon import COUPON_LIVE
 
     return COUPON_LIVE.columns(inputs)

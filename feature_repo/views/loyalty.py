@@ -30,6 +30,7 @@ purchase = RequestSource(
     tags=TAGS,
 )
 def loyalty_now(inputs: dict[str, list]) -> dict[str, list]:
+    """The numbers of the live table at the purchase's `as_of`."""
     from features.loyalty import LOYALTY_LIVE
 
     return LOYALTY_LIVE.columns(inputs)

@@ -16,6 +16,7 @@ TAGS = {"domain": "onboarding"}
 
 
 def field(name: str, dtype: object, description: str, unit: str) -> Field:
+    """A described field with the domain's tags."""
     return described(name, dtype, description, unit=unit, **TAGS)
 
 
@@ -78,6 +79,7 @@ applicant = RequestSource(
     tags=TAGS,
 )
 def transformed_onboarding(inputs: dict[str, list]) -> dict[str, list]:
+    """What the request itself says of the applicant."""
     from features.onboarding import transformed_onboarding as transform
 
     return transform(inputs)
@@ -92,6 +94,7 @@ def transformed_onboarding(inputs: dict[str, list]) -> dict[str, list]:
     tags=TAGS,
 )
 def ondemand_ssn_lookup(inputs: dict[str, list]) -> dict[str, list]:
+    """Whether the SSN was seen before."""
     from features.onboarding import ondemand_ssn_lookup as lookup
 
     return lookup(inputs)
@@ -106,6 +109,7 @@ def ondemand_ssn_lookup(inputs: dict[str, list]) -> dict[str, list]:
     tags=TAGS,
 )
 def ondemand_dl_lookup(inputs: dict[str, list]) -> dict[str, list]:
+    """Whether the driving licence was seen before."""
     from features.onboarding import ondemand_dl_lookup as lookup
 
     return lookup(inputs)

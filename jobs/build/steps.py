@@ -49,9 +49,11 @@ class Finished:
             return cls(path)
 
     def is_fresh(self, step: Step, fingerprint: str) -> bool:
+        """Whether the step finished with this fingerprint and everything it made is still there."""
         return self.fingerprints.get(step.name) == fingerprint and all(path.exists() for path in step.outputs())
 
     def add(self, step: Step, fingerprint: str) -> None:
+        """Note that the step finished, and keep it in the file."""
         self.fingerprints[step.name] = fingerprint
         with replacing(self.path) as beside:
             beside.write_text(json.dumps(self.fingerprints, indent=1))

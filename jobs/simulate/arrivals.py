@@ -20,6 +20,7 @@ class Arrivals:
     _highest: dict[str, int] = field(default_factory=dict)
 
     def add(self, producer: str, number: int, at: datetime) -> None:
+        """Count a message of a producer: its first arrival, a duplicate, or one that a later number overtook."""
         if (producer, number) in self.at:
             self.duplicates += 1
             return

@@ -22,6 +22,7 @@ class Caller:
         self._session = requests.Session()
 
     def decide(self, risk: str, request: dict[str, Any]) -> dict[str, Any]:
+        """The decision on one request."""
         return self._call("POST", f"/api/v1/decisions/{risk}", "decision", json=request)
 
     def send(self, stream: str, event: dict[str, Any]) -> None:

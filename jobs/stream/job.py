@@ -93,6 +93,7 @@ class StreamJob:
         return count
 
     def is_flush_due(self) -> bool:
+        """Whether enough events wait for the offline log, or have waited long enough."""
         return self._offline.is_due()
 
     def flush(self) -> None:
@@ -118,6 +119,7 @@ class StreamJob:
             self.state.forget_processed_before(reached)
 
     def close(self) -> None:
+        """Write what waits, and close the state file."""
         self.flush()
         self.state.close()
 

@@ -45,6 +45,7 @@ class OfflineLog:
         self._waiting += rows
 
     def is_due(self) -> bool:
+        """Whether enough events wait for the offline log, or have waited long enough."""
         is_old = time.monotonic() - self._waiting_since > FLUSH_SECONDS
         return bool(self._parts) or self._waiting > FLUSH_EVENTS or (is_old and self._waiting > 0)
 

@@ -23,6 +23,8 @@ class Line(NamedTuple):
 
 
 class Source(Protocol):
+    """What a stream job reads: an adapter of a log, a file or a broker."""
+
     name: str
 
     def read(self, position: Position, most_bytes: int, final: bool) -> tuple[list[Line], Position]:
@@ -44,6 +46,7 @@ class JsonLines:
         self._path, self.name = path, name
 
     def read(self, position: Position, most_bytes: int, final: bool) -> tuple[list[Line], Position]:
+        """As `Source.read`."""
         next_position = dict(position)
         for file in self._files():
             size, offset = file.stat().st_size, position.get(file.name, 0)
@@ -58,6 +61,7 @@ class JsonLines:
         return [], next_position
 
     def behind(self, position: Position) -> int:
+        """As `Source.behind`."""
         return sum(max(0, file.stat().st_size - position.get(file.name, 0)) for file in self._files())
 
     def _files(self) -> list[Path]:

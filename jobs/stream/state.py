@@ -70,6 +70,7 @@ class StateFile:
         self.set_meta({DEFINITIONS: versions})
 
     def close(self) -> None:
+        """Close the file."""
         self._db.close()
 
     @contextmanager
@@ -84,17 +85,21 @@ class StateFile:
                 self._db.execute("ROLLBACK")
 
     def meta(self, name: str, default: Any = None) -> Any:
+        """The value under a name, or `default`."""
         row = self._db.execute(f"SELECT value FROM {META} WHERE name = ?", (name,)).fetchone()
         return default if row is None else row[0]
 
     def set_meta(self, values: Mapping[str, Any]) -> None:
+        """Set values under their names."""
         self._db.executemany(f"INSERT OR REPLACE INTO {META} VALUES (?, ?)", values.items())
 
     def position(self, source: str) -> Position:
+        """How far the job has read this source."""
         position: Position = json.loads(self.meta(POSITION.format(source=source), "{}"))
         return position
 
     def set_position(self, source: str, position: Position) -> None:
+        """Note how far the job has read this source."""
         self.set_meta({POSITION.format(source=source): json.dumps(position)})
 
     def states(self, table: str, keys: list[Key]) -> dict[Key, bytes]:
@@ -107,6 +112,7 @@ class StateFile:
         return {by_bytes[key]: state for key, state in rows}
 
     def put_states(self, table: str, rows: list[StateRow]) -> None:
+        """Insert states, or replace those of the same keys."""
         self._db.executemany(f"INSERT OR REPLACE INTO {identifier(table)} VALUES (?, ?, ?, ?)", rows)
 
     def states_since(self, table: str, committed: int) -> list[StateRow]:
@@ -125,6 +131,7 @@ class StateFile:
         self._db.executemany("INSERT INTO seen VALUES (?, ?, ?)", rows)
 
     def forget_processed_before(self, timestamp: int) -> None:
+        """Drop the ids of events that happened before a timestamp, in µs since 1970."""
         self._db.execute("DELETE FROM seen WHERE time < ?", (timestamp,))
 
     def received(self) -> dict[str, list[list[int]]]:
@@ -132,6 +139,7 @@ class StateFile:
         return {name: json.loads(ranges) for name, ranges in self._db.execute(f"SELECT * FROM {RECEIVED}")}
 
     def set_received(self, by_producer: Mapping[str, list[list[int]]]) -> None:
+        """Set the ranges of numbers received, by producer."""
         rows = [(producer, json.dumps(ranges)) for producer, ranges in by_producer.items()]
         self._db.executemany(f"INSERT OR REPLACE INTO {RECEIVED} VALUES (?, ?)", rows)
 

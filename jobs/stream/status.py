@@ -25,6 +25,8 @@ GAUGES = {
 
 @dataclass
 class Counts:
+    """How many lines became events, and how many did not."""
+
     events: int = 0
     late: int = 0
     duplicates: int = 0

@@ -9,6 +9,7 @@ from root import Root
 
 
 def features(root: Root, until: datetime, now: datetime, on_part: OnPart) -> str:
+    """Compute every feature table up to `until`. Returns a short summary."""
     rows = 0
     for table in tables():
         rows += compute(root, table, until, now).out.rows

@@ -9,6 +9,7 @@ from root import Root
 
 
 def train(root: Root, risk: Risk, now: datetime, on_part: OnPart) -> str:
+    """Train the risk's model. Returns a short summary."""
     from jobs.train import champion
     from serving.retrieval import FeastStore
 

@@ -112,6 +112,7 @@ def make(root: Root, tills: Tills, purchases: pd.DataFrame, service: Caller) -> 
 
 
 def not_once(ids: Iterable[str], logged: Iterable[tuple[str, float]]) -> list[str]:
+    """The ids that the log does not hold exactly once, in order."""
     counts = Counter(purchase_id for purchase_id, _ in logged)
     return sorted(purchase_id for purchase_id in ids if counts[purchase_id] != 1)
 

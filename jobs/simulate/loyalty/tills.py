@@ -29,9 +29,11 @@ GIVE_UP_SECONDS = 30.0
 class Service(Protocol):
     """As `jobs/simulate/caller.py` has it. Many threads call it."""
 
-    def decide(self, risk: str, request: dict[str, Any]) -> dict[str, Any]: ...
+    def decide(self, risk: str, request: dict[str, Any]) -> dict[str, Any]:
+        """The decision on one request."""
 
-    def missing(self, stream: str, producer: str, last: int) -> list[list[int]]: ...
+    def missing(self, stream: str, producer: str, last: int) -> list[list[int]]:
+        """The ranges of numbers that the stream job has not received."""
 
 
 @dataclass
@@ -69,6 +71,7 @@ class Tills:
 
     @property
     def sent(self) -> Iterator[Sent]:
+        """Every message of every till."""
         return (sent for till in self.tills for sent in till.sent)
 
     def send_all(self, purchases: Sequence[Mapping[str, Any]], per_second: float) -> None:
