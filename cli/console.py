@@ -18,11 +18,12 @@ if TYPE_CHECKING:  # slow to import, and most commands do without
 @dataclass(frozen=True)
 class Column:
     """A column of a table. In plain text, where there are no headings, `plain` says what a cell is, such as
-    `{} equal`."""
+    `{} equal`. On a terminal, cells wrap unless `wraps` is false."""
 
     heading: str
     justify: Literal["left", "right"] = "left"
     plain: str = "{}"
+    wraps: bool = True
 
 
 def line(text: str = "") -> None:
@@ -77,7 +78,7 @@ def _rich(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
 
     shown = Table(box=SIMPLE_HEAD, pad_edge=False, show_header=any(column.heading for column in columns))
     for column in columns:
-        shown.add_column(column.heading, justify=column.justify, overflow="fold")
+        shown.add_column(column.heading, justify=column.justify, overflow="fold", no_wrap=not column.wraps)
     for row in rows:
         shown.add_row(*row)
     Console(highlight=False, markup=False).print(shown)

@@ -47,7 +47,7 @@ class FeastStore(Store):
             threading.Thread(target=_follow, args=(weakref.ref(self), seconds), daemon=True).start()
 
     def services(self) -> list[str]:
-        """As `Store.services`."""
+        """From the cached registry."""
         services = self._store.registry.list_feature_services(self._store.project, allow_cache=True)
         return sorted(service.name for service in services)
 
@@ -108,13 +108,13 @@ class FeastStore(Store):
         return joined.rename(columns={whole: name for name, (_, whole) in plan.outputs.items()})[columns]
 
     def stored(self, view: str, keys: Row) -> dict[str, Any]:
-        """As `Store.stored`."""
+        """By Feast's own read. It is for single entities, and slower than a plan."""
         fields = self._store.get_feature_view(view, allow_registry_cache=True).features
         answer = self._store.get_online_features([f"{view}:{field.name}" for field in fields], [dict(keys)]).to_dict()
         return {field.name: answer[field.name][0] for field in fields}
 
     def write(self, view: str, row: Row) -> None:
-        """As `Store.write`."""
+        """By Feast's own write."""
         self._store.write_to_online_store(view, pd.DataFrame([row]))
 
     def write_table(self, view: str, table: pa.Table) -> None:

@@ -82,7 +82,10 @@ def test_metrics_have_their_names_in_plain_text(capsys: pytest.CaptureFixture[st
 
 def test_metrics_are_readable_at_80_columns(terminal: pytest.CaptureFixture[str]):
     _show_metrics(Card)  # type: ignore[arg-type]
-    assert max(map(len, terminal.readouterr().out.splitlines())) <= 80
+    printed = terminal.readouterr().out
+    assert max(map(len, printed.splitlines())) <= 80
+    assert "logistic_regression" in printed
+    assert "gradient_boosting" in printed
 
 
 def compared() -> Parity:

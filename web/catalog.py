@@ -41,17 +41,17 @@ class Number:
 
     @property
     def is_live(self) -> bool:
-        """Whether a stream keeps it, and not a nightly batch."""
+        """Whether the stream feeds the number, and not the batch."""
         return self.table in CATALOG_LIVE.tables
 
     @property
     def service(self) -> str:
-        """The feature service that answers it."""
+        """The feature service that has the number."""
         return "catalog" if self.is_live else "catalog_30d"
 
     @property
     def feature(self) -> Feature:
-        """Its definition."""
+        """The declaration of the number."""
         return next(feature for feature in self.table.features if feature.name == self.name)
 
     @property
@@ -73,7 +73,7 @@ NUMBERS = (
 
 
 def openapi_paths() -> Spec:
-    """The paths of this page, for the OpenAPI document."""
+    """A path of the API docs for each number."""
     return {number.path: {"get": _described(number)} for number in NUMBERS}
 
 
@@ -93,7 +93,7 @@ def _described(number: Number) -> Spec:
 
 
 def blueprint(face: Face) -> Blueprint:
-    """One path for each number."""
+    """A path for each number."""
     paths = Blueprint("catalog", __name__)
     for number in NUMBERS:
         rule = number.path.replace("{", "<path:").replace("}", ">")

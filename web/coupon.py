@@ -27,7 +27,7 @@ LOOKS = ("approve", "review", "decline")
 
 
 def blueprint(face: Face) -> Blueprint:
-    """The page, and the JSON that it asks for again and again."""
+    """The page, and the JSON that it refreshes from."""
     pages = Blueprint("coupon_pages", __name__)
     risk = risks()["coupon"]
 

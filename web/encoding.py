@@ -10,5 +10,5 @@ class Json(DefaultJSONProvider):
     """Keys keep their order, which is the order in the API docs."""
 
     def dumps(self, obj: Any, **kwargs: Any) -> str:
-        """Write an answer."""
+        """Flask calls this for each JSON answer."""
         return to_json(obj).decode()

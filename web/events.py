@@ -31,7 +31,7 @@ MISSING = "The numbers from 1 to `last` of a producer that the stream job has no
 
 
 def openapi_paths() -> Spec:
-    """The paths of this page, for the OpenAPI document; none if no domain has a stream."""
+    """The paths of the API docs. Nothing, if no domain declares a stream."""
     if not streams():
         return {}
     name = {"name": "stream", "in": "path", "required": True, "schema": {"type": "string", "enum": list(streams())}}
@@ -51,7 +51,7 @@ def openapi_paths() -> Spec:
 
 
 def blueprint(face: Face) -> Blueprint:
-    """The paths that take events, and that say which numbers are missing."""
+    """The path that accepts events, and the one that names lost events."""
     paths = Blueprint("events", __name__)
 
     @paths.post("/api/v1/events/<stream>")

@@ -40,7 +40,7 @@ def _query(name: str, about: str, **example: str) -> dict[str, Any]:
 
 
 def openapi_paths() -> Spec:
-    """The path of this page, for the OpenAPI document; none if no service can answer it."""
+    """The path of the API docs. Nothing, if no risk has a request of one number."""
     if not choices():
         return {}
     risk = next(iter(choices().values()))
@@ -60,7 +60,7 @@ def openapi_paths() -> Spec:
 
 
 def blueprint(face: Face) -> Blueprint:
-    """The path of point-in-time features."""
+    """`/historical-features/`."""
     paths = Blueprint("history", __name__)
 
     @paths.get("/historical-features/")

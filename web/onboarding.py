@@ -18,7 +18,7 @@ LINKS = (Link("Sign up", "/"), Link("A driver", "/home/1001"))
 
 
 def openapi_paths() -> Spec:
-    """The path of a sign-up, for the OpenAPI document."""
+    """The sign-up path of the API docs. The pages are for people, and not in the docs."""
     about = "Decides about an applicant, and makes a driver of an approved one."
     applicant = risks()["onboarding"].request
     sign_up = operation("sign-up", "Sign an applicant up", about, SignUpAnswer, (400, 503), requestBody=body(applicant))
@@ -26,7 +26,7 @@ def openapi_paths() -> Spec:
 
 
 def blueprint(face: Face) -> Blueprint:
-    """The sign-up form, the sign-up itself and the drivers' pages."""
+    """The sign-up form, the sign-up itself, and the home page of a driver."""
     pages = Blueprint("pages", __name__)
     onboarding, daily = risks()["onboarding"], risks()["daily"]
 

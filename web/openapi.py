@@ -39,7 +39,7 @@ class Document(Swagger):
     """flasgger serves the pages, and the whole document is ours."""
 
     def get_apispecs(self, endpoint: str = "openapi") -> Spec:
-        """The document, as flasgger asks for it."""
+        """flasgger calls this for `/openapi.json`."""
         return document()
 
 

@@ -40,20 +40,20 @@ def decisions(face: Face, name: str) -> Response:
 
 
 def features(face: Face, risk: Risk, request: RiskRequest) -> dict[str, Any]:
-    """The features of a request, and as of when."""
+    """The features of a request, as JSON."""
     as_of = face.clock()
     return {"features": face.service.features(risk, request, as_of), "as_of": as_of.isoformat()}
 
 
 def score(face: Face, risk: Risk, request: RiskRequest) -> dict[str, Any]:
-    """The score of a request, the model that gave it, and as of when."""
+    """The score of a request, as JSON."""
     as_of = face.clock()
     number, card = face.service.score(risk, request, as_of)
     return {"score": number, "model": {"name": card.name, "version": card.version}, "as_of": as_of.isoformat()}
 
 
 def decision(face: Face, risk: Risk, request: RiskRequest) -> dict[str, Any]:
-    """The decision on a request, logged."""
+    """The decision about a request, as JSON."""
     return face.service.decision(risk, request, face.clock()).as_json()
 
 

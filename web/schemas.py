@@ -13,7 +13,7 @@ AS_OF = "The timestamp of the answer, UTC. Later events are not in it."
 
 
 class Reason(BaseModel):
-    """Why a decision is what it is."""
+    """Why the score is high or low, or which policy applied."""
 
     code: str = Field(description="Stable name of the reason.", examples=["ssn_seen_before"])
     text: str = Field(examples=["The social security number was seen on another driver."])
@@ -25,21 +25,21 @@ class Reason(BaseModel):
 
 
 class Model(BaseModel):
-    """The model that scored."""
+    """The model that gave the score."""
 
     name: str = Field(examples=["onboarding"])
     version: str = Field(examples=["20260131T120000-0a1b2c3d"])
 
 
 class FeaturesAnswer(BaseModel):
-    """The features of one request."""
+    """The features of a request."""
 
     features: dict[str, Any] = Field(description=FEATURES, examples=[FEATURES_EXAMPLE])
     as_of: datetime = Field(description=AS_OF, examples=[AS_OF_EXAMPLE])
 
 
 class ScoreAnswer(BaseModel):
-    """The score of one request."""
+    """The score of a request."""
 
     score: float = Field(description=SCORE, examples=[0.03])
     model: Model
@@ -47,7 +47,7 @@ class ScoreAnswer(BaseModel):
 
 
 class Decision(BaseModel):
-    """A logged decision."""
+    """A decision with its reasons and with the features behind it."""
 
     decision_id: str = Field(
         description="The decision's id in the audit log.", examples=["3f1c8a52-9f0e-4a59-8b54-0d6c1a2b3c4d"]
@@ -67,7 +67,7 @@ class Decisions(RootModel[Decision | list[Decision]]):
 
 
 class SignUpAnswer(BaseModel):
-    """What became of a sign-up."""
+    """The decision about an applicant."""
 
     decision: Decision
     home: str = Field(
@@ -76,21 +76,21 @@ class SignUpAnswer(BaseModel):
 
 
 class Score(BaseModel):
-    """One score of a batch."""
+    """The score of one batch."""
 
     as_of: datetime
     score: float
 
 
 class BatchScores(BaseModel):
-    """What the last batches said of an entity."""
+    """The results of the last batches about one entity."""
 
     decision: Decision | None = Field(description="The newest batch decision; null before the first batch.")
     scores: list[Score] = Field(description="Scores of the last batches, oldest first.")
 
 
 class Vector(BaseModel):
-    """The feature vector of one entity."""
+    """The features of one entity."""
 
     features: dict[str, Any] = Field(description=FEATURES, examples=[FEATURES_EXAMPLE])
     event_timestamps: dict[str, datetime | None] = Field(
@@ -102,26 +102,26 @@ class Vector(BaseModel):
 
 
 class Vectors(BaseModel):
-    """The feature vectors of many entities."""
+    """The features of each entity."""
 
     results: list[Vector] = Field(description="One vector for each entity, in order.")
     as_of: datetime = Field(description=AS_OF, examples=[AS_OF_EXAMPLE])
 
 
 class Accepted(BaseModel):
-    """How many events were accepted."""
+    """The events that the service accepted."""
 
     accepted: int = Field(description="How many events are now safe on disk.", examples=[1])
 
 
 class Missing(BaseModel):
-    """Which numbers of a producer are missing."""
+    """The numbers of a producer that got lost."""
 
     missing: list[list[int]] = Field(description="Ranges of numbers, both ends included.", examples=[[[3, 5]]])
 
 
 class Value(BaseModel):
-    """One number with its unit and date."""
+    """One number, with its unit and its date."""
 
     value: float | None = Field(description="Null if there is no value, or none that still holds.", examples=[4.2])
     unit: str = Field(examples=["stars"])
@@ -133,7 +133,7 @@ class Value(BaseModel):
 
 
 class HistoricalRow(BaseModel):
-    """The features of one entity at one timestamp."""
+    """The features of one entity at one time."""
 
     entity: dict[str, Any] = Field(description="The entity's keys.", examples=[{"driver_id": 1001}])
     event_timestamp: datetime = Field(description="The time as of which the features hold.")
@@ -141,14 +141,14 @@ class HistoricalRow(BaseModel):
 
 
 class HistoricalAnswer(BaseModel):
-    """Point-in-time features."""
+    """The features of each entity at each time."""
 
     service: str = Field(description="The feature service.", examples=["daily"])
     rows: list[HistoricalRow]
 
 
 class ErrorDetail(BaseModel):
-    """What is wrong, and where."""
+    """What was wrong, and what to do."""
 
     code: int = Field(examples=[1002])
     name: str = Field(examples=["missing_field"])
@@ -157,7 +157,7 @@ class ErrorDetail(BaseModel):
 
 
 class Error(BaseModel):
-    """The body of every error."""
+    """Every error has this form."""
 
     error: ErrorDetail
 

@@ -15,7 +15,7 @@ class TurnTaking(Flask):
         self._turn = Lock()
 
     def dispatch_request(self) -> ResponseReturnValue:
-        """Read the body first, then wait for the turn and answer."""
+        """Flask calls this once for each request."""
         request.get_data()
         with self._turn:
             return super().dispatch_request()

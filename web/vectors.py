@@ -43,7 +43,7 @@ TYPES: Mapping[str, Any] = {
 
 
 class VectorsRequest(BaseModel):
-    """Entities, and the timestamp at which their features must hold."""
+    """The entities, and the time as of which to read their features."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -59,14 +59,14 @@ class VectorsRequest(BaseModel):
 
 
 def openapi_paths() -> Spec:
-    """The path of feature vectors, for the OpenAPI document."""
+    """The path of the API docs."""
     name = {"name": "service", "in": "path", "required": True, "schema": {"type": "string"}, "example": "daily"}
     post = operation("features", "Feature vectors", DESCRIPTION, Vectors, (400, 503), parameters=[name])
     return {"/api/v1/features/{service}": {"post": post | {"requestBody": body(VectorsRequest)}}}
 
 
 def blueprint(face: Face) -> Blueprint:
-    """The path of feature vectors."""
+    """`/api/v1/features/<service>`."""
     paths = Blueprint("vectors", __name__)
     store = face.service.store
 

@@ -136,7 +136,7 @@ class Order(RiskRequest):
     )
 
     def row(self, as_of: datetime, hash_key: bytes) -> dict[str, Any]:
-        """Entity keys and request data: the caller's fields, and the timestamp as Feast names it."""
+        """An unknown merchant is ""; an order without a timestamp is of now."""
         return {
             "order_id": self.order_id,
             "user_id": self.user_id,

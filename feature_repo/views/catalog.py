@@ -20,7 +20,7 @@ TAGS = {"domain": "catalog"}
 
 
 def entity(name: str, key: str, description: str) -> Entity:
-    """An entity of the shop with one string key."""
+    """An entity of this domain, whose key is a string."""
     return Entity(
         name=name, join_keys=[key], value_type=ValueType.STRING, description=description, owner=OWNER, tags=TAGS
     )

@@ -14,12 +14,12 @@ TAGS = {"domain": "chargeback"}
 
 
 def field(name: str, dtype: object, description: str, unit: str) -> Field:
-    """A described field with the domain's tags."""
+    """A field of this domain."""
     return described(name, dtype, description, unit=unit, **TAGS)
 
 
 def party(name: str, description: str) -> Entity:
-    """An entity of the payment: a user or a merchant."""
+    """An entity of this domain, with the key `<name>_id`."""
     return Entity(
         name=name,
         join_keys=[f"{name}_id"],

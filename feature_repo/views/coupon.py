@@ -12,7 +12,7 @@ TAGS = {"domain": "coupon"}
 
 
 def entity(name: str, key: str, description: str) -> Entity:
-    """An entity of the coupon machines with one string key."""
+    """An entity of this domain, whose key is a string."""
     return Entity(
         name=name, join_keys=[key], value_type=ValueType.STRING, description=description, owner=OWNER, tags=TAGS
     )

@@ -16,7 +16,7 @@ TAGS = {"domain": "onboarding"}
 
 
 def field(name: str, dtype: object, description: str, unit: str) -> Field:
-    """A described field with the domain's tags."""
+    """A field of this domain."""
     return described(name, dtype, description, unit=unit, **TAGS)
 
 

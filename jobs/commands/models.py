@@ -81,12 +81,16 @@ def _show_metrics(card: "Card") -> None:
         for name, metrics in card.metrics.items()
     }
     names = list(dict.fromkeys(metric for metrics in by_model.values() for metric in metrics))
-    columns = [Column(""), Column("model"), *(Column(name, "right", plain=f"{name} {{}}") for name in names)]
+    columns = [Column(""), Column("model", wraps=False), *(_metric(name) for name in names)]
     rows = [
         ("serves" if model == card.champion else "", model, *(_three_digits(metrics.get(name)) for name in names))
         for model, metrics in by_model.items()
     ]
     console.table(columns, rows)
+
+
+def _metric(name: str) -> Column:
+    return Column(name.replace("_", " "), "right", plain=f"{name} {{}}")  # a heading wraps at its spaces
 
 
 def _three_digits(value: float | None) -> str:

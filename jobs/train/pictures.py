@@ -25,7 +25,7 @@ matplotlib.rcParams.update(
 def probability_pictures(
     card: Card, labels: np.ndarray, scores: np.ndarray, importance: np.ndarray
 ) -> dict[str, Callable[[Axes], object]]:
-    """Name → what draws it, for a classification."""
+    """The pictures of a classification."""
     return {
         "ROC": lambda axes: RocCurveDisplay.from_predictions(labels, scores, ax=axes, name=card.name),
         "Precision and recall": lambda axes: PrecisionRecallDisplay.from_predictions(
@@ -40,7 +40,7 @@ def probability_pictures(
 def number_pictures(
     card: Card, labels: np.ndarray, scores: np.ndarray, importance: np.ndarray
 ) -> dict[str, Callable[[Axes], object]]:
-    """Name → what draws it, for a regression."""
+    """The pictures of a regression."""
     return {
         "Score and truth, with the thresholds": lambda axes: _score_and_truth(axes, card, labels, scores),
         "Errors: truth minus score": lambda axes: _errors(axes, labels, scores),
