@@ -9,7 +9,7 @@ from rich.progress import Progress, TaskID
 
 from cli import console
 from features.risk import Risk
-from jobs.batch.table import Fold, compute, fold
+from jobs.batch.table import Engine, compute, fold_in_duckdb
 from jobs.pipelines import Pipeline
 from jobs.raw import places
 from root import Root
@@ -45,9 +45,9 @@ def _describe(progress: Progress, bar: TaskID, pipeline: str, step: str) -> None
     progress.update(bar, description=f"{pipeline}: {step}")
 
 
-def _fold(engine: str) -> Fold:
+def _fold(engine: str) -> Engine:
     if engine == "duckdb":
-        return fold
-    from jobs.batch import spark
+        return fold_in_duckdb
+    from jobs.batch.spark import fold_in_spark
 
-    return spark.fold
+    return fold_in_spark

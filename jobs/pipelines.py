@@ -9,7 +9,7 @@ from errors import unknown
 from features import DOMAINS
 from features.domains import NO_RISK, risks_of, tables_of
 from features.risk import Risk
-from features.windows.aggregation import Feature, Table
+from features.windows.tables import Feature, Table
 from root import Root
 
 

@@ -19,7 +19,7 @@ from feast.type_map import feast_value_type_to_python_type, python_values_to_pro
 
 from errors import FeaturesNotReady
 from features.utc import MICROSECOND, since_1970
-from features.windows.columns import Columns
+from features.windows.live import Columns
 from serving.plan import Computed, Kept, Plan, Read, Stored, full
 from serving.store import Row
 

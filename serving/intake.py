@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from features.utc import utc
-from features.windows import numbering
+from features.windows import events
 from features.windows.events import ACCEPTED
 from serving import lines
 
@@ -33,11 +33,11 @@ def oldest_waiting(log: Path, state: Path, now: datetime) -> timedelta | None:
     return None
 
 
-def missing(state: Path, producer: str, last: int) -> numbering.Ranges:
+def missing(state: Path, producer: str, last: int) -> events.Ranges:
     """The numbers from 1 to `last` of a producer that the job has not received, as ranges with both ends. `state` is
     the job's file."""
     received = _value(state, f"SELECT ranges FROM {RECEIVED} WHERE producer = ?", producer)
-    return numbering.missing(received or [], last)
+    return events.missing_numbers(received or [], last)
 
 
 def _position(state: Path) -> dict[str, int]:

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from features.utc import EPOCH, MICROSECOND, since_1970
-from features.windows.columns import Columns
+from features.windows.live import Columns
 from serving.store import Row, Vector
 
 #: Feast's words for a value that is stored, is null, is not stored, or is older than its view's TTL.

@@ -1,4 +1,4 @@
-"""What a window holds, by plain list comprehensions over the raw events: what every engine is held to."""
+"""What a window holds, by plain list comprehensions over the raw events: every engine must give the same."""
 
 import math
 from datetime import UTC, datetime, timedelta
@@ -8,51 +8,50 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 BILLIONTH, MILLIONTH = Decimal("1e-9"), Decimal("1e-6")
 
 
-def floor(moment, hop):
-    return EPOCH + (moment - EPOCH) // hop * hop if hop else moment
-
-
-def window(a, events, time, key, t):
-    """The events of `key` that count at `t`, oldest first, ties by id."""
-    oldest = datetime.min.replace(tzinfo=UTC) if a.window is None else floor(t - a.delay - a.window, a.old_edge_hop)
-    mine = [e for e in events if e["key"] == key and e[time] is not None and oldest <= e[time] < t - a.delay]
-    kept = [e for e in mine if all(e[c] in (v if isinstance(v, tuple) else (v,)) for c, v in a.where.items())]
-    return sorted(kept, key=lambda e: (e[time], e["id"]))
+def floor(timestamp, hop):
+    return EPOCH + (timestamp - EPOCH) // hop * hop if hop else timestamp
 
 
 def exact(values, unit=BILLIONTH):
     return [Decimal(v).quantize(unit, ROUND_HALF_EVEN) for v in values]
 
 
-def value(a, events, time, key, t):
-    inside = window(a, events, time, key, t)
-    if a.function == "rate":
-        return sum(e[a.column] is not None and e[a.column] < t for e in inside) / len(inside) if inside else None
-    x = [e[a.column] for e in inside if e[a.column] is not None] if a.column else inside
-    if a.function.startswith("last_n"):
-        x = x[-a.n :]
-    match a.function:
-        case "count":
-            return len(x)
-        case "count_distinct":
-            return len(set(x))
-        case "sum" | "last_n_sum":
-            return float(sum(exact(x)))
-        case "mean" | "last_n_mean":
-            return float(sum(exact(x)) / len(x)) if x else None
-        case "stddev":
-            return stddev(exact(x, MILLIONTH))
-        case "last":
-            return x[-1] if x else None
-        case extreme:
-            return {"min": min, "max": max}[extreme](x) if x else None
-
-
-def stddev(x):
-    if len(x) < 2:
+def stddev(values):
+    if len(values) < 2:
         return None
-    middle = sum(x) / len(x)
-    return math.sqrt(sum((v - middle) ** 2 for v in x) / (len(x) - 1))
+    mean = sum(values) / len(values)
+    return math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1))
+
+
+#: Function → its value, from the values in the window, oldest first: of a function of n, of the n newest; of a rate,
+#: whether each outcome was known.
+BY_HAND = {
+    "count": len,
+    "count_distinct": lambda x: len(set(x)),
+    "sum": lambda x: float(sum(exact(x))),
+    "mean": lambda x: float(sum(exact(x)) / len(x)) if x else None,
+    "stddev": lambda x: stddev(exact(x, MILLIONTH)),
+    "min": lambda x: min(x, default=None),
+    "max": lambda x: max(x, default=None),
+    "last": lambda x: x[-1] if x else None,
+    "last_n_mean": lambda x: float(sum(exact(x)) / len(x)) if x else None,
+    "last_n_sum": lambda x: float(sum(exact(x))),
+    "rate": lambda x: sum(x) / len(x) if x else None,
+}
+
+
+def window(a, events, time, key, t):
+    """The events of `key` that count at `t`, oldest first, ties by id."""
+    oldest = datetime.min.replace(tzinfo=UTC) if a.window is None else floor(t - a.delay - a.window, a.old_edge_hop)
+    own = [e for e in events if e["key"] == key and e[time] is not None and oldest <= e[time] < t - a.delay]
+    counted = [e for e in own if all(e[c] in (v if isinstance(v, tuple) else (v,)) for c, v in a.where.items())]
+    return sorted(counted, key=lambda e: (e[time], e["id"]))
+
+
+def value(a, events, time, key, t):
+    x = [event[a.column] if a.column else event for event in window(a, events, time, key, t)]
+    x = [at is not None and at < t for at in x] if a.outcome else [v for v in x if v is not None]
+    return BY_HAND[a.function](x if a.n is None else x[-a.n :])
 
 
 def values(table, events, key, t):
@@ -60,7 +59,7 @@ def values(table, events, key, t):
 
 
 def once(events):
-    """Of several events with one id, the last learned of, and of those the one that says most."""
+    """Of several events with one id, the one that was known last; of those, the one with the most values."""
     newest = {}
     for e in events:
         rank = [(e[c] is not None, e[c] or 0) for c in ("id", "key", "x", "who", "kind", "outcome", "at")]
@@ -70,8 +69,8 @@ def once(events):
 
 
 def rows(table, events, since, until, tick=timedelta(days=1)):
-    """The feature table's rows dated in (since, until]: where a value changed, or nothing did for a longest window."""
-    answer, empty = [], {a.name: a.empty for a in table.aggregations}
+    """The feature table's rows dated in (since, until]: where a value changed, or none did for a longest window."""
+    found, empty = [], {a.name: a.empty for a in table.aggregations}
     whole = -(-table.longest_reach // tick) * tick
     for key in sorted({e["key"] for e in events if e["key"] is not None}):
         t, before, changed = floor(min(e[table.event_time] or until for e in events), tick), empty, None
@@ -81,6 +80,6 @@ def rows(table, events, since, until, tick=timedelta(days=1)):
                 before, changed = here, t
             is_old = here != empty and changed is not None and t - changed >= whole
             if (changed == t or is_old) and (since is None or t > since):
-                answer.append({"key": key, **here, "event_timestamp": t})
+                found.append({"key": key, **here, "event_timestamp": t})
             t += tick
-    return sorted(answer, key=lambda r: (r["event_timestamp"], r["key"]))
+    return sorted(found, key=lambda r: (r["event_timestamp"], r["key"]))

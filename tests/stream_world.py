@@ -15,9 +15,10 @@ from pydantic_core import from_json, to_json
 
 import settings
 from features.domains import Stream
-from features.windows.aggregation import Aggregation, AggregationTable
+from features.windows.aggregation import Aggregation
 from features.windows.raw import Column, RawTable
 from features.windows.state import LiveTable
+from features.windows.tables import AggregationTable
 from jobs.raw import offline_log
 from jobs.stream.job import StreamJob
 from jobs.stream.sources import Line, Position

@@ -17,9 +17,10 @@ from test_windows import stored
 
 import settings
 from errors import BadInput, NoData
-from features.windows.aggregation import FOR_EVER, TICK, Aggregation, AggregationTable, Flag, LastDistinctTable
+from features.windows.aggregation import FOR_EVER, TICK, Aggregation, Flag
 from features.windows.folds import FOLDS, fold
 from features.windows.raw import Column, RawTable
+from features.windows.tables import AggregationTable, LastDistinctTable
 from jobs.batch.table import compute
 
 FEW = examples(max_examples=25, deadline=None)

@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import settings as examples
 
 from features.utc import since_1970
-from features.windows.aggregation import Aggregation, AggregationTable
+from features.windows.aggregation import Aggregation
 from features.windows.raw import Column, RawTable
 from features.windows.state import LiveTable
-from features.windows.tiles import SLACK
+from features.windows.tables import AggregationTable
+from features.windows.tiles import SLACK_US
 
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
 BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
@@ -156,7 +157,7 @@ def test_what_still_counted_a_moment_ago_is_not_dropped_by_a_newer_event(hop):
     table.add(state, [(now + 60 * 10**6, "a", 0)])
     moment = BEGIN + HOUR + (MINUTE if not hop else 5 * MINUTE - timedelta(seconds=1))
     assert list(table.values(state, moment).values()) == [1]
-    table.add(state, [(since_1970(moment) + SLACK - 1, "b", 0)])
+    table.add(state, [(since_1970(moment) + SLACK_US - 1, "b", 0)])
     assert list(table.values(state, moment).values()) == [1]
 
 

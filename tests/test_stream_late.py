@@ -31,8 +31,9 @@ from stream_world import (
 
 from errors import FeaturesNotReady
 from features.domains import Stream
-from features.windows.aggregation import Aggregation, AggregationTable
+from features.windows.aggregation import Aggregation
 from features.windows.state import LiveTable
+from features.windows.tables import AggregationTable
 
 #: A stream whose only window is an hour.
 SHORT = Stream("short", RAW, (AggregationTable("short", RAW, "who", (Aggregation("n", "count", None, HOUR),)),))

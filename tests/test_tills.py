@@ -11,7 +11,7 @@ import pytest
 from constants import override
 
 from errors import ServiceFailed
-from features.windows import numbering
+from features.windows import events
 from jobs.simulate.loyalty import tills
 from jobs.simulate.loyalty.tills import Tills
 from jobs.simulate.network import Network, Wire
@@ -49,8 +49,8 @@ class Service:
         with self._lock:
             for (name, number), at in self._accepted_at.items():
                 if name == producer and time.monotonic() >= at + self._job_delay_seconds:
-                    numbering.add(ranges, number)
-        return numbering.missing(ranges, last)
+                    events.add_number(ranges, number)
+        return events.missing_numbers(ranges, last)
 
 
 def send(service: Service, network: Network = LOSSY, count: int = 60, run: str = "run") -> Tills:

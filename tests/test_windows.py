@@ -17,8 +17,9 @@ from hypothesis import Phase, example, given
 from hypothesis import settings as examples
 
 import settings
-from features.windows.aggregation import ZERO, Aggregation, AggregationTable
+from features.windows.aggregation import ZERO, Aggregation
 from features.windows.raw import Column, RawTable
+from features.windows.tables import AggregationTable
 from jobs.batch.at_moments import at_moments
 from jobs.batch.table import compute
 

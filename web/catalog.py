@@ -19,7 +19,7 @@ from features.catalog import (
 from features.utc import MICROSECOND
 from features.windows import AggregationTable, Feature
 from features.windows.live import seen_of
-from features.windows.tiles import AHEAD
+from features.windows.tiles import AHEAD_US
 from serving.plan import TOO_OLD
 from web.face import Face
 from web.operations import Spec, operation
@@ -124,6 +124,6 @@ def value(face: Face, number: Number, keys: dict[str, str]) -> dict[str, Any]:
     return {
         "value": None if status == TOO_OLD else vector.features[number.name],
         "unit": number.feature.unit,
-        "event_timestamp": (date + AHEAD * MICROSECOND if number.is_live else date).isoformat(),
+        "event_timestamp": (date + AHEAD_US * MICROSECOND if number.is_live else date).isoformat(),
         "as_of": as_of.isoformat(),
     }

@@ -12,7 +12,7 @@ from errors import BadParameter, WrongType
 from features.domains import Stream, stream_named, streams
 from features.utc import MICROSECOND
 from features.windows import events
-from features.windows.tiles import AHEAD
+from features.windows.tiles import AHEAD_US
 from serving import event_log, intake
 from web.errors import from_validation
 from web.face import Face, json_body
@@ -87,12 +87,12 @@ def _checked(stream: Stream, event: Any, prefix: str, now: datetime) -> Any:
         raise WrongType(f"An event is a JSON {type(event).__name__}. Send objects; see /apidocs/.")
     try:
         checked = events.schema(stream.raw).validate_json(to_json(event))
-        ahead = max(checked[m] for m in events.moments(stream.raw, stream.tables) if checked.get(m)) - now
+        ahead = max(checked[m] for m in events.timestamp_columns(stream.raw, stream.tables) if checked.get(m)) - now
     except ValidationError as error:
         raise from_validation(error, prefix) from None
     except PydanticSerializationError:
         raise BadParameter("A text of the event ends in half a character. Send whole UTF-8 characters.") from None
-    if ahead > AHEAD * MICROSECOND:
+    if ahead > AHEAD_US * MICROSECOND:
         field = prefix + stream.raw.time
         raise BadParameter(f"{field} is {ahead.total_seconds():.0f} s in the future. Set the sender's clock.", field)
     return checked

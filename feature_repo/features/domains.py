@@ -10,7 +10,7 @@ from errors import unknown
 from features import DOMAINS
 from features.risk import Risk
 from features.windows import AggregationTable, LiveFeatures, RawTable
-from features.windows.aggregation import Table
+from features.windows.tables import Table
 
 NO_STREAM = "No domain declares one; see docs/how-to/add-a-stream.md."
 NO_RISK = "No domain declares one; see docs/how-to/add-a-domain.md."

@@ -13,7 +13,7 @@ from features.utc import MICROSECOND, utc
 from features.windows import Aggregation, AggregationTable, Column, Derived, Feature, LiveFeatures, RawTable
 from features.windows.events import NUMBER, PRODUCER
 from features.windows.folds import LARGEST
-from features.windows.tiles import AHEAD
+from features.windows.tiles import AHEAD_US
 
 LOWEST, HIGHEST = 1.0, 10.0
 
@@ -105,7 +105,7 @@ class Purchase(RiskRequest):
     def row(self, as_of: datetime, hash_key: bytes) -> dict[str, Any]:
         """Raises BadParameter if the purchase is in the future by more than a clock may be wrong."""
         made = utc(self.purchase_timestamp) if self.purchase_timestamp else as_of
-        if made - as_of > AHEAD * MICROSECOND:
+        if made - as_of > AHEAD_US * MICROSECOND:
             seconds = (made - as_of).total_seconds()
             raise BadParameter(
                 f"purchase_timestamp is {seconds:.0f} s in the future. Set the sender's clock.", "purchase_timestamp"

@@ -11,7 +11,7 @@ from features.identifiers import keyed_hash, normal_licence, normal_ssn
 from features.risk import Appetite, Input, Outcomes, Policy, Population, Reason, Risk, RiskRequest
 from features.utc import utc_day
 from features.windows import Aggregation, AggregationTable, Column, Flag, LastDistinctTable, RawTable
-from features.windows.columns import Columns, lift
+from features.windows.live import Columns, lift
 
 ADULT_AGE = 18
 

@@ -11,9 +11,9 @@ import exact_stores  # noqa: F401  first: it patches Feast and quiets its warnin
 import settings
 from entities import OWNER
 from features.utc import MICROSECOND
-from features.windows.aggregation import AggregationTable, Table
 from features.windows.live import LiveFeatures, seen_of, state_of
-from features.windows.tiles import AHEAD
+from features.windows.tables import AggregationTable, Table
+from features.windows.tiles import AHEAD_US
 
 TYPES = {"int": Int64, "float": Float64, "string": String, "timestamp": UnixTimestamp}
 
@@ -47,7 +47,7 @@ def live(table: AggregationTable, entities: list[Entity], domain: str) -> Featur
     return FeatureView(
         name=state_of(table),
         entities=entities,
-        ttl=table.ttl + AHEAD * MICROSECOND,
+        ttl=table.ttl + AHEAD_US * MICROSECOND,
         schema=[
             field(state_of(table), Bytes, state, unit="JSON", **tags),
             field(

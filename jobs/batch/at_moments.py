@@ -1,8 +1,7 @@
-"""A table's features at given moments, exactly, by what was known at each: for training, for backtests, and to hold to
-it what was served. An event counts if it had happened, and was learned of, by then; of its versions, the one known
-then."""
+"""A table's features at given timestamps, exactly, from what was known at each: for training, for backtests, and to
+compare with what was served. An event counts if it had happened, and was known, by then; of its versions, the one that
+was known then."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,86 +9,88 @@ import pandas as pd
 import pyarrow as pa
 
 from features.utc import EPOCH, MICROSECOND
-from features.windows.aggregation import Aggregation, AggregationTable
+from features.windows.aggregation import Aggregation
 from features.windows.live import seen_of
-from features.windows.tiles import AHEAD, SLACK
+from features.windows.tables import AggregationTable
+from features.windows.tiles import AHEAD_US, SLACK_US
 from jobs import sql
-from jobs.batch import at_ticks
-from jobs.batch.layout import microseconds
+from jobs.batch import states
+from jobs.batch.layout import microseconds, old_edge
 from jobs.raw import places
-from jobs.raw.relations import open_events
+from jobs.raw.relations import cell, open_events
 from root import Root
 
 
 def at_moments(
-    root: Root, table: AggregationTable, asked: pd.DataFrame, files: list[Path] | None = None
+    root: Root, table: AggregationTable, entity_frame: pd.DataFrame, files: list[Path] | None = None
 ) -> pd.DataFrame:
-    """`asked` has the table's keys and `event_timestamp` (UTC); and if what was learned up to another moment counts,
-    that as `<table>_seen`, µs since 1970, null for nothing. The answer has the same rows in the same order, and the
-    features as columns. Raises NoData, BadInput.
+    """The rows of `entity_frame` in their order, with the table's features as further columns.
+
+    `entity_frame` has the table's keys and `event_timestamp` (UTC). A column `<table>_seen` (µs since 1970, null for
+    nothing) says up to when events were known, if that is not `event_timestamp`. `files`: the raw events; by default
+    those of `root`. Raises NoData, BadInput.
     """
     files = places.raw_files(root, table.source.name) if files is None else files
-    moments = asked["event_timestamp"].dt.as_unit("us").astype("int64")
-    known = asked[seen_of(table)].astype("Int64").fillna(-1) if seen_of(table) in asked else moments
-    keys = [pa.Array.from_pandas(asked[name]) for name in table.keys]
-    relation = {"ask": range(len(asked)), "t": moments, "known": known, **{f"k{i}": key for i, key in enumerate(keys)}}
-    with sql.connect() as connected:
-        last = EPOCH + (int(max(moments.max(), known.max())) + AHEAD) * MICROSECOND if len(asked) else EPOCH
-        open_events(connected, table, files, last, versions=True)
-        connected.register("asked", pa.table(relation))
-        found = connected.execute(f"{_query(table, seen_of(table) in asked)} ORDER BY ask").df()
-    return asked.reset_index(drop=True).join(found.drop(columns="ask"))
+    has_seen = seen_of(table) in entity_frame
+    timestamps = entity_frame["event_timestamp"].dt.as_unit("us").astype("int64")
+    known = entity_frame[seen_of(table)].astype("Int64").fillna(-1) if has_seen else timestamps
+    keys = {f"k{i}": pa.Array.from_pandas(entity_frame[name]) for i, name in enumerate(table.keys)}
+    requests = pa.table({"n": range(len(entity_frame)), "t": timestamps, "known": known, **keys})
+    newest_us = max(timestamps.max(), known.max()) + AHEAD_US if len(entity_frame) else 0
+    with sql.connect() as connection:
+        open_events(connection, table, files, EPOCH + int(newest_us) * MICROSECOND, versions=True)
+        connection.register("requests", requests)
+        features = connection.execute(f"{_query(table, has_seen)} ORDER BY n").df()
+    return entity_frame.reset_index(drop=True).join(features.drop(columns="n"))
 
 
-def records_at_moments(root: Root, table: AggregationTable, asked: pd.DataFrame) -> list[dict[str, Any]]:
-    """The features alone, row by row, None where one is missing."""
-    found = at_moments(root, table, asked)[list(table.empty)].astype(object)
-    return found.where(found.notna(), None).to_dict("records")
+def records_at_moments(root: Root, table: AggregationTable, entity_frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The features alone, row by row, None where one is missing. Raises NoData, BadInput."""
+    features = at_moments(root, table, entity_frame)[list(table.empty)].astype(object)
+    return features.where(features.notna(), None).to_dict("records")
 
 
 def _query(table: AggregationTable, has_seen: bool) -> str:
-    states: list[str] = []
+    folded: list[str] = []
     values: list[str] = []
     for a in table.aggregations:
-        role = {}
-        for name, state in _states(a):
-            role[name] = f"s{len(states)}"
-            states.append(f"{state} AS {role[name]}")
-        values.append(f"{at_ticks.value(a, role)} AS {a.name}")
-    flags = [f"CAST({f.aggregation} {f.operator} {f.bound} AS BIGINT) AS {f.name}" for f in table.flags]
-    parts = [f"k{i}" for i in range(len(table.keys))]
-    key = parts[0] if len(parts) == 1 else f"[{', '.join(parts)}]"
+        parts = {}
+        for part, state in _states(a).items():
+            parts[part] = f"s{len(folded)}"
+            folded.append(f"{state} AS {parts[part]}")
+        values.append(f"{states.value(a, parts)} AS {a.name}")
+    flags = [f"{flag.sql} AS {flag.name}" for flag in table.flags]
+    keys = [f"k{i}" for i in range(len(table.keys))]
+    key = keys[0] if len(keys) == 1 else f"[{', '.join(keys)}]"
     reaches = [microseconds(a.reach + a.old_edge_hop) for a in table.aggregations if a.window is not None]
-    oldest = f"AND e.t >= a.t - {max(reaches)}" if len(reaches) == len(table.aggregations) else ""
-    asked = f"SELECT ask, t, known, {key} AS key FROM asked"
+    oldest = f"AND e.t >= r.t - {max(reaches)}" if len(reaches) == len(table.aggregations) else ""
+    requests = f"SELECT n, t, known, {key} AS key FROM requests"
     if has_seen:
-        asked = _answered(table, asked)
+        requests = _answerable(table, requests)
     inside = (
-        f"SELECT a.ask, a.t AS moment, e.* FROM ({asked}) a "
-        f"JOIN event e ON e.key = a.key AND e.t < a.t AND e.created <= a.known "
-        f"AND (e.superseded IS NULL OR e.superseded > a.known) {oldest}"
+        f"SELECT r.n, r.t AS request_t, e.* FROM ({requests}) r "
+        f"JOIN event e ON e.key = r.key AND e.t < r.t AND e.created <= r.known "
+        f"AND (e.superseded IS NULL OR e.superseded > r.known) {oldest}"
     )
-    folded = f"SELECT ask, {', '.join(states)} FROM ({inside}) GROUP BY ask"
-    valued = f"SELECT ask, {', '.join(values)} FROM (SELECT ask FROM asked) LEFT JOIN ({folded}) USING (ask)"
+    by_request = f"SELECT n, {', '.join(folded)} FROM ({inside}) GROUP BY n"
+    valued = f"SELECT n, {', '.join(values)} FROM (SELECT n FROM requests) LEFT JOIN ({by_request}) USING (n)"
     return f"SELECT *{''.join(', ' + flag for flag in flags)} FROM ({valued})"
 
 
-def _answered(table: AggregationTable, asked: str) -> str:
-    """The moments asked about; or where a live state answers only later ones, the first of these."""
-    newest = f"greatest(e.t, coalesce(c_{table.outcome}, 0))" if table.outcome else "e.t"
-    known = f"JOIN event e ON e.key = a.key AND e.created <= a.known AND {newest} - {SLACK} > a.t"
-    first = f"SELECT a.ask, max({newest}) - {SLACK} AS first FROM ({asked}) a {known} GROUP BY a.ask"
-    return f"SELECT ask, coalesce(first, t) AS t, known, key FROM ({asked}) LEFT JOIN ({first}) USING (ask)"
+def _answerable(table: AggregationTable, requests: str) -> str:
+    """The requests, at the timestamps that a live state answers: where it answers only later ones, at the first."""
+    newest = f"greatest(e.t, coalesce({cell(table.outcome)}, 0))" if table.outcome else "e.t"
+    known = f"JOIN event e ON e.key = r.key AND e.created <= r.known AND {newest} - {SLACK_US} > r.t"
+    first = f"SELECT r.n, max({newest}) - {SLACK_US} AS first FROM ({requests}) r {known} GROUP BY r.n"
+    return f"SELECT n, coalesce(first, t) AS t, known, key FROM ({requests}) LEFT JOIN ({first}) USING (n)"
 
 
-def _states(a: Aggregation) -> Iterator[tuple[str, str]]:
-    """Role → the state of the events in the window, as SQL over them and their `moment`."""
-    delay, reach, hop = microseconds(a.delay), microseconds(a.reach), microseconds(a.old_edge_hop)
-    inside = [f"t < moment - {delay}"] if delay else []
+def _states(a: Aggregation) -> dict[str, str]:
+    """Part → the state of the events in the window, as SQL over them and their request's timestamp, `request_t`."""
+    inside = [f"t < request_t - {microseconds(a.delay)}"] if a.delay else []
     if a.window is not None:
-        inside.append(f"t >= (moment - {reach}){f' // {hop} * {hop}' if hop else ''}")
-    for role, (state, _) in at_ticks.states(a, inside).items():
-        yield role, f"[{state}]" if role == "l" else state
-    if a.function == "rate":
-        came = [*inside, *at_ticks.where(a), f"c_{a.column} < moment"]
-        yield "came", f"count(*) FILTER (WHERE {' AND '.join(came)})"
+        inside.append(f"t >= {old_edge('request_t', a)}")
+    parts = states.states(a, inside)
+    if a.outcome:
+        parts["known"] = states.known_outcomes(a, [*inside, f"{cell(a.outcome)} < request_t"])
+    return parts

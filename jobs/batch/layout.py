@@ -4,30 +4,42 @@ import math
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from features.windows.aggregation import TICK, Aggregation, AggregationTable
+from features.utc import MICROSECOND
+from features.windows.aggregation import TICK, Aggregation
+from features.windows.tables import AggregationTable
 
 
 def microseconds(length: timedelta) -> int:
-    return length // timedelta(microseconds=1)
+    return length // MICROSECOND
 
 
-@dataclass
+def old_edge(timestamp: str, a: Aggregation) -> str:
+    """SQL: from when on an event counts at a timestamp, µs; `features.windows.aggregation.old_edge`."""
+    reach, hop = microseconds(a.reach), microseconds(a.old_edge_hop)
+    edge = f"({timestamp} - {reach})"
+    return f"{edge} // {hop} * {hop}" if hop else edge
+
+
+@dataclass(frozen=True)
 class Layout:
-    """How a table's windows lie on the grid of its ticks. `size`: length of a tile, µs."""
+    """How a table's windows lie on the grid of its ticks. All lengths are in µs.
+
+    is_dense   the grid has a row for every tick, so a window is a number of rows
+    size       the length of a tile: the largest that no edge cuts
+    """
 
     table: AggregationTable
     is_dense: bool = False
     size: int = field(init=False)
 
     def __post_init__(self) -> None:
-        """The largest tile that no edge cuts."""
         edges = [microseconds(TICK)]
         for a in self.table.aggregations:
             fixed = self.fixed_reach(a)
             edges += [microseconds(a.delay)]
             if a.window is not None:
                 edges += [microseconds(a.reach), microseconds(a.old_edge_hop)] if fixed is None else [fixed]
-        self.size = math.gcd(*edges)
+        object.__setattr__(self, "size", math.gcd(*edges))
 
     @property
     def can_be_dense(self) -> bool:
@@ -39,7 +51,7 @@ class Layout:
         return max((self.upper_reach(a) for a in self.table.aggregations if a.window is not None), default=0)
 
     def fixed_reach(self, a: Aggregation) -> int | None:
-        """How far back the old edge is if that is the same at every tick, µs; else None."""
+        """How far back the old edge is, if that is the same at every tick; else None."""
         hop, reach = microseconds(a.old_edge_hop), microseconds(a.reach)
         if hop == 0:
             return reach
@@ -50,29 +62,30 @@ class Layout:
 
     @property
     def repeats_after(self) -> int | None:
-        """How long a row may stand before it is written again, in whole ticks, µs; None: for ever."""
+        """How long a row may stand before it is written again, in whole ticks; None: for ever."""
         if any(a.window is None for a in self.table.aggregations):
             return None
         return -(-microseconds(self.table.longest_reach) // microseconds(TICK)) * microseconds(TICK)
 
     def first_event(self, since: int) -> int | None:
-        """No event before this one matters to a row dated after `since`; None: each may."""
+        """No event before this one matters to a row dated after `since`, µs since 1970; None: any may."""
         return None if self.repeats_after is None else since - self.repeats_after - self.longest - self.size
 
     def frame(self, a: Aggregation) -> str:
+        """SQL: the frame of a window, over the grid of a key ordered by `t`."""
         unit = self.size if self.is_dense else 1
         newest = f"{microseconds(a.delay) // unit + 1} PRECEDING"
-        fixed, reach, hop = self.fixed_reach(a), microseconds(a.reach), microseconds(a.old_edge_hop)
+        fixed = self.fixed_reach(a)
         if a.window is None:
             oldest = "UNBOUNDED PRECEDING"
         elif fixed is not None:
             oldest = f"{fixed // unit} PRECEDING"
         else:
-            oldest = f"({reach} + (t - {reach}) % {hop}) PRECEDING"
+            oldest = f"(t - {old_edge('t', a)}) PRECEDING"
         return f"{'ROWS' if self.is_dense else 'RANGE'} BETWEEN {oldest} AND {newest}"
 
     def leaves(self, a: Aggregation) -> str:
-        """SQL: an event at t counts at no moment after this one."""
+        """SQL: the last timestamp at which an event at `t` counts; the inverse of `old_edge`."""
         fixed, hop, reach = self.fixed_reach(a), microseconds(a.old_edge_hop), microseconds(a.reach)
         if fixed is not None:
             return f"t // {self.size} * {self.size} + {fixed}"

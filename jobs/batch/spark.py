@@ -1,9 +1,10 @@
 """The same windows on Spark: the SQL of `jobs/batch/at_ticks.py` in Spark's dialect. DuckDB checks the input and writes
-the partitions; Spark folds. It needs the extra `spark`, and Java."""
+the partitions, Spark folds. This needs the extra `spark`, and Java."""
 
 import os
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,16 +37,18 @@ def session() -> Any:
     return builder.getOrCreate()
 
 
-def fold(connected: duckdb.DuckDBPyConnection, layout: Layout, since: int | None, until: int) -> str:
-    """The rows of the view `event`, folded, as a relation that DuckDB can read."""
-    if recent := [a.name for a in layout.table.aggregations if a.function.startswith("last_n")]:
-        raise BadParameter(f"Spark folds no last-N, such as {recent[0]}. Use --engine duckdb.")
+def fold_in_spark(connection: duckdb.DuckDBPyConnection, layout: Layout, since: int | None, until: int) -> str:
+    """The rows of the view `event`, folded, as a relation that DuckDB can read. Raises BadParameter on a function that
+    only DuckDB has."""
+    for a in layout.table.aggregations:
+        if not a.record.runs_on_spark:
+            raise BadParameter(f"{a.name} is a {a.function}, which Spark cannot fold. Use --engine duckdb.")
     spark = session()
-    directory = connected.execute("SELECT current_setting('temp_directory')").fetchone() or (tempfile.gettempdir(),)
-    scratch = Path(tempfile.mkdtemp(dir=directory[0]))
-    connected.execute(f"COPY (FROM event) TO {sql.literal(scratch / 'event.parquet')} (FORMAT parquet)")
+    (directory,) = sql.row(connection, "SELECT current_setting('temp_directory')")
+    scratch = Path(tempfile.mkdtemp(dir=directory))
+    connection.execute(f"COPY (FROM event) TO {sql.literal(scratch / 'event.parquet')} (FORMAT parquet)")
     spark.read.parquet(str(scratch / "event.parquet")).createOrReplaceTempView("event")
-    layout.is_dense = layout.can_be_dense
+    layout = replace(layout, is_dense=layout.can_be_dense)
     spark.sql(in_spark(at_ticks.tiles(layout))).createOrReplaceTempView("tile")
     rows = spark.sql(in_spark(at_ticks.at_ticks(layout, since, until)))
     rows.write.parquet(str(scratch / "rows"))
@@ -53,6 +56,6 @@ def fold(connected: duckdb.DuckDBPyConnection, layout: Layout, since: int | None
 
 
 def in_spark(query: str) -> str:
-    """DuckDB's SQL in Spark's dialect. Whole units are summed as decimals, which do not overflow as BIGINT would."""
+    """DuckDB's SQL in Spark's dialect. Whole numbers are summed as decimals, which do not overflow as BIGINT would."""
     (translated,) = sqlglot.transpile(query, read="duckdb", write="spark")
     return translated.replace("INT128", "DECIMAL(38, 0)").replace(" DIV ", " div ")

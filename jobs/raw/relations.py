@@ -1,16 +1,24 @@
 """Checked raw rows as relations: the events that a feature table folds, and whole rows for datasets."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
 import duckdb
 
-from features.windows.aggregation import AggregationTable, Table
 from features.windows.folds import ROOT_UNITS, UNITS
 from features.windows.raw import RawTable
+from features.windows.tables import AggregationTable, Table
 from jobs import sql
-from jobs.raw.checks import Events, Reader, readable
+from jobs.raw.checks import Checked, Counts, check, readable
+
+#: Whole numbers that a fold may add instead of a column's floats → how many of them make 1.
+SCALES = {"units": UNITS, "root_units": ROOT_UNITS}
+
+
+def cell(column: str, scale: str | None = None) -> str:
+    """The column of the relation `event` with the value of a raw column: as it is, or in whole numbers of `SCALES`."""
+    return f"c_{column}" if scale is None else f"c_{column}_{scale}"
 
 
 def open_events(
@@ -21,78 +29,77 @@ def open_events(
     first: int | None = None,
     quarantine: Path | None = None,
     versions: bool = False,
-) -> Events:
-    """Check the input and make the view `event` of it: `key`, `t` (µs), `created` (µs), `tie`, and `c_<column>` for
-    each column. It holds what was known and had happened before `until`, from `first` (µs) on: of an event the newest
-    version; with `versions` all of them, each with when the next came, `superseded` (µs). Raises BadInput, NoData.
+) -> Counts:
+    """Check the input and make the view `event` of it, with these columns:
+
+    key              the table's key; of several, a list of text
+    t, created       when the event happened, and when we knew it, µs since 1970
+    tie              its id, which orders the events of one time; null where the raw table has none
+    `cell(column)`   the values that the definitions name; an outcome as µs since 1970
+    superseded       when the next version was known, µs; null for the newest
+
+    The view has the events that were known and had happened before `until`, from `first` (µs) on: the newest version of
+    each, or with `versions` all of them. Raises BadInput, NoData.
     """
     with readable(files):
-        keys = table.keys if isinstance(table, AggregationTable) else (table.key,)
-        reader = Reader(connection, table.source, files, [*keys, table.source.time], _used(table))
-        events = reader.check(quarantine)
-        versions = versions and bool(table.source.id and table.source.learned)
-        connection.execute(f"CREATE OR REPLACE TEMP VIEW event AS {_event(reader, table, until, first, versions)}")
-    return events
+        used = {table.event_time, *table.folded_columns}
+        checked = check(connection, table.source, files, {*table.keys, table.source.time}, used, quarantine)
+        versions = versions and bool(table.source.id and table.source.created_column)
+        query = _event(checked, table, until, first, versions)
+        connection.execute(f"CREATE OR REPLACE TEMP VIEW event AS {query}")
+    return checked.counts
 
 
 def open_rows(
     connection: duckdb.DuckDBPyConnection, source: RawTable, files: list[Path], until: datetime, quarantine: Path | None
-) -> Events:
-    """Check a raw table whole and make the view `raw_row` of it: the declared columns, and `event_timestamp`. It holds
-    what was known and had happened before `until`. Raises BadInput, NoData."""
+) -> Counts:
+    """Check a raw table whole and make the view `raw_row` of it: the declared and derived columns, and
+    `event_timestamp`. It has the rows that were known and had happened before `until`. Raises BadInput, NoData."""
     with readable(files):
-        names = {c.name for c in source.columns}
-        reader = Reader(connection, source, files, [source.time], names)
-        events = reader.check(quarantine)
-        by_name = reader.values()
-        values = ", ".join(f"{by_name[c.name]} AS {sql.identifier(c.name)}" for c in source.columns)
-        at = by_name[source.time]
-        values += "".join(f", {by_name[d.name]} AS {d.name}" for d in source.derived)
-        created = by_name.get(source.learned or "", at)
+        names = [column.name for column in source.columns]
+        checked = check(connection, source, files, [source.time], names, quarantine)
+        values, time = checked.values, checked.values[source.time]
+        columns = ", ".join(f"{values[name]} AS {sql.identifier(name)}" for name in names)
+        columns += "".join(f", {values[derived.name]} AS {derived.name}" for derived in source.derived)
         connection.execute(
-            f"CREATE OR REPLACE TEMP VIEW raw_row AS SELECT {values}, {at} AS event_timestamp FROM {reader.good} "
-            f"WHERE {at} < {sql.timestamp(until)} AND {created} <= {sql.timestamp(until)}"
+            f"CREATE OR REPLACE TEMP VIEW raw_row AS SELECT {columns}, {time} AS event_timestamp FROM {checked.events} "
+            f"WHERE {time} < {sql.timestamp(until)} AND {_created(checked, source, time)} <= {sql.timestamp(until)}"
         )
-    return events
+    return checked.counts
 
 
-def _used(table: Table) -> set[str]:
-    if not isinstance(table, AggregationTable):
-        return {table.value}
-    return {table.event_time, *(name for a in table.aggregations for name in (a.column, *a.where) if name)}
+def _created(checked: Checked, source: RawTable, time: str) -> str:
+    """SQL of when we knew an event; `time` is SQL of when it happened."""
+    return checked.values[source.created_column] if source.created_column else time
 
 
-def _event(reader: Reader, table: Table, until: datetime, first: int | None, versions: bool) -> str:
-    by_name, source = reader.values(), table.source
-    at = by_name[table.event_time]
-    created = by_name.get(source.learned or "", at)
-    values = "".join(f", {sql} AS c_{name}" for name, sql in _cells(table, by_name))
+def _event(checked: Checked, table: Table, until: datetime, first: int | None, versions: bool) -> str:
+    values, source = checked.values, table.source
+    time = values[table.event_time]
+    created = _created(checked, source, time)
+    columns = "".join(f", {value} AS {name}" for name, value in _cells(table, values))
     since = "" if first is None else f" AND t >= {first}"
-    tie = by_name[source.id] if source.id else "NULL::VARCHAR"
+    tie = values[source.id] if source.id else "NULL::VARCHAR"
     last = f"epoch_us({sql.timestamp(until)})"
-    keys = [by_name[name] for name in (table.keys if isinstance(table, AggregationTable) else (table.key,))]
-    whole = " AND ".join(f"{part} IS NOT NULL" for part in keys)
-    key = keys[0] if len(keys) == 1 else f"CASE WHEN {whole} THEN [{', '.join(keys)}] END"
-    superseded = f"lead(epoch_us({created})) OVER (PARTITION BY {tie} ORDER BY {reader.rank})" if versions else "NULL"
+    keys = [values[name] for name in table.keys]
+    is_whole = " AND ".join(f"{key} IS NOT NULL" for key in keys)
+    key = keys[0] if len(keys) == 1 else f"CASE WHEN {is_whole} THEN [{', '.join(keys)}] END"
+    superseded = f"lead(epoch_us({created})) OVER (PARTITION BY {tie} ORDER BY {checked.rank})" if versions else "NULL"
     return (
-        f"FROM (SELECT {key} AS key, epoch_us({at}) AS t, epoch_us({created}) AS created, {tie} AS tie{values}, "
-        f"{superseded} AS superseded FROM {reader.every if versions else reader.good}) "
+        f"FROM (SELECT {key} AS key, epoch_us({time}) AS t, epoch_us({created}) AS created, {tie} AS tie{columns}, "
+        f"{superseded} AS superseded FROM {checked.versions if versions else checked.events}) "
         f"WHERE key IS NOT NULL AND t < {last} AND created <= {last}{since}"
     )
 
 
-def _cells(table: Table, by_name: dict[str, str]) -> Iterator[tuple[str, str]]:
-    """Name → SQL of each value that a fold takes: as it is, in whole units for sums, in microseconds for outcomes."""
-    if not isinstance(table, AggregationTable):
-        yield table.value, by_name[table.value]
-        return
-    functions: dict[str, set[str]] = {name: set() for a in table.aggregations for name in a.where}
-    for a in table.aggregations:
-        if a.column:
-            functions.setdefault(a.column, set()).add(a.function)
-    for name, used in functions.items():
-        yield name, f"epoch_us({by_name[name]})" if "rate" in used else by_name[name]
-        if used & {"sum", "mean", "last_n_mean", "last_n_sum"}:
-            yield f"{name}_units", f"CAST({by_name[name]} * {UNITS} AS BIGINT)"
-        if "stddev" in used:
-            yield f"{name}_root_units", f"CAST({by_name[name]} * {ROOT_UNITS} AS BIGINT)"
+def _cells(table: Table, values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Name → SQL of each column that a fold takes: as it is, in whole numbers for sums, in µs for outcomes."""
+    outcomes, kept = set[str](), set[tuple[str, str]]()
+    if isinstance(table, AggregationTable):
+        outcomes = {a.outcome for a in table.aggregations if a.outcome}
+        kept = {(a.column, scale) for a in table.aggregations if a.column for scale in a.record.keeps}
+    for column in table.folded_columns:
+        yield cell(column), f"epoch_us({values[column]})" if column in outcomes else values[column]
+        for scale, factor in SCALES.items():
+            if (column, scale) in kept:
+                yield cell(column, scale), f"CAST({values[column]} * {factor} AS BIGINT)"

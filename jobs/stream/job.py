@@ -14,7 +14,7 @@ from pydantic_core import from_json, to_json
 
 from features.domains import Stream
 from features.utc import MICROSECOND, since_1970
-from features.windows import events, numbering
+from features.windows import events
 from features.windows.events import ACCEPTED, Row
 from features.windows.live import state_of
 from features.windows.state import LiveTable, State
@@ -56,7 +56,7 @@ class StreamJob:
         self._online: int = self.state.meta(ONLINE, 0)
         self._received = self.state.received()
         self._cache: list[dict[Key, State]] = [{} for _ in self._live]
-        self._timestamps = events.moments(stream.raw, stream.tables)
+        self._timestamps = events.timestamp_columns(stream.raw, stream.tables)
         self.status = Status(stream.domain, Counts(**from_json(self.state.meta(COUNTS, "{}"))))
         self.status.watermark = self.state.meta(WATERMARK, 0)
         self._offline = OfflineLog(root, stream.raw, self._live, self.state)
@@ -166,7 +166,7 @@ class StreamJob:
                 self.state.add_to_log(EVENT, committed, len(new_events), packed)
                 self.state.add_to_log(DEAD, committed, len(batch.dead), b"".join(line + b"\n" for line in batch.dead))
                 for producer, number in batch.numbers:
-                    numbering.add(self._received.setdefault(producer, []), number)
+                    events.add_number(self._received.setdefault(producer, []), number)
                 self.state.set_received({producer: self._received[producer] for producer, _ in batch.numbers})
                 self.state.set_position(self._source.name, position or {})
                 self.status.add(counts, newest)

@@ -10,7 +10,7 @@ from features.domains import Stream
 from features.windows import events
 from features.windows.events import LONGEST_STRING, NUMBER, PRODUCER, Row
 from features.windows.folds import LARGEST
-from features.windows.tiles import AHEAD
+from features.windows.tiles import AHEAD_US
 from jobs.stream.sources import Line
 
 #: A dead letter shows at most this many bytes of its line. It also says where the whole line stands.
@@ -29,9 +29,9 @@ class Batch:
 
 def parse(stream: Stream, lines: Sequence[Line], now: int) -> Batch:
     """Parse lines that are received at `now`, in µs since 1970. An event with a timestamp further in the future than
-    `AHEAD` is invalid."""
+    `AHEAD_US` is invalid."""
     batch, validate, row_of = Batch(), events.schema(stream.raw).validate_json, events.row_of(stream.raw)
-    columns, latest = events.moments(stream.raw, stream.tables), now + AHEAD
+    columns, latest = events.timestamp_columns(stream.raw, stream.tables), now + AHEAD_US
     for text, at in lines:
         try:
             row = row_of(validate(text))
@@ -53,7 +53,7 @@ def parse(stream: Stream, lines: Sequence[Line], now: int) -> Batch:
 def _future(row: Row, columns: Sequence[str], newest: int, now: int) -> str:
     column = next(name for name in columns if row.get(name) == newest)
     return (
-        f"{column} is {(newest - now) / 1e6:.0f} s in the future, and at most {AHEAD / 1e6:.0f} s is allowed: "
+        f"{column} is {(newest - now) / 1e6:.0f} s in the future, and at most {AHEAD_US / 1e6:.0f} s is allowed: "
         "set the sender's clock"
     )
 

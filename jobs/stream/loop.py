@@ -133,7 +133,7 @@ def read_history(stream: Stream, files: list[Path], now: datetime, reached: int)
         columns = {name: sql.identifier("event_timestamp" if name == raw.time else name) for name in names}
         selected = ", ".join(f"{column} AS {sql.identifier(name)}" for name, column in columns.items())
         newest = ", ".join(
-            f"coalesce({columns[name]}, {sql.timestamp(EPOCH)})" for name in events.moments(raw, stream.tables)
+            f"coalesce({columns[name]}, {sql.timestamp(EPOCH)})" for name in events.timestamp_columns(raw, stream.tables)
         )
         result = connection.execute(
             f"SELECT {selected} FROM raw_row WHERE greatest({newest}) >= {sql.timestamp(first)} "

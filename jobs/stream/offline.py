@@ -11,7 +11,7 @@ from pydantic_core import from_json
 from features.windows.live import seen_of, state_of
 from features.windows.raw import CREATED, RawTable
 from features.windows.state import LiveTable
-from features.windows.tiles import AHEAD
+from features.windows.tiles import AHEAD_US
 from jobs.raw import offline_log
 from jobs.stream.state import LOGGED, StateFile, StateRow
 from root import Root
@@ -96,13 +96,13 @@ def _write_states(root: Root, live: LiveTable, states: Sequence[StateRow]) -> No
 
 
 def online_rows(live: LiveTable, states: Sequence[StateRow]) -> pa.Table:
-    """Rows of the live view. An event may be dated up to `AHEAD` in the future. So the event timestamp of a row is that
+    """Rows of the live view. An event may be dated up to `AHEAD_US` in the future. So the event timestamp of a row is that
     much before its newest event, and no request finds a row that is dated later than itself."""
     table, timestamp = live.table, pa.timestamp("us", "UTC")
     keys = list(zip(*(from_json(key) for key, *_ in states), strict=True)) or [()] * len(table.keys)
     types = [_ARROW_TYPES[table.source.column(key).dtype] for key in table.keys]
     committed = pa.array([row[3] for row in states], pa.int64())
-    dated = pa.array([newest - AHEAD for *_, newest, _ in states], pa.int64())
+    dated = pa.array([newest - AHEAD_US for *_, newest, _ in states], pa.int64())
     return pa.table(
         {name: pa.array(values, kind) for name, values, kind in zip(table.keys, keys, types, strict=True)}
         | {

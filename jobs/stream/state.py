@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from features.windows.aggregation import AggregationTable
+from features.windows.tables import AggregationTable
 from features.windows.state import LiveTable
 from jobs.sql import identifier
 from jobs.stream.sources import Position

@@ -27,7 +27,7 @@ def cases(
     files: list[Path] | None = None,
     quarantine: Path | None = None,
     whole: bool = False,
-) -> checks.Events:
+) -> checks.Counts:
     """Create the SQL view `past`: the cases whose outcome was known at `now`, or with `whole` every case. Its columns
     are those of the risk's raw table, `event_timestamp` and the label. Raises NoData, BadInput."""
     outcomes = risk.outcomes
@@ -35,7 +35,7 @@ def cases(
     events = open_rows(connection, outcomes.table, files, now, quarantine)
     truth = {outcomes.happened, outcomes.label}
     columns = [column.name for column in outcomes.table.columns if column.name not in truth]
-    columns += [derived.name for derived in outcomes.table.derived if not truth & set(derived.of)]
+    columns += [derived.name for derived in outcomes.table.derived if not truth & set(derived.columns)]
     if outcomes.table.time != "event_timestamp":
         columns.append(f"event_timestamp AS {outcomes.table.time}")
     label = (

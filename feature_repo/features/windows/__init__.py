@@ -3,9 +3,10 @@
 These are the words in which a domain declares its raw tables and features.
 """
 
-from features.windows.aggregation import Aggregation, AggregationTable, Feature, Flag, LastDistinctTable
+from features.windows.aggregation import Aggregation, Flag
 from features.windows.live import LiveFeatures
 from features.windows.raw import Column, Derived, RawTable
+from features.windows.tables import AggregationTable, Feature, LastDistinctTable
 
 __all__ = [
     "Aggregation",

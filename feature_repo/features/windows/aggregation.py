@@ -2,9 +2,9 @@
 
     value(key, t) = fold of the key's events with floor(t − delay − window, hop) ≤ event time < t − delay
 
-`jobs/batch/at_ticks.py` turns a definition into SQL for the ticks of a feature table, `jobs/batch/at_moments.py` for
-given timestamps. Tests compare both with a list comprehension over the events. The folds are in
-`features/windows/folds.py`.
+`jobs/batch/at_ticks.py` turns a definition into SQL for the ticks of a feature table, `jobs/batch/at_moments.py` into
+SQL for given timestamps. `features/windows/state.py` computes it event by event. The tests compare all three with a
+list comprehension over the events. `features/windows/functions.py` has the functions.
 """
 
 import operator
@@ -13,39 +13,59 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal
 
-from features.windows.folds import Function, fold
+from features.windows.folds import Fold, Order
+from features.windows.functions import FUNCTIONS, Function, named
 from features.windows.raw import Dtype, RawTable
 
 ZERO = timedelta(0)
 TICK = timedelta(days=1)
-#: Longer than any history: how long a value without a window lives.
+#: Longer than any history: the TTL of a value without a window.
 FOR_EVER = timedelta(days=100 * 365)
 #: Longest window → the hop by which its old edge moves, unless a definition says otherwise.
 HOPS = ((timedelta(hours=12), timedelta(minutes=5)), (timedelta(days=12), timedelta(hours=1)))
-#: An empty count and an empty sum are 0; every other function of no events is missing.
-_ZERO_WHEN_EMPTY = ("count", "count_distinct", "sum", "last_n_sum")
+
+
+def old_edge(timestamp_us: int, reach_us: int, hop_us: int) -> int:
+    """From when on an event counts at a timestamp, µs since 1970. A hop of 0 is exact. `jobs/batch/layout.py` has the
+    same in SQL.
+
+    >>> old_edge(1_007, 100, 50), old_edge(1_007, 100, 0)
+    (900, 907)
+    """
+    edge = timestamp_us - reach_us
+    return edge - edge % hop_us if hop_us else edge
 
 
 def _in_words(length: timedelta) -> str:
     units = {"d": timedelta(days=1), "h": timedelta(hours=1), "min": timedelta(minutes=1), "s": timedelta(seconds=1)}
-    return next((f"{length // of} {unit}" for unit, of in units.items() if not length % of), str(length))
+    return next((f"{length // unit} {name}" for name, unit in units.items() if not length % unit), str(length))
 
 
 @dataclass(frozen=True)
 class Aggregation:
     """One feature: `function` of `column` over the events of `window` that are as `where` says.
 
-    column     None counts events; an event whose column is null does not take part. For `rate` it is the moment of an
-               outcome, and the value is the share of the events whose outcome had come by t.
-    window     None: all events ever
-    where      column → the value that it has, or the values of which it has one
-    delay      an event counts only from so long after it happened, because what it means was not known before
-    hop        by how much the old edge moves at a time; None: by the window's length (`HOPS`), ZERO: exactly
-    n          how many events `last_n_mean` and `last_n_sum` take
+    function   the name of a record in `features/windows/functions.py`
+    column     an event whose column is null does not take part. None counts events. For `rate` it is the timestamp of
+               an outcome: the value is the share of the events whose outcome was known at t.
+    window     None: all events
+    where      column → the value that it has, or a tuple of values of which it has one
+    delay      how long after an event it starts to count, because what it means was not known before
+    hop        how far the old edge moves at a time; None: by the window's length (`HOPS`), ZERO: exactly
+    n          how many events the functions of the n newest take
+
+    Raises ValueError where the definition means nothing.
+
+    >>> Aggregation("spent_1d", "sum", "amount", timedelta(days=1)).over([(1.5, 1), (2.25, 2)])
+    3.75
+    >>> Aggregation("spent_1d", "summ", "amount", timedelta(days=1))
+    Traceback (most recent call last):
+    ValueError: spent_1d: There is no function 'summ'. Did you mean 'sum'? Choose one of: count, count_distinct, sum, \
+mean, stddev, min, max, last, last_n_mean, last_n_sum, rate.
     """
 
     name: str
-    function: Function
+    function: str
     column: str | None
     window: timedelta | None
     where: Mapping[str, Any] = field(default_factory=dict)
@@ -56,12 +76,31 @@ class Aggregation:
     description: str = ""
 
     def __post_init__(self) -> None:
-        if (self.column is None) != (self.function == "count") and self.function != "count":
+        try:
+            function = named(self.function)
+        except ValueError as error:
+            raise ValueError(f"{self.name}: {error}") from None
+        if function.needs_column and self.column is None:
             raise ValueError(f"{self.name}: {self.function} needs a column. Name one.")
-        if self.window is None and self.function == "rate":
-            raise ValueError(f"{self.name}: a rate needs a window. Give one.")
-        if self.function.startswith("last_n") != (self.n is not None):
-            raise ValueError(f"{self.name}: n goes with last_n_mean and last_n_sum, and only with them.")
+        if function.needs_window and self.window is None:
+            raise ValueError(f"{self.name}: {self.function} needs a window. Give one.")
+        if function.needs_n != (self.n is not None):
+            takers = " and ".join(name for name, record in FUNCTIONS.items() if record.needs_n)
+            raise ValueError(f"{self.name}: n goes with {takers}, and only with them.")
+
+    @property
+    def record(self) -> Function:
+        """What its function is."""
+        return named(self.function)
+
+    @property
+    def fold(self) -> Fold:
+        return self.record.fold_of(self.n)
+
+    @property
+    def outcome(self) -> str | None:
+        """Its column, if that is the timestamp of an outcome."""
+        return self.column if self.record.takes_outcomes else None
 
     @property
     def old_edge_hop(self) -> timedelta:
@@ -71,38 +110,36 @@ class Aggregation:
 
     @property
     def reach(self) -> timedelta:
-        """How far back from t an event may lie and still count, without the hop."""
+        """How far back from t an event may be and still count, without the hop."""
         return FOR_EVER if self.window is None else self.delay + self.window
 
     @property
     def empty(self) -> float | int | None:
-        """The value of an empty window: 0 for a count or a sum, missing for the others."""
-        if self.function not in _ZERO_WHEN_EMPTY:
-            return None
-        return 0 if self.function.startswith("count") else 0.0
+        """The value of a window without events; None: missing."""
+        return self.record.empty
 
     def dtype(self, source: RawTable) -> Dtype:
-        if self.function in ("count", "count_distinct"):
-            return "int"
-        return source.column(self.column or "").dtype if self.function in ("min", "max", "last") else "float"
+        if (dtype := self.record.dtype) is not None or self.column is None:
+            return dtype or "int"
+        return source.column(self.column).dtype
 
     @property
     def window_in_words(self) -> str:
-        late = f", {_in_words(self.delay)} ago" if self.delay else ""
-        return ("all" if self.window is None else _in_words(self.window)) + late
+        delay = f", {_in_words(self.delay)} ago" if self.delay else ""
+        return ("all" if self.window is None else _in_words(self.window)) + delay
 
     @property
     def about(self) -> str:
         where = "".join(f", {column} {value}" for column, value in self.where.items())
         return self.description or f"{self.function} of {self.column or 'events'}{where}, {self.window_in_words}."
 
-    def over(self, events: Iterable[tuple[Any, Any]]) -> Any:
+    def over(self, events: Iterable[tuple[Any, Order]]) -> Any:
         """Fold the (value, order) pairs that the window holds. The plain definition; slow and right."""
-        of = fold(self.function, self.n)
-        state = of.zero
+        fold = self.fold
+        state = fold.zero
         for value, order in events:
-            state = of.add(state, value, order)
-        return of.value(state)
+            state = fold.add(state, value, order)
+        return fold.value(state)
 
 
 OPERATORS: dict[str, Callable[[float, float], bool]] = {"<": operator.lt, ">": operator.gt}
@@ -110,8 +147,13 @@ OPERATORS: dict[str, Callable[[float, float], bool]] = {"<": operator.lt, ">": o
 
 @dataclass(frozen=True)
 class Flag:
-    """1 where an aggregation stands beyond a bound, 0 where not, missing where the aggregation is missing.
-    Data, not a lambda, so that SQL and Python read the same one."""
+    """1 where an aggregation is beyond a bound, 0 where it is not, missing where the aggregation is missing. It is
+    data, not a lambda: SQL and Python read the same flag.
+
+    >>> flag = Flag("few", "trips", "<", 10)
+    >>> flag.value(9.5), flag.value(10), flag.value(None), flag.sql
+    (1, 0, None, 'CAST(trips < 10 AS BIGINT)')
+    """
 
     name: str
     aggregation: str
@@ -120,113 +162,10 @@ class Flag:
     unit: str = "0/1"
     description: str = ""
 
-    def of(self, value: float | None) -> int | None:
-        return None if value is None else int(OPERATORS[self.operator](value, self.bound))
-
-
-@dataclass(frozen=True)
-class Feature:
-    """A column of a feature table, for the catalogue. `window` in words; None where there is none."""
-
-    name: str
-    dtype: Dtype
-    window: str | None
-    unit: str
-    description: str
-
-
-@dataclass(frozen=True)
-class AggregationTable:
-    """A feature table: aggregations of one raw table by one key, evaluated at day boundaries, UTC.
-
-    A row stands where a value changed, the first all-empty one included, and again at every tick from one longest
-    window after that, should nothing change for so long: so no value outlives its `ttl` while it still holds.
-    `time` names the moment that dates an event; None: the raw table's own. Rows without it are no events here.
-    `also`: further parts of the key, which only a live table may have. `lives`: a TTL, if not that of the windows.
-    """
-
-    name: str
-    source: RawTable
-    key: str
-    aggregations: tuple[Aggregation, ...]
-    flags: tuple[Flag, ...] = ()
-    time: str | None = None
-    description: str = ""
-    also: tuple[str, ...] = ()
-    lives: timedelta | None = None
+    def value(self, number: float | None) -> int | None:
+        return None if number is None else int(OPERATORS[self.operator](number, self.bound))
 
     @property
-    def keys(self) -> tuple[str, ...]:
-        return (self.key, *self.also)
-
-    @property
-    def event_time(self) -> str:
-        return self.time or self.source.time
-
-    @property
-    def outcome(self) -> str | None:
-        """The column of its rates, if it has any: the moment of what became of an event."""
-        return next((a.column for a in self.aggregations if a.function == "rate"), None)
-
-    @property
-    def longest_reach(self) -> timedelta:
-        return max(a.reach for a in self.aggregations)
-
-    @property
-    def ttl(self) -> timedelta:
-        return self.lives or min(self.longest_reach + TICK, FOR_EVER)
-
-    @property
-    def empty(self) -> dict[str, float | int | None]:
-        """What every feature is for a key that was never seen, or not within `ttl`."""
-        values = {a.name: a.empty for a in self.aggregations}
-        return values | {f.name: f.of(values[f.aggregation]) for f in self.flags}
-
-    @property
-    def features(self) -> tuple[Feature, ...]:
-        windows = {a.name: a.window_in_words for a in self.aggregations}
-        return (
-            *(Feature(a.name, a.dtype(self.source), windows[a.name], a.unit, a.about) for a in self.aggregations),
-            *(Feature(f.name, "int", windows[f.aggregation], f.unit, f.description) for f in self.flags),
-        )
-
-
-@dataclass(frozen=True)
-class LastDistinctTable:
-    """A feature table: the last two distinct `value`s that were seen with a key, by first sight.
-
-    A row stands one microsecond after each first sight: a point-in-time join takes rows dated at or before the
-    moment, and the moment's own event must not count. `last` and `previous` name the features.
-    """
-
-    name: str
-    source: RawTable
-    key: str
-    value: str
-    last: str
-    previous: str
-    unit: str = ""
-    description: str = ""
-
-    @property
-    def event_time(self) -> str:
-        return self.source.time
-
-    @property
-    def ttl(self) -> timedelta:
-        return FOR_EVER
-
-    @property
-    def empty(self) -> dict[str, None]:
-        return {self.last: None, self.previous: None}
-
-    @property
-    def features(self) -> tuple[Feature, ...]:
-        kind = self.source.column(self.value).dtype
-        return (
-            Feature(self.last, kind, None, self.unit, f"The {self.value} most recently seen for the first time."),
-            Feature(self.previous, kind, None, self.unit, f"The {self.value} seen before that, if any."),
-        )
-
-
-Table = AggregationTable | LastDistinctTable
+    def sql(self) -> str:
+        """Over a relation with a column for the aggregation."""
+        return f"CAST({self.aggregation} {self.operator} {self.bound} AS BIGINT)"

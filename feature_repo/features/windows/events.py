@@ -1,5 +1,7 @@
-"""An event of a stream as it comes: one JSON object, checked against what its raw table declares. Pure."""
+"""An event of a stream as it arrives: one JSON object, checked against what its raw table declares, and numbered by its
+producer. Pure."""
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cache
@@ -10,17 +12,19 @@ from pydantic import AwareDatetime, Field, Strict, StringConstraints, TypeAdapte
 from typing_extensions import TypedDict
 
 from features.utc import EPOCH, since_1970
-from features.windows.aggregation import AggregationTable
 from features.windows.folds import LARGEST
 from features.windows.raw import Column, RawTable
-from features.windows.state import NO_OUTCOME, Entry, LiveTable
+from features.windows.state import LiveTable
+from features.windows.tables import AggregationTable
+from features.windows.tiles import TIME, Entry, outcome_entry
 
 LONGEST_STRING = 10_000
-#: SQLite would cut it at a NUL.
+#: The pattern of a string without one of its own: SQLite would cut it at a NUL.
 ANY = "[^\\x00]*"
-#: Who sent an event, and which of theirs it is, counted from 1: by this the stream job finds what was lost on the way.
+#: Who sent an event, and its number among those of this producer, from 1 on. With these the stream job finds what was
+#: lost on the way.
 PRODUCER, NUMBER = "producer", "number"
-#: When the service took it.
+#: When the service accepted the event.
 ACCEPTED = "accepted_at"
 ENVELOPE = (
     Column(PRODUCER, "string", is_optional=True),
@@ -28,21 +32,27 @@ ENVELOPE = (
     Column(ACCEPTED, "timestamp", is_optional=True),
 )
 
+#: Column → value, timestamps in µs since 1970.
 Row = dict[str, Any]
+#: The values of a table's keys.
 Key = tuple[Any, ...]
+#: The numbers received from a producer: ranges with both ends, in order, with a gap between any two.
+Ranges = list[list[int]]
 
 
 @cache
 def schema(stream: RawTable) -> TypeAdapter[Row]:
-    """`validate_json` answers the declared columns (moments as datetimes); others are left out. Raises
+    """`validate_json` returns the declared columns, timestamps as datetimes; it leaves out others. Raises
     pydantic.ValidationError."""
-    moment = Column(stream.time, "timestamp")
-    columns = {c.name: c for c in (moment, *stream.columns, *ENVELOPE)}
+    time = Column(stream.time, "timestamp")
+    columns = {c.name: c for c in (time, *stream.columns, *ENVELOPE)}
     fields: dict[str, Any] = {name: _field(column) for name, column in columns.items()}
     return TypeAdapter(TypedDict("Event", fields))  # type: ignore[operator]
 
 
 def _field(column: Column) -> Any:
+    least = -LARGEST if column.minimum is None else column.minimum
+    most = LARGEST if column.maximum is None else column.maximum
     kinds: dict[str, Any] = {
         "string": Annotated[
             str,
@@ -55,20 +65,12 @@ def _field(column: Column) -> Any:
                 pattern=f"^(?:{column.pattern or ANY})$",
             ),
         ],
-        "int": Annotated[int, Strict(), Field(ge=_least(column), le=_most(column))],
-        "float": Annotated[float, Strict(), Field(ge=_least(column), le=_most(column), allow_inf_nan=False)],
+        "int": Annotated[int, Strict(), Field(ge=least, le=most)],
+        "float": Annotated[float, Strict(), Field(ge=least, le=most, allow_inf_nan=False)],
         "timestamp": Annotated[AwareDatetime, Strict(), Field(ge=EPOCH)],
     }
     kind = kinds[column.dtype]
     return NotRequired[kind | None] if column.is_optional else kind
-
-
-def _least(column: Column) -> float:
-    return -LARGEST if column.minimum is None else column.minimum
-
-
-def _most(column: Column) -> float:
-    return LARGEST if column.maximum is None else column.maximum
 
 
 def plain(stream: RawTable, event: Mapping[str, Any]) -> Row:
@@ -78,48 +80,89 @@ def plain(stream: RawTable, event: Mapping[str, Any]) -> Row:
 
 @cache
 def row_of(stream: RawTable) -> Callable[[Mapping[str, Any]], Row]:
-    """A function of what `schema` answered, which makes a row of it: every column, moments in µs since 1970, and the
-    derived ones. (A function for a stream, not of it: it runs forty thousand times a second.)"""
+    """A function from what `schema` returns to a row: every column, and the derived ones. It is made once for each
+    stream, because it runs for every event."""
     columns = (Column(stream.time, "timestamp"), *stream.columns, *ENVELOPE)
-    nothing = dict.fromkeys(column.name for column in columns) | {NO_OUTCOME: 0}
-    moments = tuple(dict.fromkeys(column.name for column in columns if column.dtype == "timestamp"))
+    missing = dict.fromkeys(column.name for column in columns)
+    timestamps = tuple(dict.fromkeys(column.name for column in columns if column.dtype == "timestamp"))
 
     def row(event: Mapping[str, Any]) -> Row:
-        made = {**nothing, **event}
-        for name in moments:
-            if (moment := made[name]) is not None:
-                made[name] = since_1970(moment)
+        values = {**missing, **event}
+        for name in timestamps:
+            if (timestamp := values[name]) is not None:
+                values[name] = since_1970(timestamp)
         for derived in stream.derived:
-            made[derived.name] = derived.value(made)
-        return made
+            values[derived.name] = derived.value(values)
+        return values
 
     return row
 
 
-def moments(stream: RawTable, tables: tuple[AggregationTable, ...]) -> tuple[str, ...]:
-    """The columns whose moments a row brings: when it happened, and what became of it. A row of an event that was known
-    may bring one that was not."""
-    used = (stream.time, *(t.event_time for t in tables), *(t.outcome for t in tables if t.outcome))
-    return tuple(dict.fromkeys(used))
+def timestamp_columns(stream: RawTable, tables: tuple[AggregationTable, ...]) -> tuple[str, ...]:
+    """The columns that date something for the tables: the event, and its outcome. A row of an event that was already
+    processed may have an outcome that was not."""
+    names = (stream.time, *(t.event_time for t in tables), *(t.outcome for t in tables if t.outcome))
+    return tuple(dict.fromkeys(names))
 
 
 def entries(live: LiveTable, row: Row, new: Collection[str]) -> list[Entry]:
-    """What one row is to a table."""
+    """What one row is to a table; see `by_key`."""
     return next(iter(by_key(live, [(row, new)]).values()), [])
 
 
-def by_key(live: LiveTable, fresh: Iterable[tuple[Row, Collection[str]]]) -> dict[Key, list[Entry]]:
-    """What rows are to a table, by key; of their moments those that are new."""
+def by_key(live: LiveTable, rows: Iterable[tuple[Row, Collection[str]]]) -> dict[Key, list[Entry]]:
+    """Key → the entries of its rows. Each row comes with its `timestamp_columns` that are new: an event, or an outcome,
+    that was already processed is no entry."""
     table, entry_of, outcome = live.table, live.entry, live.table.outcome
     time, keys = table.event_time, table.keys
     key_of: Callable[[Row], Key] = itemgetter(*keys) if len(keys) > 1 else lambda row: (row[keys[0]],)
-    found: dict[Key, list[Entry]] = defaultdict(list)
-    for row, new in fresh:
+    entries: dict[Key, list[Entry]] = defaultdict(list)
+    for row, new in rows:
         entry, key = entry_of(row), key_of(row)
-        if entry[0] is None or None in key:
+        if entry[TIME] is None or None in key:
             continue
         if time in new:
-            found[key].append(entry)
-        if outcome in new:
-            found[key].append((*entry[:2], row[outcome or ""], *entry[3:]))
-    return found
+            entries[key].append(entry)
+        if outcome is not None and outcome in new:
+            entries[key].append(outcome_entry(entry, row[outcome]))
+    return entries
+
+
+def add_number(ranges: Ranges, number: int) -> bool:
+    """Take a number in. False where it was there.
+
+    >>> ranges = [[1, 3], [5, 6]]
+    >>> add_number(ranges, 4), add_number(ranges, 4), ranges
+    (True, False, [[1, 6]])
+    """
+    at = bisect_right(ranges, [number, number]) if ranges else 0
+    if at and ranges[at - 1][1] >= number:
+        return False
+    if at < len(ranges) and ranges[at][0] == number:
+        return False
+    joins_left = at > 0 and ranges[at - 1][1] == number - 1
+    joins_right = at < len(ranges) and ranges[at][0] == number + 1
+    if joins_left and joins_right:
+        ranges[at - 1][1] = ranges[at][1]
+        del ranges[at]
+    elif joins_left:
+        ranges[at - 1][1] = number
+    elif joins_right:
+        ranges[at][0] = number
+    else:
+        ranges.insert(at, [number, number])
+    return True
+
+
+def missing_numbers(ranges: Ranges, last: int) -> Ranges:
+    """The numbers that were not received, of 1 to `last`, or to the highest received if that is more.
+
+    >>> missing_numbers([[2, 3], [5, 6]], 9)
+    [[1, 1], [4, 4], [7, 9]]
+    """
+    gaps, expected = [], 1
+    for first, end in ranges:
+        if first > expected:
+            gaps.append([expected, first - 1])
+        expected = end + 1
+    return [*gaps, [expected, last]] if expected <= last else gaps

@@ -1,90 +1,113 @@
-"""The folds: each is `zero, add, merge, value`. `merge` joins the states of two parts of the events, in any pieces and
-any order, to the last digit the same, so that a batch over a month and a stream of tiles give one answer.
+"""The algebra of folds: how the events of a window become one number, in any pieces and in any order.
 
-Sums are therefore kept in whole billionths (`units`), not as floats, whose last digit depends on the order of adding.
-An event is (value, order): `order` is its time and, for ties, its id; only the `last` folds look at it.
+A fold is `zero, add, merge, value`. `merge` joins the states of two parts of the events, in any grouping and order, to
+the same state to the last digit. So a batch over a month and a stream of tiles give one answer.
+
+Sums are kept in whole billionths, not as floats: the last digit of a float sum depends on the order of its additions.
+
+>>> total = summed(billionths, lambda units: units / UNITS)
+>>> state = total.add(total.add(total.zero, 0.1, None), 0.2, None)
+>>> state, total.value(state), 0.1 + 0.2
+(300000000, 0.3, 0.30000000000000004)
+>>> total.value(total.merge(state, total.add(total.zero, 0.7, None)))
+1.0
+
+`features/windows/functions.py` has a record for each function that is a fold.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-Function = Literal[
-    "count", "sum", "mean", "min", "max", "count_distinct", "last", "stddev", "last_n_mean", "last_n_sum", "rate"
-]
-#: A sum is kept in billionths, a sum of squares in those of millionths. No value may be over `LARGEST`.
-UNITS, ROOT_UNITS, LARGEST = 10**9, 10**6, 9e9
+#: A sum is kept in billionths, a sum of squares in the squares of millionths.
+UNITS, ROOT_UNITS = 10**9, 10**6
+#: No value may be over it.
+LARGEST = 9e9
+
+#: The event time (µs since 1970) and the id of an event. Events are ordered by it.
+Order = tuple[Any, ...]
+
+
+def _tuples(state: Any) -> Any:
+    """A state as JSON has it, with tuples for its lists."""
+    return tuple(map(_tuples, state)) if isinstance(state, list) else state
 
 
 @dataclass(frozen=True)
 class Fold:
-    """`add` takes an event in, `merge` joins two states (associative, commutative), `value` reads the number."""
+    """How events become a number.
+
+    zero          the state of no events
+    add           (state, value, order) → the state with one more event
+    merge         (state, state) → the state of both; associative and commutative
+    value         state → the number
+    add_outcome   state → the state once the outcome of an event that is in it is known; of a rate only
+    pack, unpack  state → what JSON can hold, the same for equal states; None: the state itself → and back
+    """
 
     zero: Any
     add: Callable[[Any, Any, Any], Any]
     merge: Callable[[Any, Any], Any]
     value: Callable[[Any], Any]
+    add_outcome: Callable[[Any], Any] | None = None
+    pack: Callable[[Any], Any] | None = None
+    unpack: Callable[[Any], Any] = _tuples
 
 
-def _plus(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
+def billionths(value: float) -> int:
+    """
+    >>> billionths(0.1)
+    100000000
+    """
+    return round(value * UNITS)
+
+
+def millionths(value: float) -> int:
+    """
+    >>> millionths(0.1)
+    100000
+    """
+    return round(value * ROOT_UNITS)
+
+
+def plus(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
+    """
+    >>> plus((1, 2), (10, 20))
+    (11, 22)
+    """
     return tuple(x + y for x, y in zip(a, b, strict=True))
 
 
-def _units(value: float, units: int = UNITS) -> int:
-    return round(value * units)
+def summed(amount: Callable[[Any], int], value: Callable[[int], Any]) -> Fold:
+    """The whole numbers that `amount` makes of the values, added."""
+    return Fold(0, lambda total, x, _: total + amount(x), lambda a, b: a + b, value)
 
 
-def _mean(state: tuple[int, int]) -> float | None:
-    total, n = state
-    return float(total) / float(n * UNITS) if n else None
+def extreme(choose: Callable[[Any, Any], Any]) -> Fold:
+    """
+    >>> most = extreme(max)
+    >>> most.value(most.add(most.add(most.zero, 3, None), 2, None)), most.value(most.zero)
+    (3, None)
+    """
 
-
-def _stddev(state: tuple[int, int, int]) -> float | None:
-    """Of a sample: missing under two events."""
-    squares, total, n = state
-    if n < 2:
-        return None
-    return math.sqrt(float(n * squares - total * total) / float(n * (n - 1))) / ROOT_UNITS
-
-
-def _extreme(choose: Callable[[Any, Any], Any]) -> Fold:
     def merge(a: Any, b: Any) -> Any:
         return b if a is None else a if b is None else choose(a, b)
 
-    return Fold(None, lambda s, x, _: merge(s, x), merge, lambda s: s)
+    return Fold(None, lambda state, x, _: merge(state, x), merge, lambda state: state)
 
 
-def _last_n(n: int, value: Callable[[list[Any]], Any]) -> Fold:
-    def merge(a: tuple, b: tuple) -> tuple:
+def newest(n: int, value: Callable[[list[Any]], Any]) -> Fold:
+    """The `n` newest values, the newest first.
+
+    >>> two = newest(2, list)
+    >>> state = two.add(two.add(two.add(two.zero, "b", (2, "id")), "c", (3, "id")), "a", (1, "id"))
+    >>> two.value(state)
+    ['c', 'b']
+    """
+
+    def merge(a: tuple[Any, ...], b: tuple[Any, ...]) -> tuple[Any, ...]:
         return tuple(sorted(a + b, reverse=True)[:n])
 
-    return Fold((), lambda s, x, order: merge(s, ((order, x),)), merge, lambda s: value([x for _, x in s]))
-
-
-def _squares(value: float) -> tuple[int, int, int]:
-    root = _units(value, ROOT_UNITS)
-    return (root * root, root, 1)
-
-
-FOLDS: dict[str, Fold] = {
-    "count": Fold(0, lambda n, _, __: n + 1, lambda a, b: a + b, lambda n: n),
-    "sum": Fold(0, lambda s, x, _: s + _units(x), lambda a, b: a + b, lambda s: float(s) / UNITS),
-    "mean": Fold((0, 0), lambda s, x, _: _plus(s, (_units(x), 1)), _plus, _mean),
-    "stddev": Fold((0, 0, 0), lambda s, x, _: _plus(s, _squares(x)), _plus, _stddev),
-    "min": _extreme(min),
-    "max": _extreme(max),
-    "count_distinct": Fold(frozenset(), lambda s, x, _: s | {x}, lambda a, b: a | b, len),
-    "last": _last_n(1, lambda values: values[0] if values else None),
-    # The value is 1 where the outcome had come by the moment, else 0.
-    "rate": Fold((0, 0), lambda s, x, _: _plus(s, (x, 1)), _plus, lambda s: s[0] / s[1] if s[1] else None),
-}
-
-
-def fold(function: Function, n: int | None = None) -> Fold:
-    """`n`: how many events a last-N fold keeps. A last-N mean or sum is exact in the same units."""
-    if function == "last_n_mean":
-        return _last_n(n or 1, lambda v: _mean((sum(map(_units, v)), len(v))))
-    if function == "last_n_sum":
-        return _last_n(n or 1, lambda v: float(sum(map(_units, v))) / UNITS)
-    return FOLDS[function]
+    return Fold(
+        (), lambda state, x, order: merge(state, ((order, x),)), merge, lambda state: value([x for _, x in state])
+    )

@@ -1,33 +1,48 @@
-"""The features that an on-demand view makes, at the moment of a request, of the live states of its tables: what
-`jobs stream` keeps online is a state, and a state's numbers change with time though nothing happens."""
+"""The features that an on-demand view computes, at the timestamp of a request, from the live states of its tables.
+`jobs stream` keeps a state online, because a state's numbers change with time even if nothing happens."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from features.windows.aggregation import AggregationTable, Feature
-from features.windows.columns import Columns
 from features.windows.state import LiveTable
+from features.windows.tables import AggregationTable, Feature
+
+#: An on-demand view's inputs and its features: name → n values.
+Columns = dict[str, list[Any]]
 
 _SAMPLES = {"int": 0, "float": 0.0, "string": ""}
 
 
+def lift(function: Callable[..., dict[str, Any]], inputs: Columns, names: Sequence[str]) -> Columns:
+    """A function of one row, as one of columns. Feast gives an on-demand view its inputs as columns.
+
+    Shapes: every input has n values, n ≥ 1. The answer has the function's names, n values each.
+
+    >>> lift(lambda a, b: {"sum": a + b}, {"a": [1, 2], "b": [10, 20]}, ["a", "b"])
+    {'sum': [11, 22]}
+    """
+    rows = [function(*values) for values in zip(*(inputs[name] for name in names), strict=True)]
+    return {name: [row[name] for row in rows] for name in rows[0]}
+
+
 def state_of(table: AggregationTable) -> str:
-    """The column of a live view with a key's state, and the name of the view."""
+    """The name of a live view, and of its column with a key's state."""
     return f"{table.name}_state"
 
 
 def seen_of(table: AggregationTable) -> str:
-    """The column that says when the stream last took in something of the key, µs since 1970: the state has what was
-    taken in up to then, and nothing else."""
+    """The column with the commit timestamp of a key's newest batch, µs since 1970: the state holds what the stream job
+    had processed by then, and nothing else."""
     return f"{table.name}_seen"
 
 
 @dataclass(frozen=True)
 class LiveFeatures:
-    """`then` makes `more` features of the tables' (a name that two tables have is `<table>__<name>`) and of `request`,
-    what the caller says. All of it is pure, and the same for a request and for a training row."""
+    """The features of some live tables, and `more` features that `then` computes from those and from the `request`
+    columns. A feature that two tables have is named `<table>__<name>`. All of it is pure, and the same for a request
+    and for a training row."""
 
     name: str
     tables: tuple[AggregationTable, ...]
@@ -36,48 +51,50 @@ class LiveFeatures:
     more: tuple[Feature, ...] = ()
 
     @cached_property
-    def _live(self) -> tuple[LiveTable, ...]:
+    def _live_tables(self) -> tuple[LiveTable, ...]:
         return tuple(map(LiveTable, self.tables))
 
     def named(self, table: AggregationTable, feature: str) -> str:
-        shared = sum(feature in of.empty for of in self.tables) > 1
-        return f"{table.name}__{feature}" if shared else feature
+        """The name of a table's feature among all."""
+        is_shared = sum(feature in other.empty for other in self.tables) > 1
+        return f"{table.name}__{feature}" if is_shared else feature
 
     @property
     def features(self) -> tuple[Feature, ...]:
-        of_tables = (
+        features = (
             Feature(self.named(table, f.name), f.dtype, f.window, f.unit, f.description)
             for table in self.tables
             for f in table.features
         )
-        return (*of_tables, *self.more)
+        return (*features, *self.more)
 
     @cached_property
     def _names(self) -> tuple[dict[str, str], ...]:
         return tuple({f.name: self.named(table, f.name) for f in table.features} for table in self.tables)
 
-    def of(self, by_table: Mapping[str, Mapping[str, Any]], request: Mapping[str, Any]) -> dict[str, Any]:
-        """Table → its features, and the request's values → all features."""
-        found = {
-            name: by_table[table.name][own]
+    def values(self, by_table: Mapping[str, Mapping[str, Any]], request: Mapping[str, Any]) -> dict[str, Any]:
+        """All features, from table → its features, and the values of the request."""
+        values = {
+            name: by_table[table.name][own_name]
             for table, names in zip(self.tables, self._names, strict=True)
-            for own, name in names.items()
+            for own_name, name in names.items()
         }
-        return found | self.then(found | dict(request)) if self.then else found
+        return values | self.then(values | dict(request)) if self.then else values
 
     def columns(self, inputs: Columns) -> Columns:
-        """The on-demand view's function. Inputs: each table's state column, `as_of` and the request's."""
+        """The on-demand view's function. Inputs: each table's state, `as_of` and the columns of the request, n values
+        each, n ≥ 1. Raises FeaturesNotReady on a state of another definition."""
         rows = [self._row(dict(zip(inputs, row, strict=True))) for row in zip(*inputs.values(), strict=True)]
         return {name: [row[name] for row in rows] for name in rows[0]}
 
-    def _row(self, given: Mapping[str, Any]) -> dict[str, Any]:
+    def _row(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         by_table: dict[str, Mapping[str, Any]] = {}
-        for live in self._live:
-            state = given[state_of(live.table)]
+        for live in self._live_tables:
+            state = inputs[state_of(live.table)]
             if state is None:
                 by_table[live.table.name] = live.table.empty
             elif state[:1] == b"[":
-                by_table[live.table.name] = live.values(live.from_json(state), given["as_of"])
-            else:  # `feast apply` tries every function on invented bytes, and learns the types of what it answers
+                by_table[live.table.name] = live.values(live.from_json(state), inputs["as_of"])
+            else:  # `feast apply` calls every view with invented bytes, to learn the types of its features
                 return {feature.name: _SAMPLES[feature.dtype] for feature in self.features}
-        return self.of(by_table, {name: given[name] for name in self.request})
+        return self.values(by_table, {name: inputs[name] for name in self.request})

@@ -1,4 +1,4 @@
-"""What a raw table must look like, as data. `jobs/raw/checks.py` checks every input against it, and
+"""What a raw table must look like, as data. `jobs/raw/checks.py` checks every file against it, and
 `features/windows/events.py` checks every live event."""
 
 from collections.abc import Mapping
@@ -6,15 +6,18 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Dtype = Literal["string", "int", "float", "timestamp"]
-#: When the stream job took an event in: the column that it adds to each in its log.
+#: The column that the stream job adds to each event in its log: when it took the event in.
 CREATED = "created"
 
 
 @dataclass(frozen=True)
 class Column:
-    """`is_optional`: an input may lack it, or leave it empty; what rests on it is missing then.
-    `minimum`, `maximum`: the smallest and the largest value that can be. `pattern`: a regular expression that the whole
-    of a string matches."""
+    """A column of a raw table.
+
+    is_optional        an input may lack it, or leave it empty; a feature that needs it is missing then
+    minimum, maximum   the smallest and the largest valid value
+    pattern            a regular expression that matches the whole of a valid string
+    """
 
     name: str
     dtype: Dtype
@@ -26,46 +29,58 @@ class Column:
 
 @dataclass(frozen=True)
 class Derived:
-    """A column that is worked out of others of its row, in SQL as in Python.
+    """A column that is computed from other `columns` of its row, in SQL as in Python.
 
-    product   of two numbers; missing where one is
+    product   of two numbers; missing where one is missing
     head      of a string, without its last `cut` characters
     first     of numbers: the first that is not missing
+
+    >>> Derived("amount", "product", ("price", "quantity")).value({"price": 2.5, "quantity": 4})
+    10.0
+    >>> Derived("prefix", "head", ("code",), cut=4).value({"code": "1234-5678"})
+    '1234-'
     """
 
     name: str
     function: Literal["product", "head", "first"]
-    of: tuple[str, ...]
+    columns: tuple[str, ...]
     cut: int = 0
+
+    def __repr__(self) -> str:
+        """The version of a live state rests on this text. So its form never changes."""
+        return f"Derived(name={self.name!r}, function={self.function!r}, of={self.columns!r}, cut={self.cut!r})"
 
     @property
     def dtype(self) -> Dtype:
         return "string" if self.function == "head" else "float"
 
     def value(self, row: Mapping[str, Any]) -> Any:
-        given: list[Any] = [row.get(name) for name in self.of]
+        values: list[Any] = [row.get(name) for name in self.columns]
         if self.function == "first":
-            return next((value for value in given if value is not None), None)
-        if None in given:
+            return next((value for value in values if value is not None), None)
+        if None in values:
             return None
-        return given[0] * given[1] if self.function == "product" else given[0][: -self.cut]
+        return values[0] * values[1] if self.function == "product" else values[0][: -self.cut]
 
-    def sql(self, given: Mapping[str, str]) -> str:
-        """`given`: the SQL of each column."""
+    def sql(self, by_name: Mapping[str, str]) -> str:
+        """`by_name`: column → its SQL."""
+        columns = [by_name[name] for name in self.columns]
         if self.function == "product":
-            return f"({given[self.of[0]]} * {given[self.of[1]]})"
+            return f"({columns[0]} * {columns[1]})"
         if self.function == "first":
-            return f"coalesce({', '.join(given[name] for name in self.of)})"
-        return f"left({given[self.of[0]]}, -{self.cut})"
+            return f"coalesce({', '.join(columns)})"
+        return f"left({columns[0]}, -{self.cut})"
 
 
 @dataclass(frozen=True)
 class RawTable:
-    """One kind of event, `raw/<name>`. Every timestamp says its time zone.
+    """One kind of event, `raw/<name>`. Every timestamp has a time zone.
 
-    `time` is when it happened. `id` names an event: of several rows with the same one, one counts. `created` is when
-    we learned of it, where that is recorded; elsewhere it was known at once. `is_live`: it is a stream too, whose
-    events the job `stream` logs with when it took them in; those of the history were known at once.
+    time      the column of the event time
+    id        the column that names an event; of several rows with the same id, one counts
+    created   the column that says when we knew the event; without one, we knew it at once
+    is_live   it is a stream, too. The stream job logs its events with the time at which it took them in; events of the
+              history were known at once.
     """
 
     name: str
@@ -77,14 +92,21 @@ class RawTable:
     derived: tuple[Derived, ...] = ()
 
     @property
-    def learned(self) -> str | None:
-        """The column that says when we learned of a row, if one does."""
+    def created_column(self) -> str | None:
+        """The column that says when we knew an event, if there is one."""
         return CREATED if self.is_live else self.created
+
+    @property
+    def id_column(self) -> str:
+        """The column that names an event. Raises ValueError if the table has none."""
+        if self.id is None:
+            raise ValueError(f"{self.name} names no events. Declare the column that does, as id.")
+        return self.id
 
     def column(self, name: str) -> Column:
         """Raises KeyError."""
-        moments = [Column(name, "timestamp") for name in (self.time, self.created) if name]
-        moments += [Column(CREATED, "timestamp", is_optional=True)] if self.is_live else []
-        declared = {c.name: c for c in (*self.columns, *moments)}
-        declared |= {d.name: Column(d.name, d.dtype, is_optional=True) for d in self.derived}
-        return declared[name]
+        timestamps = [Column(name, "timestamp") for name in (self.time, self.created) if name]
+        timestamps += [Column(CREATED, "timestamp", is_optional=True)] if self.is_live else []
+        by_name = {column.name: column for column in (*self.columns, *timestamps)}
+        by_name |= {d.name: Column(d.name, d.dtype, is_optional=True) for d in self.derived}
+        return by_name[name]

@@ -1,34 +1,69 @@
-"""What a state keeps of one key, and how entries come into its tiles and count at a moment: pure, and in any order."""
+"""What a state keeps of one key: entries, tiles, and how entries move into tiles and count at a timestamp. Pure, and
+the same in whatever order entries arrive."""
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any
 
 from features.utc import MICROSECOND
-from features.windows.aggregation import Aggregation
-from features.windows.folds import Fold, fold
+from features.windows.aggregation import Aggregation, old_edge
+from features.windows.folds import Fold
 
-#: A state answers any moment from so much before its newest event on, µs: others' events come between a question and
-#: its answer. Asked for an earlier one, it answers that one.
-SLACK = 2_000_000
-#: An event may be dated so much later than it comes: clocks differ.
-AHEAD = 10_000_000
-#: Before every event.
+#: A state answers any timestamp from this long before its newest event on, µs: between a question and its answer,
+#: events of others arrive. For an earlier timestamp it answers the first that it can.
+SLACK_US = 2_000_000
+#: An event may be dated this much later than it arrives, µs: clocks differ.
+AHEAD_US = 10_000_000
+#: Before every event, µs.
 NEVER = -(2**63)
 
-#: The name of what stands in a row for the outcome of what has none, 0.
-NO_OUTCOME = ""
-
-#: When it happened (µs since 1970), its id or 0, when its outcome came (µs; 0 for the event itself), and its values in
-#: the order of `LiveTable.columns`.
+#: What an event, or its outcome, is to a table: a tuple whose places are below.
 Entry = tuple[Any, ...]
+#: The event time, µs since 1970; the event's id, or 0 where ids make no difference; the timestamp of its outcome, µs,
+#: or 0 for the event itself; from VALUES on, the values of the table's columns.
+TIME, ID, OUTCOME, VALUES = range(4)
+
+
+def entry_maker(time: str, id_column: str | None, columns: Sequence[str]) -> Callable[[Mapping[str, Any]], Entry]:
+    """A function from a row to the entry of its event.
+
+    >>> entry_maker("at", "id", ["x"])({"at": 5, "id": "e1", "x": 2.5, "y": 0})
+    (5, 'e1', 0, 2.5)
+    >>> entry_maker("at", None, [])({"at": 5, "id": "e1"})
+    (5, 0, 0)
+    """
+    if not columns:
+        return (lambda row: (row[time], row[id_column], 0)) if id_column else lambda row: (row[time], 0, 0)
+    if len(columns) == 1:
+        (column,) = columns
+        if id_column:
+            return lambda row: (row[time], row[id_column], 0, row[column])
+        return lambda row: (row[time], 0, 0, row[column])
+    values = itemgetter(*columns)
+    if id_column:
+        return lambda row: (row[time], row[id_column], 0, *values(row))
+    return lambda row: (row[time], 0, 0, *values(row))
+
+
+def outcome_entry(entry: Entry, outcome: int) -> Entry:
+    """The entry of an event's outcome, from that of the event and the outcome's timestamp, µs.
+
+    >>> outcome_entry((5, "e1", 0, 2.5), 9)
+    (5, 'e1', 9, 2.5)
+    """
+    return (*entry[:OUTCOME], outcome, *entry[VALUES:])
 
 
 @dataclass
 class State:
-    """Of one key. `tiles`: for each of the table's slots, the start of a tile → its fold's state. `recent`: entries
-    that are not in the tiles of every slot yet, oldest first. `newest`: the latest moment of any entry."""
+    """The state of one key.
+
+    tiles    for each of the table's slots: start of a tile, µs → its fold's state
+    recent   the entries that are not in the tiles of every slot yet, oldest first
+    newest   the latest timestamp of any entry, µs
+    """
 
     tiles: list[dict[int, Any]]
     recent: list[Entry] = field(default_factory=list)
@@ -36,84 +71,91 @@ class State:
 
 
 class Slot:
-    """Tiles that aggregations share: those that differ in nothing but how far back they reach."""
+    """The tiles that some aggregations share: those that differ in nothing but how far back they reach. All times are
+    in µs."""
 
-    def __init__(self, of: Aggregation, columns: Sequence[str]) -> None:
-        self.fold: Fold = fold(of.function, of.n)
-        self.is_rate = of.function == "rate"
-        self.delay = of.delay // MICROSECOND
-        self.hop = of.old_edge_hop // MICROSECOND
-        self.is_endless = of.window is None
+    def __init__(self, aggregation: Aggregation, columns: Sequence[str]) -> None:
+        """`columns`: the names of an entry's values."""
+        self.fold: Fold = aggregation.fold
+        self.takes_outcomes = aggregation.outcome is not None
+        self.delay = aggregation.delay // MICROSECOND
+        self.hop = aggregation.old_edge_hop // MICROSECOND
+        self.is_endless = aggregation.window is None
         self.reach = 0
-        self._column = columns.index(of.column) + 3 if of.column in columns else None
+        column = aggregation.column
+        self._place = VALUES + columns.index(column) if column is not None and column in columns else None
         self._where = [
-            (columns.index(name) + 3, frozenset(value if isinstance(value, tuple) else (value,)))
-            for name, value in of.where.items()
+            (VALUES + columns.index(name), frozenset(value if isinstance(value, tuple) else (value,)))
+            for name, value in aggregation.where.items()
         ]
+        self.add = self._adder()
 
-    def oldest(self, moment: int, reach: int) -> int:
-        """From when on events count at a moment."""
-        if self.is_endless:
-            return NEVER
-        edge = moment - reach
-        return edge - edge % self.hop if self.hop else edge
+    def _adder(self) -> Callable[[Any, Entry], Any]:
+        """(state, entry) → the state with one more entry. A function of its own for each kind of fold: it runs for
+        every event."""
+        add, add_outcome, place = self.fold.add, self.fold.add_outcome, self._place
+        if add_outcome is not None:
+            return lambda state, entry: add_outcome(state) if entry[OUTCOME] else add(state, 0, entry[:OUTCOME])
+        if place is None:
+            return lambda state, entry: add(state, None, entry[:OUTCOME])
+        return lambda state, entry: add(state, entry[place], entry[:OUTCOME])
+
+    def oldest(self, timestamp: int, reach: int) -> int:
+        """From when on events count at a timestamp."""
+        return NEVER if self.is_endless else old_edge(timestamp, reach, self.hop)
 
     def reached(self, newest: int) -> int:
-        """From when on events may count at a moment that can still be asked about."""
-        return self.oldest(newest - SLACK, self.reach)
+        """From when on events may count at a timestamp that the state can still answer."""
+        return NEVER if self.is_endless else old_edge(newest - SLACK_US, self.reach, self.hop)
 
     def tiled(self, newest: int) -> int:
-        """Events before it are in tiles. Where the old edge moves by the microsecond, none."""
-        return newest - SLACK - self.delay if self.hop or self.is_endless else NEVER
+        """Events before it are in tiles. Where the old edge moves by the microsecond, none are."""
+        return newest - SLACK_US - self.delay if self.hop or self.is_endless else NEVER
 
     def is_tiled(self, entry: Entry, newest: int) -> bool:
-        return entry[0] < self.tiled(newest) and (not entry[2] or entry[2] < newest - SLACK)
+        return entry[TIME] < self.tiled(newest) and (not entry[OUTCOME] or entry[OUTCOME] < newest - SLACK_US)
 
     def counts(self, entry: Entry) -> bool:
-        if entry[2] and not self.is_rate:
+        if entry[OUTCOME] and not self.takes_outcomes:
             return False
-        for at, wanted in self._where:
-            if entry[at] not in wanted:
+        for place, allowed in self._where:
+            if entry[place] not in allowed:
                 return False
-        return self._column is None or entry[self._column] is not None
+        return self._place is None or entry[self._place] is not None
 
-    def add(self, state: Any, entry: Entry) -> Any:
-        if self.is_rate:
-            return (state[0] + 1, state[1]) if entry[2] else (state[0], state[1] + 1)
-        return self.fold.add(state, None if self._column is None else entry[self._column], entry[:2])
-
-    def take(self, tiles: dict[int, Any], recent: list[Entry], came: Sequence[Entry], before: int, after: int) -> None:
-        """Move into tiles what is ripe now and was not before; drop the tiles that no window reaches any more.
-        `before`, `after`: the newest moment without and with what came."""
+    def take(self, tiles: dict[int, Any], recent: list[Entry], new: Sequence[Entry], before: int, after: int) -> None:
+        """Move the entries into tiles that are ripe now and were not before; drop the tiles that no window reaches any
+        more. `recent` has the `new` entries already. `before`, `after`: the newest timestamp without and with them."""
         high, oldest = self.tiled(after), self.reached(after)
-        fresh: list[Entry] = []
-        if recent and recent[0][0] < high:
+        ripe: list[Entry] = []
+        if recent and recent[0][TIME] < high:
             low = self.tiled(before)
-            kept = recent[: bisect_left(recent, (high,))]
-            if self.is_rate:
-                new = set(came)
-                fresh = [e for e in kept if self.is_tiled(e, after) and (e in new or not self.is_tiled(e, before))]
+            below = recent[: bisect_left(recent, (high,))]
+            if self.takes_outcomes:
+                fresh = set(new)
+                ripe = [e for e in below if self.is_tiled(e, after) and (e in fresh or not self.is_tiled(e, before))]
             else:
-                fresh = [e for e in came if e[0] < low] if before != NEVER else []
-                fresh += kept[bisect_left(kept, (low,)) :]
-        hop, endless, zero = self.hop, self.is_endless, self.fold.zero
-        for entry in fresh:
-            if entry[0] >= oldest and self.counts(entry):
-                start = NEVER if endless else entry[0] - entry[0] % hop
+                ripe = [e for e in new if e[TIME] < low] if before != NEVER else []
+                ripe += below[bisect_left(below, (low,)) :]
+        hop, is_endless, zero = self.hop, self.is_endless, self.fold.zero
+        for entry in ripe:
+            if entry[TIME] >= oldest and self.counts(entry):
+                start = NEVER if is_endless else entry[TIME] - entry[TIME] % hop
                 tiles[start] = self.add(tiles.get(start, zero), entry)
-        if tiles and not endless and hop and oldest != self.reached(before):
+        if tiles and not is_endless and hop and oldest != self.reached(before):
             for start in [start for start in tiles if start < oldest]:
                 del tiles[start]
 
-    def at(self, tiles: Mapping[int, Any], state: State, moment: int, reach: int) -> Any:
-        oldest, merged, merge = self.oldest(moment, reach), self.fold.zero, self.fold.merge
-        for start, of in tiles.items():
+    def value(self, tiles: Mapping[int, Any], state: State, timestamp: int, reach: int) -> Any:
+        """The value at a timestamp of an aggregation that reaches so far back."""
+        oldest, merged, merge = self.oldest(timestamp, reach), self.fold.zero, self.fold.merge
+        for start, tile in tiles.items():
             if start >= oldest:
-                merged = merge(merged, of)
+                merged = merge(merged, tile)
         for entry in state.recent:
             if (
-                oldest <= entry[0] < moment - self.delay
-                and entry[2] < moment
+                oldest <= entry[TIME] < timestamp - self.delay
+                and entry[OUTCOME] < timestamp
                 and not self.is_tiled(entry, state.newest)
                 and self.counts(entry)
             ):

@@ -58,7 +58,7 @@ def differing(root: Root, service: Caller, customers: Sequence[str]) -> list[str
         entities = pd.DataFrame({"customer_id": some, "event_timestamp": pd.Timestamp(utc(answer["as_of"]))})
         batches = records_at_moments(root, CUSTOMER_PURCHASES, entities)
         for customer, vector, batch in zip(some, answer["results"], batches, strict=True):
-            expected = LOYALTY_LIVE.of({CUSTOMER_PURCHASES.name: batch}, request)
+            expected = LOYALTY_LIVE.values({CUSTOMER_PURCHASES.name: batch}, request)
             if any(vector["features"][name] != value for name, value in expected.items()):
                 different.append(customer)
     return different
@@ -86,7 +86,7 @@ def without_loss(
     for request in purchases:
         purchase = Purchase.model_validate(request).row(now, b"")
         state = states[purchase["customer_id"]]
-        features = LOYALTY_LIVE.of({CUSTOMER_PURCHASES.name: live.values(state, now)}, purchase)
+        features = LOYALTY_LIVE.values({CUSTOMER_PURCHASES.name: live.values(state, now)}, purchase)
         scores.append(float(scorer.score(featurization.matrix([features], scorer.card))[0]))
         event = events.plain(PURCHASES, scored(purchase, scores[-1]))
         live.add(state, events.entries(live, event, _NEW))

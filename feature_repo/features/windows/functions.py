@@ -1,0 +1,212 @@
+"""The aggregation functions: one record each. Batch, streams, requests and the docs read it, and nothing else names a
+function. A new function is one more record here, and one line in the tests' oracle.
+
+>>> mean = FUNCTIONS["mean"]
+>>> mean.about
+'the mean'
+>>> fold = mean.fold_of(None)
+>>> fold.value(fold.add(fold.add(fold.zero, 1.5, None), 2.5, None))
+2.0
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from string import Formatter
+
+from errors import unknown
+from features.windows.folds import ROOT_UNITS, UNITS, Fold, billionths, extreme, millionths, newest, plus, summed
+from features.windows.raw import Dtype
+
+
+@dataclass(frozen=True)
+class StateSql:
+    """One part of a function's state, as DuckDB's SQL. Names in braces are placeholders.
+
+    select   an aggregate over some events, of `{column}`, the same in whole billionths, `{units}`, or millionths,
+             `{root_units}`, two fields that order events, `{order}`, and `{n}`. The engine appends which events count.
+    merge    the state of all the states in a frame: `{state}` is the state's column, `{over}` the frame
+    """
+
+    select: str
+    merge: str
+
+    @property
+    def placeholders(self) -> frozenset[str]:
+        return frozenset(name for _, name, *_ in Formatter().parse(self.select) if name)
+
+
+@dataclass(frozen=True)
+class Function:
+    """An aggregation function.
+
+    about           what the value is, in a few words
+    fold            how events become the value, in Python; for the n newest events, a function of n
+    states          part → its SQL: the same state as the fold's
+    value           SQL of the value, over the merged parts by name, `{n}`, `{UNITS}` and `{ROOT_UNITS}`; if it takes
+                    outcomes, also over `{known}`, how many events have an outcome that was known
+    dtype           of the value; None: the column's
+    empty           the value when no event counts; None: it is missing
+    needs_column    False: without a column, it folds the events themselves
+    needs_window    it has no meaning over all events
+    runs_on_spark   False: its SQL is DuckDB's alone
+    """
+
+    name: str
+    about: str
+    fold: Fold | Callable[[int], Fold]
+    states: Mapping[str, StateSql]
+    value: str
+    dtype: Dtype | None = "float"
+    empty: float | int | None = None
+    needs_column: bool = True
+    needs_window: bool = False
+    runs_on_spark: bool = True
+
+    @property
+    def needs_n(self) -> bool:
+        return not isinstance(self.fold, Fold)
+
+    @property
+    def takes_outcomes(self) -> bool:
+        """Its column is the timestamp of an outcome. An event without one takes part, too."""
+        return isinstance(self.fold, Fold) and self.fold.add_outcome is not None
+
+    @property
+    def keeps(self) -> frozenset[str]:
+        """What its state holds of events, of `units`, `root_units`, `order`."""
+        return frozenset().union(*(state.placeholders for state in self.states.values())) & {*KEPT}
+
+    @property
+    def needs_id(self) -> bool:
+        """Ids order the events of one timestamp, and tell which event an outcome belongs to."""
+        return "order" in self.keeps or self.takes_outcomes
+
+    def fold_of(self, n: int | None) -> Fold:
+        """`n`: how many events it takes. Raises ValueError where n is missing, or means nothing."""
+        if isinstance(self.fold, Fold) != (n is None):
+            raise ValueError(f"{self.name} takes {'an' if self.needs_n else 'no'} n.")
+        return self.fold if isinstance(self.fold, Fold) else self.fold(n or 0)
+
+
+#: What a state may hold of events → in words.
+KEPT = {"units": "billionths", "root_units": "millionths", "order": "the order of events"}
+
+
+def named(name: str) -> Function:
+    """Raises ValueError, with the functions that there are."""
+    if name not in FUNCTIONS:
+        raise ValueError(unknown("function", name, FUNCTIONS, "No function is declared.").message)
+    return FUNCTIONS[name]
+
+
+def rows() -> Iterator[tuple[str, ...]]:
+    """The table of `docs/reference/functions.md`: its head, then a row for each function."""
+    yield "function", "value", "type", "without events", "needs", "keeps"
+    for f in FUNCTIONS.values():
+        needs = {"a column": f.needs_column, "`n`": f.needs_n, "a window": f.needs_window}
+        yield (
+            f"`{f.name}`",
+            f.about,
+            f.dtype or "the column's",
+            "missing" if f.empty is None else str(f.empty),
+            ", ".join(what for what, is_needed in needs.items() if is_needed) or "–",
+            ", ".join(words for kind, words in KEPT.items() if kind in f.keeps) or "–",
+        )
+
+
+def _mean(state: tuple[int, int]) -> float | None:
+    total, events = state
+    return float(total) / float(events * UNITS) if events else None
+
+
+def _stddev(state: tuple[int, int, int]) -> float | None:
+    squares, total, events = state
+    if events < 2:
+        return None
+    return math.sqrt(float(events * squares - total * total) / float(events * (events - 1))) / ROOT_UNITS
+
+
+def _squares(value: float) -> tuple[int, int, int]:
+    root = millionths(value)
+    return (root * root, root, 1)
+
+
+_EVENTS = StateSql("count(*)", "sum({state}) {over}")
+_TOTAL = StateSql("sum({units})", "sum({state}) {over}")
+_NEWEST = StateSql(
+    "max(struct_pack({order}, x := {units}), {n})",
+    "list_sort(flatten(list({state}) FILTER (WHERE {state} IS NOT NULL) {over}), 'DESC')[:{n}]",
+)
+_NEWEST_TOTAL = "list_sum(list_transform({newest}, lambda e : e.x))"
+
+_ALL = (
+    Function(
+        "count", "how many events, or how many with a value",
+        Fold(0, lambda state, x, _: state + 1, lambda a, b: a + b, lambda state: state),
+        {"events": _EVENTS}, "coalesce({events}, 0)::BIGINT", "int", empty=0, needs_column=False,
+    ),
+    Function(
+        "count_distinct", "how many different values",
+        Fold(frozenset(), lambda state, x, _: state | {x}, lambda a, b: a | b, len, pack=sorted, unpack=frozenset),
+        {"values": StateSql(
+            "list(DISTINCT {column})",
+            "list_distinct(flatten(list({state}) FILTER (WHERE {state} IS NOT NULL) {over}))",
+        )},
+        "coalesce(len({values}), 0)::BIGINT", "int", empty=0,
+    ),
+    Function(
+        "sum", "the sum", summed(billionths, lambda state: float(state) / UNITS),
+        {"total": _TOTAL}, "coalesce({total}, 0)::DOUBLE / {UNITS}::DOUBLE", empty=0.0,
+    ),
+    Function(
+        "mean", "the mean", Fold((0, 0), lambda state, x, _: (state[0] + billionths(x), state[1] + 1), plus, _mean),
+        {"total": _TOTAL, "events": _EVENTS},
+        "CASE WHEN {events} > 0 THEN {total}::DOUBLE / ({events} * {UNITS})::DOUBLE END",
+    ),
+    Function(
+        "stddev", "the standard deviation of a sample; missing under two events",
+        Fold((0, 0, 0), lambda state, x, _: plus(state, _squares(x)), plus, _stddev),
+        {
+            "squares": StateSql("sum({root_units}::HUGEINT * {root_units})", "sum({state}) {over}"),
+            "roots": StateSql("sum({root_units})", "sum({state}) {over}"),
+            "events": _EVENTS,
+        },
+        "CASE WHEN {events} > 1 THEN sqrt(({events} * {squares} - {roots}::HUGEINT * {roots})::DOUBLE "
+        "/ ({events} * ({events} - 1))::DOUBLE) / {ROOT_UNITS}::DOUBLE END",
+    ),
+    Function(
+        "min", "the smallest value", extreme(min),
+        {"least": StateSql("min({column})", "min({state}) {over}")}, "{least}", None,
+    ),
+    Function(
+        "max", "the largest value", extreme(max),
+        {"most": StateSql("max({column})", "max({state}) {over}")}, "{most}", None,
+    ),
+    Function(
+        "last", "the newest value", newest(1, lambda values: values[0] if values else None),
+        {"newest": StateSql("max(struct_pack({order}, x := {column}))", "max({state}) {over}")}, "({newest}).x", None,
+    ),
+    Function(
+        "last_n_mean", "the mean of the `n` newest values",
+        lambda n: newest(n, lambda values: _mean((sum(map(billionths, values)), len(values)))),
+        {"newest": _NEWEST}, f"{_NEWEST_TOTAL}::DOUBLE / (len({{newest}}) * {{UNITS}})::DOUBLE", runs_on_spark=False,
+    ),
+    Function(
+        "last_n_sum", "the sum of the `n` newest values",
+        lambda n: newest(n, lambda values: float(sum(map(billionths, values))) / UNITS),
+        {"newest": _NEWEST}, f"coalesce({_NEWEST_TOTAL}, 0)::DOUBLE / {{UNITS}}::DOUBLE", empty=0.0,
+        runs_on_spark=False,
+    ),
+    Function(
+        "rate", "the share of the events whose outcome was known; the column is its timestamp",
+        Fold(
+            (0, 0), lambda state, known, _: (state[0] + known, state[1] + 1), plus,
+            lambda state: state[0] / state[1] if state[1] else None,
+            add_outcome=lambda state: (state[0] + 1, state[1]),
+        ),
+        {"events": _EVENTS}, "CASE WHEN {events} > 0 THEN coalesce({known}, 0)::DOUBLE / {events}::DOUBLE END",
+        needs_window=True,
+    ),
+)  # fmt: skip
+FUNCTIONS = {function.name: function for function in _ALL}

@@ -1,0 +1,131 @@
+"""Feature tables: what `jobs execute` computes at every tick, and what a stream job keeps up to date."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from features.windows.aggregation import FOR_EVER, TICK, Aggregation, Flag
+from features.windows.raw import Dtype, RawTable
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A column of a feature table, for the catalogue. `window` in words; None where there is none."""
+
+    name: str
+    dtype: Dtype
+    window: str | None
+    unit: str
+    description: str
+
+
+@dataclass(frozen=True)
+class AggregationTable:
+    """A feature table: aggregations of one raw table by one key, evaluated at day boundaries, UTC.
+
+    A row stands where a value changed, the first all-empty one included. If nothing changes for one longest window, a
+    row stands at each tick from then on. So no value outlives its `ttl` while it still holds.
+
+    time    the column that dates an event; None: the raw table's own. A row without it is not an event of this table.
+    also    further parts of the key, which only a live table may have
+    lives   a TTL, if not that of the windows
+    """
+
+    name: str
+    source: RawTable
+    key: str
+    aggregations: tuple[Aggregation, ...]
+    flags: tuple[Flag, ...] = ()
+    time: str | None = None
+    description: str = ""
+    also: tuple[str, ...] = ()
+    lives: timedelta | None = None
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return (self.key, *self.also)
+
+    @property
+    def event_time(self) -> str:
+        return self.time or self.source.time
+
+    @property
+    def outcome(self) -> str | None:
+        """The timestamp of an outcome that its aggregations use, if any does."""
+        return next((a.outcome for a in self.aggregations if a.outcome), None)
+
+    @property
+    def folded_columns(self) -> tuple[str, ...]:
+        """The columns that its aggregations fold or filter by, each once."""
+        names = (name for a in self.aggregations for name in (a.column, *a.where) if name)
+        return tuple(dict.fromkeys(names))
+
+    @property
+    def longest_reach(self) -> timedelta:
+        return max(a.reach for a in self.aggregations)
+
+    @property
+    def ttl(self) -> timedelta:
+        return self.lives or min(self.longest_reach + TICK, FOR_EVER)
+
+    @property
+    def empty(self) -> dict[str, float | int | None]:
+        """Feature → its value for a key without a row within `ttl`."""
+        values = {a.name: a.empty for a in self.aggregations}
+        return values | {flag.name: flag.value(values[flag.aggregation]) for flag in self.flags}
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        windows = {a.name: a.window_in_words for a in self.aggregations}
+        return (
+            *(Feature(a.name, a.dtype(self.source), windows[a.name], a.unit, a.about) for a in self.aggregations),
+            *(Feature(f.name, "int", windows[f.aggregation], f.unit, f.description) for f in self.flags),
+        )
+
+
+@dataclass(frozen=True)
+class LastDistinctTable:
+    """A feature table: the last two distinct `value`s of a key, by when each was first seen.
+
+    A row is dated one microsecond after an event that brought a new value. A point-in-time join takes rows dated at or
+    before its timestamp, and an event of that very timestamp must not count. `last` and `previous` name the features.
+    """
+
+    name: str
+    source: RawTable
+    key: str
+    value: str
+    last: str
+    previous: str
+    unit: str = ""
+    description: str = ""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return (self.key,)
+
+    @property
+    def event_time(self) -> str:
+        return self.source.time
+
+    @property
+    def folded_columns(self) -> tuple[str, ...]:
+        return (self.value,)
+
+    @property
+    def ttl(self) -> timedelta:
+        return FOR_EVER
+
+    @property
+    def empty(self) -> dict[str, None]:
+        return {self.last: None, self.previous: None}
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        dtype = self.source.column(self.value).dtype
+        return (
+            Feature(self.last, dtype, None, self.unit, f"The {self.value} most recently seen for the first time."),
+            Feature(self.previous, dtype, None, self.unit, f"The {self.value} seen before that, if any."),
+        )
+
+
+Table = AggregationTable | LastDistinctTable
