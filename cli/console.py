@@ -76,7 +76,8 @@ def _rich(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    shown = Table(box=SIMPLE_HEAD, pad_edge=False, show_header=any(column.heading for column in columns))
+    has_headings = any(column.heading for column in columns)
+    shown = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True, show_header=has_headings)
     for column in columns:
         shown.add_column(column.heading, justify=column.justify, overflow="fold", no_wrap=not column.wraps)
     for row in rows:

@@ -46,7 +46,7 @@ def _live(root: Root, live: LiveFeatures, frame: pd.DataFrame) -> pd.DataFrame:
     columns = frame[list(live.request)].astype(object)
     requests = columns.where(columns.notna(), None).to_dict("records")
     rows = [
-        live.of({name: records[i] for name, records in by_table.items()}, requests[i] if live.request else {})
+        live.values({name: records[i] for name, records in by_table.items()}, requests[i] if live.request else {})
         for i in range(len(frame))
     ]
     return pd.DataFrame(rows, columns=[feature.name for feature in live.features]).assign(**processed_until)

@@ -10,7 +10,7 @@ from flask import Blueprint, Response, jsonify, render_template
 from features.coupon import COUPON_ATTEMPTS, GUESSED, LOCATION_ATTEMPTS
 from features.domains import risks
 from features.risk import Risk
-from features.utc import EPOCH, as_utc
+from features.utc import EPOCH, MICROSECOND, since_1970
 from serving import audit, intake
 from web.domains import Link
 from web.face import Face
@@ -51,9 +51,7 @@ def blueprint(face: Face) -> Blueprint:
 
 def _since(now: datetime) -> datetime:
     """The old edge of the attempts' window. It moves in steps of a hop."""
-    window = LOCATION_ATTEMPTS.aggregations[0]
-    edge = as_utc(now) - (window.window or timedelta())
-    return edge - (edge - EPOCH) % window.old_edge_hop
+    return EPOCH + LOCATION_ATTEMPTS.aggregations[0].old_edge(since_1970(now)) * MICROSECOND
 
 
 def _waiting(face: Face, now: datetime) -> float | None:

@@ -31,7 +31,7 @@ def choices() -> dict[str, Risk]:
 
 def examples(risk: Risk) -> str:
     """The examples of the risk's one field, separated by commas."""
-    field = risk.request.model_fields[risk.path_field or ""]
+    field = risk.request.model_fields[risk.url_field]
     return ",".join(str(example) for example in field.examples or [])
 
 
@@ -47,7 +47,7 @@ def openapi_paths() -> Spec:
     parameters = [
         _query("service", f"One of: {', '.join(choices())}. Default: {risk.name}.", example=risk.name),
         _query(
-            risk.path_field or "",
+            risk.url_field,
             "Numbers, separated by commas. The parameter has the name of the service's number.",
             example=examples(risk),
         ),
@@ -67,7 +67,7 @@ def blueprint(face: Face) -> Blueprint:
     def historical_features() -> Response:
         now = face.clock()
         risk = _risk(request.args.get("service") or next(iter(choices()), ""))
-        key = risk.path_field or ""
+        key = risk.url_field
         keys = [risk.path_value(from_path(risk, {key: text})) for text in _list(key, examples(risk))]
         week_ago = now - timedelta(days=7)
         times = [_past(text, now) for text in _list("event_timestamp", f"{now.isoformat()},{week_ago.isoformat()}")]

@@ -169,9 +169,16 @@ class Risk:
         if unknown := [policy.outcome for policy in self.policies if policy.outcome not in words]:
             raise ValueError(f"{self.name}: a policy's outcome is {unknown[0]!r}. Use one of: {', '.join(words)}.")
 
+    @property
+    def url_field(self) -> str:
+        """The field of the request that is part of the URL. Raises ValueError where there is none."""
+        if self.path_field is None:
+            raise ValueError(f"{self.name}: the request is a JSON body. Declare a path_field.")
+        return self.path_field
+
     def path_value(self, request: RiskRequest) -> Any:
         """The value of `path_field` in a request."""
-        return getattr(request, self.path_field or "")
+        return getattr(request, self.url_field)
 
     @property
     def slug(self) -> str:

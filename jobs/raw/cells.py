@@ -7,7 +7,8 @@ from features.windows.folds import LARGEST
 from features.windows.raw import Column
 from jobs import sql
 
-_ZONE = r"(?i)[0-9](z|utc|[+-][0-9]{2}(:?[0-9]{2})?)$"
+#: The end of a timestamp that has a time zone.
+_ZONE = sql.literal(r"(?i)[0-9](z|utc|[+-][0-9]{2}(:?[0-9]{2})?)$")
 _NULLS = {"string": "NULL::VARCHAR", "int": "NULL::BIGINT", "float": "NULL::DOUBLE", "timestamp": "NULL::TIMESTAMPTZ"}
 
 
@@ -30,7 +31,7 @@ def value(column: Column, stored: str | None) -> str:
     name, is_text = sql.identifier(column.name), stored == "VARCHAR"
     cell = f"nullif(trim({name}), '')" if is_text else name
     if column.dtype == "timestamp":
-        cell = f"CASE WHEN regexp_matches({cell}, '{_ZONE}') THEN {cell} END" if is_text else cell
+        cell = f"CASE WHEN regexp_matches({cell}, {_ZONE}) THEN {cell} END" if is_text else cell
         return f"TRY_CAST({cell} AS TIMESTAMPTZ)"
     if column.dtype == "float":
         number = f"TRY_CAST({cell} AS DOUBLE)"
@@ -52,7 +53,7 @@ def faults(column: Column, stored: str, is_needed: bool) -> Iterator[Fault]:
         is_nan = f"{cell} IS NULL AND isnan(TRY_CAST({name} AS DOUBLE))" if column.dtype == "float" else "false"
         yield Fault(column.name, "empty", f"NOT ({filled}) OR coalesce({is_nan}, false)")
     if column.dtype == "timestamp":
-        zoned = f"NOT ({filled}) OR regexp_matches(trim({name}), '{_ZONE}')" if stored == "VARCHAR" else "true"
+        zoned = f"NOT ({filled}) OR regexp_matches(trim({name}), {_ZONE})" if stored == "VARCHAR" else "true"
         if stored != "VARCHAR" and "TIME ZONE" not in stored and "TZ" not in stored:
             zoned = f"NOT ({filled})"
         yield Fault(column.name, "without a time zone", f"NOT ({zoned})")

@@ -200,7 +200,7 @@ class _Input:
         with replacing(target) as beside:
             (count,) = sql.row(
                 self.connection,
-                f"COPY (SELECT {columns}, concat_ws('; ', {reasons}) AS reason FROM {self.relation} WHERE {is_invalid}) "
-                f"TO {sql.literal(beside)} (FORMAT {form})",
+                f"COPY (SELECT {columns}, concat_ws('; ', {reasons}) AS reason FROM {self.relation} "
+                f"WHERE {is_invalid}) TO {sql.literal(beside)} (FORMAT {form})",
             )
         return int(count)

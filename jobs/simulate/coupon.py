@@ -79,7 +79,7 @@ def attempt(service: "Caller", event: dict[str, Any]) -> dict[str, Any]:
 
     The event gets a new id: with `--seed` the generator makes the same ids again, and an event that was already
     processed changes nothing."""
-    event = {**event, COUPON_ATTEMPTS.id or "": f"live-{uuid.uuid4().hex}"}
+    event = {**event, COUPON_ATTEMPTS.id_column: f"live-{uuid.uuid4().hex}"}
     decision = service.decide(COUPON.name, {name: event[name] for name in Coupon.model_fields})
     service.send(COUPON_ATTEMPTS.name, {**event, COUPON_ATTEMPTS.time: datetime.now(UTC).isoformat()})
     return decision

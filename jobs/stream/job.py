@@ -130,7 +130,7 @@ class StreamJob:
     def _new_events(self, rows: Sequence[Row], counts: Counts) -> list[NewEvent]:
         """The events that are not processed yet. An event may come again with another timestamp column filled, such as
         an outcome: then that column alone is new."""
-        id_column, new_events = self.stream.raw.id or "", []
+        id_column, new_events = self.stream.raw.id_column, []
         processed = self.state.processed([row[id_column] for row in rows])
         for row in rows:
             key = row[id_column]
@@ -155,7 +155,7 @@ class StreamJob:
         source gave; events of the history have neither."""
         committed = max(since_1970(self._clock()), self._committed + 1)
         changed = self._fold(new_events, committed, counts)
-        id_column = self.stream.raw.id or ""
+        id_column = self.stream.raw.id_column
         newest = max((row[name] for row, new in new_events for name in new), default=0)
         with self.state.batch():
             for live, states in zip(self._live, changed, strict=True):

@@ -132,12 +132,11 @@ def read_history(stream: Stream, files: list[Path], now: datetime, reached: int)
         # `open_rows` names the column that dates an event `event_timestamp`.
         columns = {name: sql.identifier("event_timestamp" if name == raw.time else name) for name in names}
         selected = ", ".join(f"{column} AS {sql.identifier(name)}" for name, column in columns.items())
-        newest = ", ".join(
-            f"coalesce({columns[name]}, {sql.timestamp(EPOCH)})" for name in events.timestamp_columns(raw, stream.tables)
-        )
+        timestamps = [columns[name] for name in events.timestamp_columns(raw, stream.tables)]
+        newest = ", ".join(f"coalesce({column}, {sql.timestamp(EPOCH)})" for column in timestamps)
         result = connection.execute(
             f"SELECT {selected} FROM raw_row WHERE greatest({newest}) >= {sql.timestamp(first)} "
-            f"ORDER BY event_timestamp, {sql.identifier(raw.id or '')}"
+            f"ORDER BY event_timestamp, {sql.identifier(raw.id_column)}"
         )
         while rows := result.fetchmany(HISTORY_BATCH):
             yield [events.row_of(raw)(dict(zip(names, row, strict=True))) for row in rows]

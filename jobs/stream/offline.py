@@ -96,8 +96,8 @@ def _write_states(root: Root, live: LiveTable, states: Sequence[StateRow]) -> No
 
 
 def online_rows(live: LiveTable, states: Sequence[StateRow]) -> pa.Table:
-    """Rows of the live view. An event may be dated up to `AHEAD_US` in the future. So the event timestamp of a row is that
-    much before its newest event, and no request finds a row that is dated later than itself."""
+    """Rows of the live view. An event may be dated up to `AHEAD_US` in the future. So the event timestamp of a row is
+    that much before its newest event, and no request finds a row that is dated later than itself."""
     table, timestamp = live.table, pa.timestamp("us", "UTC")
     keys = list(zip(*(from_json(key) for key, *_ in states), strict=True)) or [()] * len(table.keys)
     types = [_ARROW_TYPES[table.source.column(key).dtype] for key in table.keys]

@@ -16,8 +16,8 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from features.windows.tables import AggregationTable
 from features.windows.state import LiveTable
+from features.windows.tables import AggregationTable
 from jobs.sql import identifier
 from jobs.stream.sources import Position
 from serving.intake import META, POSITION, RECEIVED

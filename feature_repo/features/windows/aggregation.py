@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal
 
+from features.utc import MICROSECOND
 from features.windows.folds import Fold, Order
 from features.windows.functions import FUNCTIONS, Function, named
 from features.windows.raw import Dtype, RawTable
@@ -112,6 +113,10 @@ mean, stddev, min, max, last, last_n_mean, last_n_sum, rate.
     def reach(self) -> timedelta:
         """How far back from t an event may be and still count, without the hop."""
         return FOR_EVER if self.window is None else self.delay + self.window
+
+    def old_edge(self, timestamp_us: int) -> int:
+        """From when on an event counts at a timestamp, µs since 1970."""
+        return old_edge(timestamp_us, self.reach // MICROSECOND, self.old_edge_hop // MICROSECOND)
 
     @property
     def empty(self) -> float | int | None:
