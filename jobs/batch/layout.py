@@ -10,6 +10,7 @@ from features.windows.tables import AggregationTable
 
 
 def microseconds(length: timedelta) -> int:
+    """A length of time in whole µs."""
     return length // MICROSECOND
 
 
@@ -43,6 +44,7 @@ class Layout:
 
     @property
     def can_be_dense(self) -> bool:
+        """Whether the grid may have a row for each tick, because every edge falls on one."""
         return self.size == microseconds(TICK)
 
     @property
@@ -58,6 +60,7 @@ class Layout:
         return -(-reach // hop) * hop if microseconds(TICK) % hop == 0 else None
 
     def upper_reach(self, a: Aggregation) -> int:
+        """How far back an event may lie and still count, with the hop, in µs."""
         return microseconds(a.reach) + microseconds(a.old_edge_hop)
 
     @property

@@ -96,6 +96,7 @@ mean, stddev, min, max, last, last_n_mean, last_n_sum, rate.
 
     @property
     def fold(self) -> Fold:
+        """How events become the value, in Python."""
         return self.record.fold_of(self.n)
 
     @property
@@ -105,6 +106,7 @@ mean, stddev, min, max, last, last_n_mean, last_n_sum, rate.
 
     @property
     def old_edge_hop(self) -> timedelta:
+        """By how much the old edge of the window moves at a time; ZERO: it moves exactly."""
         if self.hop is not None or self.window is None:
             return self.hop or ZERO
         return next((hop for longest, hop in HOPS if self.window <= longest), timedelta(days=1))
@@ -124,17 +126,20 @@ mean, stddev, min, max, last, last_n_mean, last_n_sum, rate.
         return self.record.empty
 
     def dtype(self, source: RawTable) -> Dtype:
+        """The type of the value, for events of this raw table."""
         if (dtype := self.record.dtype) is not None or self.column is None:
             return dtype or "int"
         return source.column(self.column).dtype
 
     @property
     def window_in_words(self) -> str:
+        """The window and the delay for people, such as `7 d, 1 d ago`; `all` for all events."""
         delay = f", {_in_words(self.delay)} ago" if self.delay else ""
         return ("all" if self.window is None else _in_words(self.window)) + delay
 
     @property
     def about(self) -> str:
+        """The description; without one, what the definition says in words."""
         where = "".join(f", {column} {value}" for column, value in self.where.items())
         return self.description or f"{self.function} of {self.column or 'events'}{where}, {self.window_in_words}."
 
@@ -168,6 +173,7 @@ class Flag:
     description: str = ""
 
     def value(self, number: float | None) -> int | None:
+        """1, 0 or missing, as the aggregation's value compares with the bound."""
         return None if number is None else int(OPERATORS[self.operator](number, self.bound))
 
     @property

@@ -33,6 +33,7 @@ class StateSql:
 
     @property
     def placeholders(self) -> frozenset[str]:
+        """The names in braces that `select` uses."""
         return frozenset(name for _, name, *_ in Formatter().parse(self.select) if name)
 
 
@@ -65,6 +66,7 @@ class Function:
 
     @property
     def needs_n(self) -> bool:
+        """Whether it folds the n newest events."""
         return not isinstance(self.fold, Fold)
 
     @property

@@ -61,6 +61,7 @@ class LiveFeatures:
 
     @property
     def features(self) -> tuple[Feature, ...]:
+        """The features that an on-demand view serves, for the catalogue."""
         features = (
             Feature(self.named(table, f.name), f.dtype, f.window, f.unit, f.description)
             for table in self.tables

@@ -52,9 +52,11 @@ class Derived:
 
     @property
     def dtype(self) -> Dtype:
+        """The type of the value."""
         return "string" if self.function == "head" else "float"
 
     def value(self, row: Mapping[str, Any]) -> Any:
+        """The value for a row, by column; missing if a column that it needs is missing."""
         values: list[Any] = [row.get(name) for name in self.columns]
         if self.function == "first":
             return next((value for value in values if value is not None), None)

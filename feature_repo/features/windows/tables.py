@@ -42,10 +42,12 @@ class AggregationTable:
 
     @property
     def keys(self) -> tuple[str, ...]:
+        """The columns of the key."""
         return (self.key, *self.also)
 
     @property
     def event_time(self) -> str:
+        """The column that dates an event."""
         return self.time or self.source.time
 
     @property
@@ -61,10 +63,12 @@ class AggregationTable:
 
     @property
     def longest_reach(self) -> timedelta:
+        """How far back an event may lie and still count, without the hop."""
         return max(a.reach for a in self.aggregations)
 
     @property
     def ttl(self) -> timedelta:
+        """How long a row may be served after its timestamp."""
         return self.lives or min(self.longest_reach + TICK, FOR_EVER)
 
     @property
@@ -75,6 +79,7 @@ class AggregationTable:
 
     @property
     def features(self) -> tuple[Feature, ...]:
+        """Every column, for the catalogue."""
         windows = {a.name: a.window_in_words for a in self.aggregations}
         return (
             *(Feature(a.name, a.dtype(self.source), windows[a.name], a.unit, a.about) for a in self.aggregations),
@@ -101,26 +106,32 @@ class LastDistinctTable:
 
     @property
     def keys(self) -> tuple[str, ...]:
+        """The columns of the key."""
         return (self.key,)
 
     @property
     def event_time(self) -> str:
+        """The column that dates an event."""
         return self.source.time
 
     @property
     def folded_columns(self) -> tuple[str, ...]:
+        """The columns of the raw table that are folded."""
         return (self.value,)
 
     @property
     def ttl(self) -> timedelta:
+        """How long a row may be served after its timestamp."""
         return FOR_EVER
 
     @property
     def empty(self) -> dict[str, None]:
+        """What every feature is for a key that was never seen."""
         return {self.last: None, self.previous: None}
 
     @property
     def features(self) -> tuple[Feature, ...]:
+        """Every column, for the catalogue."""
         dtype = self.source.column(self.value).dtype
         return (
             Feature(self.last, dtype, None, self.unit, f"The {self.value} most recently seen for the first time."),

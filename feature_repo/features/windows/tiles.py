@@ -113,9 +113,11 @@ class Slot:
         return newest - SLACK_US - self.delay if self.hop or self.is_endless else NEVER
 
     def is_tiled(self, entry: Entry, newest: int) -> bool:
+        """Whether the entry is in a tile, once `newest` (µs) is the newest event time. Until then it is kept as it is."""
         return entry[TIME] < self.tiled(newest) and (not entry[OUTCOME] or entry[OUTCOME] < newest - SLACK_US)
 
     def counts(self, entry: Entry) -> bool:
+        """Whether the entry takes part in this aggregation at all."""
         if entry[OUTCOME] and not self.takes_outcomes:
             return False
         for place, allowed in self._where:
