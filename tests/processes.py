@@ -198,6 +198,7 @@ def answering(start: Callable[[int], AbstractContextManager[Child]], path: str =
             wait_until(
                 lambda child=child, url=url: _answers(f"{url}{path}") or not child.is_running(),  # type: ignore[misc]
                 what=f"{child.name} answers at {url}{path}",
+                child=child,
             )
             if child.is_running():
                 yield Server(url, port, child)

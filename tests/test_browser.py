@@ -2,19 +2,18 @@
 host."""
 
 import json
-import os
 import re
 import sys
 from pathlib import Path
 
 import browser
 import pytest
-from conftest import free_port, process
 from playwright.sync_api import Browser, Locator, Page, expect
+from processes import answering, environment, started
 
 import settings
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 FEATURE_VIEWS = [
     "driver_dl_entities", "driver_hourly_stats", "driver_profile", "driver_ssn_entities", "driver_yesterdays_stats",
@@ -63,11 +62,12 @@ def test_the_docs_example_of_a_driver_gets_a_score_as_it_stands(page: Page, serv
 
 
 def test_the_pages_of_feast_list_every_feature_view_by_its_name(page: Page, world: Path):
-    port = free_port()
-    command = [str(Path(sys.executable).with_name("feast")), "ui", "--host", browser.HERE, "--port", str(port)]
-    environment = {**os.environ, "RISK_DATA": str(world)}
-    with process(command, f"http://{browser.HERE}:{port}/", cwd=settings.FEATURE_REPO, env=environment) as url:
-        page.goto(url)
+    command = [str(Path(sys.executable).with_name("feast")), "ui", "--host", browser.HERE, "--port"]
+    variables = environment(RISK_DATA=world)
+    with answering(
+        lambda port: started([*command, str(port)], cwd=settings.FEATURE_REPO, env=variables)
+    ) as server:
+        page.goto(server.url)
         page.get_by_role("link", name="Feature Views").first.click()
         expect(page).to_have_url(re.compile(r"/p/risk/feature-view$"))
         for name in FEATURE_VIEWS:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import free_port, process
 from feast import FeatureStore
+from processes import WAIT_SECONDS, answering, environment, started
 
 import settings
 from features.domains import risks
@@ -17,7 +17,7 @@ from features.onboarding import NOBODY
 from serving import featurization
 from serving.retrieval import FeastStore
 
-pytestmark = pytest.mark.usefixtures("in_world")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("in_world")]
 ONBOARDING, DAILY = risks()["onboarding"], risks()["daily"]
 
 

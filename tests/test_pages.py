@@ -7,10 +7,10 @@ from pathlib import Path
 
 import browser
 import pytest
-from conftest import jobs
 from playwright.sync_api import Browser, Locator, Page, expect
+from processes import jobs
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 RAISES, LOWERS = re.compile(r"^\+\d+\.\d\d$"), re.compile(r"^−\d+\.\d\d$")
 

@@ -203,7 +203,7 @@ def loads(worker: int) -> bool:
     [
         (
             {"PORT": "taken"},
-            r"Port \d+ of 127.0.0.1: Address already in use\. Set PORT to a free one, such as PORT=\d+",
+            r"Port \d+ of 127.0.0.1: Address already in use\. Set PORT to a free port, such as PORT=\d+",
         ),
         ({"HOST": "nowhere.invalid"}, r"HOST is 'nowhere.invalid': .*Set it to an address of this machine\."),
         ({"RISK_HASH_KEY": ""}, "RISK_HASH_KEY is empty. Set it to a secret"),
