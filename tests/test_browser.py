@@ -64,9 +64,7 @@ def test_the_docs_example_of_a_driver_gets_a_score_as_it_stands(page: Page, serv
 def test_the_pages_of_feast_list_every_feature_view_by_its_name(page: Page, world: Path):
     command = [str(Path(sys.executable).with_name("feast")), "ui", "--host", browser.HERE, "--port"]
     variables = environment(RISK_DATA=world)
-    with answering(
-        lambda port: started([*command, str(port)], cwd=settings.FEATURE_REPO, env=variables)
-    ) as server:
+    with answering(lambda port: started([*command, str(port)], cwd=settings.FEATURE_REPO, env=variables)) as server:
         page.goto(server.url)
         page.get_by_role("link", name="Feature Views").first.click()
         expect(page).to_have_url(re.compile(r"/p/risk/feature-view$"))

@@ -22,12 +22,12 @@ ONBOARDING, DAILY = risks()["onboarding"], risks()["daily"]
 
 
 @pytest.fixture
-def source(in_world) -> FeastStore:
+def source(in_world: Path) -> FeastStore:
     return FeastStore(settings.FEATURE_REPO)
 
 
 @pytest.fixture
-def store(in_world) -> FeatureStore:
+def store(in_world: Path) -> FeatureStore:
     return FeatureStore(str(settings.FEATURE_REPO))
 
 
@@ -36,14 +36,14 @@ def raw(table: str) -> pd.DataFrame:
 
 
 def applicants(count: int, as_of: datetime) -> pd.DataFrame:
-    """Somebody new with the identifiers of drivers that we have, half of them reused, half mixed anew."""
+    """New applicants with the identifiers of known drivers. Half have both, half have a licence alone."""
     drivers = raw("drivers").tail(count).reset_index(drop=True)
     mixed = drivers.assign(ssn=drivers["ssn"].where(drivers.index % 2 == 0, "never seen"), applicant_driver_id=NOBODY)
     mixed["event_timestamp"] = pd.Timestamp(as_of).as_unit("us")
     return mixed[["applicant_driver_id", "ssn", "dl", "state", "dob", "event_timestamp"]]
 
 
-def test_the_online_features_equal_the_point_in_time_row_at_the_same_moment(source: FeastStore):
+def test_online_features_equal_the_point_in_time_row_of_the_same_time(source: FeastStore):
     now = datetime.now(UTC)
     people = pd.DataFrame({"driver_id": raw("drivers")["driver_id"].sample(60, random_state=1)})
     for risk, frame in (
@@ -52,22 +52,22 @@ def test_the_online_features_equal_the_point_in_time_row_at_the_same_moment(sour
     ):
         views = source.views(risk.name)
         for row in source.historical(risk, frame).astype(object).to_dict("records"):
-            asked = {name: row[name] for name in frame.columns if name != "event_timestamp"}
-            then = featurization.complete({name: row[name] for name in views}, views)
-            assert featurization.complete(source.online(risk, asked, now), views) == then
+            entity = {name: row[name] for name in frame.columns if name != "event_timestamp"}
+            expected = featurization.complete({name: row[name] for name in views}, views)
+            assert featurization.complete(source.online(risk, entity, now), views) == expected
 
 
-def test_the_join_loses_no_row_and_keeps_their_order(source: FeastStore):
-    moment = pd.Timestamp(datetime.now(UTC)).as_unit("us")
+def test_a_join_keeps_every_row_in_order(source: FeastStore):
+    now = pd.Timestamp(datetime.now(UTC)).as_unit("us")
     known = raw("drivers")["driver_id"].tail(3).tolist()
-    keys = [known[2], 5, known[0], known[2], known[2], 6]  # unknown ones, and the same one thrice at one moment
-    joined = source.historical(DAILY, pd.DataFrame({"driver_id": keys, "event_timestamp": moment}))
+    keys = [known[2], 5, known[0], known[2], known[2], 6]  # unknown drivers, and one driver three times
+    joined = source.historical(DAILY, pd.DataFrame({"driver_id": keys, "event_timestamp": now}))
     assert joined["driver_id"].tolist() == keys
     assert joined["state"].isna().tolist() == [False, True, False, False, False, True]
 
 
-def test_an_applicant_is_not_seen_before_by_its_own_sign_up(source: FeastStore):
-    """Each application joins at the very moment of its own sign-up row."""
+def test_an_applicant_is_not_seen_before_its_own_sign_up(source: FeastStore):
+    """Each application has the timestamp of its own sign-up row."""
     cases = raw("applications").assign(as_of=lambda c: c["event_timestamp"])
     joined = source.historical(ONBOARDING, cases.drop(columns=["created", "as_of"]))
     for key, feature in (("ssn", "is_previously_seen_ssn"), ("dl", "is_previously_seen_dl")):
@@ -90,7 +90,7 @@ def test_yesterdays_statistics_are_those_of_yesterdays_raw_hours(source: FeastSt
     assert features["yesterdays_avg_daily_trips_lt_10"] == int(mine["avg_daily_trips"].mean() < 10)
 
 
-def test_a_value_is_served_until_its_ttl_has_passed_and_not_a_moment_longer(source: FeastStore, store: FeatureStore):
+def test_a_value_is_served_to_the_last_microsecond_of_its_ttl(source: FeastStore, store: FeatureStore):
     written = datetime.now(UTC).replace(microsecond=0) + timedelta(days=30)
     row = {"driver_id": 424242, "event_timestamp": written, "created": written}
     store.write_to_online_store("driver_profile", pd.DataFrame([row | {"state": "CA"}]))
@@ -107,8 +107,8 @@ def test_a_value_is_served_until_its_ttl_has_passed_and_not_a_moment_longer(sour
     assert after["state"] == "CA"
 
 
-def test_the_point_in_time_join_has_the_same_edge(source: FeastStore):
-    """A driver's last row with values stands at a midnight; two days later to the microsecond it is gone."""
+def test_a_point_in_time_join_has_the_same_edge(source: FeastStore):
+    """A driver's last row with values is dated at a midnight. Two days later, to the microsecond, it is gone."""
     stats = pd.read_parquet(settings.root().feature_table("driver_yesterdays_stats"))
     last = stats[stats["acc_rate"].notna()].sort_values("event_timestamp").iloc[-1]
     edge = last["event_timestamp"] + timedelta(days=2)
@@ -117,17 +117,17 @@ def test_the_point_in_time_join_has_the_same_edge(source: FeastStore):
     assert joined["acc_rate"].isna().tolist() == [False, True]
 
 
-def test_a_row_that_was_backfilled_serves_the_moment_that_it_is_dated(source: FeastStore):
-    """`created` says when it was written, which is long after: no training row may lack it for that."""
+def test_a_backfilled_row_serves_from_its_timestamp_on(source: FeastStore):
+    """`created` is when the row was written, which is long after. A training row has it all the same."""
     table = settings.root().feature_table("driver_yesterdays_stats")
     first = pd.read_parquet(next(iter(sorted(table.rglob("*.parquet"))))).iloc[[0]]
-    moment = first["event_timestamp"].iloc[0]
-    assert first["created"].iloc[0] > moment + timedelta(days=1)
-    times = pd.Series([moment + timedelta(hours=5), moment - timedelta(microseconds=1)]).dt.as_unit("us")
-    asked = pd.DataFrame({"driver_id": [first["driver_id"].iloc[0]] * 2, "event_timestamp": times})
-    after, before = source.historical(DAILY, asked)["acc_rate"].tolist()
+    dated = first["event_timestamp"].iloc[0]
+    assert first["created"].iloc[0] > dated + timedelta(days=1)
+    times = pd.Series([dated + timedelta(hours=5), dated - timedelta(microseconds=1)]).dt.as_unit("us")
+    frame = pd.DataFrame({"driver_id": [first["driver_id"].iloc[0]] * 2, "event_timestamp": times})
+    after, before = source.historical(DAILY, frame)["acc_rate"]
     assert after == first["acc_rate"].iloc[0]
-    assert before != after
+    assert pd.isna(before)
 
 
 def test_the_catalogue_describes_everything_in_it(store: FeatureStore):
@@ -149,7 +149,7 @@ def test_the_catalogue_describes_everything_in_it(store: FeatureStore):
     assert {entity.name for entity in entities} >= {"driver", "ssn", "dl"}
 
 
-def test_no_identifier_is_stored_in_the_clear(in_world):
+def test_no_identifier_is_stored_in_the_clear():
     for table in ("drivers", "applications"):
         frame = raw(table)
         assert frame["ssn"].str.fullmatch("[0-9a-f]{32}").all()
@@ -158,17 +158,20 @@ def test_no_identifier_is_stored_in_the_clear(in_world):
 
 def test_feast_serve_answers_from_our_stores(store: FeatureStore):
     driver, nobody = int(raw("drivers")["driver_id"].iloc[-1]), 999_999
-    names, port = ["driver_profile:state", "driver_yesterdays_stats:acc_rate"], free_port()
-    command = [str(Path(sys.executable).with_name("feast")), "serve", f"--port={port}", "--no-access-log"]
-    with process(command, f"http://127.0.0.1:{port}/health", cwd=settings.FEATURE_REPO):
-        question = urllib.request.Request(
-            f"http://127.0.0.1:{port}/get-online-features",
+    names = ["driver_profile:state", "driver_yesterdays_stats:acc_rate"]
+    command = [str(Path(sys.executable).with_name("feast")), "serve", "--no-access-log"]
+    with answering(
+        lambda port: started([*command, f"--port={port}"], cwd=settings.FEATURE_REPO, env=environment()), "/health"
+    ) as server:
+        request = urllib.request.Request(
+            f"{server.url}/get-online-features",
             json.dumps({"features": names, "entities": {"driver_id": [driver, nobody]}}).encode(),
             {"Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(question, timeout=30) as answer:
-            served = json.load(answer)
-    found = dict(zip(served["metadata"]["feature_names"], (of["values"] for of in served["results"]), strict=True))
-    assert found == store.get_online_features(names, [{"driver_id": driver}, {"driver_id": nobody}]).to_dict()
-    assert found["state"][0]
-    assert found["state"][1] is None
+        with urllib.request.urlopen(request, timeout=WAIT_SECONDS) as answer:
+            body = json.load(answer)
+    columns = (column["values"] for column in body["results"])
+    served = dict(zip(body["metadata"]["feature_names"], columns, strict=True))
+    assert served == store.get_online_features(names, [{"driver_id": driver}, {"driver_id": nobody}]).to_dict()
+    assert served["state"][0] == raw("drivers")["state"].iloc[-1]
+    assert served["state"][1] is None
