@@ -59,10 +59,11 @@ def describe(name: str, as_json: bool, as_sql: bool) -> None:
 def _query(pipeline: "Pipeline") -> str:
     """Raises BadParameter for a dataset, which Feast joins."""
     from features.risk import Risk
-    from jobs.batch import query
 
     if isinstance(pipeline.definition, Risk):
         raise BadParameter(f"{pipeline.name} is joined by Feast and has no query of its own. Name a feature table.")
+    from jobs.batch import query
+
     return query.printed(pipeline.definition, midnight(datetime.now(UTC)))
 
 
