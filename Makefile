@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help demo serve pipeline setup test test-spark lint ui browser lock clean
+.PHONY: help demo serve pipeline setup test test-spark lint docs ui browser lock clean
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -36,6 +36,9 @@ test: setup browser ## every test
 test-spark: setup ## the tests on Spark, which installs PySpark and needs Java
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-build-isolation --editable '.[spark]'
 	@$(BIN)/python -m pytest -n 0 tests/test_spark.py
+
+docs: setup ## print the tables of docs/ that repeat the code
+	@$(BIN)/python tests/docs_tables.py
 
 lint: setup ## ruff, mypy, deptry, vulture
 	@$(BIN)/ruff check .

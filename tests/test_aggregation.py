@@ -1,4 +1,4 @@
-"""Folds and definitions: in any pieces and any order the same, and what stands where there are no events."""
+"""Folds give the same in any pieces and any order; a definition that means nothing is refused."""
 
 import functools
 import os
@@ -13,12 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import example, given
 from hypothesis import settings as examples
-from test_windows import stored
+from test_windows import stored, without_created
 
 import settings
 from errors import BadInput, NoData
 from features.windows.aggregation import FOR_EVER, TICK, Aggregation, Flag
-from features.windows.folds import FOLDS, fold
+from features.windows.functions import FUNCTIONS
 from features.windows.raw import Column, RawTable
 from features.windows.tables import AggregationTable, LastDistinctTable
 from jobs.batch.table import compute
@@ -40,35 +40,40 @@ MEANS = AggregationTable(
     (Flag("few_3d", "events_3d", "<", 2), Flag("high_x", "x", ">", 0.5)),
 )  # fmt: skip
 
-FUNCTIONS = [(function, None) for function in FOLDS] + [("last_n_mean", 2), ("last_n_sum", 3)]
 values = st.integers(-800, 800).map(lambda n: n / 100)
-events = st.lists(st.tuples(values, st.tuples(st.integers(0, 9), st.integers(0, 99))), unique_by=lambda e: e[1])
+orders = st.tuples(st.integers(0, 9), st.integers(0, 99))
+events = st.lists(st.tuples(values, orders), unique_by=lambda event: event[1])
 
 
-def state_of(of, pairs):
-    return functools.reduce(lambda state, pair: of.add(state, *pair), pairs, of.zero)
+def n_of(function):
+    return 3 if FUNCTIONS[function].needs_n else None
 
 
-@pytest.mark.parametrize(("function", "n"), FUNCTIONS)
-@given(everything=events, cuts=st.tuples(st.integers(0, 20), st.integers(0, 20)), data=st.data())
-def test_a_window_may_be_folded_in_any_pieces_and_any_order(function, n, everything, cuts, data):
-    if function == "rate":
-        everything = [(int(value > 0), order) for value, order in everything]
-    of, (first, second) = fold(function, n), sorted(cuts)
-    whole = state_of(of, everything)
-    shuffled = data.draw(st.permutations(everything))
-    a, b, c = (state_of(of, part) for part in (shuffled[:first], shuffled[first:second], shuffled[second:]))
-    assert of.merge(of.merge(a, b), c) == of.merge(c, of.merge(b, a)) == whole
-    assert of.merge(of.zero, a) == a == of.merge(a, of.zero)
+def folded(fold, pairs):
+    return functools.reduce(lambda state, pair: fold.add(state, *pair), pairs, fold.zero)
 
 
-@pytest.mark.parametrize(("function", "n"), [pair for pair in FUNCTIONS if pair[0] != "rate"])
-@given(everything=events)
-def test_a_fold_is_what_a_list_by_hand_gives(function, n, everything):
-    a = Aggregation("any", function, None if function == "count" else "x", 9 * TICK, n=n)
-    rows = [{"id": order[1], "key": 1, "x": x, "at": DAY_0 + order[0] * HOUR} for x, order in everything]
-    by_hand = oracle.value(a, rows, "at", 1, DAY_0 + TICK)
-    assert a.over(everything) == (pytest.approx(by_hand, rel=1e-12) if function == "stddev" and by_hand else by_hand)
+@pytest.mark.parametrize("function", FUNCTIONS)
+@given(pairs=events, cuts=st.tuples(st.integers(0, 20), st.integers(0, 20)), data=st.data())
+def test_events_may_be_folded_in_any_pieces_and_any_order(function, pairs, cuts, data):
+    if FUNCTIONS[function].takes_outcomes:
+        pairs = [(int(value > 0), order) for value, order in pairs]
+    fold, (first, second) = FUNCTIONS[function].fold_of(n_of(function)), sorted(cuts)
+    whole = folded(fold, pairs)
+    shuffled = data.draw(st.permutations(pairs))
+    a, b, c = (folded(fold, part) for part in (shuffled[:first], shuffled[first:second], shuffled[second:]))
+    assert fold.merge(fold.merge(a, b), c) == fold.merge(c, fold.merge(b, a)) == whole
+    assert fold.merge(fold.zero, a) == a == fold.merge(a, fold.zero)
+
+
+@pytest.mark.parametrize("function", [name for name, record in FUNCTIONS.items() if not record.takes_outcomes])
+@given(pairs=events)
+def test_a_fold_agrees_with_the_oracle(function, pairs):
+    column = "x" if FUNCTIONS[function].needs_column else None
+    a = Aggregation("any", function, column, 9 * TICK, n=n_of(function))
+    rows = [{"id": order[1], "key": 1, "x": x, "at": DAY_0 + order[0] * HOUR} for x, order in pairs]
+    expected = oracle.value(a, rows, "at", 1, DAY_0 + TICK)
+    assert a.over(pairs) == (pytest.approx(expected, rel=1e-12) if function == "stddev" and expected else expected)
 
 
 @pytest.mark.parametrize(
@@ -77,10 +82,10 @@ def test_a_fold_is_what_a_list_by_hand_gives(function, n, everything):
      (">", 0.8, 0.79, 0), (">", 0.8, 0.8, 0), (">", 0.8, 0.81, 1), (">", -1, 0, 1), (">", 0.8, None, None)],
 )  # fmt: skip
 def test_a_flag_is_strictly_beyond_its_bound_and_missing_with_its_value(operator, bound, value, flag):
-    assert Flag("any", "x", operator, bound).of(value) == flag
+    assert Flag("any", "x", operator, bound).value(value) == flag
 
 
-def test_a_key_never_seen_has_no_events_no_mean_and_the_flags_of_that():
+def test_an_unknown_key_has_no_events_no_mean_and_the_flags_of_that():
     assert MEANS.empty == {"events_3d": 0, "x": None, "few_3d": 1, "high_x": None}
     assert LAST_TWO.empty == {"last_who": None, "previous_who": None}
 
@@ -96,16 +101,20 @@ def test_the_old_edge_moves_in_steps_that_suit_the_window(window, hop):
 
 
 @pytest.mark.parametrize(
-    ("function", "column", "window", "n"),
-    [("sum", None, TICK, None), ("rate", "x", None, None),
-     ("last_n_mean", "x", TICK, None), ("mean", "x", TICK, 3)],
+    ("function", "column", "window", "n", "message"),
+    [("sum", None, TICK, None, "any: sum needs a column. Name one."),
+     ("rate", "x", None, None, "any: rate needs a window. Give one."),
+     ("last_n_mean", "x", TICK, None, "any: n goes with last_n_mean and last_n_sum, and only with them."),
+     ("mean", "x", TICK, 3, "any: n goes with last_n_mean and last_n_sum, and only with them."),
+     ("meen", "x", TICK, None, "any: .* 'meen'. Did you mean 'mean'. Choose one of: count, .*, rate."),
+     ("median", "x", TICK, None, "any: There is no function 'median'. .*Choose one of: count, .*, rate.")],
 )  # fmt: skip
-def test_a_definition_that_means_nothing_is_refused_where_it_stands(function, column, window, n):
-    with pytest.raises(ValueError, match="any"):
+def test_a_definition_that_means_nothing_is_refused(function, column, window, n, message):
+    with pytest.raises(ValueError, match=f"^{message}$"):
         Aggregation("any", function, column, window, n=n)
 
 
-def test_a_table_lives_as_long_as_its_longest_window_reaches():
+def test_the_ttl_of_a_table_is_its_longest_window_and_a_tick():
     late = Aggregation("n", "count", None, 30 * TICK, delay=7 * TICK)
     assert AggregationTable("t", RAW, "key", (late,)).ttl == 38 * TICK
     assert AggregationTable("t", RAW, "key", (Aggregation("x", "last", "x", None),)).ttl == FOR_EVER
@@ -115,66 +124,69 @@ def event(time, key=1, who=None, x=1.0, created=None):
     return {"key": key, "x": x, "who": who, "event_timestamp": time, "created": created or time}
 
 
-def run(tmp_path, raw, of=LAST_TWO, until=NOW, time=MICROSECONDS):
+def run(tmp_path, raw, table=LAST_TWO, until=NOW, time=MICROSECONDS):
     with mock.patch.dict(os.environ, RISK_DATA=str(tmp_path)):
         settings.root().raw_table("made_events").mkdir(parents=True, exist_ok=True)
         schema = pa.schema(TYPES | {"event_timestamp": time, "created": time})
         pq.write_table(pa.Table.from_pylist(raw, schema), settings.root().raw_table("made_events") / "made.parquet")
-        report = compute(settings.root(), of, until, NOW)
-        return report, [{k: v for k, v in row.items() if k != "created"} for row in stored()]
+        compute(settings.root(), table, until, NOW)
+        return without_created(stored())
 
 
-moments = st.builds(
+timestamps = st.builds(
     lambda hours, tie: DAY_0 + hours * HOUR + tie, st.integers(0, 60), st.sampled_from([0 * TICK, INSTANT])
 )
 
 
 @FEW
 @example(raw=[event(DAY_0, who=14), event(DAY_0, who=12)])
-@given(raw=st.lists(st.builds(event, moments, st.sampled_from([1, 1, 2]), st.none() | st.integers(11, 14)), min_size=1))
-def test_the_last_two_seen_are_what_a_list_by_hand_gives(raw, tmp_path_factory):
-    by_hand = []
+@given(
+    raw=st.lists(st.builds(event, timestamps, st.sampled_from([1, 1, 2]), st.none() | st.integers(11, 14)), min_size=1)
+)
+def test_the_last_two_distinct_values_agree_with_a_list_by_hand(raw, tmp_path_factory):
+    expected = []
     for key in (1, 2):
-        mine = [e for e in raw if e["key"] == key and e["who"] is not None]
-        first = {w: min(e["event_timestamp"] for e in mine if e["who"] == w) for w in {e["who"] for e in mine}}
-        for sight in set(first.values()):
-            previous, last = [None, *sorted((w for w in first if first[w] <= sight), key=lambda w: (first[w], w))][-2:]
-            by_hand.append({"key": key, "last_who": last, "previous_who": previous, "event_timestamp": sight + INSTANT})
-    _, rows = run(tmp_path_factory.mktemp("root"), raw)
-    assert rows == sorted(by_hand, key=lambda row: (row["event_timestamp"], row["key"]))
+        own = [e for e in raw if e["key"] == key and e["who"] is not None]
+        first = {w: min(e["event_timestamp"] for e in own if e["who"] == w) for w in {e["who"] for e in own}}
+        for seen in set(first.values()):
+            previous, last = [None, *sorted((w for w in first if first[w] <= seen), key=lambda w: (first[w], w))][-2:]
+            row = {"key": key, "last_who": last, "previous_who": previous}
+            expected.append(row | {"event_timestamp": seen + INSTANT})
+    rows = run(tmp_path_factory.mktemp("root"), raw)
+    assert rows == sorted(expected, key=lambda row: (row["event_timestamp"], row["key"]))
 
 
 def test_a_count_falls_to_zero_when_nothing_happens(tmp_path):
-    _, rows = run(tmp_path, [event(DAY_0 + 13 * HOUR), event(DAY_0 + TICK), event(DAY_0 + TICK)], MEANS)
+    rows = run(tmp_path, [event(DAY_0 + 13 * HOUR), event(DAY_0 + TICK), event(DAY_0 + TICK)], MEANS)
     assert {row["event_timestamp"].day: row["events_3d"] for row in rows} == {27: 1, 28: 3, 1: 3, 2: 2, 3: 0}
 
 
 def test_a_value_that_stays_the_same_is_written_again_before_it_expires(tmp_path):
-    """One event a day: the count is 3 for ever, and a row for it is never older than the table's TTL."""
-    _, rows = run(tmp_path, [event(DAY_0 + n * TICK, x=None) for n in range(20)], MEANS, DAY_0 + 20 * TICK)
+    """One event a day: the count is always 3, and a row for it is never older than the table's TTL."""
+    rows = run(tmp_path, [event(DAY_0 + n * TICK, x=None) for n in range(20)], MEANS, DAY_0 + 20 * TICK)
     days = [(row["event_timestamp"] - DAY_0).days for row in rows]
     assert max(later - day for day, later in zip(days, [*days[1:], 20], strict=True)) <= MEANS.ttl.days
     assert days[:4] == [1, 2, 3, 6]
 
 
-def test_an_event_that_came_late_counts_from_a_run_that_knew_of_it(tmp_path):
+def test_a_late_event_counts_from_the_first_run_that_knew_it(tmp_path):
     raw = [event(DAY_0 + HOUR, created=DAY_0 + 4 * TICK)]
-    assert run(tmp_path, raw, MEANS, DAY_0 + 3 * TICK)[1] == []
-    assert len(run(tmp_path, raw, MEANS, DAY_0 + 5 * TICK)[1]) == 3
+    assert run(tmp_path, raw, MEANS, DAY_0 + 3 * TICK) == []
+    assert len(run(tmp_path, raw, MEANS, DAY_0 + 5 * TICK)) == 3
 
 
 @pytest.mark.parametrize("time", [pa.timestamp("ns", "UTC"), pa.timestamp("ms", "Asia/Tokyo")], ids=str)
-def test_raw_times_may_be_finer_coarser_or_of_a_zone(tmp_path, time):
+def test_raw_timestamps_may_have_any_precision_and_any_zone(tmp_path, time):
     raw = [event(DAY_0 + n * 9 * HOUR) for n in range(5)]
-    assert run(tmp_path / "a", raw, MEANS, time=time)[1] == run(tmp_path / "b", raw, MEANS)[1]
+    assert run(tmp_path / "a", raw, MEANS, time=time) == run(tmp_path / "b", raw, MEANS)
 
 
-def test_raw_times_without_a_zone_are_refused(tmp_path):
+def test_raw_timestamps_without_a_zone_are_refused(tmp_path):
     with pytest.raises(BadInput, match="event_timestamp: 1 row is without a time zone, the first is row 1"):
         run(tmp_path, [event(DAY_0)], MEANS, time=pa.timestamp("us"))
 
 
-def test_without_raw_events_the_message_says_how_to_make_them(tmp_path, monkeypatch):
+def test_without_raw_events_the_message_says_how_to_generate_them(tmp_path, monkeypatch):
     monkeypatch.setenv("RISK_DATA", str(tmp_path))
     with pytest.raises(NoData, match=r"Run: python generate_data\.py"):
         compute(settings.root(), MEANS, DAY_0, NOW)
@@ -183,4 +195,4 @@ def test_without_raw_events_the_message_says_how_to_make_them(tmp_path, monkeypa
 def test_the_root_of_the_data_may_have_an_apostrophe(tmp_path):
     run(tmp_path / "root", [event(DAY_0)], MEANS)
     shutil.copytree(tmp_path / "root", tmp_path / "o'brien")
-    assert len(run(tmp_path / "o'brien", [event(DAY_0)], MEANS)[1]) == 3
+    assert len(run(tmp_path / "o'brien", [event(DAY_0)], MEANS)) == 3

@@ -1,4 +1,4 @@
-"""Batch at ticks and at given moments, held to the oracle on events that are late, tied, repeated and incomplete."""
+"""Batch at ticks and at given timestamps agrees with the oracle on late, tied, repeated and incomplete events."""
 
 import os
 import tempfile
@@ -70,16 +70,16 @@ EVER = table(
 )  # fmt: skip
 OUTCOMES = table(Aggregation("bad_2d", "count", None, 2 * DAY), Aggregation("x", "mean", "x", DAY), time="outcome")
 ALL = {"days": DAYS, "shapes": SHAPES, "fine": FINE, "ever": EVER, "by outcome": OUTCOMES}
-TABLES = pytest.mark.parametrize("of", ALL.values(), ids=ALL)
+TABLES = pytest.mark.parametrize("made_table", ALL.values(), ids=ALL)
 
 times = st.sampled_from([ZERO, ZERO, INSTANT, DAY - INSTANT, 7 * HOUR, 5 * HOUR]) | st.timedeltas(ZERO, DAY - HOUR)
-moments = st.builds(lambda day, time: DAY_0 + day * DAY + time, st.just(3) | st.integers(0, 9), times)
+timestamps = st.builds(lambda day, time: DAY_0 + day * DAY + time, st.just(3) | st.integers(0, 9), times)
 untils = st.builds(lambda day, time: DAY_0 + day * DAY + time, st.integers(1, 18), times)
 numbers = st.integers(-800, 800).map(lambda n: n / 100) | st.floats(-1e4, 1e4, width=32)
 made = st.fixed_dictionaries(
     {"id": st.integers(0, 40).map(str), "key": st.sampled_from("aaaab"), "x": st.none() | numbers,
      "who": st.none() | st.sampled_from("xyz"), "kind": st.none() | st.sampled_from(["good", "bad", "odd"]),
-     "outcome": st.none() | moments, "at": moments}
+     "outcome": st.none() | timestamps, "at": timestamps}
 )  # fmt: skip
 histories = st.lists(made, min_size=1, max_size=20)
 dense_or_sparse = st.sampled_from([0, 4, 10**9])
@@ -105,7 +105,7 @@ def without_created(rows):
 
 
 def same(here, there):
-    """To the last digit; the spread to the last but one, as the oracle takes another way to it."""
+    """To the last digit; the spread to the last but one, because the oracle computes it in another way."""
     assert len(here) == len(there), (here, there)
     for a, b in zip(here, there, strict=True):
         assert a == {name: pytest.approx(v, rel=1e-12) if v and "spread" in name else v for name, v in b.items()}
@@ -121,42 +121,40 @@ def event(at, key="a", id="1", **rest):
 @example(raw=[event(DAY_0, outcome=DAY_0 + 5 * DAY)], until=DAY_0 + 9 * DAY, dense=4)
 @example(raw=[event(DAY_0 + DAY, x=1.5), event(DAY_0, id="2", x=0.1)], until=DAY_0 + 18 * DAY, dense=0)
 @given(raw=histories, until=untils, dense=dense_or_sparse)
-def test_every_row_at_a_tick_is_what_a_list_by_hand_gives(of, raw, until, dense):
+def test_every_row_at_a_tick_agrees_with_the_oracle(made_table, raw, until, dense):
     with root_with(raw), mock.patch("jobs.batch.table.DENSE_UP_TO", dense):
-        compute(settings.root(), of, until, NOW)
-        events = [e for e in oracle.once(raw) if e[of.event_time] is not None and e[of.event_time] < until]
-        same(without_created(stored()), oracle.rows(of, events, None, until))
+        compute(settings.root(), made_table, until, NOW)
+        time = made_table.event_time
+        events = [e for e in oracle.once(raw) if e[time] is not None and e[time] < until]
+        same(without_created(stored()), oracle.rows(made_table, events, None, until))
 
 
 @TABLES
 @FEW
 @example(raw=[event(DAY_0 + n * DAY, id=str(n)) for n in range(10)], since=DAY_0 + 7 * DAY, days=4, dense=4)
 @given(raw=histories, since=untils, days=st.integers(1, 4), dense=dense_or_sparse)
-def test_a_run_for_some_days_gives_the_rows_that_a_run_for_all_gives(of, raw, since, days, dense):
+def test_a_run_for_some_days_gives_the_rows_of_a_run_for_all(made_table, raw, since, days, dense):
     since = oracle.floor(since, DAY)
     until = since + days * DAY
     with root_with(raw), mock.patch("jobs.batch.table.DENSE_UP_TO", dense):
-        compute(settings.root(), of, until, NOW)
+        compute(settings.root(), made_table, until, NOW)
         whole = [row for row in stored() if row["event_timestamp"] > since]
     with root_with(raw), mock.patch("jobs.batch.table.DENSE_UP_TO", dense):
-        compute(settings.root(), of, until, NOW, since)
+        compute(settings.root(), made_table, until, NOW, since)
         assert stored() == whole
 
 
 @TABLES
 @FEW
-@given(raw=histories, asked=st.lists(st.tuples(st.sampled_from("abc"), moments | untils), max_size=8))
-def test_every_value_at_a_given_moment_is_what_a_list_by_hand_gives(of, raw, asked):
-    frame = pd.DataFrame(
-        {"note": range(len(asked)), "key": pd.Series([key for key, _ in asked], dtype=str),
-         "event_timestamp": pd.to_datetime([t for _, t in asked], utc=True).as_unit("us")}
+@given(raw=histories, pairs=st.lists(st.tuples(st.sampled_from("abc"), timestamps | untils), max_size=8))
+def test_every_value_at_a_timestamp_agrees_with_the_oracle(made_table, raw, pairs):
+    entity_frame = pd.DataFrame(
+        {"note": range(len(pairs)), "key": pd.Series([key for key, _ in pairs], dtype=str),
+         "event_timestamp": pd.to_datetime([t for _, t in pairs], utc=True).as_unit("us")}
     )  # fmt: skip
     with root_with(raw):
-        answer = at_moments(settings.root(), of, frame)
-    names = [a.name for a in of.aggregations]
-    here = [
-        {n: None if pd.isna(v) else v for n, v in row.items()}
-        for row in answer[names].astype(object).to_dict("records")
-    ]
-    same(here, [oracle.values(of, oracle.once(raw), key, t) for key, t in asked])
-    assert answer[["note", "key", "event_timestamp"]].equals(frame)
+        frame = at_moments(settings.root(), made_table, entity_frame)
+    features = frame[[a.name for a in made_table.aggregations]].astype(object)
+    rows = features.where(features.notna(), None).to_dict("records")
+    same(rows, [oracle.values(made_table, oracle.once(raw), key, t) for key, t in pairs])
+    assert frame[["note", "key", "event_timestamp"]].equals(entity_frame)

@@ -155,7 +155,7 @@ _ALL = (
             "list(DISTINCT {column})",
             "list_distinct(flatten(list({state}) FILTER (WHERE {state} IS NOT NULL) {over}))",
         )},
-        "coalesce(len({values}), 0)::BIGINT", "int", empty=0,
+        "coalesce(len({values}), 0)::BIGINT", "int", empty=0, runs_on_spark=False,
     ),
     Function(
         "sum", "the sum", summed(billionths, lambda state: float(state) / UNITS),
