@@ -72,8 +72,9 @@ BY_HAND: dict[str, Callable[[list[Any]], Any]] = {
 
 def documented() -> Function:
     """The record `range` that the how-to shows."""
-    (record,) = eval(readme.block(ADD_A_FUNCTION, "function:record"), vars(functions))
-    return record
+    names = dict(vars(functions))
+    exec(readme.block(ADD_A_FUNCTION, "function:record"), names)
+    return names["RANGE"]
 
 
 def added(name: str) -> AggregationTable:

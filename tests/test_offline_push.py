@@ -11,7 +11,19 @@ from feast import FeatureService, PushSource
 from feast.data_source import PushMode
 from feast.feature_logging import FeatureServiceLoggingSource, LoggingConfig
 from feast.infra.offline_stores.file_source import FileLoggingDestination, SavedDatasetFileStorage
-from offline_world import CREATED_ROWS, DRIVER, OURS, at, created_row, entity_frame, repository, source, view, write
+from offline_world import (
+    CREATED_ROWS,
+    DRIVER,
+    OURS,
+    ROWS,
+    at,
+    created_row,
+    entity_frame,
+    repository,
+    source,
+    view,
+    write,
+)
 
 from exact_stores.offline import AsofDuckDBOfflineStore
 from exact_stores.parquet_append import append
@@ -110,7 +122,17 @@ def test_a_source_is_validated_with_the_remedy(tmp_path: Path):
     with pytest.raises(ValueError, match=r"time column 'written'.*Name one of these"):
         offline.validate_data_source(store.config, file_source)
     with pytest.raises(FileNotFoundError, match="No Parquet file"):
-        offline.validate_data_source(store.config, source(tmp_path / "none"))
+        offline.validate_data_source(store.config, source(tmp_path / "none.parquet"))
+
+
+def test_a_folder_may_be_written_after_it_is_applied(tmp_path: Path):
+    store, folder = repository(tmp_path), tmp_path / "none"
+    store.apply([DRIVER, view(source(folder))])
+    with pytest.raises(FileNotFoundError, match="No Parquet file"):
+        store.get_historical_features(entity_frame((1, at(9))), ["stats:trips"]).to_arrow()
+    write(folder / "first.parquet", ROWS)
+    table = store.get_historical_features(entity_frame((1, at(9))), ["stats:trips"]).to_arrow()
+    assert table["trips"].to_pylist() == [10]
 
 
 def test_concurrent_pushes_to_one_file_lose_no_row(tmp_path: Path):

@@ -217,7 +217,7 @@ class AsofDuckDBOfflineStore(DuckDBOfflineStore):
         parquet_append.append_to_folder(Path(parquet_files.local_path(target, config)), table, destination.partition_by)
 
     def validate_data_source(self, config: RepoConfig, data_source: DataSource) -> None:
-        """Raises FileNotFoundError if the source has no file, ValueError if a time column is missing."""
+        """Raises FileNotFoundError for a missing file, ValueError for a missing column. A folder may still be empty."""
         if is_local_parquet(data_source):
             parquet_files.require_time_columns(data_source, config)
         else:

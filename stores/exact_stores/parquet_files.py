@@ -172,11 +172,18 @@ def columns_and_types(source: FileSource, config: RepoConfig) -> list[tuple[str,
 
 
 def require_time_columns(source: FileSource, config: RepoConfig) -> None:
-    """Check that there is a file, and that it has the time columns that the source declares.
+    """Check that there is a file, and that it has the time columns that the source declares. A folder may still be
+    empty or missing: a batch or a stream writes the first file after `feast apply`.
 
     Raises FileNotFoundError or ValueError.
     """
-    columns = [source.field_mapping.get(name, name) for name, _ in columns_and_types(source, config)]
+    try:
+        columns = [source.field_mapping.get(name, name) for name, _ in columns_and_types(source, config)]
+    except FileNotFoundError:
+        path = Path(local_path(source, config))
+        if path.is_dir() or not (path.suffix or has_magic(str(path))):
+            return
+        raise
     for name in filter(None, (source.timestamp_field, source.created_timestamp_column)):
         if name not in columns:
             raise ValueError(
