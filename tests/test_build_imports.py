@@ -45,7 +45,7 @@ STALE = {
     "feature_repo/views/*.py": "apply materialize train score",
     "feature_repo/entities.py": "apply materialize train score",
     "feature_repo/feature_store.yaml": "apply stream materialize train score",
-    "stores/*online.py": "apply stream materialize train score",
+    "stores/exact_stores/online.py": "apply stream materialize train score",
     "feature_repo/features/coupon.py": "batch apply stream materialize train score",
     "feature_repo/features/utc.py": "raw batch apply stream materialize train score",
     "settings.py": "raw apply stream materialize train score",

@@ -1,7 +1,6 @@
 """Pipelines as commands: intervals that can be run again, in any order, and after any accident."""
 
 import fcntl
-import json
 import random
 import signal
 import sys
@@ -16,10 +15,8 @@ from processes import environment, run
 import settings
 from errors import BadInput
 from features.chargeback import MERCHANT_RISK, USER_ORDERS
-from features.domains import tables
 from jobs.batch.table import compute
 from jobs.commands import jobs
-from jobs.pipelines import pipelines
 from simulators import Size
 from simulators.chargeback import events
 
@@ -56,23 +53,6 @@ def parts(table=USER_ORDERS) -> dict[str, tuple[bytes, int]]:
 def rows(table=USER_ORDERS) -> pd.DataFrame:
     frame = pd.concat(pd.read_parquet(f) for f in sorted(settings.root().feature_table(table.name).rglob("*.parquet")))
     return frame.sort_values([table.key, "event_timestamp"], ignore_index=True)
-
-
-def test_every_feature_table_and_dataset_is_listed_and_described(root: Path):
-    listed = job("list-pipelines")
-    assert [line.split()[0] for line in listed.splitlines()] == list(pipelines(settings.root()))
-    assert {f"feature_store.{table.name}" for table in tables()} | {"dataset.chargeback"} <= set(
-        pipelines(settings.root())
-    )
-    described = json.loads(job("describe", "feature_store.user_orders", "--json"))
-    assert (described["entity"], described["sources"]) == (["user_id"], ["raw/orders"])
-    by_name = {feature["name"]: feature for feature in described["features"]}
-    assert {"orders_count_1d", "orders_count_3d", "orders_count_7d", "orders_count_30d"} <= set(by_name)
-    assert {k: by_name["orders_amount_mean_7d"][k] for k in ("dtype", "window", "unit")} == {
-        "dtype": "float", "window": "7 d", "unit": "USD",
-    }  # fmt: skip
-    assert "orders_amount_mean_30d" in job("describe", "feature_store.user_orders")
-    assert "Choose one of: feature_store." in job("describe", "nothing", code=1)
 
 
 @pytest.mark.parametrize("table", [USER_ORDERS, MERCHANT_RISK], ids=lambda t: t.name)
