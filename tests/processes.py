@@ -5,6 +5,7 @@ wait is for a condition, with a deadline that a machine under load keeps.
 """
 
 import ctypes
+import multiprocessing
 import os
 import signal
 import socket
@@ -15,6 +16,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing.context import ForkProcess
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, TypeVar
@@ -145,6 +147,29 @@ def jobs(root: Path, *arguments: str, code: int = 0) -> Ended:
 def started_job(root: Path, *arguments: str) -> AbstractContextManager[Child]:
     """Start `python -m jobs` on a data root."""
     return started(jobs_command(*arguments), env=environment(RISK_DATA=root))
+
+
+@contextmanager
+def forked(function: Callable[..., object], *arguments: object) -> Iterator[ForkProcess]:
+    """Run a function in a fork of this process, with all that is open here. It is killed at the end of the block."""
+
+    def in_child() -> None:
+        die_with_parent()
+        function(*arguments)
+
+    child = multiprocessing.get_context("fork").Process(target=in_child)
+    child.start()
+    try:
+        yield child
+    finally:
+        child.kill()
+        child.join()
+
+
+def exit_code(child: ForkProcess) -> int | None:
+    """Wait for the end of a fork. Its exit code, or minus the signal that killed it; None if it still runs."""
+    child.join(WAIT_SECONDS)
+    return child.exitcode
 
 
 def environment(**changes: object) -> dict[str, str]:

@@ -2,14 +2,15 @@
 
 import json
 import os
-import subprocess
 import sys
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from itertools import product
+from pathlib import Path
 
 import pytest
+from processes import started
 
-import settings
 from errors import AuditUnavailable
 from features.domains import risks
 from serving import audit
@@ -33,32 +34,43 @@ def test_the_log_keeps_every_decision_in_the_file_of_its_day(tmp_path):
     assert (tmp_path / "log" / "2026-02-01.jsonl").read_text() == '{"n":3}\n'
 
 
+#: Two threads append, once three processes are ready. Prints how many writes that took.
 WRITE = """
 import os, pathlib, sys, threading, time
 from datetime import datetime
 from serving import audit
 
-os.write = lambda log, lines, write=os.write: write(log, lines[:1000])  # as a full disk or a signal would
+writes = []
+def write_some(log, lines, write=os.write):  # as a full disk or a signal would
+    writes.append(len(lines))
+    return write(log, lines[:1000])
+
+os.write = write_some
 directory, noon = pathlib.Path(sys.argv[1]), datetime.fromisoformat("2026-01-31T12:00:00+00:00")
-def write(thread):
+def append(thread):
     for n in range(100):
         records = [{"by": sys.argv[2] + thread, "n": n, "half": half, "text": "x" * 5000} for half in (1, 2)]
         audit.append(directory, noon, records)
 
 (directory / ("ready-" + sys.argv[2])).touch()
-deadline = time.monotonic() + 60
-while len(list(directory.glob("ready-*"))) < 3 and time.monotonic() < deadline:
-    pass
-for thread in "ab":
-    threading.Thread(target=write, args=[thread]).start()
+while len(list(directory.glob("ready-*"))) < 3:
+    time.sleep(0.001)
+threads = [threading.Thread(target=append, args=[thread]) for thread in "ab"]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(len(writes))
 """
 
 
 @pytest.mark.slow
-def test_threads_and_processes_that_append_at_once_lose_and_tear_nothing(tmp_path):
+def test_threads_and_processes_that_append_at_once_lose_and_tear_nothing(tmp_path: Path):
     command = [sys.executable, "-c", WRITE, tmp_path]
-    processes = [subprocess.Popen([*command, number], cwd=settings.PROJECT) for number in "123"]
-    assert [process.wait() for process in processes] == [0, 0, 0]
+    with ExitStack() as stack:
+        children = [stack.enter_context(started([*command, number])) for number in "123"]
+        writes = [int(child.ended().stdout) for child in children]
+    assert min(writes) > 10 * 200  # each of the 200 lists of records took many
     lines = [(r["by"], r["n"], r["half"]) for r in logged(tmp_path)]
     assert sorted(lines) == list(product(["1a", "1b", "2a", "2b", "3a", "3b"], range(100), (1, 2)))
     pairs = zip(lines[::2], lines[1::2], strict=True)

@@ -2,13 +2,13 @@
 ask which events got lost."""
 
 import json
-import multiprocessing
 import os
 from datetime import datetime, timedelta
 
 import pytest
 from fake import NOW
 from flask.testing import FlaskClient
+from processes import exit_code, forked
 from stream_world import Batches, Sink
 
 import settings
@@ -155,18 +155,17 @@ def test_the_missing_numbers_need_a_producer_and_its_last_number(untrained: Flas
 
 @pytest.mark.slow
 def test_two_processes_append_whole_lists_in_spite_of_short_writes(tmp_path, monkeypatch):
-    write = os.write
-    monkeypatch.setattr(os, "write", lambda file, text: write(file, text[:1000]))
+    write, writes = os.write, list[int]()
+    monkeypatch.setattr(os, "write", lambda file, text: (writes.append(file), write(file, text[:1000]))[1])
 
-    def send(who):
+    def send(sender: str) -> None:
         for n in range(20):
-            event_log.append(tmp_path, [{"who": who, "n": n, "i": i, "long": "x" * 5000} for i in range(5)], NOW)
+            rows = [{"sender": sender, "n": n, "i": i, "long": "x" * 5000} for i in range(5)]
+            event_log.append(tmp_path, rows, NOW)
+        assert len(writes) > 20 * 20  # each list took many
 
-    senders = [multiprocessing.get_context("fork").Process(target=send, args=(who,)) for who in "ab"]
-    for sender in senders:
-        sender.start()
-    for sender in senders:
-        sender.join()
+    with forked(send, "a") as first, forked(send, "b") as second:
+        assert (exit_code(first), exit_code(second)) == (0, 0)
     lines = [json.loads(line) for line in (tmp_path / "2026-01-31.jsonl").read_text().splitlines()]
     assert [line["i"] for line in lines] == [0, 1, 2, 3, 4] * 40
-    assert {(line["who"], line["n"]) for line in lines} == {(who, n) for who in "ab" for n in range(20)}
+    assert {(line["sender"], line["n"]) for line in lines} == {(sender, n) for sender in "ab" for n in range(20)}

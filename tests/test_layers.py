@@ -1,12 +1,12 @@
 """Imports point one way. A new one in the wrong direction fails here, by file and name."""
 
 import os
-import subprocess
 import sys
 from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+from processes import environment, run
 from rooms import MAY_IMPORT, MAY_KNOW, imports, module_of, room_imports, room_of, sources, wrong_imports
 
 import settings
@@ -126,9 +126,6 @@ def write(root: Path, path: str, text: str) -> None:
 )  # fmt: skip
 def test_what_needs_no_feast_does_not_load_it(module: str):
     path = (settings.PROJECT, settings.FEATURE_REPO, settings.PROJECT / "stores")
-    loaded = subprocess.run(
-        [sys.executable, "-c", f"import sys, {module}; print([m for m in ('feast', 'views') if m in sys.modules])"],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path))},
-        cwd=settings.PROJECT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert (loaded.stdout, loaded.returncode) == ("[]\n", 0), loaded.stderr
+    program = f"import sys, {module}; print([m for m in ('feast', 'views') if m in sys.modules])"
+    variables = {**environment(), "PYTHONPATH": os.pathsep.join(map(str, path))}
+    assert run([sys.executable, "-c", program], env=variables).stdout == "[]\n"

@@ -24,6 +24,8 @@ from root import Root
 from serving.retrieval import FeastStore
 from simulators import coupon
 
+pytestmark = pytest.mark.slow
+
 DAILY, DAY = risks()["daily"], timedelta(days=1)
 
 

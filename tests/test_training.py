@@ -1,0 +1,130 @@
+"""What training makes of the world: models that are as good as the data allows, and that keep to what is declared."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import settings
+from errors import ModelRefused, NoData
+from features.domains import risks
+from features.risk import Risk
+from jobs.train.cases import known_cases
+from jobs.train.champion import train
+from model import shelf
+from model.card import Card
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    ("name", "floor", "ceiling"), [("onboarding", 0.80, 0.97), ("daily", 0.80, 0.97), ("chargeback", 0.80, 0.98)]
+)
+def test_a_model_finds_what_can_be_found_and_no_more(world: Path, name: str, floor: float, ceiling: float):
+    card, *_ = shelf.take(shelf.current(world / "models", name))
+    assert floor < card.quality.roc_auc < ceiling
+    assert card.train.until <= card.test.since
+    assert [i.name for i in card.inputs] == [i.name for i in risks()[name].inputs]
+    assert card.quality.brier < 0.1
+
+
+@pytest.mark.parametrize("name", ["onboarding", "daily"])
+def test_a_higher_score_is_a_higher_risk(world: Path, name: str):
+    """Calibrated enough that the declared appetite means what it says."""
+    card, *_ = shelf.take(shelf.current(world / "models", name))
+    approved, declined = card.outcomes["approve"], card.outcomes["decline"]
+    assert approved.positive_rate < card.thresholds.low
+    assert declined.positive_rate > 0.5
+    assert approved.share > 0.6
+
+
+def test_a_report_is_readable_without_a_network(world: Path):
+    report = (shelf.current(world / "models", "onboarding") / "report.html").read_text()
+    assert report.count("<svg") == 5
+    for picture in ("ROC", "Precision and recall", "Calibration", "thresholds", "Importance"):
+        assert picture in report
+    names = ("http://www.w3.org/", "http://purl.org/", "http://creativecommons.org/", "https://matplotlib.org/")
+    for name in names:  # of namespaces, which no browser loads
+        report = report.replace(name, "")
+    assert "http" not in report
+    assert "src=" not in report
+
+
+def test_training_again_adds_a_version_and_keeps_the_old(in_world: Path):
+    from serving.retrieval import FeastStore
+
+    directory = in_world / "models" / "daily"
+    before = {path: path.stat().st_mtime_ns for path in directory.rglob("*.onnx")}
+    train(settings.root(), FeastStore(settings.FEATURE_REPO), risks()["daily"], datetime.now(UTC))
+    after = {path: path.stat().st_mtime_ns for path in directory.rglob("*.onnx")}
+    assert before.items() < after.items()
+
+
+def test_a_model_is_trained_on_what_was_known_then(in_world: Path):
+    now = pd.Timestamp.now("UTC").to_pydatetime()
+    cases = known_cases(settings.root(), risks()["onboarding"], now)
+    outcomes = pd.read_parquet(in_world / "raw" / "applications")
+    assert len(cases) == (outcomes["created"] <= now).sum()
+    assert cases["event_timestamp"].is_monotonic_increasing
+    earlier = now - pd.Timedelta(days=60)
+    assert (
+        len(known_cases(settings.root(), risks()["onboarding"], earlier))
+        == (outcomes["created"] <= earlier).sum()
+        < len(cases)
+    )
+
+
+class Source:
+    """A feature store that joins given features."""
+
+    def __init__(self, features: pd.DataFrame) -> None:
+        self.features = features
+
+    def views(self, service: str) -> dict[str, str]:
+        return dict.fromkeys(self.features, "none")
+
+    def historical(self, risk: Risk, frame: pd.DataFrame) -> pd.DataFrame:
+        return frame.join(self.features)
+
+
+def outcomes(count: int, root: Path) -> pd.DataFrame:
+    times = pd.date_range("2025-01-01", periods=count, freq="h", tz="UTC")
+    frame = pd.DataFrame({"event_timestamp": times, "created": times, "is_fraud": [i % 4 == 0 for i in range(count)]})
+    frame = frame.astype({"is_fraud": "int64"}).assign(applicant_driver_id=0, ssn="s", dl="d", state="CA", dob=times)
+    (root / "raw" / "applications").mkdir(parents=True)
+    frame.to_parquet(root / "raw" / "applications" / "made.parquet")
+    return frame
+
+
+def test_a_model_that_goes_against_a_declared_direction_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("RISK_DATA", str(tmp_path))
+    frame = outcomes(2000, tmp_path)
+    reversed_ = pd.DataFrame({i.name: frame["is_fraud"] * (-i.direction) for i in risks()["onboarding"].inputs})
+    noise = pd.Series(range(2000)) % 3 == 0
+    with pytest.raises(ModelRefused, match="is_previously_seen_ssn"):
+        train(
+            settings.root(),
+            Source(reversed_.where(~noise, 0)),
+            risks()["onboarding"],
+            pd.Timestamp("2026-01-01", tz="UTC").to_pydatetime(),
+        )
+    assert not (tmp_path / "models").exists()
+
+
+def test_too_few_cases_are_refused_with_what_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("RISK_DATA", str(tmp_path))
+    now = pd.Timestamp("2026-01-01", tz="UTC").to_pydatetime()
+    with pytest.raises(NoData, match="generate_data"):
+        train(settings.root(), Source(pd.DataFrame()), risks()["onboarding"], now)
+    frame = outcomes(100, tmp_path)
+    few = pd.DataFrame({i.name: frame["is_fraud"] for i in risks()["onboarding"].inputs})
+    with pytest.raises(NoData, match="are too few"):
+        train(settings.root(), Source(few), risks()["onboarding"], now)
+
+
+def test_a_card_is_read_back_as_it_was_written(world: Path):
+    directory = shelf.current(world / "models", "daily")
+    card, *_ = shelf.take(directory)
+    assert Card.model_validate_json(card.model_dump_json()) == card
+    assert {"feast", "onnxruntime", "scikit-learn"} <= set(card.libraries)
