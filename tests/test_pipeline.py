@@ -3,6 +3,7 @@
 import re
 import shutil
 import sqlite3
+import sys
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
+import processes
 import pytest
 from conftest import PIPELINE, SIZE
 from processes import jobs
@@ -118,6 +120,20 @@ def test_a_second_pipeline_on_the_same_root_is_refused(tmp_path: Path):
         pytest.raises(Busy, match="Another pipeline is at work on"),
     ):
         run(Root(tmp_path), SEED, SIZE, datetime.now(UTC))
+
+
+def test_a_second_pipeline_exits_with_3_and_changes_nothing(tmp_path: Path):
+    with locked(Root(tmp_path).pipeline_lock):
+        command = [sys.executable, "-m", "jobs", *PIPELINE]
+        ended = processes.run(command, code=3, env=processes.environment(RISK_DATA=str(tmp_path)))
+    assert ended.stderr.startswith("busy: Another pipeline is at work on ")
+    assert [path.name for path in tmp_path.iterdir()] == ["pipeline.lock"]
+
+
+def test_a_pipeline_leaves_nothing_that_the_root_does_not_list(world: Path):
+    entries = {path.name for path in world.iterdir()}
+    assert entries - {*KEPT} == {path.name for path in Root(world).world()}
+    assert {"raw", "features", "states", "online.db", "registry.db"} <= entries
 
 
 def test_another_world_replaces_the_old_one_but_models_and_decisions(copy: Path):
