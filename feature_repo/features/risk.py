@@ -66,7 +66,7 @@ class Policy:
 
     def applies(self, features: Mapping[str, Any]) -> bool:
         """Whether the rule decides about these features."""
-        return features[self.feature] == self.equals
+        return bool(features[self.feature] == self.equals)
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,15 @@ from jobs.raw.relations import cell
 
 
 def printed(table: Table, until: datetime) -> str:
-    """The one query that a feature table becomes, formatted: its rows dated up to `until`. It runs on DuckDB, over a
-    relation `event`."""
+    """The one query that a feature table becomes, formatted: its rows dated up to `until`. It runs on DuckDB, over the
+    relation `event` that `jobs.raw.relations.open_events` makes."""
     import sqlglot  # it takes a third of a second, and no run needs it
 
     query = sqlglot.transpile(whole(table, since_1970(until)), read="duckdb", write="duckdb", pretty=True)[0]
-    head = f"-- {table.name}: {table.description}\n-- Rows dated up to {until.isoformat()}, from the relation event."
-    return f"{head}\n{query};"
+    return f"""-- {table.name}: {table.description}
+-- The rows dated up to {until.isoformat()}. The relation event has the checked events of raw/{table.source.name}:
+-- key; t, the event time in µs since 1970; tie, the id; and each column that is folded, as c_<column>.
+{query};"""
 
 
 def whole(table: Table, until: int) -> str:

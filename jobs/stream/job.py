@@ -17,7 +17,8 @@ from features.utc import MICROSECOND, since_1970
 from features.windows import events
 from features.windows.events import ACCEPTED, Row
 from features.windows.live import state_of
-from features.windows.state import LiveTable, State
+from features.windows.state import LiveTable
+from features.windows.tiles import State
 from jobs.raw import offline_log
 from jobs.stream.lines import Batch, parse
 from jobs.stream.offline import DEAD, EVENT, OfflineLog, online_rows

@@ -113,7 +113,7 @@ class Slot:
         return newest - SLACK_US - self.delay if self.hop or self.is_endless else NEVER
 
     def is_tiled(self, entry: Entry, newest: int) -> bool:
-        """Whether the entry is in a tile when `newest` (µs) is the newest event time. Until then it stays as it is."""
+        """Whether the entry is in a tile, once `newest` (µs) is the newest timestamp. Until then it stays an entry."""
         return entry[TIME] < self.tiled(newest) and (not entry[OUTCOME] or entry[OUTCOME] < newest - SLACK_US)
 
     def counts(self, entry: Entry) -> bool:

@@ -16,7 +16,8 @@ from features.loyalty import CUSTOMER_PURCHASES, LOYALTY, LOYALTY_LIVE, PURCHASE
 from features.utc import utc
 from features.windows import events
 from features.windows.events import Row
-from features.windows.state import Entry, LiveTable, State
+from features.windows.state import LiveTable
+from features.windows.tiles import Entry, State
 from jobs.batch.at_moments import records_at_moments
 from jobs.raw import offline_log
 from jobs.simulate.caller import Caller

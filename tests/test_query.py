@@ -1,0 +1,82 @@
+"""The query that `python -m jobs describe TABLE --sql` prints gives the rows that the job writes."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import duckdb
+import hypothesis.strategies as st
+import pytest
+from hypothesis import Phase, given
+from hypothesis import settings as examples
+from test_windows import ALL, DAY_0, NOW, RAW, histories, root_with, stored, without_created
+
+import settings
+from features.windows import Aggregation, AggregationTable, Flag, LastDistinctTable
+from features.windows.aggregation import old_edge
+from features.windows.tables import Table
+from jobs import sql
+from jobs.batch import layout, query
+from jobs.batch.layout import Layout
+from jobs.batch.table import compute
+from jobs.raw import places
+from jobs.raw.relations import open_events
+
+UNTIL = DAY_0 + timedelta(days=20, hours=5)
+FLAGS = AggregationTable("made_table", RAW, "key", ALL["days"].aggregations, (Flag("many", "n_3d", ">", 2),))
+DISTINCT = LastDistinctTable("made_table", RAW, "key", "who", last="last_who", previous="previous_who")
+
+
+def rows_of(table: Table) -> list[dict[str, Any]]:
+    """The rows of the printed query, over the relation that a job makes."""
+    with sql.connect() as connection:
+        open_events(connection, table, places.raw_files(settings.root(), table.source.name), UNTIL)
+        result = connection.execute(query.printed(table, UNTIL))
+        names = [name for name, *_ in result.description]
+        rows = [dict(zip(names, values, strict=True)) for values in result.fetchall()]
+    return sorted(rows, key=lambda row: (row["event_timestamp"], row["key"]))
+
+
+@pytest.mark.parametrize("table", [*ALL.values(), FLAGS, DISTINCT], ids=[*ALL, "flags", "distinct"])
+@given(raw=histories)
+@examples(max_examples=4, deadline=None, phases=[Phase.generate])
+def test_the_printed_query_gives_the_rows_that_the_job_writes(table: Table, raw: list[dict[str, Any]]):
+    with root_with(raw):
+        compute(settings.root(), table, UNTIL, NOW)
+        assert rows_of(table) == without_created(stored())
+
+
+def test_the_printed_query_says_what_it_reads_and_is_formatted():
+    text = query.printed(FLAGS, UNTIL)
+    assert text.startswith("-- made_table: ")
+    assert "dated up to 2026-03-18T05:00:00+00:00. The relation event has the checked events of raw/made_events" in text
+    assert len(text.splitlines()) > 100
+
+
+ALL_AGGREGATIONS = [a for table in ALL.values() for a in table.aggregations if a.window is not None]
+
+
+@pytest.fixture(scope="module")
+def connection() -> Iterator[duckdb.DuckDBPyConnection]:
+    with sql.connect() as connection:
+        yield connection
+
+
+@given(
+    a=st.sampled_from(ALL_AGGREGATIONS),
+    timestamp=st.integers(10**15, 2 * 10**15),
+    age=st.integers(0, 50 * 86_400_000_000),
+)
+@examples(max_examples=200, deadline=None)
+def test_the_old_edge_is_the_same_in_sql_and_in_python(
+    connection: duckdb.DuckDBPyConnection, a: Aggregation, timestamp: int, age: int
+):
+    edge, event = a.old_edge(timestamp), timestamp - age
+    reach, hop = layout.microseconds(a.reach), layout.microseconds(a.old_edge_hop)
+    assert edge == old_edge(timestamp, reach, hop)
+    grid = Layout(AggregationTable("made_table", RAW, "key", (a,)))
+    select = f"SELECT {layout.old_edge(str(timestamp), a)}, {grid.leaves(a)} FROM (SELECT {event} AS t)"
+    edge_in_sql, leaves = sql.row(connection, select)
+    assert edge_in_sql == edge
+    if grid.fixed_reach(a) is None:
+        assert (timestamp <= leaves) == (event >= edge)
