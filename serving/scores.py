@@ -15,7 +15,7 @@ KEPT_RUNS = 30
 
 _SCHEMA = """CREATE TABLE IF NOT EXISTS score (
     risk TEXT, entity TEXT, as_of TEXT, score REAL, decision TEXT,
-    PRIMARY KEY (risk, entity, as_of)) WITHOUT ROWID"""
+    PRIMARY KEY (risk, entity, as_of))"""
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -6,6 +6,7 @@ from importlib.metadata import version as library_version
 
 import numpy as np
 import pandas as pd
+from joblib import parallel_config
 from sklearn.inspection import permutation_importance
 
 from errors import ModelRefused, NoData
@@ -79,9 +80,10 @@ def train(
     done("card")
 
     sample = np.random.default_rng(0).permutation(len(y_future))[:SHUFFLED_ROWS]
-    shuffled = permutation_importance(
-        best.estimator, x_future[sample], y_future[sample], scoring=task.shuffled, n_repeats=5, random_state=0
-    )
+    with parallel_config("threading", n_jobs=-1):
+        shuffled = permutation_importance(
+            best.estimator, x_future[sample], y_future[sample], scoring=task.shuffled, n_repeats=5, random_state=0
+        )
     page = report(card, y_future, scores[champion], shuffled.importances_mean)
     others = {f"{name}.onnx": model.onnx for name, model in fitted.items() if name != champion}
     others |= {shelf.TREES: best.trees.encode()} if best.trees else {}
