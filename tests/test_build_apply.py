@@ -1,0 +1,106 @@
+"""Feast's own commands on a fresh root, and the pipeline's, which do the same in its own process."""
+
+import os
+import re
+import shutil
+import sqlite3
+import sys
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import readme
+from conftest import PIPELINE, SIZE
+from processes import Ended, environment, jobs, run
+
+import settings
+from features import DOMAINS
+from jobs.build.work import repository
+from root import Root
+
+pytestmark = pytest.mark.slow
+FEAST = Path(sys.executable).with_name("feast")
+UNCHANGED = "No changes to registry"
+APPLY = "import settings; from jobs.build.work import repository; repository.apply(settings.root(), print)"
+
+
+def feast(command: str, root: Path, repository: Path = settings.FEATURE_REPO) -> Ended:
+    """Run the `feast` command as a user does; `repository` may be in a copy of the project, with its own modules."""
+    path = ":".join(map(str, (repository.parent, repository, repository.parent / "stores")))
+    return run([FEAST, *command.split()], cwd=repository, env=environment(RISK_DATA=root) | {"PYTHONPATH": path})
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A copy of the code that Feast needs."""
+    copy = tmp_path / "project"
+    for name in ("feature_repo", "stores", "jobs", "serving", "model", "simulators"):
+        shutil.copytree(settings.PROJECT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in settings.PROJECT.glob("*.py"):
+        shutil.copy(file, copy)
+    return copy
+
+
+def test_feast_apply_alone_works_on_a_fresh_root(tmp_path: Path):
+    feast("apply", tmp_path / "root")
+    assert UNCHANGED in feast("plan", tmp_path / "root").output
+    assert {path.name for path in (tmp_path / "root").iterdir()} <= {"registry.db", "online.db"}
+
+
+def test_feast_apply_works_with_an_own_domain_and_none_of_ours(project: Path, tmp_path: Path):
+    for domain in DOMAINS:
+        for room in ("features", "views"):
+            (project / "feature_repo" / room / f"{domain}.py").unlink()
+    for name, text in readme.files().items():
+        if name.startswith("feature_repo/") and not name.endswith("__init__.py"):
+            (project / name).write_text(text)
+    domains = project / "feature_repo/features/__init__.py"
+    domains.write_text(re.sub(r"(?m)^DOMAINS = .*$", 'DOMAINS = ("refund_abuse",)', domains.read_text()))
+    applied = feast("apply", tmp_path / "root", project / "feature_repo")
+    assert "refund_abuse" in applied.output
+    assert UNCHANGED in feast("plan", tmp_path / "root", project / "feature_repo").output
+    listed = feast("feature-views list", tmp_path / "root", project / "feature_repo").output
+    assert not re.search(r"driver|coupon|merchant", listed)
+
+
+def test_the_pipeline_applies_what_the_feast_command_would(world: Path):
+    """The constructors alone check types in the pipeline's process: the registry is the same."""
+    assert UNCHANGED in feast("plan", world).output
+
+
+def test_a_mistake_in_a_view_ends_the_pipeline_with_what_feast_says(project: Path, tmp_path: Path):
+    view = project / "feature_repo/views/coupon.py"
+    view.write_text(view.read_text() + '\nwrong = Entity(name=7, join_keys=["x"], value_type=ValueType.STRING)\n')
+    env = {**os.environ, "RISK_DATA": str(tmp_path / "root"), "PYTHONPATH": f"{project}:{project / 'feature_repo'}"}
+    ended = run([sys.executable, "-c", APPLY], code=1, cwd=project, env=env)
+    assert "FeastFailed: feast apply failed. Feast says what to correct:" in ended.stderr
+    assert f'File "{view}", line {len(view.read_text().splitlines())}, in <module>' in ended.stderr
+    assert 'argument "name" (int) is not an instance of str' in ended.stderr
+
+
+def test_a_lost_online_store_is_filled_from_the_beginning_again(world: Path, tmp_path: Path):
+    root = Root(tmp_path / "root")
+    shutil.copytree(world, root.path, symlinks=True)
+    for file in root.path.glob("online.db*"):
+        file.unlink()
+    redone = [line for line in jobs(root.path, *PIPELINE).stdout.splitlines() if line.startswith("✓")]
+    assert redone[0] == "✓ feast apply: done"
+    assert "✓ feast materialize-incremental: done" in redone
+    assert not any(line.startswith(("✓ raw", "✓ batch", "✓ train")) for line in redone)
+    with closing(sqlite3.connect(root.online_db)) as store:
+        (drivers,) = store.execute('SELECT count(*) FROM "rows/risk/driver_profile"').fetchone()
+    assert drivers >= SIZE.drivers
+
+
+def test_a_failed_materialize_leaves_no_mark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("RISK_DATA", str(tmp_path))
+    with pytest.raises(repository.FeastFailed, match=r"(?s)feast materialize-incremental failed.*Error"):
+        repository.materialize(Root(tmp_path), datetime.now(UTC), print)
+    assert not Root(tmp_path).materialized.exists()
+
+
+def test_feast_works_on_the_root_of_the_environment_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("RISK_DATA", str(tmp_path))
+    with pytest.raises(ValueError, match=r"Feast works on \$RISK_DATA"):
+        repository.apply(Root(tmp_path / "other"), print)
