@@ -186,3 +186,15 @@ def test_an_earlier_timestamp_gets_the_first_answer_that_the_state_has():
     table.add(state, [(begin + n * 10**6, str(n), 0) for n in (0, 1, 8, 9)])
     assert list(table.values(state, BEGIN + seconds(5)).values()) == [2]
     assert table.values(state, BEGIN) == table.values(state, BEGIN + seconds(7))
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+def test_events_of_one_timestamp_may_lack_a_value_in_any_order(order):
+    """Without ids, such events differ only in their values."""
+    live = LiveTable(AggregationTable("made_up", EVENTS, "key", (feature("count", HOUR), feature("sum", HOUR))))
+    arrivals = [(since_1970(BEGIN), 0, 0, x) for x in (1.5, None, 0.5)]
+    state = live.zero()
+    for place in order:
+        live.add(state, [arrivals[place]])
+    assert live.values(state, BEGIN + MINUTE) == {"count_1:00:00": 3, "sum_1:00:00": 2.0}
+    assert [entry[3] for entry in state.recent] == [0.5, 1.5, None]

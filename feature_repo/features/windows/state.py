@@ -90,10 +90,13 @@ class LiveTable:
         reached = self.reached(after)
         kept = [entry for entry in entries if entry[TIME] >= reached]
         for entry in kept:
-            if recent and entry < recent[-1]:
-                insort(recent, entry)
-            else:
-                recent.append(entry)
+            try:
+                if recent and entry < recent[-1]:
+                    insort(recent, entry)
+                else:
+                    recent.append(entry)
+            except TypeError:  # events of one timestamp that differ first where one has no value
+                insort(recent, entry, key=_missing_last)
         for slot, tiles in zip(self._slots, state.tiles, strict=True):
             slot.take(tiles, recent, kept, before, after)
         self._prune(state, reached)
@@ -153,3 +156,8 @@ class LiveTable:
             list(map(tuple, recent)),
             newest,
         )
+
+
+def _missing_last(entry: Entry) -> tuple[tuple[bool, Any], ...]:
+    """The order of entries, also where one has a value and the other has none. Otherwise it is the order of tuples."""
+    return tuple((value is None, value) for value in entry)
