@@ -96,6 +96,7 @@ def shelve(
     split = Split(since=NOW, until=NOW, rows=1, positives=0)
     card = Card(
         name=name, version="1", feature_service=name, champion="logistic_regression", algorithm="a test's", base=base,
+        task="classification", trees_sha256=None,
         inputs=tuple(
             CardInput(name=i.name, dtype=i.dtype, missing=0, weight=weight, mean=mean, low=-1, high=1)
             for i, weight, mean in zip(risk.inputs, by_input, centre, strict=True)

@@ -1,31 +1,36 @@
 """What a window holds, by plain list comprehensions over the raw events: every engine must give the same."""
 
 import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Any
+
+from features.windows import Aggregation, AggregationTable
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 BILLIONTH, MILLIONTH = Decimal("1e-9"), Decimal("1e-6")
+Event = Mapping[str, Any]
 
 
-def floor(timestamp, hop):
+def floor(timestamp: datetime, hop: timedelta) -> datetime:
     return EPOCH + (timestamp - EPOCH) // hop * hop if hop else timestamp
 
 
-def exact(values, unit=BILLIONTH):
+def exact(values: Iterable[Any], unit: Decimal = BILLIONTH) -> list[Decimal]:
     return [Decimal(v).quantize(unit, ROUND_HALF_EVEN) for v in values]
 
 
-def stddev(values):
+def stddev(values: Sequence[Decimal]) -> float | None:
     if len(values) < 2:
         return None
-    mean = sum(values) / len(values)
-    return math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1))
+    mean = sum(values, Decimal()) / len(values)
+    return math.sqrt(sum(((v - mean) ** 2 for v in values), Decimal()) / (len(values) - 1))
 
 
 #: Function → its value, from the values in the window, oldest first: of a function of n, of the n newest; of a rate,
 #: whether each outcome was known.
-BY_HAND = {
+BY_HAND: dict[str, Callable[[Any], Any]] = {
     "count": len,
     "count_distinct": lambda x: len(set(x)),
     "sum": lambda x: float(sum(exact(x))),
@@ -40,7 +45,7 @@ BY_HAND = {
 }
 
 
-def window(a, events, time, key, t):
+def window(a: Aggregation, events: Iterable[Event], time: str, key: Any, t: datetime) -> list[Event]:
     """The events of `key` that count at `t`, oldest first, ties by id."""
     oldest = datetime.min.replace(tzinfo=UTC) if a.window is None else floor(t - a.delay - a.window, a.old_edge_hop)
     own = [e for e in events if e["key"] == key and e[time] is not None and oldest <= e[time] < t - a.delay]
@@ -48,19 +53,19 @@ def window(a, events, time, key, t):
     return sorted(counted, key=lambda e: (e[time], e["id"]))
 
 
-def value(a, events, time, key, t):
-    x = [event[a.column] if a.column else event for event in window(a, events, time, key, t)]
+def value(a: Aggregation, events: Iterable[Event], time: str, key: Any, t: datetime) -> Any:
+    x: list[Any] = [event[a.column] if a.column else event for event in window(a, events, time, key, t)]
     x = [at is not None and at < t for at in x] if a.outcome else [v for v in x if v is not None]
     return BY_HAND[a.function](x if a.n is None else x[-a.n :])
 
 
-def values(table, events, key, t):
+def values(table: AggregationTable, events: Iterable[Event], key: Any, t: datetime) -> dict[str, Any]:
     return {a.name: value(a, events, table.event_time, key, t) for a in table.aggregations}
 
 
-def once(events):
+def once(events: Iterable[Event]) -> list[Event]:
     """Of several events with one id, the one that was known last; of those, the one with the most values."""
-    newest = {}
+    newest: dict[Any, tuple[list[Any], Event]] = {}
     for e in events:
         rank = [(e[c] is not None, e[c] or 0) for c in ("id", "key", "x", "who", "kind", "outcome", "at")]
         if e["id"] not in newest or rank > newest[e["id"]][0]:
@@ -68,9 +73,15 @@ def once(events):
     return [e for _, e in newest.values()]
 
 
-def rows(table, events, since, until, tick=timedelta(days=1)):
+def rows(
+    table: AggregationTable,
+    events: Sequence[Event],
+    since: datetime | None,
+    until: datetime,
+    tick: timedelta = timedelta(days=1),
+) -> list[dict[str, Any]]:
     """The feature table's rows dated in (since, until]: where a value changed, or none did for a longest window."""
-    found, empty = [], {a.name: a.empty for a in table.aggregations}
+    stored, empty = list[dict[str, Any]](), {a.name: a.empty for a in table.aggregations}
     whole = -(-table.longest_reach // tick) * tick
     for key in sorted({e["key"] for e in events if e["key"] is not None}):
         t, before, changed = floor(min(e[table.event_time] or until for e in events), tick), empty, None
@@ -80,6 +91,6 @@ def rows(table, events, since, until, tick=timedelta(days=1)):
                 before, changed = here, t
             is_old = here != empty and changed is not None and t - changed >= whole
             if (changed == t or is_old) and (since is None or t > since):
-                found.append({"key": key, **here, "event_timestamp": t})
+                stored.append({"key": key, **here, "event_timestamp": t})
             t += tick
-    return sorted(found, key=lambda r: (r["event_timestamp"], r["key"]))
+    return sorted(stored, key=lambda r: (r["event_timestamp"], r["key"]))

@@ -1,7 +1,9 @@
 """A made-up regression, and a small feature store for it."""
 
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -9,21 +11,24 @@ import pandas as pd
 import settings
 from features.risk import Appetite, Input, Outcomes, Reason, Risk, RiskRequest
 from features.windows.raw import Column, RawTable
+from serving.store import Row
 
 CASES = 3000
 LEAST, MOST = 1.0, 10.0
 NAMES = ("orders", "spent", "weekday")
-TREES, LINEAR = "gradient_boosting", "linear_regression"
+DIRECTIONS: tuple[Literal[-1, 0, 1], ...] = (+1, +1, 0)
+TREES: Literal["gradient_boosting"] = "gradient_boosting"
+LINEAR: Literal["linear_regression"] = "linear_regression"
 
 
 class Customer(RiskRequest):
     customer_id: int
 
 
-def declared(**changes):
+def declared(**changes: Any) -> Risk:
     inputs = tuple(
         Input(name, "float", direction, Reason(f"{name}_up", "Up."), Reason(f"{name}_down", "Down."))
-        for name, direction in zip(NAMES, (+1, +1, 0), strict=True)
+        for name, direction in zip(NAMES, DIRECTIONS, strict=True)
     )
     table = RawTable("made_loyalty", (Column("customer_id", "int"), Column("loyalty", "float")))
     return replace(
@@ -39,20 +44,20 @@ def declared(**changes):
 class Source:
     """A feature store: customer n is row n of a frame."""
 
-    def __init__(self, features):
+    def __init__(self, features: pd.DataFrame) -> None:
         self.features = features
 
-    def views(self, service):
+    def views(self, service: str) -> dict[str, str]:
         return dict.fromkeys(NAMES, "made")
 
-    def historical(self, risk, frame):
+    def historical(self, risk: Risk, frame: pd.DataFrame) -> pd.DataFrame:
         return frame.assign(**{n: self.features[n].to_numpy()[frame["customer_id"]] for n in NAMES})
 
-    def online_many(self, risk, rows, as_of):
+    def online_many(self, risk: Risk, rows: Sequence[Row], as_of: datetime) -> list[dict[str, Any]]:
         return [self.features.loc[row["customer_id"]].to_dict() for row in rows]
 
 
-def made_up():
+def made_up() -> Source:
     """The store; the raw table is written as well. The labels have noise of width 1, which no input explains."""
     rng = np.random.default_rng(0)
     features = pd.DataFrame({"orders": rng.poisson(8, CASES), "spent": rng.gamma(2, 50, CASES), "weekday": 0.0})
@@ -62,7 +67,7 @@ def made_up():
     return Source(features)
 
 
-def outcomes(loyalty):
+def outcomes(loyalty: np.ndarray) -> None:
     times = pd.date_range("2025-01-01", periods=len(loyalty), freq="h", tz="UTC")
     frame = pd.DataFrame({"customer_id": range(len(loyalty)), "loyalty": loyalty, "event_timestamp": times})
     table = settings.root().path / "raw" / "made_loyalty"

@@ -75,8 +75,8 @@ def view(root: Path, features: Any = ("trips",), name: str = "stats", **options:
         created_timestamp_column="created",
         field_mapping=options.pop("field_mapping", None),
     )
-    options = {"source": source, "ttl": timedelta(0)} | options
-    return FeatureView(name=name, schema=[Field(name=f, dtype=t) for f, t in types.items()], **options)
+    arguments: dict[str, Any] = {"source": source, "ttl": timedelta(0)} | options
+    return FeatureView(name=name, schema=[Field(name=f, dtype=t) for f, t in types.items()], **arguments)
 
 
 def push_view(root: Path) -> FeatureView:
