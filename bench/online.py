@@ -83,7 +83,7 @@ def measure(contestants: dict[str, Callable[[], object]], calls: int) -> dict[st
                 began = time.perf_counter()
                 work()
                 times[name].append((time.perf_counter() - began) * 1e6)
-    return {name: (cuts[49], cuts[98]) for name, of in times.items() if (cuts := quantiles(of, n=100))}
+    return {name: (cuts[49], cuts[98]) for name, durations in times.items() if (cuts := quantiles(durations, n=100))}
 
 
 def report(entities: str, results: dict[str, tuple[float, float]]) -> None:

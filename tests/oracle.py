@@ -86,11 +86,11 @@ def rows(
     for key in sorted({e["key"] for e in events if e["key"] is not None}):
         t, before, changed = floor(min(e[table.event_time] or until for e in events), tick), empty, None
         while t <= until:
-            here = values(table, events, key, t)
-            if here != before:
-                before, changed = here, t
-            is_old = here != empty and changed is not None and t - changed >= whole
+            current = values(table, events, key, t)
+            if current != before:
+                before, changed = current, t
+            is_old = current != empty and changed is not None and t - changed >= whole
             if (changed == t or is_old) and (since is None or t > since):
-                stored.append({"key": key, **here, "event_timestamp": t})
+                stored.append({"key": key, **current, "event_timestamp": t})
             t += tick
     return sorted(stored, key=lambda r: (r["event_timestamp"], r["key"]))

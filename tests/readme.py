@@ -43,8 +43,8 @@ def name_of(page: Path) -> str:
 
 def blocks(page: Path, language: str | None = None) -> list[Block]:
     """The fenced blocks of a page, in order; those of one language, if it is given."""
-    found = [Block(m["language"], m["name"] or "", m["text"]) for m in _BLOCK.finditer(page.read_text())]
-    return [block for block in found if language in (None, block.language)]
+    blocks = [Block(m["language"], m["name"] or "", m["text"]) for m in _BLOCK.finditer(page.read_text())]
+    return [block for block in blocks if language in (None, block.language)]
 
 
 def block(page: Path, name: str) -> str:
@@ -66,13 +66,13 @@ def commands(page: Path) -> list[str]:
 
 def calls(page: Path) -> list[Call]:
     """Every `curl` of a page, in order. A JSON block right after a block of one `curl` is its answer."""
-    found: list[Call] = []
+    calls: list[Call] = []
     for block, following in pairwise([*blocks(page), Block("", "", "")]):
         if block.language == "bash":
             curls = [line for line in lines(block.text) if line.startswith("curl")]
             is_answered = len(curls) == 1 and following.language == "json"
-            found += [Call(curl, json.loads(following.text) if is_answered else None) for curl in curls]
-    return found
+            calls += [Call(curl, json.loads(following.text) if is_answered else None) for curl in curls]
+    return calls
 
 
 def files(page: Path = ADD_A_DOMAIN) -> dict[str, str]:

@@ -147,6 +147,6 @@ def room_imports(root: Path) -> dict[str, set[str]]:
     graph: dict[str, set[str]] = {}
     for path, text in texts.items():
         room = room_of(module_of(path))[0]
-        found = {room_of(module)[0] for module in imports(text, modules) if not module.endswith("DOMAIN")}
-        graph.setdefault(room, set()).update((found & MAY_IMPORT.keys()) - {room})
+        targets = {room_of(module)[0] for module in imports(text, modules) if not module.endswith("DOMAIN")}
+        graph.setdefault(room, set()).update((targets & MAY_IMPORT.keys()) - {room})
     return {room: targets for room, targets in graph.items() if room in MAY_IMPORT}

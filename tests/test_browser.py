@@ -98,8 +98,8 @@ def look_at(chromium: Browser, content: str) -> None:
     ],
     ids=["image", "stylesheet", "frame", "script", "socket", "window"],
 )
-def test_a_page_that_asks_an_outside_host_does_not_pass(chromium: Browser, content: str, asked: str):
-    with pytest.raises(AssertionError, match=f"asked an outside host: {re.escape(asked)}"):
+def test_a_page_that_asks_an_outside_host_does_not_pass(chromium: Browser, content: str, requested: str):
+    with pytest.raises(AssertionError, match=f"asked an outside host: {re.escape(requested)}"):
         look_at(chromium, content)
 
 
@@ -120,8 +120,8 @@ def test_only_what_goes_to_this_machine_stays_inside():
 
 
 def test_the_first_chromium_that_is_there_is_used():
-    there = {"chromium-browser": "/opt/chromium-browser", "google-chrome": "/opt/google-chrome"}
-    assert browser.program({"CI": "true"}, there.get) == "/opt/chromium-browser"
+    installed = {"chromium-browser": "/opt/chromium-browser", "google-chrome": "/opt/google-chrome"}
+    assert browser.program({"CI": "true"}, installed.get) == "/opt/chromium-browser"
 
 
 @pytest.mark.parametrize(

@@ -140,8 +140,8 @@ def test_a_step_is_stale_as_soon_as_its_code_or_its_inputs_change(all_steps: lis
 
 
 def test_imports_are_found_wherever_they_are_in_the_code():
-    found = imports("import a.b as c\nif x:\n    from d import e, f\ndef g():\n    class H:\n        import i.j\n")
-    assert found == {"a.b", "d", "d.e", "d.f", "i.j"}
+    modules = imports("import a.b as c\nif x:\n    from d import e, f\ndef g():\n    class H:\n        import i.j\n")
+    assert modules == {"a.b", "d", "d.e", "d.f", "i.j"}
     assert imports('import_module("a.b")\nimportlib.import_module(f"views.{name}")') == {
         "a.b", *(f"views.{domain}" for domain in DOMAINS)
     }  # fmt: skip

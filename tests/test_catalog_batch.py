@@ -71,7 +71,7 @@ def test_a_whole_number_may_be_written_with_a_point(root):
 
 
 @pytest.mark.parametrize("kind", [".csv", ".parquet"])
-def test_what_the_stream_logged_joins_the_history_and_what_stands_in_both_counts_once(root, kind):
+def test_an_event_in_history_and_log_counts_once(root, kind):
     history = pd.DataFrame([*ROWS, (*map(str, LOGGED[:6]), "2026-03-05T13:00:00+03:00", "1")], columns=COLUMNS)
     path = settings.root().raw_table("transactions").with_suffix(kind)
     path.parent.mkdir()
@@ -111,6 +111,6 @@ def test_every_row_of_the_batch_is_what_a_list_by_hand_gives(table, rows, tmp_pa
         settings.root().raw_table("transactions").mkdir(parents=True)
         pq.write_table(pa.Table.from_pylist(rows, SCHEMA), settings.root().raw_table("transactions") / "made.parquet")
         compute(settings.root(), table, NOW + 40 * DAY, NOW)
-        found = [{"key": row.pop(table.key), **row} for row in stored(table)]
+        rows = [{"key": row.pop(table.key), **row} for row in stored(table)]
     expected = oracle.rows(table, by_hand, None, NOW + 40 * DAY)
-    assert [{name: row[name] for name in row if name != "created"} for row in found] == expected
+    assert [{name: row[name] for name in row if name != "created"} for row in rows] == expected

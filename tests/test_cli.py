@@ -28,9 +28,9 @@ def commands(name: str, command: click.Command) -> Iterator[tuple[str, click.Com
     if isinstance(command, click.Group):
         ctx = click.Context(command)
         for sub in command.list_commands(ctx):
-            found = command.get_command(ctx, sub)
-            assert found
-            yield from commands(f"{name} {sub}", found)
+            subcommand = command.get_command(ctx, sub)
+            assert subcommand
+            yield from commands(f"{name} {sub}", subcommand)
 
 
 EVERY = dict(pair for program in PROGRAMS.items() for pair in commands(*program))

@@ -64,16 +64,14 @@ def test_the_newest_decisions_come_first_without_the_last_digits_of_a_coupon(wat
     assert "3456" not in answer.text
 
 
-def test_every_location_of_late_is_there_once_with_its_attempts_and_its_newest_decision(
-    watched: FlaskClient, decisions: Path, fake: Fake
-):
+def test_a_recent_location_is_shown_once_with_its_newest_decision(watched: FlaskClient, decisions: Path, fake: Fake):
     places = ["L2", "L1", "L2", "L3"]
-    said = ["block", "allow", "review", "allow"]
-    audit.append(decisions, NOW, [record(n, location_code=p, decision=said[n]) for n, p in enumerate(places)])
+    words = ["block", "allow", "review", "allow"]
+    audit.append(decisions, NOW, [record(n, location_code=p, decision=words[n]) for n, p in enumerate(places)])
     shown = watched.get("/coupon/live").json["locations"]
-    assert [(one["location"], one["attempts"], one["failures"], one["decision"]) for one in shown] == [
-        ("L1", 7, 3, "allow"), ("L2", 7, 3, "review"), ("L3", 7, 3, "allow"),
-    ]  # fmt: skip
+    columns = ("location", "attempts", "failures", "decision")
+    rows = [("L1", 7, 3, "allow"), ("L2", 7, 3, "review"), ("L3", 7, 3, "allow")]
+    assert [tuple(location[name] for name in columns) for location in shown] == rows
     ((service, rows, as_of),) = fake.rows
     assert (service, as_of, [row["location_code"] for row in rows]) == ("coupon", NOW, ["L1", "L2", "L3"])
 
@@ -90,8 +88,10 @@ def test_only_the_newest_of_the_risk_are_read_and_only_of_two_days(decisions: Pa
     audit.append(decisions, NOW - DAY, [record(1), record(2)])
     daily = audit.record(DAILY, {"driver_id": 7}, {"decision": "approve"})
     audit.append(decisions, NOW, [record(3), daily, record(4), daily])
-    found = [[one["entity"]["msg_id"] for one in audit.latest(decisions, COUPON, NOW, most)] for most in (1, 3, 100)]
-    assert found == [["m4"], ["m4", "m3", "m2"], ["m4", "m3", "m2", "m1"]]
+    ids = [
+        [record["entity"]["msg_id"] for record in audit.latest(decisions, COUPON, NOW, most)] for most in (1, 3, 100)
+    ]
+    assert ids == [["m4"], ["m4", "m3", "m2"], ["m4", "m3", "m2", "m1"]]
     assert audit.latest(decisions, DAILY, NOW, 1) == [json.loads(json.dumps(daily))]
     assert audit.latest(decisions / "nowhere", COUPON, NOW, 5) == []
 
@@ -101,15 +101,15 @@ def test_a_half_line_is_passed_over_wherever_it_stands(decisions: Path):
     whole = [json.dumps(record(n), separators=(",", ":")) for n in range(3)]
     text = f"{whole[0][40:]}\n{whole[0]}\n{whole[1][:80]}\n{whole[1]}\n{whole[2][:-1]}"
     (decisions / f"{NOW.date()}.jsonl").write_text(text)
-    assert [one["entity"]["msg_id"] for one in audit.latest(decisions, COUPON, NOW, 9)] == ["m1", "m0"]
+    assert [record["entity"]["msg_id"] for record in audit.latest(decisions, COUPON, NOW, 9)] == ["m1", "m0"]
 
 
 def test_of_a_long_log_only_the_end_is_read(decisions: Path):
     audit.append(decisions, NOW, [record(n) for n in range(5000)])
-    found = [one["entity"]["msg_id"] for one in audit.latest(decisions, COUPON, NOW, 10_000)]
-    assert found == [f"m{n}" for n in range(4999, 4999 - len(found), -1)]
+    ids = [record["entity"]["msg_id"] for record in audit.latest(decisions, COUPON, NOW, 10_000)]
+    assert ids == [f"m{n}" for n in range(4999, 4999 - len(ids), -1)]
     size = (decisions / f"{NOW.date()}.jsonl").stat().st_size
-    assert audit.TAIL_BYTES * 0.9 < len(found) * size / 5000 <= audit.TAIL_BYTES
+    assert audit.TAIL_BYTES * 0.9 < len(ids) * size / 5000 <= audit.TAIL_BYTES
 
 
 # Whether the stream job takes events in
@@ -140,12 +140,12 @@ def test_the_oldest_event_that_was_not_taken_in_is_the_one_that_waits(tmp_path: 
 
 @pytest.mark.parametrize(("seconds", "said"), [(0.5, None), (12, 12)])
 def test_only_what_has_waited_longer_than_a_job_takes_is_told(
-    watched: FlaskClient, tmp_path: Path, seconds: float, said: float | None
+    watched: FlaskClient, tmp_path: Path, seconds: float, waiting_seconds: float | None
 ):
     log = tmp_path / "log" / "coupon_attempts"
     log.mkdir(parents=True)
     (log / "2026-01-31.jsonl").write_text(event(1, seconds))
-    assert watched.get("/coupon/live").json["waiting_seconds"] == said
+    assert watched.get("/coupon/live").json["waiting_seconds"] == waiting_seconds
 
 
 # In a browser

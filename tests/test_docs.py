@@ -89,11 +89,11 @@ def test_the_page_of_errors_says_what_the_code_says(
     heading: str, bases: tuple[type[errors.RiskError], ...], number: str
 ):
     kinds = [error for base in bases for error in raised(base)]
-    told = [
+    documented = [
         [str(error.code), f"`{error('').name}`", str(getattr(error, number)), " ".join((error.__doc__ or "").split())]
         for error in sorted(kinds, key=lambda error: error.code)
     ]
-    assert tables(REFERENCE / "errors.md", heading) == told
+    assert tables(REFERENCE / "errors.md", heading) == documented
 
 
 def test_the_page_of_commands_lists_the_exit_codes():
@@ -157,14 +157,14 @@ def paths_of_the_service() -> set[str]:
     """Every path, as the page spells it: `<risk>` for a risk, `<key>` for a part that varies."""
     from app import create_app
 
-    found = set()
+    names = set()
     for rule in create_app(Mock()).url_map.iter_rules():
         path = re.sub(r"<(?:path:)?(\w+)>", r"<\1>", str(rule))
         for risk in risks().values():
             path = re.sub(rf"^/{risk.slug}-(risk-\w+|batch-scores)/(<\w+>/)?$", r"/<risk>-\1/", path)
-        found.add(path)
+        names.add(path)
     of_libraries = {"/flasgger_static/<filename>", "/static/<filename>", "/oauth2-redirect.html", "/apidocs/index.html"}
-    return found - of_libraries
+    return names - of_libraries
 
 
 def test_the_page_of_the_api_lists_every_path_and_no_other():

@@ -34,8 +34,8 @@ def few(seed=7, now=NOW, drivers=200, key=KEY):
     return onboarding.events(seed, now, Size(drivers=drivers), key)
 
 
-def are_equal(one, other):
-    return {table: one[table].equals(other[table]) for table in TABLES}
+def are_equal(frame, other):
+    return {table: frame[table].equals(other[table]) for table in TABLES}
 
 
 def test_the_same_seed_and_time_make_the_same_world():
@@ -48,11 +48,11 @@ def test_another_seed_time_or_size_makes_another_world(otherwise):
 
 
 def test_another_key_changes_the_hashes_and_nothing_else():
-    one, other = few(), few(key=b"another key")
+    tables, other = few(), few(key=b"another key")
     for table in TABLES:
-        hashes = [column for column in ("ssn", "dl") if column in one[table]]
-        assert not any((one[table][column] == other[table][column]).any() for column in hashes)
-        assert one[table].drop(columns=hashes).equals(other[table].drop(columns=hashes))
+        hashes = [column for column in ("ssn", "dl") if column in tables[table]]
+        assert not any((tables[table][column] == other[table][column]).any() for column in hashes)
+        assert tables[table].drop(columns=hashes).equals(other[table].drop(columns=hashes))
 
 
 @pytest.mark.parametrize("drivers", [100, 200])

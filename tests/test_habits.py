@@ -12,6 +12,9 @@ import settings
 CLOCKLESS = {"features", "model", "serving", "simulators"}
 CLOCKS = {"now", "utcnow", "today"}
 MOST_LINES = 250
+#: A variable is a noun that says what it holds; these say nothing.
+RIDDLES = {"of", "asked", "said", "told", "found", "came", "one", "each", "here", "there"}
+MOST_CLAIM_CHARACTERS = 70
 #: Where a process begins. Only there is `settings.root()` called, and a value handed on. The repository's step checks
 #: that Feast, which reads the environment by itself, works on the root that the pipeline was given.
 EDGES = (
@@ -78,6 +81,37 @@ def edge_reads(root):
 
 def test_only_the_edges_read_settings_and_end_the_process():
     assert edge_reads(settings.PROJECT) == []
+
+
+def riddles(root):
+    """Variables, parameters and functions whose name does not say what they hold."""
+    wrong = []
+    for path, text in sources(root).items():
+        for node in ast.walk(ast.parse(text)):
+            name = (
+                node.id if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+                else getattr(node, "arg", None) if isinstance(node, ast.arg)
+                else node.name if isinstance(node, ast.FunctionDef)
+                else None
+            )  # fmt: skip
+            wrong += [f"{path}:{node.lineno} binds {name!r}: say what it holds"] if name in RIDDLES else []
+    return wrong
+
+
+def long_claims(root):
+    """Tests whose name is more than a reader takes in at a glance."""
+    for path, text in sources(root).items():
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef) and len(node.name.removeprefix("test_")) > MOST_CLAIM_CHARACTERS:
+                yield f"{path}:{node.lineno} {node.name}: claim it in {MOST_CLAIM_CHARACTERS} characters"
+
+
+def test_a_name_says_what_it_holds():
+    assert riddles(settings.PROJECT) == []
+
+
+def test_a_test_claims_one_thing_in_a_short_line():
+    assert list(long_claims(settings.PROJECT)) == []
 
 
 def test_time_is_an_argument_below_jobs_and_web():

@@ -55,8 +55,8 @@ def run(command: list[str], cwd: Path, root: Path) -> str:
 
 def with_lines(*starts: str) -> list[tuple[Path, str]]:
     """Page and command, of each command that begins so; a command that two pages show counts once."""
-    found = {line: page for page in pages() for line in readme.commands(page) if line.startswith(starts)}
-    return [(page, line) for line, page in found.items() if line not in NOT_RUN]
+    commands_by_page = {line: page for page in pages() for line in readme.commands(page) if line.startswith(starts)}
+    return [(page, line) for line, page in commands_by_page.items() if line not in NOT_RUN]
 
 
 # Requests and their answers
@@ -142,8 +142,8 @@ def names_of(*command: str) -> set[str]:
 def written() -> list[str]:
     """Each `python -m jobs` command that a page writes in a block or in its text, once."""
     texts = "\n".join(page.read_text().replace("\\\n", " ") for page in pages())
-    found = re.findall(r"(?:^|`)(python -m jobs [^`\n]*?)(?=`|\n|\s{2,}#)", texts, re.MULTILINE)
-    return sorted({command.strip() for command in found})
+    commands = re.findall(r"(?:^|`)(python -m jobs [^`\n]*?)(?=`|\n|\s{2,}#)", texts, re.MULTILINE)
+    return sorted({command.strip() for command in commands})
 
 
 @pytest.mark.parametrize("command", written())
@@ -159,18 +159,18 @@ def test_every_job_that_a_page_writes_exists_with_its_options(command: str):
     names = [word for word in words[len(job) :] if re.fullmatch(r"(feature_store|dataset)\.\w+", word)]
     assert set(names) <= set(pipelines(settings.root()))
     if job[0] in ("parity", "train", "score", "stream") and re.fullmatch(r"[a-z_]+", words[1]):
-        there = {*DOMAINS, "all"} if job[0] in ("parity", "stream") else set(risks())
-        assert words[1] in there | {"refund_abuse"}
+        names = {*DOMAINS, "all"} if job[0] in ("parity", "stream") else set(risks())
+        assert words[1] in names | {"refund_abuse"}
 
 
 def commands_of_reference() -> dict[str, set[str]]:
     """Command → its options, as the page of commands lists them."""
     page = DOCS / "reference/commands.md"
-    found = {}
+    options = {}
     for heading in re.findall(r"^## `python .*`$", page.read_text(), re.MULTILINE):
         words = [word for word in code_of(heading)[0].split()[1:] if not re.search("[A-Z]", word)]
-        found[" ".join(words)] = {code_of(row[0])[0] for row in tables(page, heading)}
-    return found
+        options[" ".join(words)] = {code_of(row[0])[0] for row in tables(page, heading)}
+    return options
 
 
 @pytest.mark.parametrize("command", commands_of_reference())

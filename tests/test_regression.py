@@ -59,8 +59,8 @@ def test_the_card_of_a_regression_has_only_what_applies(source):
         "rmse", "mae", "r2", "baseline_rmse",
     }  # fmt: skip
     assert list(card["outcomes"]) == ["new", "regular", "loyal"]
-    assert sum(of["share"] for of in card["outcomes"].values()) == pytest.approx(1)
-    new, regular, loyal = (of["mean"] for of in card["outcomes"].values())
+    assert sum(outcome["share"] for outcome in card["outcomes"].values()) == pytest.approx(1)
+    new, regular, loyal = (outcome["mean"] for outcome in card["outcomes"].values())
     assert new < 4 < regular < 7 < loyal
     assert "positives" not in card["train"]
 

@@ -112,11 +112,11 @@ def real(world: Path, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
 def test_other_services_get_vectors_with_their_dates_and_statuses(real: FlaskClient, known):
     driver = known["driver_id"][0]
     answer = real.post("/api/v1/features/daily", json={"entities": [{"driver_id": driver}, {"driver_id": 5}]}).json
-    there, unknown = answer["results"]
-    assert set(there) == {"features", "event_timestamps", "statuses"}
-    assert set(there["features"]) == set(there["event_timestamps"]) == set(there["statuses"])
-    assert (there["statuses"]["state"], unknown["statuses"]["state"]) == ("PRESENT", "NOT_FOUND")
-    assert datetime.fromisoformat(there["event_timestamps"]["state"]) < datetime.fromisoformat(answer["as_of"])
+    known, unknown = answer["results"]
+    assert set(known) == {"features", "event_timestamps", "statuses"}
+    assert set(known["features"]) == set(known["event_timestamps"]) == set(known["statuses"])
+    assert (known["statuses"]["state"], unknown["statuses"]["state"]) == ("PRESENT", "NOT_FOUND")
+    assert datetime.fromisoformat(known["event_timestamps"]["state"]) < datetime.fromisoformat(answer["as_of"])
     assert unknown["features"]["state"] is None
     assert unknown["event_timestamps"]["state"] is None
 

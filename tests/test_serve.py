@@ -81,7 +81,7 @@ def two(world: Path) -> Iterator[Production]:
 
 
 @pytest.fixture
-def one(world: Path) -> Iterator[Production]:
+def single(world: Path) -> Iterator[Production]:
     with answering(production(world, workers=1)) as server:
         yield Production(server.port, server.child)
 
@@ -157,24 +157,24 @@ def test_clients_that_send_half_a_body_hold_nobody_up(two: Production):
 
 
 @pytest.mark.parametrize("stop", [os.kill, os.killpg], ids=["SIGTERM", "Ctrl-C"])
-def test_a_request_in_work_is_answered_before_the_server_stops(one: Production, world: Path, stop: Callable):
+def test_a_request_in_work_is_answered_before_the_server_stops(single: Production, world: Path, stop: Callable):
     """Ctrl-C reaches parent and workers alike. A client that stays connected and sends nothing is no request."""
-    idle = HTTPConnection("127.0.0.1", one.port)
+    idle = HTTPConnection("127.0.0.1", single.port)
     idle.request("GET", "/")
     idle.getresponse().read()
     with ThreadPoolExecutor() as pool:
         with nobody_signs_up(world):
-            answer = pool.submit(one.ask, "POST", "/sign-up/", somebody())
-            wait_until(lambda: waiting_for_a_lock() & one.workers(), what="the worker has the request")
-            stop(one.parent.pid, signal.SIGTERM if stop is os.kill else signal.SIGINT)
-            wait_until(lambda: not one.workers(), what="the server takes no new requests")
+            answer = pool.submit(single.ask, "POST", "/sign-up/", somebody())
+            wait_until(lambda: waiting_for_a_lock() & single.workers(), what="the worker has the request")
+            stop(single.parent.pid, signal.SIGTERM if stop is os.kill else signal.SIGINT)
+            wait_until(lambda: not single.workers(), what="the server takes no new requests")
         assert answer.result()["decision"]["decision"] == "approve"
-    one.parent.ended(code=0)
+    single.parent.ended(code=0)
 
 
-def test_a_worker_that_listens_does_not_outlive_its_parent(one: Production):
-    (worker,) = one.workers()
-    one.parent.send(signal.SIGKILL)
+def test_a_worker_that_listens_does_not_outlive_its_parent(single: Production):
+    (worker,) = single.workers()
+    single.parent.send(signal.SIGKILL)
     wait_until(lambda: is_gone(worker), what="the worker has ended")
 
 

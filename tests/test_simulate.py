@@ -146,21 +146,21 @@ def test_the_page_shows_an_attack_and_that_it_is_blocked_without_a_reload(page: 
     attempts, invalid = (page.locator(f"#locations tr[data-location={where}] td.number").nth(n) for n in (0, 1))
     bar = page.locator(f"#locations tr[data-location={where}] .failures")
 
-    def here() -> list[dict]:
+    def events_of_location() -> list[dict]:
         since = page.request.get(f"{url}/coupon/live").json()["since"]
         return [event for event in events(root) if event["location_code"] == where and event["create_time"] >= since]
 
-    expect(attempts).to_have_text(str(len(here())))
+    expect(attempts).to_have_text(str(len(events_of_location())))
     some, narrow = int(invalid.inner_text()), bar.evaluate("bar => parseFloat(bar.style.width)")
     printed = simulate(root, url, *attack)
     assert "Blocked from attempt 1 on" in printed
     newest = page.locator("#decisions tbody tr", has_text=code[:-4] + "••••").first
     expect(newest.locator(".badge")).to_have_text("block")
-    expect(attempts).to_have_text(str(len(here())))
+    expect(attempts).to_have_text(str(len(events_of_location())))
     assert int(invalid.inner_text()) > some + 15
     assert bar.evaluate("bar => parseFloat(bar.style.width)") > narrow
     assert page.evaluate("window.isTheSame")
-    assert not [event for event in here() if event["coupon_code"] in page.content()]
+    assert not [event for event in events_of_location() if event["coupon_code"] in page.content()]
 
 
 # What goes wrong

@@ -53,10 +53,12 @@ def test_a_day_has_about_1200_normal_attempts_and_one_or_two_attacks(attempts):
 
 
 def test_an_attack_is_of_one_location_one_prefix_and_one_device_or_two(attempts):
-    found = attacks(attempts)
-    assert set(found["location_code"].nunique()) == {1}
-    assert set(found["device_id"].nunique()) == {1, 2}
-    assert found.size().between(20, 200).sum() >= found.ngroups - 1  # midnight may cut the last attack
+    attempts_of_attacks = attacks(attempts)
+    assert set(attempts_of_attacks["location_code"].nunique()) == {1}
+    assert set(attempts_of_attacks["device_id"].nunique()) == {1, 2}
+    assert (
+        attempts_of_attacks.size().between(20, 200).sum() >= attempts_of_attacks.ngroups - 1
+    )  # midnight may cut the last attack
 
 
 def test_an_attack_counts_up_the_last_four_digits(attempts):
@@ -66,8 +68,8 @@ def test_an_attack_counts_up_the_last_four_digits(attempts):
 
 
 def test_attacks_are_slow_and_fast(attempts):
-    found = attacks(attempts)["create_time"]
-    pace = found.size() / (found.max() - found.min()).dt.total_seconds()
+    times = attacks(attempts)["create_time"]
+    pace = times.size() / (times.max() - times.min()).dt.total_seconds()
     assert 0.04 < pace.min() < 0.1
     assert 3 < pace.max() < 6
 

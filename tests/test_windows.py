@@ -104,10 +104,10 @@ def without_created(rows):
     return [{name: value for name, value in row.items() if name != "created"} for row in rows]
 
 
-def same(here, there):
+def same(rows, others):
     """To the last digit; the spread to the last but one, because the oracle computes it in another way."""
-    assert len(here) == len(there), (here, there)
-    for a, b in zip(here, there, strict=True):
+    assert len(rows) == len(others), (rows, others)
+    for a, b in zip(rows, others, strict=True):
         assert a == {name: pytest.approx(v, rel=1e-12) if v and "spread" in name else v for name, v in b.items()}
 
 

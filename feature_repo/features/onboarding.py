@@ -14,10 +14,8 @@ from features.windows import Aggregation, AggregationTable, Column, Flag, LastDi
 from features.windows.live import Columns, lift
 
 ADULT_AGE = 18
-
 #: The states where the business is open. A policy uses this set, and no model does.
 ENABLED_STATES = frozenset("AZ CA CO FL GA IL MA NC NJ NV NY OH OR PA TX VA WA".split())
-
 #: The `driver_id` of an applicant. No driver has it.
 NOBODY = 0
 
@@ -78,7 +76,6 @@ HOURS = RawTable(
 DRIVERS = RawTable(
     "drivers", columns=(Column("driver_id", "int"), Column("ssn", "string"), Column("dl", "string")), created="created"
 )
-
 APPLICATIONS = RawTable(
     "applications",
     columns=(

@@ -94,22 +94,23 @@ def at_ticks(layout: Layout, since: int | None, until: int) -> str:
     day_0 = None if since is None else since - (again_after or 0)
     names = [a.name for a in layout.table.aggregations]
     values = ", ".join(names)
-    here = f"struct_pack({', '.join(f'{name} := {name}' for name in names)})"
+    row_values = f"struct_pack({', '.join(f'{name} := {name}' for name in names)})"
     empty = f"struct_pack({', '.join(f'{a.name} := {_typed_empty(a)}' for a in layout.table.aggregations)})"
     valued = _valued(layout, _dense(layout, until) if layout.is_dense else _sparse(layout, day_0, until))
     base = "" if day_0 is None else f"WHERE t >= {day_0}"
     after = "" if since is None else f"WHERE t > {since}"
     again = (
         f"SELECT key, {values}, unnest(range(t + {again_after}, next_t, {tick})) AS t "
-        f"FROM change WHERE next_t - t > {again_after} AND {here} IS DISTINCT FROM {empty}"
+        f"FROM change WHERE next_t - t > {again_after} AND {row_values} IS DISTINCT FROM {empty}"
     )
     return f"""
         WITH valued AS ({valued}), now_and_before AS (
-            SELECT key, t, {values}, {here} AS here, lag({here}, 1, {empty}) OVER ({KEY_ORDER}) AS before
+            SELECT key, t, {values}, {row_values} AS row_values,
+                lag({row_values}, 1, {empty}) OVER ({KEY_ORDER}) AS before
             FROM valued {base}
         ), change AS (
             SELECT key, {values}, t, lead(t, 1, {until // tick * tick + tick}) OVER ({KEY_ORDER}) AS next_t
-            FROM now_and_before WHERE here IS DISTINCT FROM before
+            FROM now_and_before WHERE row_values IS DISTINCT FROM before
         )
         SELECT key, {values}, t FROM (
             SELECT key, {values}, t FROM change {f"UNION ALL {again}" if again_after else ""}

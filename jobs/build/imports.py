@@ -50,19 +50,19 @@ class Sources:
 
         REPOSITORY and FEATURE_STORE are valid names too. Raises ValueError if a dynamic import cannot be read.
         """
-        found: dict[str, Path] = {}
+        files: dict[str, Path] = {}
         unread = set(names)
         if REPOSITORY in names:
             below = self.project / REPOSITORY
             unread.update(name for name, file in self._index.items() if file.is_relative_to(below))
         while unread:
             name = unread.pop()
-            if name not in found and (file := self._index.get(name)):
-                found[name] = file
+            if name not in files and (file := self._index.get(name)):
+                files[name] = file
                 text = file.read_text()
                 unread |= imports(text) if file.suffix == ".py" else frozenset(YAML_CLASS.findall(text))
                 unread.add(name.rpartition(".")[0])
-        return found
+        return files
 
     @cached_property
     def _index(self) -> dict[str, Path]:
