@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help demo serve pipeline setup test test-spark lint docs ui browser lock clean
+.PHONY: help demo serve pipeline setup test test-fast test-spark lint docs ui browser lock clean
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -31,6 +31,9 @@ $(READY): requirements.txt pyproject.toml
 
 test: setup browser ## every test
 	@$(BIN)/python -m pytest
+
+test-fast: setup ## the tests without a world, a server, a browser or Feast: under 30 seconds
+	@$(BIN)/python -m pytest -m "not slow"
 
 # PySpark is 400 MB and needs Java: no part of the ordinary set-up.
 test-spark: setup ## the tests on Spark, which installs PySpark and needs Java

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from processes import answering, environment, jobs, started
+from processes import environment, jobs, started
+from servers import answering
 
 import settings
 from simulators import Size

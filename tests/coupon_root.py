@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from processes import Child, answering, environment, run, started, started_job, wait_until
+from processes import Child, environment, run, started, started_job, wait_until
+from servers import answering
 
 import settings
 

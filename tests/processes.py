@@ -8,11 +8,9 @@ import ctypes
 import multiprocessing
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
@@ -33,7 +31,6 @@ RUN_SECONDS = 3600.0
 #: Between SIGTERM and SIGKILL. Longer than the service waits for its last requests.
 PATIENCE_SECONDS = 60.0
 POLL_SECONDS = 0.02
-PORT_ATTEMPTS = 3
 PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 T = TypeVar("T")
@@ -203,64 +200,12 @@ def wait_until(
         time.sleep(POLL_SECONDS)
 
 
-@dataclass(frozen=True)
-class Server:
-    """A child that answers at `url`, which has no slash at its end."""
-
-    url: str
-    port: int
-    child: Child
-
-
-@contextmanager
-def answering(start: Callable[[int], AbstractContextManager[Child]], path: str = "/") -> Iterator[Server]:
-    """Start a server on a free port, from when `path` answers. Where another process took the port in the meantime, it
-    is started on another."""
-    for attempt in range(1, PORT_ATTEMPTS + 1):
-        port = free_port()
-        with start(port) as child:
-            url = f"http://127.0.0.1:{port}"
-            wait_until(
-                lambda child=child, url=url: _answers(f"{url}{path}") or not child.is_running(),  # type: ignore[misc]
-                what=f"{child.name} answers at {url}{path}",
-                child=child,
-            )
-            if child.is_running():
-                yield Server(url, port, child)
-                return
-            if "in use" not in child.output or attempt == PORT_ATTEMPTS:
-                pytest.fail(f"{child.name} ended before it answered at {url}{path}. It printed:\n{child.output}")
-
-
-def _answers(url: str) -> bool:
-    try:
-        urllib.request.urlopen(url, timeout=WAIT_SECONDS).close()
-    except OSError:
-        return False
-    return True
-
-
 def is_gone(pid: int) -> bool:
     """Whether a process has ended. Nobody may have asked yet for the exit code of one whose parent is gone."""
     try:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
-
-
-def free_port() -> int:
-    """A port that is free now. Another process may take it: see `answering`."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def refusing_port() -> Iterator[int]:
-    """A port that refuses every connection: it is taken, and nobody listens."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        yield int(taken.getsockname()[1])
 
 
 def die_with_parent() -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import browser
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
-from processes import answering, environment, started
+from processes import environment, started
+from servers import answering
 
 import settings
 

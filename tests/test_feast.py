@@ -9,7 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from feast import FeatureStore
-from processes import WAIT_SECONDS, answering, environment, started
+from processes import WAIT_SECONDS, environment, started
+from servers import answering
 
 import settings
 from features.domains import risks

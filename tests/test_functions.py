@@ -47,11 +47,6 @@ FIRST = Function(
 )
 
 
-def span(values: list[float]) -> float | None:
-    whole = list(map(folds.billionths, values))
-    return (max(whole) - min(whole)) / folds.UNITS if whole else None
-
-
 #: A function of the n newest values, which it keeps as whole billionths.
 SPAN = Function(
     "last_n_span",

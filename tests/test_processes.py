@@ -10,8 +10,10 @@ from types import ModuleType
 
 import processes
 import pytest
+import servers
 from constants import override
-from processes import Child, answering, environment, is_gone, refusing_port, run, started, wait_until
+from processes import Child, environment, is_gone, run, started, wait_until
+from servers import answering, refusing_port
 
 import settings
 
@@ -113,8 +115,8 @@ def test_a_wait_for_a_child_that_has_ended_fails_at_once():
 
 def test_a_server_whose_port_was_taken_meanwhile_gets_another(monkeypatch: pytest.MonkeyPatch):
     with refusing_port() as taken:
-        ports = iter([taken, free := processes.free_port()])
-        monkeypatch.setattr(processes, "free_port", lambda: next(ports))
+        ports = iter([taken, free := servers.free_port()])
+        monkeypatch.setattr(servers, "free_port", lambda: next(ports))
         with answering(lambda port: python(SERVER, str(port))) as server:
             assert server.port == free
 

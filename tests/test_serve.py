@@ -18,7 +18,8 @@ from typing import Any
 
 import psutil
 import pytest
-from processes import WAIT_SECONDS, Child, answering, environment, free_port, is_gone, run, started, wait_until
+from processes import WAIT_SECONDS, Child, environment, is_gone, run, started, wait_until
+from servers import answering, free_port
 
 import serve
 import settings

@@ -1,5 +1,4 @@
-"""`python -m jobs simulate coupon` against a real service and a real stream job: an attack is blocked while it goes on,
-and one can watch it."""
+"""`python -m jobs simulate coupon` against a real service and job: an attack is blocked while somebody watches."""
 
 import json
 import re
@@ -14,7 +13,8 @@ import coupon_root
 import pytest
 from flask.testing import FlaskClient
 from playwright.sync_api import Page, expect
-from processes import jobs, refusing_port, started_job, wait_until
+from processes import jobs, started_job, wait_until
+from servers import refusing_port
 from werkzeug.serving import make_server
 
 from errors import ServiceFailed

@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import own_root
 from constants import override
-from processes import WAIT_SECONDS, answering, environment, refusing_port, started, started_job, wait_until
+from processes import WAIT_SECONDS, environment, started, started_job, wait_until
+from servers import answering, refusing_port
 
 import settings
 from errors import BadParameter, NoData, ServiceFailed

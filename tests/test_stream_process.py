@@ -15,8 +15,9 @@ import coupon_root
 import pyarrow.parquet as pq
 import pytest
 from feast import FeatureStore
-from processes import Child, answering, jobs, started_job, wait_until
+from processes import Child, jobs, started_job, wait_until
 from pydantic_core import to_json
+from servers import answering
 
 import settings
 from features.coupon import COUPON as COUPON_RISK
