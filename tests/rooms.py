@@ -33,14 +33,14 @@ MAY_IMPORT = {
     "stores": "exact_stores",
     "exact_stores": "exact_stores",
     "simulators": "features simulators",
-    "generate_data": "cli errors files settings root features simulators",
+    "generate_data": "cli settings features simulators jobs.raw",
     "model": "files errors model",
     "serving": "files errors root features model serving",
     "serving.DOMAIN": "files errors root features features.DOMAIN model serving",
     # Files on disk → checked rows → features → models; the stream beside them; everything on top.
     "jobs": "",
     "jobs.sql": "",
-    "jobs.raw": "files errors root features jobs.sql jobs.raw",
+    "jobs.raw": "files errors root features simulators jobs.sql jobs.raw",
     "jobs.batch": "files errors root features jobs.sql jobs.raw jobs.batch",
     "jobs.point_in_time": "root features serving jobs.batch",
     "jobs.train": "files errors root features model serving settings "
@@ -50,7 +50,7 @@ MAY_IMPORT = {
     "jobs.parity": "root features serving jobs.point_in_time",
     "jobs.pipelines": "errors root features",
     "jobs.execute": "cli root features jobs.raw jobs.batch jobs.train jobs.pipelines",
-    "jobs.build": "cli files errors root settings features model serving generate_data simulators "
+    "jobs.build": "cli files errors root settings features model serving simulators "
     "jobs.raw jobs.batch jobs.train jobs.stream jobs.score jobs.build",
     "jobs.simulate": "errors features serving jobs.simulate jobs.simulate.DOMAIN",
     "jobs.simulate.DOMAIN": "cli errors root settings features features.DOMAIN model serving simulators "

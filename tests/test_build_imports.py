@@ -23,14 +23,17 @@ STALE = {
     "web/*": "",
     "app.py": "",
     "serve.py": "",
+    "cli/*": "",
     "jobs/__main__.py": "",
+    "jobs/commands/*": "",
     "jobs/parity.py": "",
     "jobs/simulate/*": "",
     "jobs/build/run.py": "",
     "jobs/build/plan.py": "",
     "jobs/batch/spark.py": "",
     "tests/*": "",
-    "generate_data.py": "raw",
+    "generate_data.py": "",
+    "jobs/raw/generate.py": "raw",
     "simulators/*": "raw",
     "jobs/batch/table.py": "batch train",
     "jobs/batch/at_moments.py": "train score",
@@ -68,7 +71,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def our_files() -> list[str]:
-    rooms = ("", "feature_repo", "stores", "simulators", "model", "serving", "jobs", "web")
+    rooms = ("", "cli", "feature_repo", "stores", "simulators", "model", "serving", "jobs", "web")
     files = [file for room in rooms for file in (settings.PROJECT / room).glob("**/*" if room else "*.py")]
     suffixes = {".py", ".yaml", ".html", ".js", ".css"}
     return [file.relative_to(settings.PROJECT).as_posix() for file in files if file.suffix in suffixes]

@@ -18,6 +18,7 @@ from cli.values import TIMESTAMP
 from errors import BadParameter
 from features import DOMAINS
 from jobs.raw import places
+from jobs.raw.generate import generate, write
 from simulators import Size, onboarding
 
 NOW = datetime(2026, 1, 31, 13, 37, tzinfo=UTC)
@@ -172,7 +173,7 @@ def test_a_timestamp_without_an_offset_is_utc(text, timestamp):
 def test_what_is_written_is_what_was_made_in_microseconds_and_utc(tmp_path, monkeypatch):
     monkeypatch.setenv("RISK_DATA", str(tmp_path))
     heard = {}
-    generate_data.generate(settings.root(), 7, NOW, SMALL, heard.__setitem__)
+    generate(settings.root(), 7, NOW, SMALL, settings.hash_key(), heard.__setitem__)
     worlds = [world_of(domain) for domain in DOMAINS]
     expected = {table: frame for world in worlds for table, frame in world.items()}
     assert heard == {table: len(frame) for table, frame in expected.items()}
@@ -188,10 +189,10 @@ def test_what_is_written_is_what_was_made_in_microseconds_and_utc(tmp_path, monk
 def test_new_data_replace_our_file_and_leave_the_others(tmp_path, monkeypatch):
     monkeypatch.setenv("RISK_DATA", str(tmp_path))
     frame = few()["drivers"]
-    ours = generate_data.write(settings.root().raw_table("drivers") / "made.parquet", frame)
+    ours = write(settings.root().raw_table("drivers") / "made.parquet", frame)
     other = ours.with_name("signed-up-1.parquet")
     other.write_bytes(ours.read_bytes())
-    assert generate_data.write(ours, frame.head(3)) == ours
+    assert write(ours, frame.head(3)) == ours
     assert sorted(settings.root().raw_table("drivers").iterdir()) == sorted([ours, other])
     assert (len(pd.read_parquet(ours)), len(pd.read_parquet(other))) == (3, 200)
 
@@ -199,7 +200,7 @@ def test_new_data_replace_our_file_and_leave_the_others(tmp_path, monkeypatch):
 def test_a_domain_without_a_simulator_is_refused_before_anything_is_made(tmp_path, monkeypatch):
     monkeypatch.setenv("RISK_DATA", str(tmp_path))
     with pytest.raises(BadParameter, match=r"'refunds' has no simulator\. Write simulators/refunds\.py"):
-        generate_data.generate(settings.root(), 7, NOW, SMALL, domains=("onboarding", "refunds"))
+        generate(settings.root(), 7, NOW, SMALL, b"", domains=("onboarding", "refunds"))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -9,9 +9,9 @@ from errors import BadParameter
 from features.chargeback import ORDERS, TABLES
 from features.windows import Aggregation, AggregationTable
 from features.windows.functions import FUNCTIONS
-from generate_data import write
 from jobs import sql
 from jobs.batch.table import compute, fold_in_duckdb
+from jobs.raw.generate import write
 from simulators import Size
 from simulators.chargeback import events
 

@@ -5,10 +5,11 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-import generate_data
+import settings
 from errors import Busy
 from files import fingerprint, locked, replacing
 from jobs.build.work import OnPart
+from jobs.raw.generate import generate as generate_tables
 from root import Root
 from simulators import Size
 
@@ -26,7 +27,7 @@ def generate(root: Root, seed: int, size: Size, day: datetime, world: dict[str, 
         rows += count
         on_part(table)
 
-    generate_data.generate(root, seed, day, size, on_table)
+    generate_tables(root, seed, day, size, settings.hash_key(), on_table)
     _remove_stream_states(root)
     with replacing(marker) as beside:
         beside.write_text(fingerprint(world))
