@@ -49,11 +49,11 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "feature_repo")]
 
 import numpy as np  # noqa: E402
+from coupon_machines import DEVICES, LOCATIONS, apply, prefix  # noqa: E402
 from printing import print_table  # noqa: E402
 from stream_fold import AS_OF, REACH_SECONDS  # noqa: E402
 
 DAY_SECONDS = 86_400
-LOCATIONS, DEVICES = 10, 100
 #: The values of this many keys of the first table are compared, spread over all of them.
 COMPARED_KEYS = 2_000
 #: Contestant → the module that its interpreter must have, "" for ours; lines in a batch, 0 for `--peer-batch`; and the
@@ -67,11 +67,6 @@ CONTESTANTS = {
 }
 #: Table → key → its features at the end of the day.
 Values = dict[str, dict[str, list[int]]]
-
-
-def prefix(n: int) -> str:
-    """The n-th prefix of a coupon's code."""
-    return f"{n // 10_000:04d}-{n % 10_000:04d}-{n * 7919 % 10_000:04d}-"
 
 
 def make_lines(file: Path, events: int, keys: int) -> None:
@@ -91,21 +86,6 @@ def make_lines(file: Path, events: int, keys: int) -> None:
                 f'"response":"{"INVALID" if is_invalid else "VALID"}","create_time":'
                 f'"2026-01-30T{at // 3600:02d}:{at // 60 % 60:02d}:{at % 60:02d}.{micros:06d}Z"}}\n'
             )
-
-
-def apply() -> None:
-    """Apply the objects of the coupon domain alone. `$RISK_DATA` is a new folder."""
-    from feast import FeatureStore
-
-    import settings
-    from features.domains import stream_of
-    from jobs.stream.job import prepare
-    from views import coupon
-
-    prepare(settings.root(), stream_of("coupon"))
-    names = ("coupon_prefix", "location", "device", "coupon_prefixes", "location_attempts", "device_attempts")
-    objects: list[Any] = [getattr(coupon, name) for name in (*names, "coupon_now", "coupon")]
-    FeatureStore(str(settings.FEATURE_REPO)).apply(objects)
 
 
 def run_ours(lines: Path, folder: Path, keys: int) -> None:

@@ -21,8 +21,11 @@ from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
-from printing import print_table
-from stream import DEVICES, LOCATIONS, ROOT, apply, prefix
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "feature_repo")]
+
+from coupon_machines import DEVICES, LOCATIONS, apply, prefix  # noqa: E402
+from printing import print_table  # noqa: E402
 
 APPEND_SECONDS, EVENTS_PER_APPEND = 0.01, 20
 #: Appends of the first seconds do not count: a state is smaller until it has ten seconds of events as they are.
