@@ -118,7 +118,7 @@ def test_the_page_of_settings_lists_every_variable_that_the_code_reads():
 
 def test_the_page_of_settings_lists_the_variables_of_make():
     makefile = (settings.PROJECT / "Makefile").read_text()
-    shown = {code_of(row[0])[0] for row in tables(REFERENCE / "settings.md", "## Of make")}
+    shown = {code_of(row[0])[0] for row in tables(REFERENCE / "settings.md", "## Variables of make")}
     assert shown == set(re.findall(r"^([A-Z_]+) \?=", makefile, re.MULTILINE))
 
 
