@@ -35,7 +35,7 @@ TABLE = AggregationTable(
 )  # fmt: skip
 LIVE = LiveTable(TABLE)
 EDGES = st.sampled_from([MINUTE, 5 * MINUTE, 10 * MINUTE, HOUR, DAY, 3 * DAY]).map(lambda d: d // timedelta(seconds=1))
-#: Seconds after the newest event, at which a state is asked.
+#: A timestamp, in seconds after the newest event.
 LATER = st.one_of(EDGES, st.integers(-2, 60), st.integers(0, 4_000_000))
 
 
@@ -198,3 +198,13 @@ def test_events_of_one_timestamp_may_lack_a_value_in_any_order(order):
         live.add(state, [arrivals[place]])
     assert live.values(state, BEGIN + MINUTE) == {"count_1:00:00": 3, "sum_1:00:00": 2.0}
     assert [entry[3] for entry in state.recent] == [0.5, 1.5, None]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [Aggregation("other", "rate", "paid", DAY), Aggregation("other", "count", "outcome", DAY),
+     Aggregation("other", "count", None, DAY, where={"outcome": 1})],
+)  # fmt: skip
+def test_a_live_table_has_one_outcome_and_does_not_fold_it_otherwise(other):
+    with pytest.raises(ValueError, match="small: a live table has one outcome"):
+        live_table(Aggregation("rate", "rate", "outcome", DAY), other)

@@ -93,7 +93,7 @@ class LiveFeatures:
         for live in self._live_tables:
             state = inputs[state_of(live.table)]
             if state is None:
-                by_table[live.table.name] = live.table.empty
+                by_table[live.table.name] = live.empty
             elif state[:1] == b"[":
                 by_table[live.table.name] = live.values(live.from_json(state), inputs["as_of"])
             else:  # `feast apply` calls every view with invented bytes, to learn the types of its features

@@ -41,10 +41,19 @@ FORMAT = 1
 
 
 class LiveTable:
-    """A table's definitions, event by event."""
+    """A table's definitions, event by event.
+
+    Raises ValueError on two outcomes, and on an outcome that is used as a value, too: an entry has one outcome.
+    """
 
     def __init__(self, table: AggregationTable) -> None:
         self.table = table
+        #: Feature → its value for a key without events.
+        self.empty = table.empty
+        outcomes = {a.outcome for a in table.aggregations if a.outcome}
+        values = {name for a in table.aggregations for name in (None if a.outcome else a.column, *a.where)}
+        if len(outcomes) > 1 or outcomes & values:
+            raise ValueError(f"{table.name}: a live table has one outcome, which is no value. Use a batch table.")
         #: The columns of an entry's values.
         self.columns = tuple(name for name in table.folded_columns if name != table.outcome)
         needs_id = any(a.record.needs_id for a in table.aggregations)

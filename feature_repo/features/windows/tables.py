@@ -126,7 +126,7 @@ class LastDistinctTable:
 
     @property
     def empty(self) -> dict[str, None]:
-        """What every feature is for a key that was never seen."""
+        """Feature → its value for a key without a row."""
         return {self.last: None, self.previous: None}
 
     @property
