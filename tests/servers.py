@@ -1,13 +1,15 @@
-"""Servers that tests start as processes of their own, and the ports that they listen at."""
+"""Servers of the tests, most of them as processes of their own, and the ports that they listen at."""
 
 import socket
+import threading
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from http.server import HTTPServer
 
 import pytest
-from processes import WAIT_SECONDS, Child, wait_until
+from processes import POLL_SECONDS, WAIT_SECONDS, Child, wait_until
 
 PORT_ATTEMPTS = 3
 
@@ -62,3 +64,14 @@ def refusing_port() -> Iterator[int]:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield int(taken.getsockname()[1])
+
+
+@contextmanager
+def in_thread(server: HTTPServer) -> Iterator[str]:
+    """Let a server of this process answer; its address, without a slash at the end."""
+    threading.Thread(target=server.serve_forever, args=(POLL_SECONDS,), daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -3,11 +3,13 @@
 import errno
 import fcntl
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner, Result
+from constants import override
 
 import app
 import errors
@@ -131,7 +133,7 @@ def test_without_a_domain_the_simulations_are_listed():
 
 
 def test_where_no_domain_has_a_simulation_it_says_how_to_write_one(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("jobs.simulate.DOMAINS", ("catalog", "nowhere"))
+    override(monkeypatch, import_module("jobs.simulate"), DOMAINS=("catalog", "nowhere"))
     simulate.__dict__.pop("_by_domain", None)
     try:
         for command_line in ("simulate", "simulate coupon"):
@@ -141,7 +143,7 @@ def test_where_no_domain_has_a_simulation_it_says_how_to_write_one(monkeypatch: 
 
 
 def test_a_shared_module_is_not_taken_for_the_simulation_of_a_domain(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("jobs.simulate.DOMAINS", ("network", "coupon"))
+    override(monkeypatch, import_module("jobs.simulate"), DOMAINS=("network", "coupon"))
     simulate.__dict__.pop("_by_domain", None)
     try:
         assert simulate.list_commands(click.Context(simulate)) == ["coupon"]

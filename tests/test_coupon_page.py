@@ -1,9 +1,7 @@
 """The page one watches attacks on: what it says before anything happens, and where it takes what it shows from."""
 
 import json
-import sqlite3
-import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,14 +10,16 @@ import pytest
 from fake import NOW, Fake
 from flask.testing import FlaskClient
 from playwright.sync_api import Page, expect
+from servers import in_thread
 from werkzeug.serving import make_server
 
 from errors import FeaturesNotReady
 from features.coupon import COUPON
 from features.onboarding import DAILY
+from jobs.stream.state import StateFile
 from serving import audit
 from serving.intake import oldest_waiting
-from serving.store import Vector
+from serving.store import Row, Vector
 
 DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
 
@@ -36,25 +36,26 @@ def record(n: int, at: datetime = NOW, **changes: Any) -> dict[str, Any]:
     return audit.record(COUPON, {**row, "coupon_code": "1234-5678-9012-3456", **changes}, decision | changes)
 
 
-@pytest.fixture
-def watched(untrained: FlaskClient, fake: Fake, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
-    """Of every location the fake store says 7 attempts, 3 of them invalid."""
+class SevenAttempts(Fake):
+    """A store in which every location has 7 attempts, 3 of them invalid."""
 
-    def vectors(service: str, rows: list[dict], as_of: datetime) -> list[Vector]:
-        fake.rows.append((service, rows, as_of))
+    def vectors(self, service: str, rows: Sequence[Row], as_of: datetime) -> list[Vector]:
+        self.rows.append((service, rows, as_of))
         return [Vector({"attempts_5m": 7, "failures_5m": 3}, {}, {}) for _ in rows]
 
-    monkeypatch.setattr(fake, "vectors", vectors, raising=False)
-    return untrained
+
+@pytest.fixture
+def fake() -> Fake:
+    return SevenAttempts()
 
 
 # What the page gets
 
 
-def test_the_newest_decisions_come_first_without_the_last_digits_of_a_coupon(watched: FlaskClient, decisions: Path):
+def test_the_newest_decisions_come_first_without_the_last_digits(untrained: FlaskClient, decisions: Path):
     reason = {"code": "neighbours_many", "text": "Neighbouring numbers were just tried here.", "contribution": 2.0}
     audit.append(decisions, NOW, [record(1), record(2, decision="block", score=0.9, reasons=[reason])])
-    answer = watched.get("/coupon/live")
+    answer = untrained.get("/coupon/live")
     block, allow = answer.json["decisions"]
     assert block == {
         "as_of": NOW.isoformat(), "location": "L1", "device": "d2", "coupon": "1234-5678-9012-••••", "score": 0.9,
@@ -64,11 +65,11 @@ def test_the_newest_decisions_come_first_without_the_last_digits_of_a_coupon(wat
     assert "3456" not in answer.text
 
 
-def test_a_recent_location_is_shown_once_with_its_newest_decision(watched: FlaskClient, decisions: Path, fake: Fake):
+def test_a_recent_location_is_shown_once_with_its_newest_decision(untrained: FlaskClient, decisions: Path, fake: Fake):
     places = ["L2", "L1", "L2", "L3"]
     words = ["block", "allow", "review", "allow"]
     audit.append(decisions, NOW, [record(n, location_code=p, decision=words[n]) for n, p in enumerate(places)])
-    shown = watched.get("/coupon/live").json["locations"]
+    shown = untrained.get("/coupon/live").json["locations"]
     columns = ("location", "attempts", "failures", "decision")
     rows = [("L1", 7, 3, "allow"), ("L2", 7, 3, "review"), ("L3", 7, 3, "allow")]
     assert [tuple(location[name] for name in columns) for location in shown] == rows
@@ -76,14 +77,14 @@ def test_a_recent_location_is_shown_once_with_its_newest_decision(watched: Flask
     assert (service, as_of, [row["location_code"] for row in rows]) == ("coupon", NOW, ["L1", "L2", "L3"])
 
 
-def test_the_page_says_from_when_on_attempts_count(watched: FlaskClient):
-    assert watched.get("/coupon/live").json["since"] == (NOW - timedelta(minutes=5)).isoformat()
+def test_the_page_says_from_when_on_attempts_count(untrained: FlaskClient):
+    assert untrained.get("/coupon/live").json["since"] == (NOW - timedelta(minutes=5)).isoformat()
 
 
 # The end of the audit log
 
 
-def test_only_the_newest_of_the_risk_are_read_and_only_of_two_days(decisions: Path):
+def test_only_the_newest_decisions_of_two_days_are_read(decisions: Path):
     audit.append(decisions, NOW - 2 * DAY, [record(0)])
     audit.append(decisions, NOW - DAY, [record(1), record(2)])
     daily = audit.record(DAILY, {"driver_id": 7}, {"decision": "approve"})
@@ -96,7 +97,7 @@ def test_only_the_newest_of_the_risk_are_read_and_only_of_two_days(decisions: Pa
     assert audit.latest(decisions / "nowhere", COUPON, NOW, 5) == []
 
 
-def test_a_half_line_is_passed_over_wherever_it_stands(decisions: Path):
+def test_half_a_line_is_skipped_wherever_it_is(decisions: Path):
     decisions.mkdir()
     whole = [json.dumps(record(n), separators=(",", ":")) for n in range(3)]
     text = f"{whole[0][40:]}\n{whole[0]}\n{whole[1][:80]}\n{whole[1]}\n{whole[2][:-1]}"
@@ -104,7 +105,7 @@ def test_a_half_line_is_passed_over_wherever_it_stands(decisions: Path):
     assert [record["entity"]["msg_id"] for record in audit.latest(decisions, COUPON, NOW, 9)] == ["m1", "m0"]
 
 
-def test_of_a_long_log_only_the_end_is_read(decisions: Path):
+def test_only_the_end_of_a_long_log_is_read(decisions: Path):
     audit.append(decisions, NOW, [record(n) for n in range(5000)])
     ids = [record["entity"]["msg_id"] for record in audit.latest(decisions, COUPON, NOW, 10_000)]
     assert ids == [f"m{n}" for n in range(4999, 4999 - len(ids), -1)]
@@ -119,7 +120,7 @@ def event(n: int, seconds_ago: float) -> str:
     return json.dumps({"msg_id": f"m{n}", "accepted_at": (NOW - seconds_ago * SECOND).isoformat()}) + "\n"
 
 
-def test_the_oldest_event_that_was_not_taken_in_is_the_one_that_waits(tmp_path: Path):
+def test_the_event_that_waits_is_the_oldest_not_taken_in(tmp_path: Path):
     log, state = tmp_path / "log", tmp_path / "coupon.db"
     assert oldest_waiting(log, state, NOW) is None
     log.mkdir()
@@ -127,37 +128,33 @@ def test_the_oldest_event_that_was_not_taken_in_is_the_one_that_waits(tmp_path: 
     (log / "2026-01-31.jsonl").write_text(event(3, 30) + '{"ha')
     assert oldest_waiting(log, state, NOW) == 90 * SECOND
     first, second = len(event(1, 90)), (log / "2026-01-30.jsonl").stat().st_size
+    job = StateFile(state, ())
     for position, waits in [
         ({}, 90), ({"2026-01-30.jsonl": first}, 60), ({"2026-01-30.jsonl": second}, 30),
         ({"2026-01-30.jsonl": second, "2026-01-31.jsonl": len(event(3, 30))}, None),
     ]:  # fmt: skip
-        with sqlite3.connect(state) as connection:
-            connection.execute("CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID")
-            connection.execute("INSERT OR REPLACE INTO meta VALUES ('position log', ?)", (json.dumps(position),))
-        connection.close()
+        job.set_position("log", position)
         assert oldest_waiting(log, state, NOW) == (waits and waits * SECOND)
+    job.close()
 
 
-@pytest.mark.parametrize(("seconds", "said"), [(0.5, None), (12, 12)])
-def test_only_what_has_waited_longer_than_a_job_takes_is_told(
-    watched: FlaskClient, tmp_path: Path, seconds: float, waiting_seconds: float | None
+@pytest.mark.parametrize(("seconds", "waiting_seconds"), [(0.5, None), (12, 12)])
+def test_only_an_event_that_waits_longer_than_a_job_takes_is_shown(
+    untrained: FlaskClient, tmp_path: Path, seconds: float, waiting_seconds: float | None
 ):
     log = tmp_path / "log" / "coupon_attempts"
     log.mkdir(parents=True)
     (log / "2026-01-31.jsonl").write_text(event(1, seconds))
-    assert watched.get("/coupon/live").json["waiting_seconds"] == waiting_seconds
+    assert untrained.get("/coupon/live").json["waiting_seconds"] == waiting_seconds
 
 
 # In a browser
 
 
 @pytest.fixture
-def address(watched: FlaskClient) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, watched.application)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+def address(untrained: FlaskClient) -> Iterator[str]:
+    with in_thread(make_server("127.0.0.1", 0, untrained.application)) as url:
+        yield url
 
 
 @pytest.mark.browser
@@ -186,7 +183,7 @@ def test_where_no_stream_job_runs_the_page_says_so_and_how_to_start_it(page: Pag
 
 
 @pytest.mark.browser
-def test_what_the_service_lacks_stands_on_the_page_until_it_is_there(
+def test_a_problem_of_the_service_is_shown_until_it_is_solved(
     page: Page, address: str, decisions: Path, fake: Fake, monkeypatch: pytest.MonkeyPatch
 ):
     def not_applied(*_: object) -> None:
@@ -202,7 +199,7 @@ def test_what_the_service_lacks_stands_on_the_page_until_it_is_there(
 
 
 @pytest.mark.browser
-def test_what_a_caller_says_is_shown_as_text_and_never_run(page: Page, address: str, decisions: Path):
+def test_a_callers_html_is_shown_as_text_and_never_run(page: Page, address: str, decisions: Path):
     evil = "<img src=x onerror='window.evil = true'>\"]"
     audit.append(decisions, NOW, [record(1, location_code=evil, device_id=evil)])
     page.goto(f"{address}/coupon/")

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pandas as pd
 import pytest
+from constants import override
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -189,7 +190,7 @@ def test_a_stored_value_becomes_a_plain_one(stored, meant):
 
 
 def test_an_empty_count_is_zero_and_an_empty_mean_missing_in_both_forms(monkeypatch):
-    monkeypatch.setattr(featurization, "empty_values", lambda: {"orders": {"orders_7d": 0, "amount_7d": None}})
+    override(monkeypatch, featurization, empty_values=lambda: {"orders": {"orders_7d": 0, "amount_7d": None}})
     views = {"orders_7d": "orders", "amount_7d": "orders", "state": "profile"}
     stored = [(None, None, None), (3, 1.5, "CA")]
     online = [featurization.complete(dict(zip(views, row, strict=True)), views) for row in stored]

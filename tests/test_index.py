@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from constants import override
 from fake import NOW, Fake
 from flask.testing import FlaskClient
 from openapi_spec_validator import validate
@@ -20,17 +21,17 @@ def links(page: str) -> list[str]:
 def without_pages(fake: Fake, tmp_path, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
     """The service of a repository whose domains have no pages of their own."""
     monkeypatch.setenv("RISK_DATA", str(tmp_path))
-    monkeypatch.setattr(domains, "DOMAINS", ())
+    override(monkeypatch, domains, DOMAINS=())
     return create_app(fake, clock=lambda: NOW).test_client()
 
 
 def without_risks(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if the domains declared neither a risk nor a stream."""
-    monkeypatch.setattr(domains, "DOMAINS", ())
+    override(monkeypatch, domains, DOMAINS=())
     for module in (openapi, historical, index, risk):
-        monkeypatch.setattr(module, "risks", dict)
+        override(monkeypatch, module, risks=dict)
     for module in (events, index):
-        monkeypatch.setattr(module, "streams", dict)
+        override(monkeypatch, module, streams=dict)
 
 
 def test_the_front_page_stays_the_sign_up_form(client: FlaskClient):

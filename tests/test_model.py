@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from constants import override
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -173,7 +174,7 @@ def test_the_old_version_goes_on_if_the_new_one_cannot_be_written(tmp_path, monk
 
 def test_the_link_is_switched_after_the_version_is_written(tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr(shelf, "switch", lambda *to: seen.append((to, set(files(tmp_path)))))
+    override(monkeypatch, shelf, switch=lambda *to: seen.append((to, set(files(tmp_path)))))
     put(tmp_path, 1)
     whole = {f"made_up/v1/{name}" for name in ("model.onnx", "card.json", "report.html")}
     assert seen == [((tmp_path, "made_up", "v1"), whole)]

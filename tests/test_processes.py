@@ -1,6 +1,7 @@
 """No child outlives its test. A wait says what it waited for. A constant without effect is named."""
 
 import os
+import re
 import signal
 import socket
 import sys
@@ -183,3 +184,22 @@ def test_a_constant_that_another_module_imported_is_not_overridden(
     import_module("made_up_importer")
     with pytest.raises(AssertionError, match="made_up_importer imported LIMIT from made_up_module"):
         override(monkeypatch, module, LIMIT=1)
+
+
+#: A constant that is set in another way than by `override`.
+UNWATCHED = re.compile(
+    r"""setattr\(\s*(\w+,\s*"[A-Z][A-Z_]+"|"[\w.]+\.[A-Z][A-Z_]+")|^\s*(\w+\.)+[A-Z][A-Z_]+( = |, .* = )""",
+    re.MULTILINE,
+)
+
+
+@pytest.mark.parametrize(
+    "text", ['patch.setattr(loop, "LIMIT", 3)', 'setattr("jobs.x.LIMIT", 3)', "    loop.LIMIT, loop.N = 3, 4\n"]
+)
+def test_a_constant_that_is_set_in_another_way_is_found(text: str):
+    assert UNWATCHED.search(text)
+
+
+def test_every_constant_is_set_by_override():
+    files = [file for file in Path(__file__).parent.glob("*.py") if file.name != Path(__file__).name]
+    assert [file.name for file in files if UNWATCHED.search(file.read_text())] == []

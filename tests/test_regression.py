@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pandas as pd
 import pytest
+from constants import override
 from openapi_spec_validator import validate
 from regression import CASES, LEAST, LINEAR, MOST, NAMES, TREES, Customer, declared, made_up, outcomes
 
@@ -21,6 +22,8 @@ from model import shelf
 from model.scorer import Scorer, Scorers
 from serving.service import RiskService
 from web import openapi
+
+pytestmark = pytest.mark.slow
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -178,7 +181,7 @@ def test_the_report_of_a_regression_shows_no_probabilities(source):
 
 
 def test_the_docs_name_each_risks_words_and_bound_no_score(monkeypatch):
-    monkeypatch.setattr(openapi, "risks", lambda: {**risks(), "made_up": declared()})
+    override(monkeypatch, openapi, risks=lambda: {**risks(), "made_up": declared()})
     document = openapi.document()
     validate(document)
     paths, parts = document["paths"], ("score", "decision")

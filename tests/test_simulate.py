@@ -3,9 +3,7 @@
 import json
 import re
 import signal
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -14,7 +12,7 @@ import pytest
 from flask.testing import FlaskClient
 from playwright.sync_api import Page, expect
 from processes import jobs, started_job, wait_until
-from servers import refusing_port
+from servers import in_thread, refusing_port
 from werkzeug.serving import make_server
 
 from errors import ServiceFailed
@@ -166,16 +164,6 @@ def test_the_page_shows_an_attack_and_that_it_is_blocked_without_a_reload(page: 
 # What goes wrong
 
 
-@contextmanager
-def serving(server: HTTPServer) -> Iterator[str]:
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
 def refusal(url: str) -> str:
     return jobs(Path("/nowhere"), "simulate", "coupon", "--url", url, code=1).output.strip()
 
@@ -189,7 +177,7 @@ def test_a_service_that_does_not_answer_is_named_with_the_command_to_start():
 
 
 def test_a_service_that_is_not_ready_says_what_to_do(untrained: FlaskClient):
-    with serving(make_server("127.0.0.1", 0, untrained.application)) as url:
+    with in_thread(make_server("127.0.0.1", 0, untrained.application)) as url:
         assert refusal(url) == (
             f"service_failed: {url} answered 503 model_not_trained: The model 'coupon' is not trained yet. "
             "Run: python -m jobs train coupon"
@@ -210,7 +198,7 @@ def test_another_server_is_not_taken_for_the_service(body: bytes, status: int):
         def log_message(self, *_: object) -> None:
             pass
 
-    with serving(HTTPServer(("127.0.0.1", 0), Other)) as url, pytest.raises(ServiceFailed) as raised:
+    with in_thread(HTTPServer(("127.0.0.1", 0), Other)) as url, pytest.raises(ServiceFailed) as raised:
         Caller(url).decide("coupon", {})
     message = f"{url}/api/v1/decisions/coupon answered {status}, and not as the risk service does. Name it by --url."
     assert raised.value.message == message

@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
+from constants import override
 
 from simulators import FEWEST, Size, catalog, coupon, loyalty
 from simulators.live import as_events
@@ -95,8 +96,8 @@ def test_nothing_is_dated_at_or_after_now_at_any_hour_of_it(hour):
 
 
 def test_an_attack_that_goes_on_after_now_ends_at_now_in_the_table(monkeypatch):
-    monkeypatch.setattr(coupon, "SLOWEST", 1 / 400)
-    monkeypatch.setattr(coupon, "FASTEST", 1 / 400)  # 20 attempts take two hours, 200 take most of a day
+    # 20 attempts take two hours, 200 take most of a day.
+    override(monkeypatch, coupon, SLOWEST=1 / 400, FASTEST=1 / 400)
     midnight = datetime(2026, 1, 31, tzinfo=UTC)
     rows = pd.concat([made(seed, midnight, coupon_days=1)["coupon_attempts"] for seed in range(20)])
     of_attacks = rows.loc[rows["is_attack"] == 1, "create_time"]

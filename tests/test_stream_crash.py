@@ -86,6 +86,7 @@ def whole_run(path: Path, patch: pytest.MonkeyPatch) -> dict[str, Any]:
     return result(sink)
 
 
+@pytest.mark.slow
 def test_a_crash_before_any_change_changes_nothing_in_the_result(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, countdown: Countdown
 ):

@@ -129,6 +129,7 @@ def test_every_row_at_a_tick_agrees_with_the_oracle(made_table, raw, until, dens
         same(without_created(stored()), oracle.rows(made_table, events, None, until))
 
 
+@pytest.mark.slow
 @TABLES
 @FEW
 @example(raw=[event(DAY_0 + n * DAY, id=str(n)) for n in range(10)], since=DAY_0 + 7 * DAY, days=4, dense=4)
