@@ -1,4 +1,4 @@
-"""What the steps of the pipeline really import, and what a second pipeline on the same root is told."""
+"""The steps of the pipeline import no module that their fingerprints leave out."""
 
 import json
 import pickle
@@ -10,14 +10,13 @@ from pathlib import Path
 
 import pytest
 from conftest import SIZE
-from processes import environment, jobs
+from processes import environment
 
 import settings
-from files import locked
 from jobs.build.imports import Sources
 from jobs.build.plan import steps
 from jobs.build.steps import Step
-from root import KEPT, WORLD, Root
+from root import Root
 
 pytestmark = pytest.mark.slow
 
@@ -70,23 +69,3 @@ def test_a_step_loads_no_module_that_its_fingerprint_leaves_out(root: Root, name
     loaded = loaded_by(step, root)
     assert f"{step.work.func.__module__.replace('.', '/')}.py" in loaded
     assert loaded - set(derived) == set()
-
-
-def test_a_second_pipeline_exits_with_3_says_why_and_changes_nothing(tmp_path: Path):
-    root = Root(tmp_path / "root")
-    with locked(root.pipeline_lock):
-        ended = jobs(root.path, "pipeline", code=3)
-    assert ended.stderr == (
-        f"busy: Another pipeline is at work on {root}. Wait for it, or set RISK_DATA to another root.\n"
-    )
-    assert ended.stdout == ""
-    assert [path.name for path in root.path.iterdir()] == ["pipeline.lock"]
-
-
-def test_every_entry_of_a_root_belongs_to_its_world_or_is_kept(world: Path):
-    entries = {path.name for path in world.iterdir()}
-    of_world = {path.name for path in Root(world).world()}
-    assert {"raw", "features", "states", "streams", "registry.db", "online.db", "scores.db", "materialized"} <= of_world
-    assert entries - of_world - set(KEPT) == set()
-    assert (world / "raw" / "world").exists()
-    assert not {name.rstrip("*") for name in WORLD} & set(KEPT)

@@ -2,24 +2,30 @@
 
 import re
 import shutil
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
+import processes
 import pytest
 from conftest import PIPELINE, SIZE
 from processes import jobs
 
 import settings
+from errors import Busy
 from features.utc import midnight
-from files import fingerprint
+from files import fingerprint, locked
 from jobs.build.imports import Sources
 from jobs.build.plan import steps
+from jobs.build.run import run
 from jobs.build.steps import Finished, Step
 from jobs.build.work import OnPart, raw_events
 from root import KEPT, Root
+
+pytestmark = pytest.mark.slow
 
 SEED = 7
 
@@ -93,6 +99,28 @@ def copy(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(world, tmp_path / "root", symlinks=True)
     monkeypatch.setenv("RISK_DATA", str(tmp_path / "root"))
     return tmp_path / "root"
+
+
+def test_a_second_pipeline_on_the_same_root_is_refused(tmp_path: Path):
+    with (
+        locked(Root(tmp_path).pipeline_lock, AssertionError("nobody else works here")),
+        pytest.raises(Busy, match="Another pipeline is at work on"),
+    ):
+        run(Root(tmp_path), SEED, SIZE, datetime.now(UTC))
+
+
+def test_a_second_pipeline_exits_with_3_and_changes_nothing(tmp_path: Path):
+    with locked(Root(tmp_path).pipeline_lock):
+        command = [sys.executable, "-m", "jobs", *PIPELINE]
+        ended = processes.run(command, code=3, env=processes.environment(RISK_DATA=str(tmp_path)))
+    assert ended.stderr.startswith("busy: Another pipeline is at work on ")
+    assert [path.name for path in tmp_path.iterdir()] == ["pipeline.lock"]
+
+
+def test_a_pipeline_leaves_nothing_that_the_root_does_not_list(world: Path):
+    entries = {path.name for path in world.iterdir()}
+    assert entries - {*KEPT} == {path.name for path in Root(world).world()}
+    assert {"raw", "features", "states", "online.db", "registry.db"} <= entries
 
 
 def test_another_world_replaces_the_old_one_but_models_and_decisions(copy: Path):

@@ -40,6 +40,7 @@ NOT_RUN = {
     "python -m jobs simulate coupon --attack --attempts 20": "it needs a stream job; tests/test_simulate.py runs both",
     "python -m jobs parity coupon": "the same job as parity chargeback, which is run",
     "python -m jobs train chargeback --train-days 7 --delay-days 7 --test-days 7": "the world trained it so",
+    "make docs": "tests/test_functions.py compares the table that it prints",
     "python -m pytest -n 0 tests/test_functions.py tests/test_windows.py tests/test_live.py": "these are tests",
 }
 #: Commands that begin so are run.

@@ -200,8 +200,8 @@ def test_another_server_is_not_taken_for_the_service(body: bytes, status: int):
 
     with in_thread(HTTPServer(("127.0.0.1", 0), Other)) as url, pytest.raises(ServiceFailed) as raised:
         Caller(url).decide("coupon", {})
-    message = f"{url}/api/v1/decisions/coupon answered {status}, and not as the risk service does. Name it by --url."
-    assert raised.value.message == message
+    message = f"{url}/api/v1/decisions/coupon answered {status}, but not as the risk service does. "
+    assert raised.value.message == f"{message}Name the service by --url."
 
 
 @pytest.mark.parametrize(
