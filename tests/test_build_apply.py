@@ -65,9 +65,10 @@ def test_feast_apply_works_with_an_own_domain_and_none_of_ours(project: Path, tm
     assert not re.search(r"driver|coupon|merchant", listed)
 
 
-def test_the_pipeline_applies_what_the_feast_command_would(world: Path):
+def test_the_pipeline_applies_what_the_feast_command_would(tmp_path: Path):
     """The constructors alone check types in the pipeline's process: the registry is the same."""
-    assert UNCHANGED in feast("plan", world).output
+    run([sys.executable, "-c", APPLY], cwd=settings.PROJECT, env=environment(RISK_DATA=tmp_path))
+    assert UNCHANGED in feast("plan", tmp_path).output
 
 
 def test_a_mistake_in_a_view_ends_the_pipeline_with_what_feast_says(project: Path, tmp_path: Path):
