@@ -105,12 +105,16 @@ class Child:
 
 @contextmanager
 def started(
-    command: Sequence[str | Path], *, cwd: Path = settings.PROJECT, env: Mapping[str, str] | None = None
+    command: Sequence[str | Path],
+    *,
+    cwd: Path = settings.PROJECT,
+    env: Mapping[str, str] | None = None,
+    pipe: int | None = None,
 ) -> Iterator[Child]:
-    """Start a child. It is stopped at the end of the block."""
+    """Start a child. It is stopped at the end of the block. It prints to `pipe`, if that is given."""
     with TemporaryFile() as stdout, TemporaryFile() as stderr:
         process = subprocess.Popen(
-            command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr,
+            command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=stdout if pipe is None else pipe, stderr=stderr,
             start_new_session=True, preexec_fn=die_with_parent,
         )  # fmt: skip
         child = Child(process, stdout, stderr)
@@ -126,9 +130,10 @@ def run(
     code: int | None = 0,
     cwd: Path = settings.PROJECT,
     env: Mapping[str, str] | None = None,
+    pipe: int | None = None,
 ) -> Ended:
     """Run a command to its end. Fails unless it exits with `code`; None allows any."""
-    with started(command, cwd=cwd, env=env) as child:
+    with started(command, cwd=cwd, env=env, pipe=pipe) as child:
         return child.ended(code, RUN_SECONDS)
 
 

@@ -88,7 +88,7 @@ def look_at(chromium: Browser, content: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "asked"),
+    ("content", "requested"),
     [
         ('<img src="https://outside.example/pixel.png">', "https://outside.example/pixel.png"),
         ('<link rel="stylesheet" href="http://outside.example/style.css">', "http://outside.example/style.css"),

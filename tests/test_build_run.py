@@ -3,14 +3,13 @@
 import json
 import pickle
 import shutil
-import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from conftest import SIZE
-from processes import environment
+from processes import environment, run
 
 import settings
 from jobs.build.imports import Sources
@@ -24,7 +23,7 @@ pytestmark = pytest.mark.slow
 DO = """
 import json, pickle, sys
 before = set(sys.modules)
-summary = pickle.load(sys.stdin.buffer)(lambda part: None)
+summary = pickle.loads(bytes.fromhex(sys.argv[1]))(lambda part: None)
 loaded = [getattr(module, "__file__", None) for name, module in sys.modules.items() if name not in before]
 print(json.dumps(sorted(filter(None, loaded))))
 """
@@ -40,15 +39,7 @@ def root(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Root:
 
 def loaded_by(step: Step, root: Root) -> set[str]:
     """Do the step, and give the files of ours that it imported, by their paths below the project."""
-    done = subprocess.run(
-        [sys.executable, "-c", DO],
-        input=pickle.dumps(step.work),
-        cwd=settings.PROJECT,
-        env=environment(RISK_DATA=root),
-        capture_output=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr.decode()
+    done = run([sys.executable, "-c", DO, pickle.dumps(step.work).hex()], env=environment(RISK_DATA=root))
     files = map(Path, json.loads(done.stdout.splitlines()[-1]))
     environment_folder = Path(sys.prefix).resolve()
     ours = (f for f in files if f.is_relative_to(settings.PROJECT) and not f.is_relative_to(environment_folder))

@@ -3,14 +3,12 @@
 import os
 import resource
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from processes import environment, jobs_command, run, started_job, wait_until
 
-import settings
 from cli.exit_codes import ExitCode
 
 pytestmark = pytest.mark.slow
@@ -81,15 +79,7 @@ def test_a_reader_that_has_enough_is_no_error_to_show(arguments: list[str]):
     reader, writer = os.pipe()
     os.close(reader)
     try:
-        ended = subprocess.run(
-            jobs_command(*arguments),
-            cwd=settings.PROJECT,
-            stdout=writer,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
+        ended = run(jobs_command(*arguments), code=ExitCode.FAILED, pipe=writer)
     finally:
         os.close(writer)
     assert ended.stderr == ""
-    assert ended.returncode == ExitCode.FAILED
