@@ -1,7 +1,7 @@
 """The steps of the pipeline import no module that their fingerprints leave out."""
 
 import json
-import pickle
+import os
 import shutil
 import sys
 from datetime import UTC, datetime
@@ -20,6 +20,15 @@ from root import Root
 pytestmark = pytest.mark.slow
 
 #: Does one step in a process of its own, and prints the files of the modules that the process then has.
+WORK = """
+import pickle, sys
+from datetime import UTC, datetime
+import settings
+from conftest import SIZE
+from jobs.build.plan import steps
+(step,) = [step for step in steps(settings.root(), 7, SIZE, datetime.now(UTC)) if step.name == sys.argv[1]]
+print(pickle.dumps(step.work).hex())
+"""
 DO = """
 import json, pickle, sys
 before = set(sys.modules)
@@ -39,7 +48,10 @@ def root(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Root:
 
 def loaded_by(step: Step, root: Root) -> set[str]:
     """Do the step, and give the files of ours that it imported, by their paths below the project."""
-    done = run([sys.executable, "-c", DO, pickle.dumps(step.work).hex()], env=environment(RISK_DATA=root))
+    env = environment(RISK_DATA=root) | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    # A process of its own makes the step too: in this one, the definitions hold what other tests worked out of them.
+    work = run([sys.executable, "-c", WORK, step.name], env=env).stdout.strip()
+    done = run([sys.executable, "-c", DO, work], env=environment(RISK_DATA=root))
     files = map(Path, json.loads(done.stdout.splitlines()[-1]))
     environment_folder = Path(sys.prefix).resolve()
     ours = (f for f in files if f.is_relative_to(settings.PROJECT) and not f.is_relative_to(environment_folder))

@@ -31,7 +31,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("describe")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RISK_DATA", str(root))
-        generate_data.generate(settings.root(), 7, NOW - timedelta(days=1), SIZE)
+        generate_data.generate(settings.root(), 7, NOW - timedelta(days=1), SIZE, settings.hash_key())
     return root
 
 

@@ -117,6 +117,16 @@ def test_merged_files_stay_for_their_readers_and_are_removed_later() -> None:
     assert ids() == sorted(f"e{n}" for n in range(31))
 
 
+def test_merged_files_may_overlap(tmp_path: Path) -> None:
+    """A crash between two files leaves them so: one part is then within both."""
+    table = offline_log.schema(RAW).empty_table()
+    for name in ("1-3", "2-2", "2-4"):
+        pq.write_table(table, tmp_path / f"{name}.parquet")
+        os.utime(tmp_path / f"{name}.parquet", (0, 0))
+    offline_log.compact(tmp_path, RAW.time)
+    assert sorted(file.stem for file in tmp_path.iterdir()) == ["1-3", "2-4"]
+
+
 def test_a_column_that_is_declared_later_is_null_in_older_rows(tmp_path: Path) -> None:
     at = pa.array([BEGIN], TIMESTAMP)
     for n in range(12):

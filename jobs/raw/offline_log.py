@@ -85,7 +85,7 @@ def compact(partition: Path, time_column: str) -> None:
         if time.time() - merged.stat().st_mtime > KEPT_SECONDS:
             for file in parts:
                 if _is_within(file, merged):
-                    file.unlink()
+                    file.unlink(missing_ok=True)  # two merged files may overlap, as a crash leaves them
     if len(outer) <= MOST_FILES:
         return
     sizes = [file.stat().st_size for file in outer]
