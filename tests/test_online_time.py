@@ -191,17 +191,17 @@ def test_pushes_and_reads_go_on_while_a_large_batch_is_written(store):
         for second in range(10):
             write(store, frame((driver, NOON + second * SECOND, NOON, second)), Path())
 
-    def pushes() -> None:
-        run_all(*(lambda driver=driver: pusher(driver) for driver in (-1, -2)))
-
     threads = [threading.Thread(target=guarded, args=(function,)) for function in (read, read, lambda: pusher(-3))]
-    for thread in threads:
-        thread.start()
-    guarded(lambda: [write_table(store, table(0, 20_000, trips)) for trips in (2, 3)])
-    guarded(pushes)
+    # The forks come before the threads: a fork copies a lock that another thread holds, and nobody releases the copy.
+    with forked(pusher, -1) as one_child, forked(pusher, -2) as other_child:
+        for thread in threads:
+            thread.start()
+        guarded(lambda: [write_table(store, table(0, 20_000, trips)) for trips in (2, 3)])
+        codes = [exit_code(child) for child in (one_child, other_child)]
     is_done.set()
     for thread in threads:
         thread.join()
+    assert codes == [0, 0]
     assert failures == []
     assert trips(store, 0, 19_999, -1, -2, -3) == [3, 3, 9, 9, 9]
 
