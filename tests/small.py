@@ -3,11 +3,7 @@
 A promise that both keep is tested on both. If Feast's store breaks it, the test is an expected failure there.
 """
 
-import multiprocessing
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from multiprocessing.context import ForkProcess
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +15,6 @@ from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 from feast.types import Int64, from_value_type
 from feast.value_type import ValueType
-from processes import WAIT_SECONDS, die_with_parent
 
 #: For a promise that Feast's own store keeps too.
 BOTH = ["wide", "stock"]
@@ -31,7 +26,6 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 #: Driver, event timestamp, created, trips.
 Row = tuple[int, datetime, datetime | None, int | None]
-_FORK = multiprocessing.get_context("fork")
 _ONLINE_TYPES = {"wide": "exact_stores.online.WideSqliteOnlineStore", "stock": "sqlite"}
 
 
@@ -104,29 +98,6 @@ def frame(*rows: tuple[int, datetime, datetime, int | None]) -> pd.DataFrame:
     for column in ("event_timestamp", "created"):
         table[column] = table[column].astype("datetime64[us, UTC]")
     return table.astype({"trips": "Int64"})
-
-
-@contextmanager
-def forked(function: Callable[..., object], *arguments: object) -> Iterator[ForkProcess]:
-    """Run a function in a child process, forked from this one with its open stores. It is killed after the block."""
-
-    def in_child() -> None:
-        die_with_parent()
-        function(*arguments)
-
-    child = _FORK.Process(target=in_child)
-    child.start()
-    try:
-        yield child
-    finally:
-        child.kill()
-        child.join()
-
-
-def exit_code(child: ForkProcess) -> int | None:
-    """Wait for the child's end. Its exit code, or minus the signal that killed it; None if it still runs."""
-    child.join(WAIT_SECONDS)
-    return child.exitcode
 
 
 def trips(store: FeatureStore, *drivers: int) -> list[int | None]:

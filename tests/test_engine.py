@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 from feast import BatchFeatureView, FeatureStore, FeatureView, Field, FileSource
 from feast.types import Int64
-from small import DRIVER, exit_code, forked, frame, repository, trips, view
+from processes import exit_code, forked
+from small import DRIVER, frame, repository, trips, view
 
 pytestmark = pytest.mark.slow
 

@@ -11,7 +11,8 @@ from feast import FeatureStore
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 from feast.value_type import ValueType
-from small import DRIVER, NOON, SECOND, exit_code, feature_store, forked, store_with_trips, table, trips, view
+from processes import exit_code, forked
+from small import DRIVER, NOON, SECOND, feature_store, store_with_trips, table, trips, view
 
 from exact_stores.keys import entity_key
 from exact_stores.online import WideSqliteOnlineStore

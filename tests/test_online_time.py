@@ -18,21 +18,8 @@ from feast import FeatureStore
 from feast.data_source import PushMode
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from small import (
-    BOTH,
-    DRIVER,
-    NOON,
-    SECOND,
-    STOCK_FAILS,
-    batch,
-    exit_code,
-    feature_store,
-    forked,
-    frame,
-    push_view,
-    trips,
-    write_batch,
-)
+from processes import exit_code, forked
+from small import BOTH, DRIVER, NOON, SECOND, STOCK_FAILS, batch, feature_store, frame, push_view, trips, write_batch
 
 pytestmark = pytest.mark.slow
 
