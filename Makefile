@@ -32,7 +32,7 @@ $(READY): requirements.txt pyproject.toml
 test: setup browser ## every test
 	@$(BIN)/python -m pytest
 
-test-fast: setup ## the tests without a world, a server, a browser or Feast: under 30 seconds
+test-fast: setup ## the tests without feature tables, generated data, a server, a browser or Feast
 	@$(BIN)/python -m pytest -m "not slow"
 
 # PySpark is 400 MB and needs Java: no part of the ordinary set-up.

@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import settings
@@ -80,6 +81,12 @@ def sources(root: Path) -> dict[str, str]:
     return {p.as_posix(): f.read_text() for p, f in ours.items() if p.parts[:2] != ("stores", "build")}
 
 
+@cache
+def parsed(text: str) -> ast.Module:
+    """The syntax tree of a file. Many rules look at each file."""
+    return ast.parse(text)
+
+
 def module_of(path: str) -> str:
     """`feature_repo/features/raw.py` → `features.raw`; `stores/exact_stores/rows.py` → `exact_stores.rows`."""
     path = re.sub(rf"^({FEATURE_REPO}|stores(?=/exact_stores))/", "", path)
@@ -100,7 +107,7 @@ def room_of(module: str) -> tuple[str, str | None]:
 
 def imports(text: str, modules: set[str]) -> Iterator[str]:
     """The modules that a file imports, wherever in it; a relative one begins with a dot."""
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(parsed(text)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

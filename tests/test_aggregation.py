@@ -23,6 +23,8 @@ from features.windows.raw import Column, RawTable
 from features.windows.tables import AggregationTable, LastDistinctTable
 from jobs.batch.table import compute
 
+pytestmark = pytest.mark.slow
+
 FEW = examples(max_examples=25, deadline=None)
 DAY_0 = datetime(2026, 2, 26, tzinfo=UTC)
 HOUR, INSTANT = timedelta(hours=1), timedelta(microseconds=1)

@@ -19,6 +19,8 @@ from errors import BadInput
 from features.catalog import CATEGORY_SALES, PRODUCT_SALES, TABLES
 from jobs.batch.table import compute
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 COLUMNS = ("transaction_id", "customer_id", "product_id", "category", "price", "quantity", "transaction_date",

@@ -20,6 +20,8 @@ from jobs.raw import places
 from jobs.raw.relations import open_events
 from simulators import Size
 
+pytestmark = pytest.mark.slow
+
 TABLES = {table.name: table for table in tables()}
 NOW = midnight(datetime.now(UTC))
 SIZE = Size(drivers=150, users=150, merchants=150, order_days=40, coupon_days=1, products=12, shop_days=20)

@@ -21,6 +21,8 @@ from jobs.raw import places
 from jobs.raw.generate import generate, write
 from simulators import Size, onboarding
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 1, 31, 13, 37, tzinfo=UTC)
 KEY = b"a key for tests"
 TABLES = ["drivers", "applications", "driver_hourly_stats", "driver_days"]

@@ -3,7 +3,7 @@
 import ast
 
 import pytest
-from rooms import module_of, sources
+from rooms import module_of, parsed, sources
 from test_layers import write
 
 import settings
@@ -37,7 +37,7 @@ def clock_reads(root):
     read = []
     for path, text in sources(root).items():
         if room(path) in CLOCKLESS | {"generate_data"}:
-            for part in ast.parse(text).body:
+            for part in parsed(text).body:
                 if not (room(path) == "generate_data" and isinstance(part, ast.FunctionDef) and part.name == "main"):
                     read += [f"{path}:{node.lineno} reads the clock" for node in ast.walk(part) if is_clock(node)]
     return read
@@ -56,7 +56,7 @@ def bad_habits(root):
         lines = text.count("\n")
         bad += [f"{path} has {lines} lines: split it by what its parts are"] if lines > MOST_LINES else []
         bad += [f"{path}: name it after what is in it"] if path.split("/")[-1] == "utils.py" else []
-        for node in ast.walk(ast.parse(text)):
+        for node in ast.walk(parsed(text)):
             if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
                 bad.append(f"{path}:{node.lineno} imports everything of {node.module}")
             if isinstance(node, ast.Attribute | ast.Name) and ast.unparse(node) in ("os.getcwd", "getcwd", "Path.cwd"):
@@ -68,7 +68,7 @@ def edge_reads(root):
     """Where a file that is no edge reads settings or the environment, or ends the process."""
     wrong = []
     for path, text in sources(root).items():
-        for node in ast.walk(ast.parse(text)):
+        for node in ast.walk(parsed(text)):
             code = ast.unparse(node) if isinstance(node, ast.Call | ast.Attribute | ast.Raise) else ""
             if code == "settings.root()" and not path.startswith(EDGES):
                 wrong.append(f"{path}:{node.lineno} reads settings.root(): take a Root")
@@ -87,7 +87,7 @@ def riddles(root):
     """Variables, parameters and functions whose name does not say what they hold."""
     wrong = []
     for path, text in sources(root).items():
-        for node in ast.walk(ast.parse(text)):
+        for node in ast.walk(parsed(text)):
             name = (
                 node.id if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
                 else getattr(node, "arg", None) if isinstance(node, ast.arg)
@@ -101,7 +101,7 @@ def riddles(root):
 def long_claims(root):
     """Tests whose name is more than a reader takes in at a glance."""
     for path, text in sources(root).items():
-        for node in ast.walk(ast.parse(text)):
+        for node in ast.walk(parsed(text)):
             if isinstance(node, ast.FunctionDef) and len(node.name.removeprefix("test_")) > MOST_CLAIM_CHARACTERS:
                 yield f"{path}:{node.lineno} {node.name}: claim it in {MOST_CLAIM_CHARACTERS} characters"
 

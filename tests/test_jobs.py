@@ -20,6 +20,8 @@ from jobs.commands import jobs
 from simulators import Size
 from simulators.chargeback import events
 
+pytestmark = pytest.mark.slow
+
 DAY = timedelta(days=1)
 END = datetime(2026, 1, 31, tzinfo=UTC)
 LATER = END + 30 * DAY

@@ -22,6 +22,8 @@ from jobs.batch.table import compute
 from jobs.raw import places
 from jobs.raw.relations import open_events
 
+pytestmark = pytest.mark.slow
+
 UNTIL = DAY_0 + timedelta(days=20, hours=5)
 FLAGS = AggregationTable("made_table", RAW, "key", ALL["days"].aggregations, (Flag("many", "n_3d", ">", 2),))
 DISTINCT = LastDistinctTable("made_table", RAW, "key", "who", last="last_who", previous="previous_who")

@@ -7,6 +7,8 @@ import pytest
 
 from simulators import Size, chargeback
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 1, 31, 13, 37, tzinfo=UTC)
 MIDNIGHT = pd.Timestamp("2026-01-31", tz="UTC")
 SMALL = Size(users=500, merchants=1000, order_days=90)

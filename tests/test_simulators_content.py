@@ -8,6 +8,8 @@ import pytest
 
 from simulators import Size, catalog, coupon, loyalty
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 1, 31, 13, 37, tzinfo=UTC)
 SMALL = Size(coupon_days=40, customers=500, products=60, shop_days=20)
 

@@ -12,6 +12,8 @@ from constants import override
 from simulators import FEWEST, Size, catalog, coupon, loyalty
 from simulators.live import as_events
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 1, 31, 13, 37, tzinfo=UTC)
 SMALL = {"coupon_days": 10, "customers": 500, "products": 60, "shop_days": 20}
 TIMES = {

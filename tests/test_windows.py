@@ -23,6 +23,8 @@ from features.windows.tables import AggregationTable
 from jobs.batch.at_moments import at_moments
 from jobs.batch.table import compute
 
+pytestmark = pytest.mark.slow
+
 FEW = examples(max_examples=15, deadline=None, phases=(Phase.explicit, Phase.generate))
 DAY, HOUR, INSTANT = timedelta(days=1), timedelta(hours=1), timedelta(microseconds=1)
 DAY_0 = datetime(2026, 2, 26, tzinfo=UTC)  # so that the windows cross the end of a month
