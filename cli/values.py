@@ -3,15 +3,14 @@
 import math
 import re
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
 import click
 
 from errors import SHOWN_CHARACTERS, unknown
-from features.utc import utc
+from features.utc import OutOfBounds, bounded
 
-EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 LONGEST_DAYS = 9_999
 LARGEST_PORT = 65_535
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -34,12 +33,11 @@ class Timestamp(click.ParamType):
         if isinstance(value, datetime):
             return value
         try:
-            timestamp = utc(value)
-        except (ValueError, OverflowError):
+            return bounded(value)
+        except OutOfBounds as error:
+            self.fail(f"{_shown(value)} {error}.", param, ctx)
+        except ValueError:
             self.fail(f"{_shown(value)} is not a timestamp. Write 2026-01-31 or 2026-01-31T12:00:00Z.", param, ctx)
-        if not EARLIEST <= timestamp < LATEST:
-            self.fail(f"{_shown(value)} is not in the years {EARLIEST.year} to {LATEST.year - 1}.", param, ctx)
-        return timestamp
 
 
 class Duration(click.ParamType):

@@ -50,7 +50,7 @@ def execute(options: str) -> str:
 USAGE = {
     execute("--start-date yesterday"): "is not a timestamp. Write 2026-01-31",
     execute("--end-date 2026-13-01"): "is not a timestamp. Write 2026-01-31",
-    execute("--end-date 9999-12-31T23:59:59-14:00"): "is not a timestamp. Write 2026-01-31",
+    execute("--end-date 9999-12-31T23:59:59-14:00"): "is not in the years 1970 to 2199, UTC",
     execute("--start-date 0001-01-01"): "is not in the years 1970 to 2199",
     execute("--engine pandas"): "Choose one of: duckdb, spark.",
     "score daily --every 5": "is not a duration. Write 30s, 15m, 24h or 1d.",

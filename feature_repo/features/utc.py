@@ -3,6 +3,9 @@
 from datetime import UTC, date, datetime, timedelta
 
 EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+#: Every timestamp that enters, in a file, an event, a request or a command, is from EARLIEST on and before LATEST.
+#: Every later step can hold such a timestamp, in nanoseconds too, and add a window to it.
+EARLIEST, LATEST = EPOCH, datetime(2200, 1, 1, tzinfo=UTC)
 
 
 def utc(text: str) -> datetime:
@@ -12,6 +15,32 @@ def utc(text: str) -> datetime:
     '2026-01-31T10:00:00+00:00'
     """
     return as_utc(datetime.fromisoformat(text))
+
+
+def bounded(text: str) -> datetime:
+    """An ISO 8601 text as a timestamp that may enter. Raises ValueError on a text that is no
+    timestamp, and OutOfBounds outside of `EARLIEST` to `LATEST`.
+
+    >>> bounded("2026-01-31T12:00:00Z").isoformat()
+    '2026-01-31T12:00:00+00:00'
+    >>> bounded("9999-12-31T23:59:59-14:00")
+    Traceback (most recent call last):
+    features.utc.OutOfBounds: is not in the years 1970 to 2199, UTC
+    """
+    try:
+        timestamp = utc(text)
+    except OverflowError:
+        raise OutOfBounds from None
+    if not EARLIEST <= timestamp < LATEST:
+        raise OutOfBounds
+    return timestamp
+
+
+class OutOfBounds(ValueError):
+    """A timestamp is before `EARLIEST`, or not before `LATEST`."""
+
+    def __str__(self) -> str:
+        return f"is not in the years {EARLIEST.year} to {LATEST.year - 1}, UTC"
 
 
 def as_utc(timestamp: datetime) -> datetime:
