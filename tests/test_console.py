@@ -7,7 +7,8 @@ from cli.console import Column
 from features import DOMAINS
 from features.domains import risks_of, tables_of
 from jobs.commands import jobs
-from jobs.commands.models import _show_metrics, _show_parity
+from jobs.commands.risk.parity import _show_parity
+from jobs.commands.risk.train import _show_metrics
 from jobs.parity import Parity
 from model.card import Metrics
 

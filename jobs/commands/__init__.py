@@ -5,8 +5,10 @@ import click
 
 from cli.edge import Group
 from jobs.commands.build import pipeline
-from jobs.commands.models import parity, score, train
 from jobs.commands.pipelines import describe, execute, list_pipelines
+from jobs.commands.risk.parity import parity
+from jobs.commands.risk.score import score
+from jobs.commands.risk.train import train
 from jobs.commands.stream import stream
 from jobs.simulate import simulate
 

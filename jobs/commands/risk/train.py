@@ -1,25 +1,20 @@
-"""`python -m jobs train`, `score` and `parity`."""
+"""`python -m jobs train`."""
 
-import time
-from collections.abc import Iterable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cli import console
 from cli.console import Column
-from cli.values import DAYS, DURATION, TIMESTAMP
-from errors import Mismatch, RiskError, unknown
-from features import DOMAINS
+from cli.values import DAYS, TIMESTAMP
+from jobs.commands.risk import RISK
 
 if TYPE_CHECKING:
     from features.risk import Protocol, Risk
-    from jobs.parity import Parity
     from model.card import Card
 
-RISK = "The name of a risk. A wrong name is answered with all names."
 DECLARED = "what the risk declares, 7 if it declares nothing"
 
 
@@ -95,70 +90,3 @@ def _metric(name: str) -> Column:
 
 def _three_digits(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
-
-
-@click.command()
-@click.argument("risk", help=RISK)
-@click.option("--as-of", type=TIMESTAMP, show_default="the clock", help="Decide on what was known at this timestamp.")
-@click.option("--every", type=DURATION, show_default="once", help="Go on for ever: 30s, 15m, 24h, 1d.")
-def score(risk: str, as_of: datetime | None, every: timedelta | None) -> None:
-    """Decide about everybody in a risk's population.
-
-    The decisions go to the audit log and to the pages.
-    """
-    import settings
-    from features.domains import risk_named
-
-    declared = risk_named(risk)
-    from jobs import score as scoring
-    from serving.retrieval import FeastStore
-
-    root, store = settings.root(), FeastStore(settings.FEATURE_REPO)
-    while True:
-        timestamp, as_of = as_of or datetime.now(UTC), None
-        try:
-            count = scoring.score(root, store, declared, timestamp)
-            console.line(f"{declared.name} as of {timestamp:%Y-%m-%d %H:%M:%S} UTC: {count:,} decisions")
-        except RiskError as error:
-            if not every:
-                raise
-            click.echo(f"{error.name}: {error.message} The next run comes in its turn.", err=True)
-        if not every:
-            return
-        # From this run's start, so that a long run does not shift the next. A run that is overdue starts at once.
-        time.sleep(max(0.0, (timestamp + every - datetime.now(UTC)).total_seconds()))
-
-
-@click.command()
-@click.argument("domain", help=f"One of: {', '.join(DOMAINS)}.")
-@click.option("--since", type=TIMESTAMP, show_default="all that are logged", help="Compare decisions from then on.")
-def parity(domain: str, since: datetime | None) -> None:
-    """Compare served features with those that training sees.
-
-    Every logged decision is asked for again. A difference gives exit code 1.
-    """
-    import settings
-    from features.domains import NO_RISK, risks_of
-
-    if domain not in DOMAINS:
-        raise unknown("domain", domain, DOMAINS, NO_RISK)
-    from jobs.parity import replay
-    from serving.retrieval import FeastStore
-
-    root, store = settings.root(), FeastStore(settings.FEATURE_REPO)
-    results = [replay(root, store, risk, since) for risk in risks_of(domain)]
-    _show_parity(results)
-    if any(result.other for result in results):
-        raise Mismatch("Training sees other features than were served. Look at the first difference of each feature.")
-
-
-def _show_parity(results: Iterable["Parity"]) -> None:
-    columns = [
-        Column("feature"),
-        Column("equal", "right", plain="{} equal"),
-        Column("not equal", "right", plain="{} not;"),
-        Column("first difference", plain="first {}"),
-    ]
-    for result in results:
-        console.line(result.summary())
-        console.table(columns, result.rows(), indent=2)
