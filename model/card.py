@@ -1,9 +1,9 @@
 """The card of a model: everything that is needed to feed it, to read its scores and to check it."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 Task = Literal["classification", "regression"]
 
@@ -29,14 +29,6 @@ class CardInput(Part):
     low: float = Field(description="The smallest value of the training rows.")
     high: float = Field(description="The largest value of the training rows.")
     weight: float | None = Field(None, description="What one unit of the input adds; None in a model of trees.")
-
-
-class Thresholds(Part):
-    """A score below `low` is in the first band, a score from `high` on in the third. Older cards call them
-    `approve_below` and `decline_from`."""
-
-    low: float = Field(validation_alias=AliasChoices("low", "approve_below"))
-    high: float = Field(validation_alias=AliasChoices("high", "decline_from"))
 
 
 class Split(Part):
@@ -74,7 +66,7 @@ class Metrics(Part):
 
 
 class OutcomeRate(Part):
-    """The test rows that the thresholds give one outcome."""
+    """The test rows that get one outcome by the thresholds that were in force at the training."""
 
     share: float
     positive_rate: float | None = Field(default=None, description="Share of labels that are 1; of a classification.")
@@ -94,7 +86,6 @@ class Card(Part):
     train: Split
     test: Split
     metrics: dict[str, Metrics] = Field(description="Of the champion and of every challenger, on the same test rows.")
-    thresholds: Thresholds
     outcomes: dict[str, OutcomeRate] = Field(description="By the risk's words, the mildest first.")
     refused: dict[str, tuple[str, ...]] = Field(
         default={}, description="Algorithm → inputs in which it goes against the declared direction; it cannot serve."
@@ -112,6 +103,12 @@ class Card(Part):
     top: int | None = Field(
         default=None, description="How many entities a day `card_precision` looks at.", exclude_if=_is_none
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_thresholds(cls, values: Any) -> Any:
+        """An older card has the thresholds of its training. They are beside the model now, so these are left out."""
+        return {k: v for k, v in values.items() if k != "thresholds"} if isinstance(values, dict) else values
 
     @property
     def quality(self) -> Metrics:

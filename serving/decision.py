@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from features.risk import Reason, Risk
-from model.card import Card, Thresholds
+from features.risk import Appetite, Reason, Risk
+from model.card import Card
 
 MOST_REASONS = 3
 
@@ -42,16 +42,16 @@ class Decision:
         return {**vars(self), "reasons": reasons, "as_of": self.as_of.isoformat()}
 
 
-def band_of(score: float, thresholds: Thresholds) -> int:
+def band_of(score: float, appetite: Appetite) -> int:
     """0 below the low threshold, 1 between the two, 2 from the high one on: the index of the outcome in the risk's
     words.
 
-    >>> [band_of(score, Thresholds(low=0.2, high=0.7)) for score in (0.19, 0.2, 0.69, 0.7)]
+    >>> [band_of(score, Appetite(low=0.2, high=0.7)) for score in (0.19, 0.2, 0.69, 0.7)]
     [0, 1, 1, 2]
     """
-    if score < thresholds.low:
+    if score < appetite.low:
         return 0
-    return 2 if score >= thresholds.high else 1
+    return 2 if score >= appetite.high else 1
 
 
 def decide(
@@ -65,7 +65,7 @@ def decide(
 ) -> Decision:
     """The model's outcome, or a stricter one if a policy demands it. `contributions` has shape (inputs,). The reasons
     of policies come first, then the model's strongest reasons."""
-    words, band = risk.appetite.words, band_of(score, card.thresholds)
+    words, band = risk.appetite.words, band_of(score, risk.appetite)
     policies = [policy for policy in risk.policies if policy.applies(features)]
     outcome = words[max([band, *(words.index(policy.outcome) for policy in policies)])]
     policy_reasons = [GivenReason(policy.reason.code, policy.reason.text, 0.0) for policy in policies]

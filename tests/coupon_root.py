@@ -57,7 +57,7 @@ def main() -> None:
     from fake import shelve
 
     apply()
-    shelve("coupon", WEIGHTS, MEANS, BASE, high=0.7)
+    shelve("coupon", WEIGHTS, MEANS, BASE)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from errors import UnknownEntity
 from features.domains import risks
 from features.risk import Risk
 from model import shelf
-from model.card import Card, CardInput, Metrics, OutcomeRate, Split, Thresholds
+from model.card import Card, CardInput, Metrics, OutcomeRate, Split
 from serving.store import Row, Vector
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -81,7 +81,6 @@ def shelve(
     weights: Sequence[float] | None = None,
     means: Sequence[float] | None = None,
     base: float = -1.0,
-    high: float = 0.8,
 ) -> None:
     """Put a logistic regression on the shelf. Without `weights` it adds three to the log-odds for each unit in a
     declared direction; `base` is its log-odds at the means, which are zero by default."""
@@ -103,7 +102,7 @@ def shelve(
         ),
         train=split, test=split,
         metrics={"logistic_regression": Metrics(roc_auc=1, average_precision=1, brier=0, log_loss=0)},
-        thresholds=Thresholds(low=0.2, high=high), libraries={},
+        libraries={},
         model_sha256=shelf.sha256(onnx),
         outcomes=dict.fromkeys(risk.appetite.words, OutcomeRate(share=0, positive_rate=None)),
     )  # fmt: skip

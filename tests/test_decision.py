@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.risk import Appetite, Input, Outcomes, Policy, Reason, Risk, RiskRequest
-from model.card import Card, CardInput, Thresholds
+from model.card import Card, CardInput
 from serving import featurization, scores
 from serving.decision import band_of, decide
 
@@ -21,9 +21,9 @@ NAMES = ("trips", "seen", "age", "rate")
 SEVERITY = ("approve", "review", "decline")
 
 
-THRESHOLDS = Thresholds(low=0.2, high=0.7)
+APPETITE = Appetite(low=0.2, high=0.7)
 CARD = Card.model_construct(
-    name="made_up", version="v1", thresholds=THRESHOLDS,
+    name="made_up", version="v1",
     inputs=tuple(CardInput.model_construct(name=name, missing=float(n)) for n, name in enumerate(NAMES)),
 )  # fmt: skip
 INPUTS = tuple(
@@ -53,7 +53,7 @@ def decision(
      (math.nextafter(0.7, 1), "decline"), (1.0, "decline")],
 )  # fmt: skip
 def test_the_bands_are_below_low_between_and_from_high_on(score, outcome):
-    assert SEVERITY[band_of(score, THRESHOLDS)] == outcome == decision(score).decision
+    assert SEVERITY[band_of(score, APPETITE)] == outcome == decision(score).decision
 
 
 @pytest.mark.parametrize("score", [0.1, 0.5, 0.9])

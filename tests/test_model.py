@@ -49,7 +49,7 @@ def trained(seed, version=None, spreads=SPREADS):
     card = Card(
         name="made_up", version=version or f"v{seed}", feature_service="made_up", champion="linear", algorithm="-",
         inputs=inputs, base=pipeline[-1].intercept_[0], train=SPLIT, test=SPLIT, metrics=METRICS,
-        thresholds={"low": 0.2, "high": 0.7}, outcomes={}, libraries={},
+        outcomes={}, libraries={},
         model_sha256=shelf.sha256(model),
     )  # fmt: skip
     return card, model

@@ -169,7 +169,6 @@ def test_the_tutorials_change_of_appetite_makes_the_outcome_stricter(repository:
     assert count == 1
     assert run(changed, "-c", DECIDE).split() == ["approve"]
     file.write_text(text)
-    run(changed, "-m", "jobs", "train", "onboarding")
     assert run(changed, "-c", DECIDE).split() == ["review"]
 
 

@@ -17,7 +17,7 @@ from jobs.train.fitting import FIT, Fitted
 from jobs.train.report import report
 from jobs.train.tasks import TASKS, Labels
 from model import shelf
-from model.card import Card, CardInput, Metrics, OutcomeRate, Split, Thresholds
+from model.card import Card, CardInput, Metrics, OutcomeRate, Split
 from root import Root
 from serving.store import Store
 
@@ -67,7 +67,6 @@ def train(
         train=_split(risk, past, y_past),
         test=_split(risk, future, y_future),
         metrics=metrics,
-        thresholds=Thresholds(low=risk.appetite.low, high=risk.appetite.high),
         outcomes=_outcome_rates(risk, y_future, scores[champion]),
         refused={name: model.against for name, model in fitted.items() if model.against},
         libraries={name: library_version(name) for name in LIBRARIES},
@@ -84,7 +83,7 @@ def train(
         shuffled = permutation_importance(
             best.estimator, x_future[sample], y_future[sample], scoring=task.shuffled, n_repeats=5, random_state=0
         )
-    page = report(card, y_future, scores[champion], shuffled.importances_mean)
+    page = report(card, risk.appetite, y_future, scores[champion], shuffled.importances_mean)
     others = {f"{name}.onnx": model.onnx for name, model in fitted.items() if name != champion}
     others |= {shelf.TREES: best.trees.encode()} if best.trees else {}
     shelf.put(root.models, card, best.onnx, page, others)

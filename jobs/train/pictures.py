@@ -10,10 +10,12 @@ from matplotlib.figure import Figure
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import PrecisionRecallDisplay, RocCurveDisplay
 
+from features.risk import Appetite
 from model.card import Card
 
-#: The card; labels and scores, (test rows,); importance, (inputs,) → title → the function that draws the picture.
-Pictures = Callable[[Card, np.ndarray, np.ndarray, np.ndarray], dict[str, Callable[[Axes], object]]]
+#: The card; the thresholds; labels and scores, (test rows,); importance, (inputs,) → title → the function that draws
+#: the picture.
+Pictures = Callable[[Card, Appetite, np.ndarray, np.ndarray, np.ndarray], dict[str, Callable[[Axes], object]]]
 
 INK, RISE, FALL, QUIET = "#1f2937", "#b91c1c", "#15803d", "#9ca3af"
 TENTHS = 10
@@ -23,7 +25,7 @@ matplotlib.rcParams.update(
 
 
 def probability_pictures(
-    card: Card, labels: np.ndarray, scores: np.ndarray, importance: np.ndarray
+    card: Card, appetite: Appetite, labels: np.ndarray, scores: np.ndarray, importance: np.ndarray
 ) -> dict[str, Callable[[Axes], object]]:
     """The pictures of a classification."""
     return {
@@ -32,17 +34,17 @@ def probability_pictures(
             labels, scores, ax=axes, name=card.name
         ),
         "Calibration: is a score of 0.3 right three times in ten?": lambda axes: _calibration(axes, labels, scores),
-        "Scores, with the thresholds": lambda axes: _distribution(axes, card, labels, scores),
+        "Scores, with the thresholds": lambda axes: _distribution(axes, appetite, labels, scores),
         "Importance: AUC lost when the input is shuffled": lambda axes: _importance(axes, card, importance),
     }
 
 
 def number_pictures(
-    card: Card, labels: np.ndarray, scores: np.ndarray, importance: np.ndarray
+    card: Card, appetite: Appetite, labels: np.ndarray, scores: np.ndarray, importance: np.ndarray
 ) -> dict[str, Callable[[Axes], object]]:
     """The pictures of a regression."""
     return {
-        "Score and truth, with the thresholds": lambda axes: _score_and_truth(axes, card, labels, scores),
+        "Score and truth, with the thresholds": lambda axes: _score_and_truth(axes, appetite, labels, scores),
         "Errors: truth minus score": lambda axes: _errors(axes, labels, scores),
         "By tenths of the rows: is a score right on average?": lambda axes: _tenths(axes, labels, scores),
         "Importance: RMSE gained when the input is shuffled": lambda axes: _importance(axes, card, importance),
@@ -66,7 +68,7 @@ def _calibration(axes: Axes, labels: np.ndarray, scores: np.ndarray) -> None:
     axes.set(xlabel="score", ylabel="share that came true")
 
 
-def _distribution(axes: Axes, card: Card, labels: np.ndarray, scores: np.ndarray) -> None:
+def _distribution(axes: Axes, appetite: Appetite, labels: np.ndarray, scores: np.ndarray) -> None:
     bins = np.linspace(0, 1, 41).tolist()
     axes.hist(
         [scores[labels == 0], scores[labels == 1]],
@@ -75,21 +77,21 @@ def _distribution(axes: Axes, card: Card, labels: np.ndarray, scores: np.ndarray
         color=[FALL, RISE],
         label=["0", "1"],
     )
-    _thresholds(axes, card)
+    _thresholds(axes, appetite)
     axes.set(xlabel="score", ylabel="rows", yscale="log")
     axes.legend(title="outcome")
 
 
-def _thresholds(axes: Axes, card: Card) -> None:
-    for threshold in (card.thresholds.low, card.thresholds.high):
+def _thresholds(axes: Axes, appetite: Appetite) -> None:
+    for threshold in (appetite.low, appetite.high):
         axes.axvline(threshold, color=INK, linestyle="--", linewidth=1)
 
 
-def _score_and_truth(axes: Axes, card: Card, labels: np.ndarray, scores: np.ndarray) -> None:
+def _score_and_truth(axes: Axes, appetite: Appetite, labels: np.ndarray, scores: np.ndarray) -> None:
     """Rows are counted in cells. A point for each row would make a file of many megabytes."""
     axes.hexbin(scores, labels, gridsize=25, bins="log", cmap="Greys", mincnt=1)
     _diagonal(axes, labels)
-    _thresholds(axes, card)
+    _thresholds(axes, appetite)
     axes.set(xlabel="score", ylabel="truth")
 
 

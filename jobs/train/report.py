@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from features.risk import Appetite
 from jobs.train.pictures import Pictures, number_pictures, probability_pictures, svg
 from model.card import Card, OutcomeRate, Split, Task
 
@@ -47,13 +48,13 @@ WORDS: Mapping[Task, Words] = {
 }
 
 
-def report(card: Card, labels: np.ndarray, scores: np.ndarray, importance: np.ndarray) -> str:
-    """The page. `labels` and `scores` are of the test rows, shape (test rows,). `importance` has shape (inputs,): how
-    much worse the model is when an input is shuffled, in AUC or RMSE."""
+def report(card: Card, appetite: Appetite, labels: np.ndarray, scores: np.ndarray, importance: np.ndarray) -> str:
+    """The page, with the thresholds of `appetite`. `labels` and `scores` are of the test rows, shape (test rows,).
+    `importance` has shape (inputs,): how much worse the model is when an input is shuffled, in AUC or RMSE."""
     folder = FileSystemLoader(Path(__file__).parent)
     environment = Environment(loader=folder, autoescape=True, undefined=StrictUndefined)
     environment.filters["as_text"] = _as_text
-    pictures = WORDS[card.task].pictures(card, labels, scores, importance)
+    pictures = WORDS[card.task].pictures(card, appetite, labels, scores, importance)
     return environment.get_template("report.html").render(
         card=card,
         tables=[_splits(card), _metrics(card), _outcomes(card), _inputs(card)],
