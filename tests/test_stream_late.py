@@ -1,12 +1,9 @@
-"""A late event counts where it happened, for as long as a window reaches it. A duplicate changes nothing. An invalid
-line becomes a dead letter with the reason, and the stream goes on."""
+"""A late event counts where it happened, for as long as a window reaches it. A duplicate changes nothing."""
 
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pytest
-from pydantic_core import to_json
 from stream_world import (
     BEGIN,
     DAY,
@@ -19,7 +16,6 @@ from stream_world import (
     STREAM,
     Sink,
     count,
-    dead_letters,
     event,
     expected,
     logged,
@@ -117,52 +113,6 @@ def test_an_event_and_its_later_outcome_are_two_rows_that_count_once() -> None:
     sink = take_in([[event(0, 0)], [event(0, 0, outcome=iso(600))]])
     assert [row["outcome"] is not None for row in logged()] == [False, True]
     assert online_values(LiveTable(PEOPLE), sink, BEGIN + 601 * SECOND)["w0",]["bad_1h"] == 1
-
-
-INVALID: dict[str, Any] = {
-    "dated after it was received": event(0, 24 * 3600 + 11),
-    "an outcome in the future": event(0, 0, outcome="2026-03-05T00:00:00Z"),
-    "no zone": event(0, 0, at="2026-03-01T00:00:00"),
-    "before 1970": event(0, 0, at="1969-12-31T23:59:59Z"),
-    "before the year 1 in UTC": event(0, 0, at="0001-01-01T00:00:00+23:00"),
-    "no id": {k: v for k, v in event(0, 0).items() if k != "id"},
-    "an empty key": event(0, 0, who=""),
-    "a blank key": event(0, 0, who=" \t"),
-    "a NUL, at which SQLite would cut it": event(0, 0, id="a\0b"),
-    "half a character": b'{"id": "\\ud800"}',
-    "too long a key": event(0, 0, who="w" * 10_001),
-    "an unknown word": event(0, 0, kind="ugly"),
-    "a number as text": event(0, 0, x="1"),
-    "too large": event(0, 0, x=9.1e9),
-    "under the minimum": event(0, 0, x=-0.1),
-    "not a number": b'{"x": NaN}',
-    "null": b"null",
-    "a list": b"[]",
-    "half a line": to_json(event(0, 0))[:40],
-    "deep": b"[" * 100_000,
-    "not UTF-8": b'{"id": "\xff\xfe"}',
-    "a number of 5,000 digits": b'{"producer": "till", "number": ' + b"9" * 5000 + b"}",
-    "a number over the maximum": b'{"producer": "till", "number": 1000000000000}',
-}
-
-
-@pytest.mark.parametrize("invalid", INVALID.values(), ids=INVALID)
-def test_an_invalid_line_becomes_a_dead_letter_and_the_stream_goes_on(invalid: dict[str, Any] | bytes) -> None:
-    take_in([[invalid, event(1, 5)], [invalid], [event(2, 6)]], restarts=True)
-    dead = dead_letters()
-    text = (invalid if isinstance(invalid, bytes) else to_json(invalid)).decode(errors="replace")
-    assert [(letter["at"], letter["line"] == text) for letter in dead] == [
-        ("line 0 of batch 0", True),
-        ("line 0 of batch 1", True),
-    ]
-    assert 5 < len(dead[0]["reason"]) < 200
-    assert (count("dead_letters"), count("events"), len(logged())) == (2, 2, 2)
-
-
-def test_a_dead_letter_says_how_far_in_the_future_and_what_to_do() -> None:
-    take_in([[event(0, 24 * 3600 + 12)]])
-    (letter,) = dead_letters()
-    assert letter["reason"] == "at is 12 s in the future, and at most 10 s is allowed: set the sender's clock"
 
 
 @pytest.mark.parametrize("second", [24 * 3600 + 10, 24 * 3600 - 1])

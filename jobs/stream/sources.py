@@ -16,10 +16,12 @@ Position = dict[str, int]
 
 
 class Line(NamedTuple):
-    """`at` says where the line stands, for a person who looks for it."""
+    """`at` says where the line stands, for a person who looks for it. `fault` says why it cannot be an event, if the
+    source knows that."""
 
     text: bytes
     at: str
+    fault: str = ""
 
 
 class Source(Protocol):

@@ -4,14 +4,16 @@ producer. Pure."""
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import datetime
 from functools import cache
 from operator import itemgetter
 from typing import Annotated, Any, NotRequired
 
-from pydantic import AwareDatetime, Field, Strict, StringConstraints, TypeAdapter
+from pydantic import Field, GetPydanticSchema, Strict, StringConstraints, TypeAdapter
+from pydantic_core import core_schema
 from typing_extensions import TypedDict
 
-from features.utc import EPOCH, since_1970
+from features.utc import EARLIEST, LATEST, since_1970
 from features.windows.folds import LARGEST
 from features.windows.raw import Column, RawTable
 from features.windows.state import LiveTable
@@ -30,6 +32,18 @@ ENVELOPE = (
     Column(PRODUCER, "string", is_optional=True),
     Column(NUMBER, "int", is_optional=True, minimum=1),
     Column(ACCEPTED, "timestamp", is_optional=True),
+)
+
+#: A text with a time and a zone. pydantic alone would read digits, `"1769860740"` too, as seconds or milliseconds.
+_TIMESTAMP = core_schema.chain_schema(
+    [
+        core_schema.custom_error_schema(
+            core_schema.str_schema(strict=True, pattern=":"),
+            custom_error_type="timestamp_type",
+            custom_error_message="Input should be a text with a time and a zone, such as 2026-01-31T12:00:00Z",
+        ),
+        core_schema.datetime_schema(tz_constraint="aware", ge=EARLIEST, lt=LATEST),
+    ]
 )
 
 #: Column → value, timestamps in µs since 1970.
@@ -67,7 +81,7 @@ def _field(column: Column) -> Any:
         ],
         "int": Annotated[int, Strict(), Field(ge=least, le=most)],
         "float": Annotated[float, Strict(), Field(ge=least, le=most, allow_inf_nan=False)],
-        "timestamp": Annotated[AwareDatetime, Strict(), Field(ge=EPOCH)],
+        "timestamp": Annotated[datetime, GetPydanticSchema(lambda _source, _handler: _TIMESTAMP)],
     }
     kind = kinds[column.dtype]
     return NotRequired[kind | None] if column.is_optional else kind

@@ -1,0 +1,104 @@
+"""An invalid line becomes a dead letter with the reason, and the stream goes on. An unusual form is no fault."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given
+from pydantic_core import to_json
+from stream_world import count, dead_letters, event, logged, take_in
+
+from jobs.stream.lines import is_surely_strict
+from serving import strict_json
+
+
+@pytest.fixture(autouse=True)
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("RISK_DATA", str(tmp_path))
+    return tmp_path
+
+
+INVALID: dict[str, Any] = {
+    "dated after it was received": event(0, 24 * 3600 + 11),
+    "an outcome in the future": event(0, 0, outcome="2026-03-05T00:00:00Z"),
+    "no zone": event(0, 0, at="2026-03-01T00:00:00"),
+    "before 1970": event(0, 0, at="1969-12-31T23:59:59Z"),
+    "before the year 1 in UTC": event(0, 0, at="0001-01-01T00:00:00+23:00"),
+    "no id": {k: v for k, v in event(0, 0).items() if k != "id"},
+    "an empty key": event(0, 0, who=""),
+    "a blank key": event(0, 0, who=" \t"),
+    "a NUL, at which SQLite would cut it": event(0, 0, id="a\0b"),
+    "half a character": b'{"id": "\\ud800"}',
+    "too long a key": event(0, 0, who="w" * 10_001),
+    "an unknown word": event(0, 0, kind="ugly"),
+    "a number as text": event(0, 0, x="1"),
+    "too large": event(0, 0, x=9.1e9),
+    "under the minimum": event(0, 0, x=-0.1),
+    "not a number": b'{"x": NaN}',
+    "null": b"null",
+    "a list": b"[]",
+    "half a line": to_json(event(0, 0))[:40],
+    "deep": b"[" * 100_000,
+    "not UTF-8": b'{"id": "\xff\xfe"}',
+    "a number of 5,000 digits": b'{"producer": "till", "number": ' + b"9" * 5000 + b"}",
+    "a key twice": to_json(event(0, 0))[:-1] + b',"who":"w1"}',
+    "a key twice, once escaped": to_json(event(0, 0))[:-1] + b',"\\u0077ho":"w1"}',
+    "a key twice, with blanks": to_json(event(0, 0))[:-1] + b',"who" :"w1"}',
+    "a key twice that is not declared": to_json(event(0, 0))[:-1] + b',"a":{"b":1,"b":1}}',
+    "a digit string as a timestamp": event(0, 0, at="1772352000"),
+    "digits of milliseconds as a timestamp": event(0, 0, at="1772352000000"),
+    "a number as a timestamp": event(0, 0, at=1772352000),
+    "a day as a timestamp": event(0, 0, at="2026-03-01"),
+    "the year 2200 in what dates nothing": event(0, 0, accepted_at="2200-01-01T00:00:00Z"),
+    "Infinity where nothing is declared": to_json(event(0, 0))[:-1] + b',"a":Infinity}',
+    "a number over the maximum": b'{"producer": "till", "number": 1000000000000}',
+}
+
+
+@pytest.mark.parametrize("invalid", INVALID.values(), ids=INVALID)
+def test_an_invalid_line_becomes_a_dead_letter_and_the_stream_goes_on(invalid: dict[str, Any] | bytes) -> None:
+    take_in([[invalid, event(1, 5)], [invalid], [event(2, 6)]], restarts=True)
+    dead = dead_letters()
+    text = (invalid if isinstance(invalid, bytes) else to_json(invalid)).decode(errors="replace")
+    assert [(letter["at"], letter["line"] == text) for letter in dead] == [
+        ("line 0 of batch 0", True),
+        ("line 0 of batch 1", True),
+    ]
+    assert 5 < len(dead[0]["reason"]) < 200
+    assert (count("dead_letters"), count("events"), len(logged())) == (2, 2, 2)
+
+
+WHOLE = to_json(event(0, 0))
+ODD = {
+    "a byte order mark": b"\xef\xbb\xbf" + WHOLE,
+    "a carriage return": WHOLE + b"\r",
+    "blanks": WHOLE.replace(b":", b" : ").replace(b" : 00", b":00").replace(b",", b" ,\t"),
+    "an escape": WHOLE.replace(b'"w0"', b'"\\u00770"'),
+    "one key in two objects": WHOLE[:-1] + b',"a":{"who":1},"b":{"who":2}}',
+    "colons in what is not declared": WHOLE[:-1] + b',":a":":b"}',
+}
+
+
+@pytest.mark.parametrize("line", ODD.values(), ids=ODD)
+def test_a_line_that_is_written_in_an_unusual_way_is_an_event(line: bytes) -> None:
+    take_in([[line]])
+    assert [(row["id"], row["who"]) for row in logged()] == [("e0", "w0")], dead_letters()
+
+
+KEYS = st.text(st.sampled_from('ab:", \\'), max_size=3)
+VALUES = st.one_of(st.integers(0, 9), KEYS, st.dictionaries(KEYS, KEYS, max_size=2))
+
+
+@given(pairs=st.lists(st.tuples(KEYS, VALUES), max_size=4), colon=st.sampled_from([":", ": ", " :", "\t:"]))
+def test_a_key_that_stands_twice_never_passes_the_quick_check(pairs: list[tuple[str, Any]], colon: str) -> None:
+    text = "{" + ",".join(json.dumps(key) + colon + json.dumps(value) for key, value in pairs) + "}"
+    if is_surely_strict(text.encode(), len(dict(pairs))):
+        assert strict_json.parse(text.encode()) == dict(pairs)
+
+
+def test_a_dead_letter_says_how_far_in_the_future_and_what_to_do() -> None:
+    take_in([[event(0, 24 * 3600 + 12)]])
+    (letter,) = dead_letters()
+    assert letter["reason"] == "at is 12 s in the future, and at most 10 s is allowed: set the sender's clock"
