@@ -14,7 +14,9 @@ from cli import console
 from cli.edge import Command
 from cli.sizes import size_options
 from cli.values import SEED, TIMESTAMP, OneOf
+from errors import BadParameter
 from features import DOMAINS
+from features.domains import simulated
 from jobs.raw.generate import generate
 from simulators import Size
 
@@ -28,17 +30,24 @@ from simulators import Size
     type=OneOf("domain", DOMAINS),
     multiple=True,
     metavar="DOMAIN",
-    show_default="all",
+    show_default="every domain that has a simulator",
     help=f"Only this domain: {', '.join(DOMAINS)}. Give it again for another.",
 )
 @size_options(Size())
 def main(seed: int, now: datetime | None, domains: tuple[str, ...], size: Size) -> None:
-    """Generate the raw events of every domain, below $RISK_DATA/raw."""
+    """Generate raw events of the domains, below $RISK_DATA/raw."""
 
     def done(table: str, rows: int) -> None:
         console.line(f"{table:<24}{rows:>10,} rows")
 
-    generate(settings.root(), seed, now or datetime.now(UTC), size, settings.hash_key(), done, domains or DOMAINS)
+    generate(settings.root(), seed, now or datetime.now(UTC), size, settings.hash_key(), done, domains or _simulated())
+
+
+def _simulated() -> tuple[str, ...]:
+    """Raises BadParameter where no domain has a simulator."""
+    if domains := simulated():
+        return domains
+    raise BadParameter("No domain has a simulator. Write one, or import your own: python -m jobs import TABLE FILE")
 
 
 if __name__ == "__main__":

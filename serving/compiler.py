@@ -26,13 +26,16 @@ from serving.store import Row
 #: A view in one of these states can be read. While it is materialized, its old values stay readable until the commit.
 READABLE = {FeatureViewState.AVAILABLE_ONLINE, FeatureViewState.MATERIALIZING, FeatureViewState.STATE_UNSPECIFIED}
 
+#: The pipeline does not look into the registry, so it finds nothing to do where only a part of it is missing.
+NOT_APPLIED = "Run: make pipeline. Where it finds nothing to do, run in feature_repo: feast apply"
+
 
 def compiled(store: FeatureStore, service: str) -> Plan:
     """The plan of a feature service, from the cached registry. Raises FeaturesNotReady."""
     try:
         projections = store.get_feature_service(service, allow_cache=True).feature_view_projections
     except (FeastObjectNotFoundException, FileNotFoundError) as error:
-        raise FeaturesNotReady(f"The feature service {service!r} is not applied. Run: make pipeline") from error
+        raise FeaturesNotReady(f"The feature service {service!r} is not applied. {NOT_APPLIED}") from error
     reads: dict[str, tuple[Any, FeatureViewProjection, dict[str, None]]] = {}
     computed: dict[str, OnDemandFeatureView] = {}
 
@@ -94,7 +97,8 @@ def _stored(store: FeatureStore, view: Any, projection: FeatureViewProjection, n
     state = getattr(view, "state", FeatureViewState.STATE_UNSPECIFIED)
     if state not in READABLE:
         raise FeaturesNotReady(
-            f"The feature view {view.name!r} is not materialized yet (it is {state.name}). Run: make pipeline"
+            f"The feature view {view.name!r} is not materialized yet (it is {state.name}). Run: make pipeline. Where "
+            "it finds nothing to do, run in feature_repo: feast materialize-incremental, with the present time"
         )
     keys = tuple(_key_types(view, projection))
     ttl = getattr(view, "ttl", None)  # Feast takes None and 0 as no limit

@@ -21,7 +21,7 @@ from feast.errors import FeatureViewNotFoundException
 
 from errors import FeaturesNotReady, RiskError, UnknownEntity
 from features.risk import Risk
-from serving.compiler import compiled
+from serving.compiler import NOT_APPLIED, compiled
 from serving.plan import Plan
 from serving.store import Row, Store, Vector
 
@@ -159,7 +159,7 @@ class FeastStore(Store):
         try:
             return self._store.get_feature_view(name, allow_registry_cache=True)
         except (FeatureViewNotFoundException, FileNotFoundError) as error:
-            raise FeaturesNotReady(f"The feature view {name!r} is not applied. Run: make pipeline") from error
+            raise FeaturesNotReady(f"The feature view {name!r} is not applied. {NOT_APPLIED}") from error
 
     def _compile_again(self, services: list[str]) -> Iterator[tuple[str, Plan]]:
         for service in services:

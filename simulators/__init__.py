@@ -1,4 +1,5 @@
-"""Simulated raw events. Each domain has a module; its `events(seed, now, size, hash_key)` returns the raw tables."""
+"""Simulated raw events. A domain may have a module; its `events(seed, now, size, hash_key)` returns the raw tables. The
+raw events of a domain without one are the user's own."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias

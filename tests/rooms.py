@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "stores": "exact_stores",
     "exact_stores": "exact_stores",
     "simulators": "features simulators",
-    "generate_data": "cli settings features simulators jobs.raw",
+    "generate_data": "cli errors settings features simulators jobs.raw",
     "model": "files errors model",
     "serving": "files errors root features model serving",
     "serving.DOMAIN": "files errors root features features.DOMAIN model serving",

@@ -9,11 +9,11 @@ from features import DOMAINS
 
 
 def missing_rooms(root: Path, domain: str) -> list[str]:
-    """What a domain still lacks in the repository at `root`, one line for each room, with what to write there."""
+    """What a domain still lacks in the repository at `root`, one line for each room, with what to write there. A
+    simulator is no such room: without one, the raw events are the user's own."""
     rooms = {
         f"{room}/{name}: {what}": (root / room / name).is_file()
         for room, name, what in [
-            ("simulators", f"{domain}.py", "make its raw events"),
             ("feature_repo/features", f"{domain}.py", "say what its features mean"),
             ("feature_repo/views", f"{domain}.py", "say how Feast stores and serves them"),
             ("tests", f"test_{domain}.py", "hold it to what it claims"),
@@ -33,7 +33,6 @@ def test_a_domain_is_named_once_and_its_name_is_one_word_of_python():
 
 
 ROOMS = {
-    "simulators/refund_abuse.py": ("", "simulators/refund_abuse.py"),
     "feature_repo/features/refund_abuse.py": ("", "feature_repo/features/refund_abuse.py"),
     "feature_repo/views/refund_abuse.py": ("", "feature_repo/views/refund_abuse.py"),
     "tests/test_refund_abuse.py": ("", "tests/test_refund_abuse.py"),

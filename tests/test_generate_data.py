@@ -201,7 +201,7 @@ def test_new_data_replace_our_file_and_leave_the_others(tmp_path, monkeypatch):
 
 def test_a_domain_without_a_simulator_is_refused_before_anything_is_made(tmp_path, monkeypatch):
     monkeypatch.setenv("RISK_DATA", str(tmp_path))
-    with pytest.raises(BadParameter, match=r"'refunds' has no simulator\. Write simulators/refunds\.py"):
+    with pytest.raises(BadParameter, match=r"'refunds' has no simulator.* Write simulators/refunds\.py"):
         generate(settings.root(), 7, NOW, SMALL, b"", domains=("onboarding", "refunds"))
     assert list(tmp_path.iterdir()) == []
 

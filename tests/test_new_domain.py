@@ -172,8 +172,10 @@ def test_the_tutorials_change_of_appetite_makes_the_outcome_stricter(repository:
     assert run(changed, "-c", DECIDE).split() == ["review"]
 
 
-def test_our_own_domains_can_be_taken_out_and_leave_nothing_behind(repository: Path, tmp_path: Path):
-    replaced = tmp_path / "replaced"
+@pytest.fixture(scope="module")
+def replaced(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the copy, without our own domains."""
+    replaced = tmp_path_factory.mktemp("replaced") / "repository"
     shutil.copytree(repository, replaced, ignore=shutil.ignore_patterns("data", "__pycache__"))
     for room in ("feature_repo/features", "feature_repo/views", "simulators", "web", "serving", "jobs/simulate"):
         for ours in DOMAINS:
@@ -181,6 +183,10 @@ def test_our_own_domains_can_be_taken_out_and_leave_nothing_behind(repository: P
             shutil.rmtree(replaced / room / ours, ignore_errors=True)
     domains = replaced / "feature_repo/features/__init__.py"
     domains.write_text(re.sub(r"(?m)^DOMAINS = .*$", 'DOMAINS = ("refund_abuse",)', domains.read_text()))
+    return replaced
+
+
+def test_our_own_domains_can_be_taken_out_and_leave_nothing_behind(replaced: Path):
     modules = run(replaced, "-c", IMPORTS).split()
     assert {"features.refund_abuse", "views.refund_abuse", "jobs.__main__", "web.risk"} <= set(modules)
     rules, status = run(replaced, "-c", PAGES).splitlines()
@@ -189,6 +195,21 @@ def test_our_own_domains_can_be_taken_out_and_leave_nothing_behind(repository: P
     assert not [name for name in ("daily", "sign-up", "/home", "products", *DOMAINS) if name in rules]
     assert status == "200"
     assert "pipeline" in run(replaced, "-m", "jobs", "--help")
+
+
+def test_a_domain_without_a_simulator_is_built_from_what_is_in_raw(replaced: Path, tmp_path: Path):
+    own = tmp_path / "own"
+    shutil.copytree(replaced, own)
+    run(own, "generate_data.py")
+    made = own / "data/raw"
+    (own / "simulators/refund_abuse.py").unlink()
+    files = {file: file.read_bytes() for file in made.glob("*.parquet")}
+    assert [file.stem for file in sorted(files)] == ["refund_outcomes", "refunds"]
+    assert "raw events of refund_abuse" in run(own, "-m", "jobs", "pipeline")
+    assert {file: file.read_bytes() for file in made.glob("*.parquet")} == files
+    features, _, decision, *_ = (json.loads(line) for line in run(own, "-c", ASK).splitlines())
+    assert features["features"]["refunds_7d"] >= 0
+    assert decision["model"]["name"] == "refund_abuse"
 
 
 def test_a_stream_added_by_the_page_counts_the_second_it_happens(repository: Path, tmp_path: Path):

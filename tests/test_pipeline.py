@@ -16,6 +16,7 @@ from processes import jobs
 
 import settings
 from errors import Busy
+from features import DOMAINS
 from features.utc import midnight
 from files import fingerprint, locked
 from jobs.build.imports import Sources
@@ -128,7 +129,7 @@ def test_a_pipeline_leaves_nothing_that_the_root_does_not_list(world: Path):
 def test_another_world_replaces_the_old_one_but_models_and_decisions(copy: Path):
     day = midnight(datetime.now(UTC))
     models = sorted((copy / "models").rglob("*"))
-    raw_events.generate(Root(copy), 8, replace(SIZE, drivers=300), day, {"seed": 8}, lambda part: None)
+    raw_events.generate(Root(copy), 8, replace(SIZE, drivers=300), day, {"seed": 8}, DOMAINS, [], lambda part: None)
     assert len(pd.read_parquet(copy / "raw" / "drivers")) == 300
     files = {str(file.relative_to(copy)) for file in copy.rglob("*") if file.is_file() and file.suffix != ".lock"}
     assert {name.split("/")[0] for name in files} <= {"raw", *KEPT}
@@ -141,7 +142,8 @@ def test_the_same_world_a_day_later_keeps_the_sign_ups(copy: Path):
     assert fingerprints
     (copy / "raw" / "drivers" / "signed-up-1.parquet").touch()
     world = {"seed": SEED, **vars(SIZE), "key": fingerprint(settings.hash_key().hex())}
-    raw_events.generate(Root(copy), SEED, SIZE, datetime.now(UTC) + timedelta(days=1), world, lambda part: None)
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    raw_events.generate(Root(copy), SEED, SIZE, tomorrow, world, DOMAINS, [], lambda part: None)
     assert (copy / "raw" / "drivers" / "signed-up-1.parquet").exists()
     assert (copy / "online.db").exists()
     assert Finished.read(Root(copy).pipeline_fingerprints).fingerprints == fingerprints

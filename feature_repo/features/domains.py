@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from errors import unknown
@@ -38,6 +39,20 @@ def risks_of(domain: str) -> tuple[Risk, ...]:
 def live_of(domain: str) -> tuple[LiveFeatures, ...]:
     """The live features that a domain declares, in `LIVE`."""
     return tuple(getattr(import_module(f"features.{domain}"), "LIVE", ()))
+
+
+def raw_tables_of(domain: str) -> tuple[str, ...]:
+    """The raw tables without which a domain has no batch features, no past cases or nobody to score; each once."""
+    risks = risks_of(domain)
+    names = [table.source.name for table in tables_of(domain)]
+    names += [risk.outcomes.table.name for risk in risks]
+    names += [risk.population.table for risk in risks if risk.population]
+    return tuple(dict.fromkeys(names))
+
+
+def simulated() -> tuple[str, ...]:
+    """The domains with a simulator, `simulators/<domain>.py`. The raw events of the others are the user's own."""
+    return tuple(domain for domain in DOMAINS if find_spec(f"simulators.{domain}"))
 
 
 @cache

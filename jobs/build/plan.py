@@ -1,14 +1,13 @@
 """The steps from nothing to batch scores, in their order."""
 
-from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 
 import settings
 from errors import NoData
-from features.domains import risks, stream_of, streams, tables
+from features import DOMAINS
+from features.domains import raw_tables_of, risks, simulated, stream_of, streams, tables
 from features.risk import Risk
 from features.utc import midnight
 from features.windows.live import state_of
@@ -23,11 +22,24 @@ from root import Root
 from simulators import Size
 
 
+def own_domains(root: Root) -> list[str]:
+    """The domains without a simulator, whose raw tables are taken as they are. Raises NoData if one is missing."""
+    own = [domain for domain in DOMAINS if domain not in simulated()]
+    for domain in own:
+        if missing := places.missing_tables(root, raw_tables_of(domain)):
+            raise NoData(
+                f"The domain {domain!r} has no simulator, and {root.raw} lacks its raw events: {', '.join(missing)}. "
+                f"Import them: python -m jobs import {missing[0]} FILE"
+            )
+    return own
+
+
 def steps(root: Root, seed: int, size: Size, now: datetime) -> list[Step]:
     """Everything is made as of the midnight before `now`, so that a second run on the same day finds it fresh."""
     day = midnight(now)
     return [
-        *_tables(root, seed, size, now, day),
+        *([_generate(root, seed, size, day)] if simulated() else []),
+        _tables(root, now, day),
         Step(
             "feast apply",
             partial(repository.apply, root),
@@ -48,24 +60,27 @@ def steps(root: Root, seed: int, size: Size, now: datetime) -> list[Step]:
     ]
 
 
-def _tables(root: Root, seed: int, size: Size, now: datetime, day: datetime) -> list[Step]:
+def _generate(root: Root, seed: int, size: Size, day: datetime) -> Step:
     world = {"seed": seed, **asdict(size), "key": fingerprint(settings.hash_key().hex())}
-    return [
-        Step(
-            "raw events",
-            partial(raw_events.generate, root, seed, size, day, world),
-            lambda: {**world, "day": day.isoformat()},
-            lambda: [root.raw],
-            parts=None,
-        ),
-        Step(
-            "batch features",
-            partial(batch.features, root, day, now),
-            lambda: [listing(root.raw, root.offline_logs), day.isoformat()],
-            lambda: [root.feature_table(table.name) for table in tables()],
-            parts=len(list(tables())),
-        ),
-    ]
+    domains = simulated()
+    states = [root.stream_state(stream.domain) for stream in streams().values() if stream.domain in domains]
+    return Step(
+        "raw events",
+        partial(raw_events.generate, root, seed, size, day, world, domains, states),
+        lambda: {**world, "day": day.isoformat(), "domains": domains},
+        lambda: [root.raw],
+        parts=None,
+    )
+
+
+def _tables(root: Root, now: datetime, day: datetime) -> Step:
+    return Step(
+        "batch features",
+        partial(batch.features, root, day, now),
+        lambda: [listing(root.raw, root.offline_logs), day.isoformat()],
+        lambda: [root.feature_table(table.name) for table in tables()],
+        parts=len(list(tables())),
+    )
 
 
 def _stream(root: Root, domain: str) -> Step:
@@ -73,9 +88,7 @@ def _stream(root: Root, domain: str) -> Step:
 
     def inputs() -> list[object]:
         """The history, and what the service has accepted. What the stream job logs is its own output."""
-        history: list[Path] = []
-        with suppress(NoData):
-            history = places.history_files(root, stream.raw.name)
+        history = places.history_or_none(root, stream.raw.name)
         accepted = sorted(root.event_log(stream.raw.name).glob("*.jsonl"))
         return [listing(*history), [[file.name, file.stat().st_size] for file in accepted]]
 
@@ -94,7 +107,7 @@ def _train(root: Root, risk: Risk, now: datetime) -> Step:
     return Step(
         f"train {risk.name}",
         partial(training.train, root, risk, now),
-        lambda: listing(*places.history_files(root, risk.outcomes.table.name)),
+        lambda: listing(*places.history_or_none(root, risk.outcomes.table.name)),
         lambda: [root.models / risk.name / shelf.CURRENT],
         parts=4,
         code=(REPOSITORY, batch.__name__),

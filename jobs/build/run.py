@@ -15,7 +15,7 @@ from errors import Busy
 from features.domains import risks
 from files import locked
 from jobs.build.imports import Sources
-from jobs.build.plan import steps
+from jobs.build.plan import own_domains, steps
 from jobs.build.steps import Finished
 from model import shelf
 from model.card import Card
@@ -38,7 +38,9 @@ def run(root: Root, seed: int, size: Size, now: datetime) -> None:
 
 def _run_stale(root: Root, seed: int, size: Size, now: datetime, screen: Console) -> list[Result]:
     sources, finished = Sources(settings.PROJECT), Finished.read(root.pipeline_fingerprints)
-    results: list[Result] = []
+    results: list[Result] = [
+        (f"raw events of {domain}", f"yours, as they are in {root.raw}", None) for domain in own_domains(root)
+    ]
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),

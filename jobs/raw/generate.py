@@ -52,5 +52,5 @@ def _simulator(domain: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name != f"simulators.{domain}":
             raise
-    advice = f"Write simulators/{domain}.py with a function `events`."
-    raise BadParameter(f"The domain {domain!r} has no simulator. {advice}")
+    advice = f"Write simulators/{domain}.py, or import your own: python -m jobs import TABLE FILE"
+    raise BadParameter(f"The domain {domain!r} has no simulator, so nobody can generate its raw events. {advice}")

@@ -1,8 +1,11 @@
 """Which files hold the raw events of a table, and how SQL reads them."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from errors import BadInput, NoData
+from features import DOMAINS
+from features.domains import raw_tables_of, simulated
 from jobs import sql
 from jobs.raw import offline_log
 from root import Root
@@ -26,13 +29,36 @@ def raw_files(root: Root, table: str) -> list[Path]:
 def history_files(root: Root, table: str) -> list[Path]:
     """The file `raw/<table>.parquet` or `raw/<table>.csv`, or the files of the folder `raw/<table>/`. Raises NoData
     where there are none, BadInput where there are two of the three."""
+    if place := _history_place(root, table):
+        return files_at(place)
+    raise NoData(f"No raw events at {root.raw_table(table)}. {_remedy(table)}")
+
+
+def history_or_none(root: Root, table: str) -> list[Path]:
+    """As `history_files`; none where there are none. Raises BadInput."""
+    place = _history_place(root, table)
+    return files_at(place) if place and (place.is_file() or any(f.suffix in READERS for f in place.iterdir())) else []
+
+
+def _history_place(root: Root, table: str) -> Path | None:
     places = [place for suffix in READERS if (place := root.raw_table(table).with_suffix(suffix)).is_file()]
     places += [root.raw_table(table)] if root.raw_table(table).is_dir() else []
     if len(places) > 1:
         raise BadInput(f"{' and '.join(map(str, places))} are both raw events of {table}. Keep one of them.")
-    if not places:
-        raise NoData(f"No raw events at {root.raw_table(table)}. Run: python generate_data.py")
-    return files_at(places[0])
+    return places[0] if places else None
+
+
+def _remedy(table: str) -> str:
+    """What can help where a table has no raw events: nobody generates those of a domain without a simulator."""
+    owners = {domain for domain in DOMAINS if table in raw_tables_of(domain)}
+    advice = f"Import yours: python -m jobs import {table} FILE"
+    is_generated = not owners or not owners.isdisjoint(simulated())
+    return f"{advice}. For generated ones, run: python generate_data.py" if is_generated else advice
+
+
+def missing_tables(root: Root, tables: Iterable[str]) -> list[str]:
+    """Those of the raw tables that have neither a history nor an offline log."""
+    return [t for t in tables if not history_or_none(root, t) and not any(offline_log.files(root.offline_log(t)))]
 
 
 def files_at(path: Path) -> list[Path]:
