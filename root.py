@@ -77,10 +77,6 @@ class Root:
         """SQLite file of a stream job: states, ids that are already processed, and how far it has read."""
         return self.path / "streams" / f"{domain}.db"
 
-    def stream_states(self) -> list[Path]:
-        """The state files of all stream jobs that have run."""
-        return sorted((self.path / "streams").glob("*.db"))
-
     @property
     def models(self) -> Path:
         """Folder of the trained models."""
