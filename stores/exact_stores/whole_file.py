@@ -12,15 +12,23 @@ def moving_into(folder: Path) -> Iterator[Path]:
     """A hidden folder inside `folder`, to write new files to. Makes `folder` if there is none.
 
     When the block ends, each file moves to the same place in `folder`, in one step, and replaces the file that was
-    there. If the block fails, the new files are removed and `folder` stays as it was.
+    there. A power cut afterwards keeps all of them. If the block fails, the new files are removed and `folder` stays as
+    it was.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".new-", dir=folder) as hidden:
         yield Path(hidden)
-        for new_file in sorted(path for path in Path(hidden).rglob("*") if path.is_file()):
+        new_files = sorted(path for path in Path(hidden).rglob("*") if path.is_file())
+        for new_file in new_files:
+            _sync(new_file)  # content first: otherwise a power cut can leave the new name without the content
+        changed = {folder.parent, folder}
+        for new_file in new_files:
             target = folder / new_file.relative_to(hidden)
             target.parent.mkdir(parents=True, exist_ok=True)
             os.replace(new_file, target)
+            changed.update(parent for parent in target.parents if parent.is_relative_to(folder))
+        for changed_folder in changed:
+            _sync(changed_folder)
 
 
 @contextmanager
@@ -28,3 +36,12 @@ def replacing(target: Path) -> Iterator[Path]:
     """A path to write the new file to. When the block ends, the file there replaces `target`, as `moving_into` says."""
     with moving_into(target.parent) as hidden:
         yield hidden / target.name
+
+
+def _sync(path: Path) -> None:
+    """Wait until the disk holds the content of a file, or the names in a folder."""
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
