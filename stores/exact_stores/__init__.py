@@ -12,9 +12,10 @@ import feast.infra.offline_stores.duckdb
 import feast.labeling.label_view
 import feast.stream_feature_view  # noqa: F401
 
-from exact_stores import described_fields
+from exact_stores import apply_output, described_fields
 
 described_fields.mend()
+apply_output.mend()
 
 for _text in (
     "On demand feature view is an experimental feature",
