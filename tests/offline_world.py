@@ -29,6 +29,12 @@ def repository(folder: Path, offline: str = OURS, **config: Any) -> FeatureStore
     return small.repository(folder, offline=offline, repo_path=folder, **config)
 
 
+def our_stores(folder: Path) -> FeatureStore:
+    """A repository with our three stores."""
+    online, engine = "exact_stores.online.WideSqliteOnlineStore", "exact_stores.engine.ArrowComputeEngine"
+    return repository(folder, online=online, engine=engine)
+
+
 def write(path: Path, rows: list[dict[str, Any]], unit: str = "us", zone: str | None = "UTC") -> Path:
     """Write the rows as one Parquet file, with timestamps of this unit and zone. Returns `path`."""
     table = pa.Table.from_pylist(rows)

@@ -2,7 +2,7 @@
 
 import decimal
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import feast.types as t
@@ -79,6 +79,18 @@ ARROW = [
     (pa.array([["a"], None]), Array(String), [["a"], None]),
     (pa.array(['{"a": 1}', None]), t.Json, [{"a": 1}, None]),
     (pa.nulls(2), Int64, [None, None]),
+    (pa.array([2**53 + 1, None]), String, ["9007199254740993", None]),
+    (pa.array([2**53 + 1.0, float("nan")]), Int64, [2**53, None]),
+    (pa.array([1, None]), t.Bool, [True, None]),
+    (pa.array([date(2020, 2, 29), None]), t.UnixTimestamp, [datetime(2020, 2, 29, tzinfo=UTC), None]),
+    (pa.array([["a", None], None]), Array(String), [["a", ""], None]),
+    (pa.array([[1, None, 2**53 + 1], None]), Array(Int64), [[1, 0, 2**53 + 1], None]),
+    (pa.array([[True, None], []]), Array(t.Bool), [[True, False], []]),
+    (pa.array([[[1, None], [2]], None]), Array(Array(Int64)), [[[1, 0], [2]], None]),
+    (pa.array([{"x": 2**53 + 1}, {"x": None}]), t.Struct({"x": Int64}), [{"x": 2**53 + 1}, {"x": None}]),
+    (pa.array([[("a", "b")], None], pa.map_(pa.string(), pa.string())), t.Map, [{"a": "b"}, None]),
+    (pa.array([[{"a": "b"}], None]), Array(t.Map), [[{"a": "b"}], None]),
+    (pa.array(["a", None]).dictionary_encode(), String, ["a", None]),
 ]
 
 
@@ -95,7 +107,12 @@ def test_an_arrow_column_reads_as_declared(column, kind, expected, tmp_path):
 
 @pytest.mark.parametrize(
     ("column", "kind"),
-    [(pa.array([2**31]), t.Int32), (pa.array([2**63], pa.uint64()), Int64), (pa.array(["x"]), Int64)],
+    [
+        (pa.array([2**31]), t.Int32),
+        (pa.array([2**63], pa.uint64()), Int64),
+        (pa.array(["x"]), Int64),
+        (pa.array([5.5]), Int64),
+    ],
     ids=str,
 )
 def test_a_number_out_of_range_is_refused_and_nothing_is_kept(column, kind, tmp_path):

@@ -12,12 +12,18 @@ import pyarrow as pa
 from feast.errors import FeastEntityDFMissingColumnsError
 from feast.infra.offline_stores.offline_utils import infer_event_timestamp_from_entity_df
 
+from exact_stores.frame_timestamps import in_unit, timestamps_of
 from exact_stores.timestamps import from_microseconds
-from exact_stores.utc_duckdb import connect
+from exact_stores.utc_duckdb import NULL_TYPE, connect
 
 #: Older than every timestamp.
 FOR_EVER = -(2**63) + 1
-_FIRST_YEAR = datetime(1, 1, 1, tzinfo=UTC)
+_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_WHOLE_NUMBERS = {
+    getattr(pa, name.lower())(): getattr(pd, f"{name}Dtype")()
+    for name in ("Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64")
+}
 
 
 @dataclass(frozen=True)
@@ -42,12 +48,11 @@ class EntityFrame:
 
     @cached_property
     def _timestamps(self) -> np.ndarray[Any, Any]:
-        """The timestamps as datetime64 in UTC, NaT where there is none."""
-        column = self.rows[self.time_column]
-        if not pd.api.types.is_datetime64_any_dtype(column):
-            column = pd.Series(pd.to_datetime(column, utc=True, format="ISO8601"))
-        timestamps: np.ndarray[Any, Any] = (column.dt.tz_convert(None) if column.dt.tz else column).to_numpy()
-        return timestamps
+        """The timestamps in UTC, as datetime64 of microseconds or nanoseconds, NaT where there is none."""
+        try:
+            return timestamps_of(self.rows[self.time_column])
+        except ValueError as error:
+            raise ValueError(f"Column {self.time_column!r} of the entity frame: {error}") from None
 
     @property
     def range(self) -> tuple[datetime | None, datetime | None]:
@@ -60,8 +65,8 @@ class EntityFrame:
         first, last = self.range
         if first is None or last is None:
             return None, None
-        start = first - ttl if ttl and first - _FIRST_YEAR > ttl else None
-        return start, last + timedelta(microseconds=1)
+        start = first - ttl if ttl and first - _FIRST > ttl else None
+        return start, last + _MICROSECOND if last < _LAST else None
 
     def join_input(self, keys: Mapping[str, str], ttl: timedelta | None, unit: str) -> pa.Table:
         """What the join needs of each row that has a timestamp.
@@ -74,13 +79,15 @@ class EntityFrame:
         """
         has_timestamp = ~np.isnat(self._timestamps)
         timestamps = self._timestamps[has_timestamp]
-        floor = timestamps.astype(f"datetime64[{unit}]")
-        ceiling = floor.astype(np.int64) + (floor < timestamps)
         columns = {
             "row": np.flatnonzero(has_timestamp),
-            "entity_timestamp": floor.astype(np.int64),
-            "oldest": ceiling - _ttl_in(unit, ttl, ceiling) if ttl else np.full(len(floor), FOR_EVER),
+            "entity_timestamp": in_unit(timestamps, unit),
+            "oldest": in_unit(_minus(timestamps, ttl), unit, rounds_up=True)
+            if ttl
+            else np.full(len(timestamps), FOR_EVER),
         }
+        if ttl:
+            columns["oldest"] = in_unit(_minus(timestamps, ttl), unit, rounds_up=True)
         columns |= {
             f"k{i}": key_values(self.rows[key][has_timestamp], dtype) for i, (key, dtype) in enumerate(keys.items())
         }
@@ -108,8 +115,10 @@ def key_values(column: pd.Series, dtype: str) -> pa.Array:
         values = values.combine_chunks()
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
+    if dtype == NULL_TYPE or pa.types.is_null(values.type):
+        return values  # one side holds nulls alone, which match nothing
     is_text = pa.types.is_string(values.type) or pa.types.is_large_string(values.type)
-    if is_text != (dtype in ("VARCHAR", "UUID")) and not pa.types.is_null(values.type):
+    if is_text != (dtype in ("VARCHAR", "UUID")):
         raise ValueError(
             f"Column {column.name!r} of the entity frame holds {values.type}, and the source has {dtype}. "
             "Convert the column, with astype, to the type of the source."
@@ -126,16 +135,28 @@ def key_values(column: pd.Series, dtype: str) -> pa.Array:
 
 
 def _run_sql(sql: str) -> pd.DataFrame:
-    """The rows of a query. Integers with nulls stay integers, in pandas' own type."""
+    """The rows of a query."""
     with connect() as connection:
-        return connection.sql(sql).to_arrow_table().to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
+        return to_pandas(connection.sql(sql).to_arrow_table())
 
 
-def _ttl_in(unit: str, ttl: timedelta, timestamps: np.ndarray[Any, Any]) -> int:
-    """A TTL in `unit`, cut so that no timestamp minus the TTL overflows."""
-    length = ttl // timedelta(microseconds=1) * (1000 if unit == "ns" else 1)
-    return min(length, int(timestamps.min(initial=0)) - FOR_EVER)
+def to_pandas(table: pa.Table) -> pd.DataFrame:
+    """The table as a data frame. Whole numbers with nulls stay whole numbers, in pandas' own types."""
+    return table.to_pandas(types_mapper=_WHOLE_NUMBERS.get)
+
+
+def _minus(timestamps: np.ndarray[Any, Any], ttl: timedelta) -> np.ndarray[Any, Any]:
+    """The timestamps minus a TTL, which is cut so that none overflows."""
+    unit = np.datetime_data(timestamps.dtype)[0]
+    length = ttl // _MICROSECOND * (1000 if unit == "ns" else 1)
+    since_1970 = timestamps.astype(np.int64)
+    earlier: np.ndarray[Any, Any] = since_1970 - min(length, int(since_1970.min(initial=0)) - FOR_EVER)
+    return earlier.astype(timestamps.dtype)
 
 
 def _to_datetime(timestamp: np.datetime64) -> datetime:
-    return from_microseconds(int(timestamp.astype("datetime64[us]").astype(np.int64)))
+    """In UTC, within the years that Python knows."""
+    try:
+        return from_microseconds(int(timestamp.astype("datetime64[us]").astype(np.int64)))
+    except OverflowError:
+        return _FIRST if timestamp < np.datetime64(0, "us") else _LAST

@@ -178,11 +178,12 @@ class AsofDuckDBOfflineStore(DuckDBOfflineStore):
                 f"Source {data_source.name!r} is not Parquet on a local disk. Use pull_latest_from_table_or_query."
             )
         columns = pull.source_columns(join_keys, feature_columns, timestamp_field, created_column)
-        query = pull.latest_rows(columns, join_keys, timestamp_field, created_column, start, end, created_after)
+        query = pull.latest_rows(
+            columns, join_keys, timestamp_field, created_column, start, end, created_after, as_timestamps=True
+        )
         mapping = data_source.field_mapping or {}
         ordered = pull.in_key_order(query, sorted(join_keys, key=lambda key: mapping.get(key, key)))
-        time_columns = [timestamp_field, *([created_column] if created_column else [])]
-        return pull.read_batches(config, data_source, pull.with_timestamps(ordered, time_columns))
+        return pull.read_batches(config, data_source, ordered)
 
     @staticmethod
     def offline_write_batch(

@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 from feast import FileSource
 from feast.repo_config import RepoConfig
 
-from exact_stores.parquet_files import file_schema, hive_partitions, local_path
+from exact_stores.file_listing import hive_partitions
+from exact_stores.parquet_files import file_schema, local_path
 from exact_stores.whole_file import moving_into, replacing
 
 #: Hive keys that need no column: they follow from the event timestamp.
@@ -72,13 +73,15 @@ def _with_source_names(table: pa.Table, source: FileSource) -> pa.Table:
 
 
 def _with_schema(schema: pa.Schema, table: pa.Table, source: FileSource) -> pa.Table:
-    """The table with the columns of the files, in their order and types, but timestamps in microseconds."""
+    """The table with the columns of the files, in their order and types, but timestamps in microseconds. A column that
+    holds nulls alone in the files keeps its own type."""
     if set(table.column_names) != set(schema.names):
         raise ValueError(
             f"The rows have columns {sorted(table.column_names)}, and source {source.name!r} has "
             f"{sorted(schema.names)}. Give exactly these."
         )
-    fields = [field.with_type(_in_microseconds(field.type)) for field in schema]
+    types = [table.schema.field(field.name).type if field.type == pa.null() else field.type for field in schema]
+    fields = [field.with_type(_in_microseconds(dtype)) for field, dtype in zip(schema, types, strict=True)]
     return table.select(schema.names).cast(pa.schema(fields), safe=False)
 
 

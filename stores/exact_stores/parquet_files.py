@@ -1,11 +1,10 @@
 """The Parquet files behind a `FileSource`, as a table that DuckDB reads."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from glob import escape, glob, has_magic
+from glob import escape, has_magic
 from pathlib import Path
 from typing import TypeGuard
 
@@ -17,15 +16,15 @@ from feast.data_format import ParquetFormat
 from feast.data_source import DataSource
 from feast.repo_config import RepoConfig
 
+from exact_stores.file_listing import hive_partitions, hive_values, list_files
+from exact_stores.renamed import ROW_PLACE, Renamed, are_alike
 from exact_stores.sql import identifier, literal
 from exact_stores.timestamps import zoned
+from exact_stores.utc_duckdb import NULL_TYPE
 
 _FILE_SCHEME = "file://"
 #: The range of 64 bits of nanoseconds.
 _NANOSECOND_RANGE = (datetime(1678, 1, 1, tzinfo=UTC), datetime(2262, 1, 1, tzinfo=UTC))
-#: Names that writers give to files and folders that are not done. `_day=1` is a partition.
-_UNFINISHED = re.compile(r"(?:^|/)(?:\.|_[^/=]*(?:/|$))")
-_HIVE_SEGMENT = re.compile(r"(?:^|/)([^/=]+)=([^/]*)(?=/)")
 
 
 def is_local_parquet(source: DataSource | None) -> TypeGuard[FileSource]:
@@ -56,25 +55,61 @@ class ParquetFiles:
 
     @property
     def relation(self) -> str:
-        """The table as SQL. A column that a file lacks is null in that file's rows."""
-        partitions = ", ".join(f"{identifier(key)}: {dtype}" for key, dtype in self.partitions.items())
+        """The table as SQL. A column that a file lacks is null in that file's rows. Beside the files' columns it has
+        `file_index` and `file_row_number`: where a row lies."""
+        return self._renamed.relation if self._renamed else self._as_duckdb_reads
+
+    @cached_property
+    def types(self) -> dict[str, str]:
+        """Column → DuckDB type, of all columns of the files and of the partitions."""
+        if self._renamed is None:
+            return self._types_as_duckdb_reads
+        types = self._types_in(self._renamed.relation)
+        return {name: types[own] for name, own in self._renamed.names.items()}
+
+    @property
+    def partitions(self) -> set[str]:
+        """The Hive keys that are no columns of the files."""
+        return self._hive_keys.keys() - self._written_names
+
+    @cached_property
+    def _renamed(self) -> Renamed | None:
+        """The table under other column names, where DuckDB would take one column for another. Else None."""
+        names = [*self._written_names, *self._hive_keys]
+        if not are_alike([*names, *ROW_PLACE]) and self._types_as_duckdb_reads.keys() <= {*names}:
+            return None
+        values = {
+            file: {key: int(value) if self._hive_keys[key] == "BIGINT" else value for key, value in keys.items()}
+            for file, keys in hive_values(self.path).items()
+        }
+        return Renamed.of_files(values, self.connection)
+
+    @cached_property
+    def _as_duckdb_reads(self) -> str:
+        partitions = ", ".join(f"{identifier(key)}: {dtype}" for key, dtype in self._hive_keys.items())
         hive = f"hive_partitioning = true, hive_types = {{{partitions}}}" if partitions else "hive_partitioning = false"
         return f"read_parquet({self._file_list}, union_by_name = true, {hive})"
+
+    @cached_property
+    def _types_as_duckdb_reads(self) -> dict[str, str]:
+        return self._types_in(self._as_duckdb_reads)
 
     @cached_property
     def _file_list(self) -> str:
         return "[" + ", ".join(literal(escape(name)) for name in list_files(self.path)) + "]"
 
     @cached_property
-    def partitions(self) -> dict[str, str]:
-        """Hive key → DuckDB type, as `hive_partitions` says."""
+    def _hive_keys(self) -> dict[str, str]:
         return hive_partitions(self.path)
 
     @cached_property
-    def types(self) -> dict[str, str]:
-        """Column → DuckDB type, of all columns of the files and of the partitions."""
-        columns = self.connection.sql(f"DESCRIBE SELECT * FROM {self.relation}").fetchall()
-        return {name: str(dtype) for name, dtype, *_ in columns}
+    def _written_names(self) -> set[str]:
+        """The names in the files' schemas, those of nested fields among them."""
+        query = f"SELECT DISTINCT name FROM parquet_schema({self._file_list})"
+        return {name for (name,) in self.connection.sql(query).fetchall()}
+
+    def _types_in(self, relation: str) -> dict[str, str]:
+        return {name: str(dtype) for name, dtype, *_ in self.connection.sql(f"DESCRIBE FROM {relation}").fetchall()}
 
     @property
     def row_count(self) -> int:
@@ -85,32 +120,44 @@ class ParquetFiles:
 
     def column(self, name: str) -> str:
         """The column as SQL."""
-        return identifier(self._column_name(name))
+        own = self._column_name(name)
+        return identifier(own if self._renamed is None else self._renamed.names[own])
 
     def type_of(self, name: str) -> str:
         """DuckDB's name of the column's type."""
         return self.types[self._column_name(name)]
 
     def since_1970(self, name: str, unit: str) -> str:
-        """A time column as SQL for a whole number of `unit` (`us` or `ns`) since 1970. Without a zone it is UTC."""
-        return f"epoch_{unit}({self.comparable(name)})"
+        """A time column as SQL for a whole number of `unit` (`us` or `ns`) since 1970. Without a zone it is UTC. A
+        timestamp that nanoseconds cannot hold is the nearest that they can."""
+        column = self.comparable(name)
+        if unit == "ns" and not self.type_of(name).endswith("_NS"):
+            first, last = (self.timestamp_literal(name, end) for end in _NANOSECOND_RANGE)
+            column = f"least(greatest({column}, {first}), {last})"
+        return f"epoch_{unit}({column})"
 
     def timestamp_literal(self, name: str, timestamp: datetime) -> str:
         """A timestamp as SQL, to compare the time column `name` with. It is a constant, so DuckDB skips row groups."""
         timestamp = zoned(timestamp).astimezone(UTC)
-        kind = "TIMESTAMPTZ" if self.is_text(name) else self.type_of(name)
+        kind = self.type_of(name) if self.is_time(name) else "TIMESTAMPTZ"
         if kind.endswith("_NS"):
             timestamp = min(max(timestamp, _NANOSECOND_RANGE[0]), _NANOSECOND_RANGE[1])
         return f"CAST({literal(str(timestamp.replace(tzinfo=None)))} AS {kind})"
 
     def comparable(self, name: str) -> str:
-        """A time column as SQL, in the type of `timestamp_literal`."""
-        column = self.column(name)
-        return f"CAST({column} AS TIMESTAMPTZ)" if self.is_text(name) else column
+        """A time column as SQL, in the type of `timestamp_literal`. Raises ValueError for a column of numbers."""
+        column, kind = self.column(name), self.type_of(name)
+        if self.is_time(name):
+            return column
+        if kind not in ("VARCHAR", NULL_TYPE):
+            raise ValueError(
+                f"The time column {name!r} of {self.path} holds {kind}. Write timestamps, or ISO 8601 texts."
+            )
+        return f"CAST({column} AS TIMESTAMPTZ)"
 
-    def is_text(self, name: str) -> bool:
-        """Whether the column holds text."""
-        return self.type_of(name) == "VARCHAR"
+    def is_time(self, name: str) -> bool:
+        """Whether the column holds timestamps or dates, and neither text nor nulls alone."""
+        return self.type_of(name).startswith(("TIMESTAMP", "DATE"))
 
     def between(self, name: str, start: datetime | None, end: datetime | None) -> str:
         """The SQL condition that the time column `name` is from `start` to `end`, both included. None is no limit."""
@@ -134,36 +181,17 @@ def local_path(source: FileSource, config: RepoConfig) -> str:
     return FileSource.get_uri_for_file_path(config.repo_path, source.path.removeprefix(_FILE_SCHEME))
 
 
-def hive_partitions(path: str) -> dict[str, str]:
-    """The Hive keys of a folder or glob, in order, and their DuckDB types.
-
-    `…/year=2026/month=01/part.parquet` has the keys `year` and `month`. A type is BIGINT if every value is a whole
-    number, as in pyarrow and pandas, else VARCHAR. Raises FileNotFoundError if there is no file.
-    """
-    base = path if Path(path).exists() else re.split(r"[*?\[]", path)[0].rpartition("/")[0]
-    values: dict[str, set[str]] = {}
-    for file in list_files(path):
-        for key, value in _HIVE_SEGMENT.findall(file.removeprefix(base)):
-            values.setdefault(key, set()).add(value)
-    return {key: "BIGINT" if all(map(str.isdecimal, texts)) else "VARCHAR" for key, texts in values.items()}
-
-
-def list_files(path: str) -> list[str]:
-    """The files of a file's path, a folder or a glob, sorted by name. In a folder it skips files that are not done.
-
-    Raises FileNotFoundError if there is none.
-    """
-    paths = sorted(glob(_pattern(path), recursive=True))
-    if Path(path).is_dir():
-        paths = [file for file in paths if not _UNFINISHED.search(file.removeprefix(path))]
-    if not paths:
-        raise FileNotFoundError(f"No Parquet file is at {path}. Write one there, or correct the path of the source.")
-    return paths
-
-
 def file_schema(path: str) -> pa.Schema:
-    """The schema of the last file by name, which is the newest of daily files. Raises FileNotFoundError."""
-    return pq.read_schema(list_files(path)[-1])
+    """The schema of the last file by name, which is the newest of daily files. A column that holds nulls alone there
+    has its type from the newest file in which it holds more. Raises FileNotFoundError."""
+    files = list_files(path)
+    schema = pq.read_schema(files.pop())
+    while files and pa.null() in schema.types:
+        older = pq.read_schema(files.pop())
+        for i, field in enumerate(schema):
+            if field.type == pa.null() and field.name in older.names:
+                schema = schema.set(i, field.with_type(older.field(field.name).type))
+    return schema
 
 
 def columns_and_types(source: FileSource, config: RepoConfig) -> list[tuple[str, str]]:
@@ -190,9 +218,3 @@ def require_time_columns(source: FileSource, config: RepoConfig) -> None:
                 f"Source {source.name!r} declares the time column {name!r}, and its files have {', '.join(columns)}. "
                 "Name one of these, or write the column."
             )
-
-
-def _pattern(path: str) -> str:
-    if Path(path).is_dir():
-        return f"{escape(path)}/**/*.parquet"
-    return path if has_magic(path) and not Path(path).exists() else escape(path)

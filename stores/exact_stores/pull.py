@@ -12,7 +12,7 @@ from feast.feature_view import DUMMY_ENTITY_ID, DUMMY_ENTITY_VAL
 from feast.repo_config import RepoConfig
 
 from exact_stores.parquet_files import ParquetFiles
-from exact_stores.sql import literal
+from exact_stores.sql import identifier, literal
 from exact_stores.utc_duckdb import connect
 
 BATCH_ROWS = 65_536
@@ -42,23 +42,29 @@ def latest_rows(
     start: datetime,
     end: datetime,
     created_after: datetime | None = None,
+    as_timestamps: bool = False,
 ) -> Query:
-    """The row of each key with the latest event timestamp; of several such rows, the one created last.
+    """The row of each key with the latest event timestamp; of several such rows, the one created last. A row without
+    a key, or without a part of it, is nobody's.
 
-    With `created_after`, rows that were created after it count too, however long before `start` they are dated.
+    With `created_after`, rows that were created after it count too, however long before `start` they are dated. With
+    `as_timestamps`, `event_timestamp` and `created` come as timestamps, also if the files hold dates or texts.
     """
+    times = [event_timestamp, *([created] if created else [])]
 
     def query(files: ParquetFiles) -> str:
         condition = files.between(event_timestamp, start, end)
         if created and created_after:
             is_new = f"{files.comparable(created)} > {files.timestamp_literal(created, created_after)}"
             condition = f"({condition}) OR ({is_new} AND {files.between(event_timestamp, None, end)})"
+        condition = " AND ".join([f"({condition})", *(f"{files.column(key)} IS NOT NULL" for key in keys)])
         order = [f"{files.comparable(event_timestamp)} DESC"]
         order += [f"{files.comparable(created)} DESC NULLS LAST"] if created else []
         order += ["file_index DESC", "file_row_number DESC"]
         partition = f"PARTITION BY {', '.join(files.column(key) for key in keys)} " if keys else ""
         is_latest = f"row_number() OVER ({partition}ORDER BY {', '.join(order)}) = 1"
-        return f"{_select(files, columns, _NO_ENTITY_KEY if not keys else '')} WHERE {condition} QUALIFY {is_latest}"
+        select = _select(files, columns, times if as_timestamps else [], _NO_ENTITY_KEY if not keys else "")
+        return f"{select} WHERE {condition} QUALIFY {is_latest}"
 
     return query
 
@@ -68,17 +74,6 @@ def in_key_order(query: Query, keys: list[str]) -> Query:
     if not keys:
         return query
     return lambda files: f"{query(files)} ORDER BY {', '.join(_serialized_order(files, key) for key in keys)}"
-
-
-def with_timestamps(query: Query, time_columns: list[str]) -> Query:
-    """The same rows, with these columns as timestamps, also if the files hold dates or texts."""
-
-    def cast(files: ParquetFiles) -> str:
-        others = [files.column(name) for name in time_columns if not files.type_of(name).startswith("TIMESTAMP")]
-        casts = ", ".join(f"CAST({column} AS TIMESTAMPTZ) AS {column}" for column in others)
-        return f"SELECT * REPLACE ({casts}) FROM ({query(files)})" if casts else query(files)
-
-    return cast
 
 
 def _serialized_order(files: ParquetFiles, key: str) -> str:
@@ -99,6 +94,10 @@ def read_batches(config: RepoConfig, source: FileSource, query: Query) -> pa.Rec
     return connection.sql(query(files)).to_arrow_reader(BATCH_ROWS)
 
 
-def _select(files: ParquetFiles, columns: list[str], extra: str = "") -> str:
+def _select(files: ParquetFiles, columns: list[str], as_timestamps: list[str] | None = None, extra: str = "") -> str:
     names = columns or [name for name in files.types if name not in files.partitions]
-    return f"SELECT {', '.join(files.column(name) for name in names)} {extra} FROM {files.relation}"
+    terms = [f"{files.column(name)} AS {identifier(name)}" for name in names]
+    for name in as_timestamps or []:
+        if not files.type_of(name).startswith("TIMESTAMP"):
+            terms[names.index(name)] = f"CAST({files.column(name)} AS TIMESTAMPTZ) AS {identifier(name)}"
+    return f"SELECT {', '.join(terms)} {extra} FROM {files.relation}"

@@ -10,12 +10,14 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from feast import FeatureView
 from feast.protos.feast.types.Value_pb2 import Value
 from feast.type_map import feast_value_type_to_python_type, python_values_to_proto_values
 from feast.value_type import ValueType
 
 from exact_stores.names import folded
+from exact_stores.natives import natives
 
 
 class Plain(NamedTuple):
@@ -96,14 +98,16 @@ class Column:
     def from_arrow(self, values: pa.Array) -> list[Any]:
         """The SQLite values of an Arrow array, one for each item.
 
-        Raises ValueError for a number that does not fit the declared type, and whatever Feast's own conversion raises.
+        Raises ValueError for a number that does not fit the declared type, a fraction for a whole number too, and
+        whatever Feast's own conversion raises.
         """
         plain = PLAIN.get(self.type)
+        if self.type in (ValueType.INT32, ValueType.INT64) and pa.types.is_floating(values.type):
+            values = pc.if_else(pc.is_nan(values), None, values).cast(PLAIN[self.type].arrow)
         if plain and plain.accepts(values.type):
-            natives: list[Any] = values.cast(plain.arrow).to_pylist()
-            return natives
-        protos = python_values_to_proto_values(values.to_numpy(zero_copy_only=False), self.type)
-        return [self.from_value(proto) for proto in protos]
+            stored: list[Any] = values.cast(plain.arrow).to_pylist()
+            return stored
+        return [self.from_value(proto) for proto in python_values_to_proto_values(natives(values), self.type)]
 
 
 def columns(view: FeatureView) -> tuple[Column, ...]:

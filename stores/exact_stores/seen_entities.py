@@ -8,6 +8,7 @@ import pandas as pd
 from feast.infra.offline_stores.offline_utils import DEFAULT_ENTITY_DF_EVENT_TIMESTAMP_COL
 from feast.repo_config import RepoConfig
 
+from exact_stores.entity_frame import to_pandas
 from exact_stores.parquet_files import ParquetFiles
 from exact_stores.point_in_time import ViewRequest
 from exact_stores.sql import identifier
@@ -31,7 +32,7 @@ def seen_entities(requests: Sequence[ViewRequest], start: datetime, end: datetim
     if requests_with_keys:
         with connect(config.offline_store.memory_limit) as connection:
             queries = [_entities_query(request, start, end, config, connection) for request in requests_with_keys]
-            frame = connection.sql(f"{' UNION '.join(queries)} ORDER BY ALL").df()
+            frame = to_pandas(connection.sql(f"{' UNION '.join(queries)} ORDER BY ALL").to_arrow_table())
     return frame.assign(**{DEFAULT_ENTITY_DF_EVENT_TIMESTAMP_COL: pd.Timestamp(end)})
 
 
@@ -42,4 +43,5 @@ def _entities_query(
     keys = sorted((column, files.column(key)) for key, column in request.keys.items())
     columns = ", ".join(f"{key} AS {identifier(column)}" for column, key in keys)
     between = files.between(request.source.timestamp_field, start, end)
-    return f"SELECT {columns} FROM {files.relation} WHERE {between}"
+    is_whole = " AND ".join(f"{key} IS NOT NULL" for _, key in keys)
+    return f"SELECT {columns} FROM {files.relation} WHERE ({between}) AND {is_whole}"

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import duckdb
 
+#: DuckDB's name for the type of a column that holds nulls alone.
+NULL_TYPE = '"NULL"'
+
 
 def connect(memory_limit: str | None = None) -> duckdb.DuckDBPyConnection:
     """A new in-memory DuckDB in UTC. Its cursors are in UTC too.
