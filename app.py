@@ -24,7 +24,6 @@ def create_app(store: Store | None = None, clock: Callable[[], datetime] = lambd
 
         store = FeastStore(settings.FEATURE_REPO)
     app = TurnTaking(__name__, template_folder="web/templates", static_folder="web/static")
-    app.config["MAX_CONTENT_LENGTH"] = errors.LARGEST_REQUEST_BYTES
     app.json = encoding.Json(app)
     root = settings.root()
     service = RiskService(store, root, settings.hash_key())

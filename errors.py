@@ -66,7 +66,7 @@ class BadRequest(RiskError):
 
 
 class NotJson(BadRequest):
-    """The body of a request is not JSON."""
+    """The body of a request is not JSON, or has a key twice."""
 
     code = 1001
 

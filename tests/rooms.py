@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "features": "",
     "features.utc": "",
     "features.identifiers": "errors",
-    "features.fields": "errors features.identifiers",
+    "features.fields": "errors features.identifiers features.utc",
     "features.windows": "errors features.utc features.windows",
     "features.risk": "features.windows",
     "features.domains": "errors features features.risk features.windows features.DOMAIN",

@@ -52,7 +52,8 @@ def test_a_missing_field_is_named(client: FlaskClient, field: str):
         (b"[]", 400, "wrong_type"),
         (b"null", 400, "wrong_type"),
         (b'"x"', 400, "wrong_type"),
-        (b'{"state": "CA", "ssn": "\\ud800", "dl": "\\u0000", "dob": "\\ud800"}', 400, "bad_ssn"),
+        (b'{"state": "CA", "ssn": "\\ud800", "dl": "\\u0000", "dob": "\\ud800"}', 400, "not_json"),
+        (b'{"state": "CA", "ssn": "\\u0000", "dl": "\\u0000", "dob": "\\u0000"}', 400, "bad_ssn"),
         (b" " * 600_000, 413, "too_large"),
     ],
 )

@@ -126,7 +126,7 @@ def test_a_body_that_is_not_json_is_refused(untrained: FlaskClient, body):
 
 
 def test_half_a_character_is_refused(untrained: FlaskClient):
-    assert refused(untrained.post(URL, data=b'{"msg_id": "\\ud800"}'))[0] == "bad_parameter"
+    assert refused(untrained.post(URL, data=b'{"msg_id": "\\ud800"}'))[0] == "not_json"
 
 
 def test_an_unknown_stream_is_answered_with_the_known_ones(untrained: FlaskClient):

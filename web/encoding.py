@@ -7,8 +7,8 @@ from pydantic_core import to_json
 
 
 class Json(DefaultJSONProvider):
-    """Keys keep their order, which is the order in the API docs."""
+    """Keys keep their order, which is the order in the API docs. NaN and infinity are no JSON, and become null."""
 
     def dumps(self, obj: Any, **kwargs: Any) -> str:
         """Flask calls this for each JSON answer."""
-        return to_json(obj).decode()
+        return to_json(obj, inf_nan_mode="null").decode()

@@ -18,11 +18,17 @@ from errors import (
     WrongType,
 )
 from features.identifiers import shape
+from web.turns import TOO_LARGE
 
 logger = logging.getLogger(__name__)
 
 HttpError = BadRequest | UnknownEntity | NotReady
-LARGEST_REQUEST_BYTES = 512 * 1024
+#: HTTP status → what was seen, then what to do.
+MESSAGES = {
+    400: "The request breaks the rules of HTTP. Check its headers, such as Host, and send it again.",
+    404: "There is no such path. Check its spelling; /apidocs/ lists every path.",
+    405: "The path does not take this method. Send one of: {allow}.",
+}
 INTERNAL = "The service failed. The log has the details. Try again, and tell us if it fails again."
 
 
@@ -55,10 +61,12 @@ def _http_error(error: HttpError) -> Response:
 
 def _werkzeug_error(error: HTTPException) -> Response:
     if error.code == 413:
-        return _http_error(TooLarge(f"The request is too large. Send at most {LARGEST_REQUEST_BYTES // 1024} KB."))
-    status, name = error.code or 500, (error.name or "error").lower().replace(" ", "_")
-    answer = _answer(status, 1000 + status, name, error.description or "", None)
-    if status == 405 and (allow := dict(error.get_headers()).get("Allow")):
+        return _http_error(TooLarge(TOO_LARGE))
+    status, name = error.code or 500, error.name.lower().replace(" ", "_")
+    allow = dict(error.get_headers()).get("Allow", "")
+    message = MESSAGES.get(status, f"{error.description} /apidocs/ describes every path.")
+    answer = _answer(status, 1000 + status, name, message.replace("{allow}", allow), None)
+    if allow:
         answer.headers["Allow"] = allow
     return answer
 

@@ -6,16 +6,17 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 from pydantic import ValidationError
-from pydantic_core import PydanticSerializationError, to_json
+from pydantic_core import from_json, to_json
 
-from errors import BadParameter, WrongType
+from errors import BadParameter
 from features.domains import Stream, stream_named, streams
 from features.utc import MICROSECOND
 from features.windows import events
 from features.windows.tiles import AHEAD_US
 from serving import event_log, intake
+from web import examples
 from web.errors import from_validation
-from web.face import Face, json_body
+from web.face import Face, as_object, json_body
 from web.operations import Spec, operation
 from web.schemas import Accepted, Missing
 
@@ -37,7 +38,7 @@ def openapi_paths() -> Spec:
     name = {"name": "stream", "in": "path", "required": True, "schema": {"type": "string", "enum": list(streams())}}
     producer = {"name": "producer", "in": "query", "required": True, "schema": {"type": "string"}}
     last = {"name": "last", "in": "query", "required": True, "schema": {"type": "integer", "minimum": 0}}
-    example = {"msg_id": "c1", "coupon_code": "1234-5678-9012-3456", "create_time": "2026-01-31T12:00:00Z"}
+    example = from_json(examples.of_event(next(iter(streams()))))
     event: Spec = {"type": "object", "additionalProperties": True, "example": example}
     content = {
         "application/json": {"schema": {"anyOf": [event, {"type": "array", "items": event, "maxItems": MOST_EVENTS}]}}
@@ -56,7 +57,8 @@ def blueprint(face: Face) -> Blueprint:
 
     @paths.post("/api/v1/events/<stream>")
     def accept(stream: str) -> tuple[Response, int]:
-        target, body = stream_named(stream, "stream"), json_body()
+        target = stream_named(stream, "stream")
+        body = json_body(examples.of_event(stream))
         many = body if isinstance(body, list) else [body]
         if not 0 < len(many) <= MOST_EVENTS:
             raise BadParameter(f"The list holds {len(many)} events. Send 1 to {MOST_EVENTS:,}.")
@@ -83,15 +85,12 @@ def blueprint(face: Face) -> Blueprint:
 def _checked(stream: Stream, event: Any, prefix: str, now: datetime) -> Any:
     """The event with the types of its raw table. `prefix` says where it is in a list. Raises WrongType, MissingField,
     BadParameter."""
-    if not isinstance(event, dict):
-        raise WrongType(f"An event is a JSON {type(event).__name__}. Send objects; see /apidocs/.")
+    fields = as_object(event, examples.of_event(stream.raw.name), prefix)
     try:
-        checked = events.schema(stream.raw).validate_json(to_json(event))
+        checked = events.schema(stream.raw).validate_json(to_json(fields))
         ahead = max(checked[m] for m in events.timestamp_columns(stream.raw, stream.tables) if checked.get(m)) - now
     except ValidationError as error:
         raise from_validation(error, prefix) from None
-    except PydanticSerializationError:
-        raise BadParameter("A text of the event ends in half a character. Send whole UTF-8 characters.") from None
     if ahead > AHEAD_US * MICROSECOND:
         field = prefix + stream.raw.time
         raise BadParameter(f"{field} is {ahead.total_seconds():.0f} s in the future. Set the sender's clock.", field)

@@ -1,6 +1,5 @@
 """What every page shares: the service, and the requests that it reads from a path or a body."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,10 +8,12 @@ from typing import Any
 from flask import request
 from pydantic import ValidationError
 
-from errors import NotJson, WrongType
+from errors import BadRequest, NotJson, WrongType
 from features.risk import Risk, RiskRequest
 from root import Root
+from serving import strict_json
 from serving.service import RiskService
+from web import examples
 from web.errors import from_validation
 
 
@@ -36,23 +37,41 @@ def from_path(risk: Risk, path: dict[str, str]) -> RiskRequest:
 def from_body(risk: Risk) -> RiskRequest:
     """The request in the body. Raises NotJson, WrongType, MissingField, UnknownField, BadParameter, and the errors of
     its fields."""
-    return validated(risk, json_body())
+    return validated(risk, json_body(examples.of_model(risk.request)))
 
 
-def json_body() -> Any:
-    """The body of the current HTTP request as JSON. Raises NotJson."""
+def json_body(example: str) -> Any:
+    """The body of the current HTTP request as JSON. An error shows `example`, the JSON of a right body. Raises
+    NotJson."""
     try:
-        return json.loads(request.get_data())
-    except (ValueError, RecursionError):
-        raise NotJson('The body is not JSON. Send one object, such as {"state": "CA", …}; see /apidocs/.') from None
+        return strict_json.parse(request.get_data())
+    except strict_json.NotStrict as error:
+        message = f"The body cannot be read as JSON: {error}. {remedy(example)}"
+        raise NotJson(message, error.key) from None
+
+
+def as_object(value: Any, example: str, prefix: str = "") -> dict[str, Any]:
+    """A JSON value that must be an object. `prefix` says where it is in a list. Raises WrongType."""
+    if isinstance(value, dict):
+        return value
+    place = f"Item {prefix.removesuffix('.')} of the body" if prefix else "The body"
+    raise WrongType(f"{place} is a JSON {examples.kind(value)}. {remedy(example)}")
+
+
+def remedy(example: str) -> str:
+    """What to send instead, for a message."""
+    return f"Send one object, such as {example}; see /apidocs/."
 
 
 def validated(risk: Risk, body: Any, prefix: str = "") -> RiskRequest:
     """The request in a JSON value. `prefix` says where it is in a list. Raises WrongType, MissingField, UnknownField,
     BadParameter, and the errors of its fields."""
-    if not isinstance(body, dict):
-        raise WrongType(f"The body is a JSON {type(body).__name__}. Send one object; see /apidocs/.")
+    fields = as_object(body, examples.of_model(risk.request), prefix)
     try:
-        return risk.request.model_validate(body)
+        return risk.request.model_validate(fields)
     except ValidationError as error:
         raise from_validation(error, prefix) from None
+    except BadRequest as error:  # of a validator, which does not know the place
+        if prefix and error.field:
+            raise type(error)(f"{prefix}{error.message}", f"{prefix}{error.field}") from None
+        raise

@@ -10,7 +10,7 @@ from flask import Blueprint, Response, jsonify, request
 from errors import SHOWN_CHARACTERS, BadParameter, unknown
 from features.domains import NO_RISK, risks
 from features.risk import Risk
-from features.utc import utc
+from features.utc import bounded
 from serving import featurization
 from web.face import Face, from_path
 from web.operations import Spec, operation
@@ -103,8 +103,8 @@ def _list(name: str, default: str) -> list[str]:
 def _past(text: str, now: datetime) -> datetime:
     """A timestamp from `EARLIEST` to now. Raises BadParameter."""
     try:
-        timestamp = utc(text)
-    except (ValueError, OverflowError):
+        timestamp = bounded(text)
+    except ValueError:
         seen = f"event_timestamp is {text[:SHOWN_CHARACTERS]!r}"
         raise BadParameter(f"{seen}. Write it as 2026-01-31T12:00:00Z.", "event_timestamp") from None
     if not EARLIEST <= timestamp <= now:

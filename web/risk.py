@@ -10,6 +10,7 @@ from errors import BadParameter
 from features.domains import risk_named, risks
 from features.risk import Risk, RiskRequest
 from serving import scores
+from web import examples
 from web.face import Face, from_body, from_path, json_body, validated
 
 MOST_DECISIONS = 1000
@@ -30,7 +31,8 @@ def blueprint(face: Face) -> Blueprint:
 def decisions(face: Face, name: str) -> Response:
     """One decision for one request, a list of decisions for a list. Raises BadParameter, the errors of
     `web.face.validated`, and those of `RiskService.decisions`."""
-    risk, body = risk_named(name), json_body()
+    risk = risk_named(name)
+    body = json_body(examples.of_model(risk.request))
     if not isinstance(body, list):
         return jsonify(decision(face, risk, validated(risk, body)))
     if not 0 < len(body) <= MOST_DECISIONS:

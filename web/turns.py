@@ -6,16 +6,26 @@ from threading import Lock
 from flask import Flask, request
 from flask.typing import ResponseReturnValue
 
+from errors import TooLarge
+
+LARGEST_REQUEST_BYTES = 512 * 1024
+TOO_LARGE = f"The request is too large. Send at most {LARGEST_REQUEST_BYTES // 1024} KB."
+
 
 class TurnTaking(Flask):
-    """A Flask application that reads the whole body of a request, then waits for its turn, then answers."""
+    """A Flask application that reads the whole body of a request, up to `LARGEST_REQUEST_BYTES`, then waits for its
+    turn, then answers."""
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+        # A body in chunks has no length. werkzeug stops at the limit, and does not say whether the body goes on. So it
+        # may read one byte more.
+        self.config["MAX_CONTENT_LENGTH"] = LARGEST_REQUEST_BYTES + 1
         self._turn = Lock()
 
     def dispatch_request(self) -> ResponseReturnValue:
-        """Flask calls this once for each request."""
-        request.get_data()
+        """Flask calls this once for each request. Raises TooLarge."""
+        if len(request.get_data()) > LARGEST_REQUEST_BYTES:
+            raise TooLarge(TOO_LARGE)
         with self._turn:
             return super().dispatch_request()

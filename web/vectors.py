@@ -9,20 +9,25 @@ from flask import Blueprint, Response, jsonify
 from pydantic import (
     Base64Bytes,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
+    Strict,
     StrictBool,
     StrictInt,
     StrictStr,
     ValidationError,
     create_model,
 )
+from pydantic_core import PydanticCustomError
 
-from errors import BadParameter, WrongType, unknown
-from features.utc import as_utc
+from errors import unknown
+from features.fields import OLDEST_BIRTH
+from features.utc import EARLIEST, OutOfBounds, bounded
 from serving import featurization
+from web import examples
 from web.errors import from_validation
-from web.face import Face, json_body
+from web.face import Face, as_object, json_body
 from web.operations import Spec, body, operation
 from web.schemas import Vectors
 
@@ -34,11 +39,30 @@ DESCRIPTION = (
     "views. Nothing is scored or logged. If nothing is stored, the value is the default of the definition, and the "
     "status says why."
 )
-#: Feast type → type of a JSON value. A value of another Feast type is not checked.
+
+
+def _timestamp(earliest: datetime) -> Any:
+    """The type of a timestamp from `earliest` on: a text, UTC where it has no zone."""
+
+    def parsed(value: Any) -> datetime:
+        if not isinstance(value, str):
+            raise PydanticCustomError("timestamp_type", "Input should be a text such as 2026-01-31T12:00:00Z")
+        try:
+            return bounded(value, earliest)
+        except OutOfBounds as error:
+            raise PydanticCustomError("timestamp", "It {reason}; check the year", {"reason": str(error)}) from None
+        except ValueError:
+            raise PydanticCustomError("timestamp", "It is no timestamp; write it as 2026-01-31T12:00:00Z") from None
+
+    return Annotated[datetime, BeforeValidator(parsed)]
+
+
+_Double = Annotated[float, Strict(), Field(allow_inf_nan=False)]
+#: Feast type → type of a JSON value. A value of another Feast type is not checked. A timestamp may be a date of birth.
 TYPES: Mapping[str, Any] = {
     "STRING": StrictStr, "INT32": Annotated[StrictInt, Field(ge=-(2**31), lt=2**31)],
-    "INT64": Annotated[StrictInt, Field(ge=-(2**63), lt=2**63)], "FLOAT": float, "DOUBLE": float, "BOOL": StrictBool,
-    "UNIX_TIMESTAMP": datetime, "BYTES": Base64Bytes,
+    "INT64": Annotated[StrictInt, Field(ge=-(2**63), lt=2**63)], "FLOAT": _Double, "DOUBLE": _Double,
+    "BOOL": StrictBool, "UNIX_TIMESTAMP": _timestamp(OLDEST_BIRTH), "BYTES": Base64Bytes,
 }  # fmt: skip
 
 
@@ -50,7 +74,7 @@ class VectorsRequest(BaseModel):
     entities: list[dict[str, Any]] = Field(
         min_length=1, max_length=MOST_ENTITIES, description="The entities.", examples=[[{"driver_id": 1001}]]
     )
-    as_of: datetime | None = Field(
+    as_of: _timestamp(EARLIEST) | None = Field(  # type: ignore[valid-type]
         default=None,
         description="The time at which values must hold; now by default. The store keeps only the newest row of an "
         "entity: a row dated after this time is NOT_FOUND. For the past, use /historical-features/.",
@@ -74,13 +98,11 @@ def blueprint(face: Face) -> Blueprint:
     def vectors(service: str) -> Response:
         if service not in store.services():
             raise unknown("feature service", service, store.services(), "Run: make pipeline", "service")
-        json = json_body()
-        if not isinstance(json, dict):
-            raise WrongType(f"The body is a JSON {type(json).__name__}. Send one object; see /apidocs/.")
-        request = _validated(VectorsRequest, json, "")
+        example = examples.of_model(VectorsRequest)
+        request = _validated(VectorsRequest, as_object(json_body(example), example), "")
         row_model = _row_model(tuple(store.asks(service).items()))
         rows = [dict(_validated(row_model, row, f"entities.{i}.")) for i, row in enumerate(request.entities)]
-        as_of, views = _in_utc(request.as_of) if request.as_of else face.clock(), store.views(service)
+        as_of, views = request.as_of or face.clock(), store.views(service)
         results = [
             {
                 "features": featurization.complete(vector.features, views),
@@ -92,13 +114,6 @@ def blueprint(face: Face) -> Blueprint:
         return jsonify(results=results, as_of=as_of.isoformat())
 
     return paths
-
-
-def _in_utc(as_of: datetime) -> datetime:
-    try:
-        return as_utc(as_of)
-    except OverflowError:
-        raise BadParameter("as_of is at the end of the calendar. Send another timestamp.", "as_of") from None
 
 
 @cache

@@ -2,15 +2,18 @@
 
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 
 from errors import SHOWN_CHARACTERS, BadDate, BadParameter, BadState
 from features.identifiers import shape
+from features.utc import OutOfBounds, bounded
 
 STATES = frozenset(
     "AL AK AZ AR CA CO CT DE DC FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ NM NY NC ND OH "
     "OK OR PA RI SC SD TN TX UT VT VA WA WV WI WY".split()
 )
+#: Somebody who was born before this is not alive.
+OLDEST_BIRTH = datetime(1900, 1, 1, tzinfo=UTC)
 #: Pattern → how `strptime` reads it.
 _DATES = {re.compile(r"\d{4}-\d{2}-\d{2}"): "%Y-%m-%d", re.compile(r"\d{2}-\d{2}-\d{4}"): "%m-%d-%Y"}
 
@@ -28,8 +31,8 @@ def birth_date(text: str) -> str:
         born = datetime.strptime(text.strip(), form).date()  # noqa: DTZ007 a birthday has no time zone
     except ValueError:
         raise BadDate(f"dob is {text.strip()}, and that day does not exist. Check the date.", "dob") from None
-    if born.year < 1900:
-        raise BadDate(f"dob is {born}, before 1900. Check the year.", "dob")
+    if born < OLDEST_BIRTH.date():
+        raise BadDate(f"dob is {born}, before {OLDEST_BIRTH.year}. Check the year.", "dob")
     return born.isoformat()
 
 
@@ -42,16 +45,20 @@ def state_code(text: str) -> str:
 
 
 def zoned(field: str) -> Callable[[str], str]:
-    """A validator of an ISO 8601 timestamp with a zone. It raises BadParameter, which names the field."""
+    """A validator of an ISO 8601 timestamp with a zone, in the years that may enter. It raises BadParameter, which
+    names the field."""
 
     def validate(text: str) -> str:
+        shown = f"{field} is {text[:SHOWN_CHARACTERS]!r}"
         try:
-            timestamp = datetime.fromisoformat(text)
+            bounded(text)
+            is_zoned = datetime.fromisoformat(text).tzinfo is not None
+        except OutOfBounds as error:
+            raise BadParameter(f"{shown}, which {error}. Check the year.", field) from None
         except ValueError:
-            timestamp = None
-        if timestamp is None or timestamp.tzinfo is None:
-            remedy = "Write a timestamp with its zone, such as 2026-01-31T12:00:00Z"
-            raise BadParameter(f"{field} is {text[:SHOWN_CHARACTERS]!r}. {remedy}.", field)
+            is_zoned = False
+        if not is_zoned:
+            raise BadParameter(f"{shown}. Write a timestamp with its zone, such as 2026-01-31T12:00:00Z.", field)
         return text
 
     return validate

@@ -17,9 +17,9 @@ def utc(text: str) -> datetime:
     return as_utc(datetime.fromisoformat(text))
 
 
-def bounded(text: str) -> datetime:
+def bounded(text: str, earliest: datetime = EARLIEST) -> datetime:
     """An ISO 8601 text as a timestamp that may enter. Raises ValueError on a text that is no
-    timestamp, and OutOfBounds outside of `EARLIEST` to `LATEST`.
+    timestamp, and OutOfBounds outside of `earliest` to `LATEST`.
 
     >>> bounded("2026-01-31T12:00:00Z").isoformat()
     '2026-01-31T12:00:00+00:00'
@@ -30,17 +30,17 @@ def bounded(text: str) -> datetime:
     try:
         timestamp = utc(text)
     except OverflowError:
-        raise OutOfBounds from None
-    if not EARLIEST <= timestamp < LATEST:
-        raise OutOfBounds
+        raise OutOfBounds(earliest) from None
+    if not earliest <= timestamp < LATEST:
+        raise OutOfBounds(earliest)
     return timestamp
 
 
 class OutOfBounds(ValueError):
-    """A timestamp is before `EARLIEST`, or not before `LATEST`."""
+    """A timestamp is before `earliest`, or not before `LATEST`."""
 
-    def __str__(self) -> str:
-        return f"is not in the years {EARLIEST.year} to {LATEST.year - 1}, UTC"
+    def __init__(self, earliest: datetime = EARLIEST) -> None:
+        super().__init__(f"is not in the years {earliest.year} to {LATEST.year - 1}, UTC")
 
 
 def as_utc(timestamp: datetime) -> datetime:

@@ -79,4 +79,5 @@ async function refresh() {
   setTimeout(refresh, 1000 * Number(watch.dataset.refreshSeconds)); // after the answer, so that a slow service gets fewer requests
 }
 
+document.getElementById("address").textContent = location.origin;
 refresh();
