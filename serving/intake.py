@@ -14,7 +14,7 @@ from features.windows import events
 from features.windows.events import ACCEPTED
 from serving import lines
 
-#: Table (name, value) of single values, and the name of the position in a source: JSON, file → bytes read.
+#: Table (name, value) of single values, and the name of the position in a source: JSON, file → how far it was read.
 META, POSITION = "meta", "position {source}"
 #: Table (producer, ranges) of the numbers received, JSON ranges with both ends.
 RECEIVED = "received"
@@ -27,7 +27,7 @@ def oldest_waiting(log: Path, state: Path, now: datetime) -> timedelta | None:
     event is waiting. `log` is the folder of the event log, `state` the job's file."""
     position = _position(state)
     for file in sorted(log.glob(f"*{lines.SUFFIX}")):
-        offset = position.get(file.name, 0)
+        offset = _offset(position.get(file.name, 0))
         if offset < file.stat().st_size and (event := next(lines.read(file, offset), None)):
             return now - utc(event[ACCEPTED])
     return None
@@ -40,8 +40,13 @@ def missing(state: Path, producer: str, last: int) -> events.Ranges:
     return events.missing_numbers(received or [], last)
 
 
-def _position(state: Path) -> dict[str, int]:
-    """File → how many bytes of it the job has read."""
+def _offset(mark: Any) -> int:
+    """How many bytes of a file the job has read, from what the position says of it: a number, or an object."""
+    return int(mark if isinstance(mark, int) else mark["offset"])
+
+
+def _position(state: Path) -> dict[str, Any]:
+    """File → how far the job has read it."""
     try:
         position = _value(state, f"SELECT value FROM {META} WHERE name = ?", POSITION.format(source=EVENT_LOG))
     except sqlite3.OperationalError:  # the job is creating its tables, so it has read nothing

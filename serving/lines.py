@@ -8,7 +8,7 @@ import fcntl
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from pydantic_core import from_json, to_json
 
@@ -54,22 +54,21 @@ def read_folder(folder: Path) -> Iterator[dict[str, Any]]:
         yield from read(file)
 
 
-def read_whole_lines(path: Path, offset: int, most_bytes: int, final: bool) -> bytes:
-    """The bytes from an offset to the end of a line, about `most_bytes` of them; none where the first line has no end
-    yet. A longer line is read whole. With `final`, the end of the file ends a line."""
-    with path.open("rb") as log:
-        # `append` holds the lock until its lines are on disk or taken back, so this reads only lines that stay.
-        fcntl.flock(log, fcntl.LOCK_SH)
-        log.seek(offset)
-        chunk = log.read(most_bytes)
-        while (end := chunk.rfind(b"\n") + 1) == 0:
-            more = log.read(most_bytes)
-            if not more:
-                return chunk if final else b""
-            chunk += more
-        if final and len(chunk) < most_bytes:
+def whole_lines(log: IO[bytes], most_bytes: int, final: bool, longest: int) -> bytes:
+    """The bytes from where an open file stands to the end of a line, about `most_bytes` of them; none where the first
+    line has no end yet. A longer line is read whole; of one with more than `longest` bytes, a part is read. With
+    `final`, the end of the file ends a line."""
+    chunk = log.read(most_bytes)
+    while (end := chunk.rfind(b"\n") + 1) == 0:
+        more = log.read(most_bytes)
+        if len(chunk) > longest:
             return chunk
-        return chunk[:end]
+        if not more:
+            return chunk if final else b""
+        chunk += more
+    if final and len(chunk) < most_bytes:
+        return chunk
+    return chunk[:end]
 
 
 def read_backwards(path: Path, tail_bytes: int, prefix: bytes = b"") -> Iterator[dict[str, Any]]:

@@ -2,16 +2,20 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 from pydantic_core import to_json
-from stream_world import count, dead_letters, event, logged, take_in
+from stream_world import NOW, STREAM, Sink, count, dead_letters, event, logged, take_in
 
+import settings
+from jobs.stream.job import StreamJob
 from jobs.stream.lines import is_surely_strict
+from jobs.stream.sources import open_source
 from serving import strict_json
+from serving.store import Store
 
 
 @pytest.fixture(autouse=True)
@@ -102,3 +106,17 @@ def test_a_dead_letter_says_how_far_in_the_future_and_what_to_do() -> None:
     take_in([[event(0, 24 * 3600 + 12)]])
     (letter,) = dead_letters()
     assert letter["reason"] == "at is 12 s in the future, and at most 10 s is allowed: set the sender's clock"
+
+
+def test_a_file_that_was_replaced_becomes_a_dead_letter_and_every_line_an_event(tmp_path: Path) -> None:
+    file, sink = tmp_path / "swipes.jsonl", cast(Store, Sink())
+    source = open_source(settings.root(), f"jsonl:{file}", "swipes")
+    for first in (0, 3):
+        file.write_bytes(b"".join(to_json(event(n, n)) + b"\n" for n in range(first, first + 3)))
+        job = StreamJob(settings.root(), STREAM, source, sink, lambda: NOW)
+        while job.step():
+            pass
+        job.close()
+    assert sorted(row["id"] for row in logged()) == [f"e{n}" for n in range(6)]
+    (letter,) = dead_letters()
+    assert (letter["at"][:22], "is lost" in letter["reason"]) == ("swipes.jsonl at byte 3", True)

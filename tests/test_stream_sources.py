@@ -1,5 +1,6 @@
 """A stream job reads each line of a file once, also where the file grows, is truncated, or does not exist yet."""
 
+import json
 import os
 import threading
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 import settings
 from errors import BadParameter
-from jobs.stream.sources import Position, open_source
+from jobs.stream.sources import Line, Position, open_source
 from serving import lines
 
 PLENTY = 10**6
@@ -26,10 +27,13 @@ class Reader:
     def __init__(self, path: Path) -> None:
         self.source = open_source(settings.root(), f"jsonl:{path}", "swipes")
         self.position: Position = {}
+        self.faults: list[Line] = []
 
     def read(self, most_bytes: int = PLENTY, final: bool = False) -> list[bytes]:
         read, self.position = self.source.read(self.position, most_bytes, final)
-        return [line.text for line in read]
+        self.position = json.loads(json.dumps(self.position))  # as the state file keeps it
+        self.faults += [line for line in read if line.fault]
+        return [line.text for line in read if not line.fault]
 
 
 def test_half_a_line_of_a_growing_file_waits_for_its_other_half(tmp_path: Path) -> None:
@@ -77,7 +81,8 @@ def test_a_truncated_file_is_read_from_its_beginning(tmp_path: Path, is_read_emp
     if is_read_empty:
         assert reader.read() == []
     file.write_bytes(b"a new line\n" if is_read_empty else b"new\n")
-    assert reader.read() == [b"a new line" if is_read_empty else b"new"]
+    assert [*reader.read(), *reader.read()] == [b"a new line" if is_read_empty else b"new"]
+    assert [line.at for line in reader.faults] == ["events.jsonl at byte 8"]
 
 
 @pytest.mark.parametrize("final", [False, True])
@@ -105,9 +110,11 @@ def test_a_source_that_does_not_exist_yet_is_empty_until_it_does(tmp_path: Path)
     assert log.read({}, PLENTY, False) == ([], {})
 
 
-@pytest.mark.parametrize("source", ["", "kafka:x", "jsonl:", "jsonl", "log:x", "jsonl:/nowhere/at/all.jsonl"])
+@pytest.mark.parametrize(
+    "source", ["", "kafka:x", "jsonl:", "jsonl", "log:x", "jsonl:/nowhere/at/all.jsonl", "jsonl:/tmp/a.jsonl.gz"]
+)
 def test_an_unknown_source_is_refused_with_the_choices(source: str) -> None:
-    with pytest.raises(BadParameter, match=r"Choose log, or jsonl:PATH|Give a file of JSON lines"):
+    with pytest.raises(BadParameter, match=r"Choose log, or jsonl:PATH|[Gg]ive (a|the) file of JSON lines"):
         open_source(settings.root(), source, "swipes")
 
 

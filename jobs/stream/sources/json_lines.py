@@ -1,0 +1,190 @@
+"""Files of JSON lines as a source. A file may grow, and it may be rotated, replaced, or cut, at any time."""
+
+import fcntl
+import os
+import time
+from operator import itemgetter
+from pathlib import Path
+from typing import IO
+from zlib import crc32
+
+from jobs.stream.sources import marks
+from jobs.stream.sources.marks import COMPRESSED, Mark, mark_of
+from jobs.stream.sources.protocol import Line, Position
+from serving.lines import SUFFIX, whole_lines
+
+#: A longer line is no event: the service takes requests of half of this. What the job keeps in memory has a bound, too.
+LONGEST_LINE_BYTES = 1024 * 1024
+#: A file that has not changed for this long, ns, is known by its length and the time of its change. Within this time, a
+#: file system may give two changes the same time.
+_SETTLED_NS = 2 * 10**9
+#: A rotated file that has not changed for this long, ns, gets no second half of its last line.
+_ABANDONED_NS = 60 * 10**9
+#: A file that is missing is looked for under another name this often.
+SEARCH_SECONDS = 1.0
+#: One read goes over the files again as often as this, where what it found elsewhere has to be read.
+_MOST_PASSES = 8
+TOO_LONG = f"the line is longer than {LONGEST_LINE_BYTES:,} bytes"
+GONE = (
+    "another content has taken the place of the file, and the old one is not beside it: what followed here in the old "
+    "one, and was not read, is lost. Rotate by renaming, into the same folder, and send the lost events again"
+)
+
+
+class JsonLines:
+    """A file of JSON lines that grows, or a folder of such files, which are read in the order of their names.
+
+    A line is read once it ends with a newline; with `final`, the last line needs none. A file is known by its content:
+    where another content lies under its name, the source looks for the old one beside it, reads that to its end, and
+    then the new one from its beginning. Where the old one is gone, a line with a fault says so.
+    """
+
+    def __init__(self, path: Path, name: str) -> None:
+        self._path, self.name = path, name
+        self._folder = path if path.is_dir() else path.parent
+        #: File → its status and offset when its content was compared last, if it had not changed for a while.
+        self._settled: dict[str, tuple[int, ...]] = {}
+        #: File → when it is looked for again, once it is missing.
+        self._next_search: dict[str, float] = {}
+
+    def read(self, position: Position, most_bytes: int, final: bool) -> tuple[list[Line], Position]:
+        """As `Source.read`."""
+        known = dict(position)
+        for _ in range(_MOST_PASSES):
+            before = dict(known)
+            for name in self._names(known):
+                if lines := self._read_file(name, known, most_bytes, final):
+                    return lines, known
+            if known == before:
+                break
+        return [], known
+
+    def behind(self, position: Position) -> int:
+        """As `Source.behind`."""
+        sizes = {name: _size(self._folder / name) for name in self._names(position) if not _is_compressed(name)}
+        return sum(max(0, size - mark_of(position.get(name))["offset"]) for name, size in sizes.items())
+
+    def _names(self, known: Position) -> list[str]:
+        """The files to read, by name in the folder. What was rotated comes first, as it is older."""
+        names = [self._path.name]
+        if self._path.is_dir():
+            self._folder, names = self._path, sorted(file.name for file in self._path.glob(f"*{SUFFIX}"))
+        rotated = [name for name in known if name not in names]
+        return [*sorted(rotated, key=lambda name: mark_of(known[name]).get("changed", 0)), *names]
+
+    def _read_file(self, name: str, known: Position, most_bytes: int, final: bool) -> list[Line]:
+        """The next lines of one file. Its mark in `known` changes, and where its content went elsewhere, others do."""
+        mark = mark_of(known.get(name))
+        try:
+            if _is_compressed(name):
+                return self._read_compressed(name, known, most_bytes)
+            with (self._folder / name).open("rb") as log:
+                # `append` holds the lock until its lines are on disk or taken back, so this reads only lines that stay.
+                fcntl.flock(log, fcntl.LOCK_SH)
+                status = os.fstat(log.fileno())
+                if self._settled.get(name) == _told(status, mark):
+                    return []
+                is_abandoned = name != self._path.name and self._is_rotated(name, status)
+                log.seek(mark["offset"])
+                longest = 0 if mark.get("skips") else LONGEST_LINE_BYTES
+                chunk = whole_lines(log, most_bytes, final or is_abandoned, longest)
+                if chunk and name not in known and self._has_moved_to(name, known):
+                    return self._read_file(name, known, most_bytes, final)
+                if marks.continues(log, mark):  # after the read: the file may be cut at any time
+                    return self._take(name, known, chunk, log)
+        except FileNotFoundError:
+            if name not in known:
+                return []
+        return self._follow(name, known)
+
+    def _take(self, name: str, known: Position, chunk: bytes, log: IO[bytes]) -> list[Line]:
+        """The lines of what was read after the mark."""
+        mark, status = mark_of(known.get(name)), os.fstat(log.fileno())
+        if not chunk:
+            if time.time_ns() - status.st_mtime_ns > _SETTLED_NS:
+                self._settled[name] = _told(status, mark)
+            return []
+        skipped = chunk.find(b"\n") + 1 or len(chunk) if mark.get("skips") else 0
+        is_long = b"\n" not in chunk and (len(chunk) > LONGEST_LINE_BYTES or bool(skipped))
+        known[name] = marks.after(mark, log, chunk, is_long)
+        return _split(name, mark["offset"] + skipped, chunk[skipped:])
+
+    def _read_compressed(self, name: str, known: Position, most_bytes: int) -> list[Line]:
+        """What a rotated file has after its mark. A compressed file does not grow, so at its end it is forgotten."""
+        mark = mark_of(known[name])
+        if not marks.is_at(self._folder / name, mark):
+            return self._follow(name, known)
+        with marks.unpacked(self._folder / name) as log:
+            log.seek(mark["offset"])
+            chunk = whole_lines(log, most_bytes, True, LONGEST_LINE_BYTES)
+        if not chunk:
+            del known[name]
+            return []
+        known[name] = {**mark, "offset": mark["offset"] + len(chunk), "all": crc32(chunk, mark.get("all", 0))}
+        return _split(name, mark["offset"], chunk)
+
+    def _follow(self, name: str, known: Position) -> list[Line]:
+        """Find the content that a file had, and read it where it is now. Returns a line with a fault where it is gone
+        and may have had more than was read."""
+        file, mark = self._folder / name, mark_of(known[name])
+        is_there, faults = file.exists(), list[Line]()
+        if not is_there and time.monotonic() < self._next_search.get(name, 0.0):
+            return []
+        self._next_search[name] = time.monotonic() + SEARCH_SECONDS
+        others = marks.candidates(file, [self._path])
+        successor = next((other for other in others if marks.is_at(other, mark)), None)
+        is_source, has_more = name in self._names({}), mark.get("left", 0) > 0
+        if successor is None and not is_there and name == self._path.name and not has_more:
+            return []  # it may come back, or another file may take its place
+        del known[name]
+        if successor is not None:
+            place = str(successor.relative_to(self._folder))
+            if place in known and not marks.is_at(successor, mark_of(known[place])):
+                faults = self._follow(place, known)  # a file of an earlier rotation had the name
+            known[place] = max(mark, mark_of(known.get(place)), key=itemgetter("offset"))
+        elif has_more or (is_there and is_source):
+            faults = [Line(b"", f"{name} at byte {mark['offset']}", GONE)]
+        for later in marks.newer(file, mark, [self._path, *(self._folder / other for other in known)]):
+            known[str(later.relative_to(self._folder))] = {"offset": 0}
+        return faults
+
+    def _has_moved_to(self, name: str, known: Position) -> bool:
+        """Whether a new file is one that had another name. Its mark moves along."""
+        for other in list(known):
+            mark = mark_of(known[other])
+            is_here = mark["offset"] and marks.is_at(self._folder / name, mark)
+            if is_here and not marks.is_at(self._folder / other, mark):
+                known[name] = known.pop(other)
+                return True
+        return False
+
+    def _is_rotated(self, name: str, status: os.stat_result) -> bool:
+        return not name.endswith(SUFFIX) and time.time_ns() - status.st_mtime_ns > _ABANDONED_NS
+
+
+def _told(status: os.stat_result, mark: Mark) -> tuple[int, ...]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, mark["offset"]
+
+
+def _is_compressed(name: str) -> bool:
+    return name.endswith(COMPRESSED)
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _split(file_name: str, offset: int, chunk: bytes) -> list[Line]:
+    """The lines of a chunk that begins at an offset of its file, without the blank ones."""
+    lines = []
+    for text in chunk.split(b"\n"):
+        at = f"{file_name} at byte {offset}"
+        if len(text) > LONGEST_LINE_BYTES:
+            lines.append(Line(text[:LONGEST_LINE_BYTES], at, TOO_LONG))
+        elif text.strip():
+            lines.append(Line(text, at))
+        offset += len(text) + 1
+    return lines

@@ -1,0 +1,115 @@
+"""How far a file was read, and what tells its content from that of another file under the same name.
+
+A name and a length do not tell: a file is renamed and begun again, copied and cut, or replaced by a longer one. So a
+mark has checksums of the bytes that were read. A file continues a mark if it begins with those bytes, whatever its name
+is.
+"""
+
+import gzip
+import os
+import re
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO, Any, cast
+
+#: A file that is the same inode is told by this many bytes of its beginning, and as many before the offset.
+EDGE_BYTES = 4096
+_PIECE_BYTES = 1024 * 1024
+COMPRESSED = ".gz"
+#: A rotated file stands beside the file, or in a folder beside it. No more files than this are looked at.
+MOST_CANDIDATES = 200
+#: What a rotation adds to a file's name: a number, or a date.
+_ROTATED = re.compile(r"[.-]\d[\d.T-]*(\.gz)?")
+
+#: As JSON. `offset`: the bytes that were read; `left`: those that were not, then. `all`, `head`, `tail`: CRC-32 of the
+#: bytes that were read, and of the first and the last `EDGE_BYTES` of them. `file`: device and inode. `changed`: when
+#: the file had last changed, in ns since 1970. `skips`: the offset is inside a line that is too long, and the rest of
+#: the line is no event.
+Mark = dict[str, Any]
+
+
+def mark_of(kept: Any) -> Mark:
+    """A mark as a position keeps it. Before marks had checksums, it was the offset alone."""
+    return {"offset": kept} if isinstance(kept, int) else kept or {"offset": 0}
+
+
+def after(mark: Mark, log: IO[bytes], read: bytes, skips: bool) -> Mark:
+    """The mark once `read` was read at its offset. `log` is the open file, not a compressed one."""
+    offset, status = mark["offset"] + len(read), os.fstat(log.fileno())
+    before = mark["all"] if "all" in mark else _checksum(log, mark["offset"]) or 0
+    edges = {"head": _edge(log, 0, offset), "tail": _edge(log, max(0, offset - EDGE_BYTES), offset)}
+    file = [status.st_dev, status.st_ino]
+    return {
+        "offset": offset, "left": max(0, status.st_size - offset), "all": zlib.crc32(read, before), **edges,
+        "file": file, "changed": status.st_mtime_ns,
+        **({"skips": True} if skips else {}),
+    }  # fmt: skip
+
+
+def continues(log: IO[bytes], mark: Mark) -> bool:
+    """Whether an open file, not a compressed one, begins with the bytes that the mark was made of."""
+    offset, status = mark["offset"], os.fstat(log.fileno())
+    if status.st_size < offset:
+        return False
+    if offset == 0 or "all" not in mark:
+        return True
+    if mark["head"] != _edge(log, 0, offset) or mark["tail"] != _edge(log, max(0, offset - EDGE_BYTES), offset):
+        return False
+    return bool(mark["file"] == [status.st_dev, status.st_ino] or _checksum(log, offset) == mark["all"])
+
+
+def is_at(file: Path, mark: Mark) -> bool:
+    """Whether the file at a path, which may be compressed, begins with the bytes that the mark was made of."""
+    try:
+        if file.suffix == COMPRESSED:
+            with unpacked(file) as log:
+                return _checksum(log, mark["offset"]) == mark.get("all")
+        with file.open("rb") as log:
+            return continues(log, mark)
+    except (OSError, EOFError, zlib.error):
+        return False
+
+
+def unpacked(file: Path) -> IO[bytes]:
+    """A compressed file, open to read its content."""
+    return cast(IO[bytes], gzip.open(file))
+
+
+def candidates(file: Path, but: Iterable[Path]) -> list[Path]:
+    """The files that a file may have become when it was rotated, the one that changed last first."""
+    files, others = [], {file, *but}
+    for pattern in (f"{file.name}*", f"{file.stem}*", f"*/{file.stem}*"):
+        files += [other for other in file.parent.glob(pattern) if other not in others and other.is_file()]
+        others |= set(files)
+    return sorted(files, key=_changed, reverse=True)[:MOST_CANDIDATES]
+
+
+def newer(file: Path, mark: Mark, but: Iterable[Path]) -> list[Path]:
+    """The rotated files of `file` that have changed after the mark was made, oldest first: the file was rotated more
+    than once."""
+    rotated = [other for other in candidates(file, but) if _ROTATED.fullmatch(other.name.removeprefix(file.name))]
+    return [other for other in reversed(rotated) if _changed(other) > mark.get("changed", _changed(other))]
+
+
+def _changed(file: Path) -> int:
+    try:
+        return file.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
+def _edge(log: IO[bytes], begin: int, end: int) -> int:
+    return zlib.crc32(os.pread(log.fileno(), min(EDGE_BYTES, end - begin), begin))
+
+
+def _checksum(log: IO[bytes], size: int) -> int | None:
+    """CRC-32 of the first bytes; None where there are fewer."""
+    checksum = 0
+    log.seek(0)
+    while size:
+        piece = log.read(min(size, _PIECE_BYTES))
+        if not piece:
+            return None
+        checksum, size = zlib.crc32(piece, checksum), size - len(piece)
+    return checksum
