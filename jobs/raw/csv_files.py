@@ -1,8 +1,8 @@
 """A CSV file of a stated dialect → its rows as Arrow tables of text. Nothing is guessed: each row is read exactly, or
 refused with its file, its line and the cause.
 
-`jobs/raw/csv_rows.py` checks the form of every row; only then pyarrow takes the cells out. DuckDB's `read_csv`, pyarrow
-alone and Python's `csv` each accept rows of a broken form.
+`jobs/raw/forms/csv_rows.py` checks the form of every row; only then pyarrow takes the cells out. DuckDB's `read_csv`,
+pyarrow alone and Python's `csv` each accept rows of a broken form.
 """
 
 import codecs
@@ -19,8 +19,8 @@ import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
 from errors import SHOWN_CHARACTERS, BadInput
-from jobs.raw.csv_rows import END_LINES, LONE_RETURN, Broken, Rows, split
 from jobs.raw.dialect import RFC_4180, Dialect
+from jobs.raw.forms.csv_rows import END_LINES, LONE_RETURN, Broken, Rows, split
 
 #: Columns after the file's own: the line where a row begins, from 1 on; and the text of a row that has not as many
 #: cells as the header. The file's own columns are null in such a row.

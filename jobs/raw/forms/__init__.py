@@ -1,0 +1,1 @@
+"""What a raw file is like inside: its rows, its columns, its cells."""
