@@ -63,14 +63,25 @@ def values(table: AggregationTable, events: Iterable[Event], key: Any, t: dateti
     return {a.name: value(a, events, table.event_time, key, t) for a in table.aggregations}
 
 
-def once(events: Iterable[Event]) -> list[Event]:
-    """Of several events with one id, the one that was known last; of those, the one with the most values."""
-    newest: dict[Any, tuple[list[Any], Event]] = {}
-    for e in events:
-        rank = [(e[c] is not None, e[c] or 0) for c in ("id", "key", "x", "who", "kind", "outcome", "at")]
-        if e["id"] not in newest or rank > newest[e["id"]][0]:
-            newest[e["id"]] = (rank, e)
-    return [e for _, e in newest.values()]
+def known_at(event: Event) -> datetime:
+    """When a version of an event was known: at `created`, or else when it happened."""
+    created: datetime = event.get("created") or event["at"]
+    return created
+
+
+def once(versions: Iterable[Event], until: datetime | None = None) -> list[Event]:
+    """Each event once, as it was known at `until`: column by column the last value that was known. Of two that became
+    known at the same time, the greater one counts."""
+    by_id: dict[Any, list[Event]] = {}
+    for version in versions:
+        if until is None or known_at(version) <= until:
+            by_id.setdefault(version["id"], []).append(version)
+
+    def last(column: str, of_event: list[Event]) -> Any:
+        values = [(known_at(v), v[column]) for v in of_event if v[column] is not None]
+        return max(values)[1] if values else None
+
+    return [{column: last(column, of_event) for column in of_event[0]} for of_event in by_id.values()]
 
 
 def rows(

@@ -73,7 +73,8 @@ class Sink:
 
     def write_table(self, view: str, table: pa.Table) -> None:
         for row in table.to_pylist():
-            key = json.dumps([value for column, value in row.items() if column in KEYS])
+            values = {view, f"{view.removesuffix('_state')}_seen", "event_timestamp", "created"}
+            key = json.dumps([value for column, value in row.items() if column not in values])
             self.db.execute(
                 "INSERT INTO online VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET dated = excluded.dated, "
                 "created = excluded.created, state = excluded.state "
@@ -83,9 +84,6 @@ class Sink:
 
     def rows(self) -> set[tuple[Any, ...]]:
         return set(self.db.execute("SELECT view, key, dated, state FROM online"))
-
-
-KEYS = {key for table in STREAM.tables for key in table.keys}
 
 
 class Batches:
@@ -144,10 +142,11 @@ def result(sink: Sink, stream: Stream = STREAM) -> dict[str, Any]:
         (counts,) = db.execute("SELECT value FROM meta WHERE name = 'counts'").fetchone()
         states = {t.name: set(db.execute(f"SELECT key, state, newest FROM {t.name}")) for t in stream.tables}
         waiting = db.execute("SELECT count(*) FROM to_log").fetchone()
-        seen = set(db.execute("SELECT * FROM seen"))
+        events = {(key, newest, *from_json(packed)[1]) for key, newest, packed in db.execute("SELECT * FROM event")}
+        keys = set(db.execute("SELECT * FROM event_key"))
     return {
-        "online": sink.rows(), "states": states, "seen": seen, "counts": from_json(counts), "numbers": numbers,
-        "waiting": waiting, "log": logged(stream), "dead": sorted(map(str, dead_letters(stream))),
+        "online": sink.rows(), "states": states, "events": events, "keys": keys, "counts": from_json(counts),
+        "numbers": numbers, "waiting": waiting, "log": logged(stream), "dead": sorted(map(str, dead_letters(stream))),
         "newest logged states": newest_logged(stream),
     }  # fmt: skip
 

@@ -47,7 +47,7 @@ def known(*attempts: dict[str, Any], at: datetime = NOON, **changes: str) -> dic
     for live in map(LiveTable, COUPON_LIVE.tables):
         keys = live.table.keys
         counted = [event for event in rows if all(event[key] == row[key] for key in keys)]
-        entries = [entry for event in counted for entry in events.entries(live, event, frozenset(["create_time"]))]
+        entries = [entry for event in counted for entry in events.entries(live, event)]
         state = live.zero()
         if entries:
             live.add(state, entries)

@@ -102,7 +102,7 @@ def at_request(table: AggregationTable, raw: list[dict[str, Any]], key: str, as_
     state = live.zero()
     for event in raw:
         row = events.plain(RAW, event)
-        live.add(state, events.by_key(live, [(row, [RAW.time])]).get((key,), []))
+        live.add(state, events.by_key(live, [(None, row)])[0].get((key,), []))
         state = live.from_json(live.to_json(state))
     inputs: dict[str, list[Any]] = {state_of(table): [live.to_json(state)], "as_of": [as_of]}
     return {name: value for name, (value,) in LiveFeatures("new", (table,)).columns(inputs).items()}

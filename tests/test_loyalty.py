@@ -32,7 +32,7 @@ def known(*events_so_far: dict[str, Any], value: float = 50.0, at: datetime = NO
     state = TABLE.zero()
     for event in events_so_far:
         row = events.plain(PURCHASES, events.schema(PURCHASES).validate_json(json.dumps(event)))
-        TABLE.add(state, events.entries(TABLE, row, frozenset(["purchase_timestamp"])))
+        TABLE.add(state, events.entries(TABLE, row))
     stored = TABLE.to_json(state) if events_so_far else None
     inputs = {state_of(CUSTOMER_PURCHASES): [stored], "as_of": [at], "purchase_value": [value]}
     return {name: column[0] for name, column in LOYALTY_LIVE.columns(inputs).items()}

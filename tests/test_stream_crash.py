@@ -29,8 +29,8 @@ BATCHES = [EVENTS[:4], [b"no event", *EVENTS[4:9]], [EVENTS[9]], [b'{"producer":
 CHANGES: list[tuple[Any, str]] = [
     (Sink, "write_table"), (os, "replace"), (Path, "unlink"), (pq, "write_table"),
     *((StateFile, name) for name in (
-        "put_states", "add_processed", "add_to_log", "set_position", "set_received", "set_meta", "remove_logged",
-        "forget_processed_before",
+        "put_states", "put_events", "put_event_keys", "remove_event_keys", "forget_events_before", "add_to_log",
+        "set_position", "set_received", "set_meta", "remove_logged",
     )),
 ]  # fmt: skip
 
@@ -95,7 +95,7 @@ def test_a_crash_before_any_change_changes_nothing_in_the_result(
     assert set(changes) == {name for _, name in CHANGES}
     assert whole["counts"] == {"events": 14, "late": 1, "duplicates": 1, "dead_letters": 2}
     assert whole["waiting"] == (0,)
-    crashes = range(1, len(changes) + 1, 2)
+    crashes = range(1, len(changes) + 1, 3)
     assert {changes[crash - 1] for crash in crashes} == set(changes)
     for crash in crashes:
         monkeypatch.setenv("RISK_DATA", str(tmp_path / str(crash)))

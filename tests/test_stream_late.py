@@ -79,7 +79,7 @@ def test_duplicates_are_counted_in_a_batch_across_batches_and_restarts() -> None
     stream = Stream("again", RAW, STREAM.tables)
     again = result(take_in(batches, sink, stream, restarts=True), stream)
     assert (again["counts"].pop("duplicates"), once["counts"].pop("duplicates")) == (3, 0)
-    same = ("online", "states", "seen", "counts")
+    same = ("online", "states", "events", "keys", "counts")
     assert {name: again[name] for name in same} == {name: once[name] for name in same}
 
 
@@ -93,7 +93,7 @@ def test_a_file_of_last_month_that_is_read_twice_is_processed_once() -> None:
 def test_ids_are_forgotten_once_no_window_reaches_their_events() -> None:
     take_in([[event(3 * n, 7200 * n) for n in range(60)]], stream=SHORT, now=NOW + 30 * DAY)
     job = recovered_job([], Sink(), SHORT)
-    assert len(job.state.processed([f"e{3 * n}" for n in range(60)])) == 60 - 47
+    assert len(job.state.events([f"e{3 * n}" for n in range(60)])) == 60 - 47
     job.close()
 
 

@@ -34,19 +34,21 @@ class Counts:
 
 @dataclass(frozen=True)
 class Checked:
-    """The valid rows of an input, as DuckDB reads them.
+    """The valid rows of an input, as DuckDB reads them: every version of every event.
 
-    events    relation: each event once
-    versions  relation: every version of every event
-    rank      SQL: of the versions of an event, the newest has the highest
-    values    column → SQL of its value; null where the cell is empty
+    rows     relation: the `columns` as their declared types, null where a cell is empty
+    values   column → SQL of its value in `rows`; derived columns have one, too
     """
 
-    events: str
-    versions: str
-    rank: str
+    rows: str
+    columns: tuple[str, ...]
     values: Mapping[str, str]
     counts: Counts
+
+    @property
+    def has_versions(self) -> bool:
+        """Whether an event may have several versions here."""
+        return self.counts.repeated > 0
 
 
 @contextmanager
@@ -91,17 +93,15 @@ def check(
         quarantined = file_input.write_invalid(present, is_invalid, quarantine)
         valid = f"{file_input.relation} WHERE NOT ({is_invalid})"
         (different,) = sql.row(connection, f"SELECT {unique} FROM {valid}")
-    repeated = rows - quarantined - different
-    rank, once = file_input.rank(), ""
-    if source.id and repeated:
-        once = f" QUALIFY row_number() OVER (PARTITION BY {sql.identifier(source.id)} ORDER BY {rank} DESC) = 1"
+    cells_by_name = file_input.cells(columns)
+    typed = ", ".join(f"{cell} AS {sql.identifier(name)}" for name, cell in cells_by_name.items())
+    values = {name: sql.identifier(name) for name in cells_by_name}
     absent = tuple(c.name for c in columns if c.name not in {*file_input.types, CREATED})
     return Checked(
-        events=f"(SELECT * FROM {valid}{once})",
-        versions=f"(SELECT * FROM {valid})",
-        rank=rank,
-        values=file_input.values(columns),
-        counts=Counts(rows, quarantined, repeated, absent),
+        rows=f"(SELECT {typed} FROM {valid})",
+        columns=tuple(cells_by_name),
+        values=values | {d.name: d.sql(values) for d in source.derived if values.keys() >= set(d.columns)},
+        counts=Counts(rows, quarantined, rows - quarantined - different, absent),
     )
 
 
@@ -158,19 +158,12 @@ class _Input:
             known |= dict(zip(new, results, strict=True))
         return [known[count] for count in counts]
 
-    def values(self, columns: list[Column]) -> dict[str, str]:
-        """Column → SQL of its value; `created`, too, where it is recorded or the table is a stream's."""
+    def cells(self, columns: list[Column]) -> dict[str, str]:
+        """Column → SQL of its cell; `created`, too, where it is recorded or the table is a stream's."""
         values = {column.name: cells.value(column, self.types.get(column.name)) for column in columns}
         if self.source.is_live:
             values[CREATED] = f"coalesce({values[CREATED]}, {values[self.source.time]})"
-        return values | {d.name: d.sql(values) for d in self.source.derived if values.keys() >= set(d.columns)}
-
-    def rank(self) -> str:
-        names = (self.source.created_column, *(c.name for c in self.source.columns), self.source.time)
-        values = [
-            cells.value(self.source.column(name), self.types[name]) for name in names if name and name in self.types
-        ]
-        return f"row({', '.join(f'{value} IS NOT NULL, {value}' for value in values)})"
+        return values
 
     def faults(self, columns: list[Column]) -> list[Fault]:
         """Everything that can be wrong with a row."""

@@ -1,6 +1,6 @@
 """Checked raw rows as relations: the events that a feature table folds, and whole rows for datasets."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from jobs.raw.checks import Checked, Counts, check, readable
 
 #: Whole numbers that a fold may add instead of a column's floats → how many of them make 1.
 SCALES = {"units": UNITS, "root_units": ROOT_UNITS}
+#: The column of `_as_known` with the timestamp at which the next version was known.
+SUPERSEDED = "superseded"
 
 
 def cell(column: str, scale: str | None = None) -> str:
@@ -38,13 +40,12 @@ def open_events(
     `cell(column)`   the values that the definitions name; an outcome as µs since 1970
     superseded       when the next version was known, µs; null for the newest
 
-    The view has the events that were known and had happened before `until`, from `first` (µs) on: the newest version of
-    each, or with `versions` all of them. Raises BadInput, NoData.
+    The view has the events that were known and had happened before `until`, from `first` (µs) on: each once, as it was
+    known at `until`, or with `versions` once for each version, as it was known from then on. Raises BadInput, NoData.
     """
     with readable(files):
         used = {table.event_time, *table.folded_columns}
         checked = check(connection, table.source, files, {*table.keys, table.source.time}, used, quarantine)
-        versions = versions and bool(table.source.id and table.source.created_column)
         query = _event(checked, table, until, first, versions)
         connection.execute(f"CREATE OR REPLACE TEMP VIEW event AS {query}")
     return checked.counts
@@ -53,30 +54,41 @@ def open_events(
 def open_rows(
     connection: duckdb.DuckDBPyConnection, source: RawTable, files: list[Path], until: datetime, quarantine: Path | None
 ) -> Counts:
-    """Check a raw table whole and make the view `raw_row` of it: the declared and derived columns, and
-    `event_timestamp`. It has the rows that were known and had happened before `until`. Raises BadInput, NoData."""
+    """Check a raw table whole and make two views of it. `raw_row` has the declared and derived columns, and
+    `event_timestamp`: the events that had happened before `until`, each as it was known at `until`. `raw_version` has
+    every version of these events that was known by then, with the declared columns, `event_timestamp`, and `known`:
+    when it was known. Raises BadInput, NoData."""
     with readable(files):
         names = [column.name for column in source.columns]
         checked = check(connection, source, files, [source.time], names, quarantine)
-        values, time = checked.values, checked.values[source.time]
-        columns = ", ".join(f"{values[name]} AS {sql.identifier(name)}" for name in names)
-        columns += "".join(f", {values[derived.name]} AS {derived.name}" for derived in source.derived)
+        values, time, last = checked.values, checked.values[source.time], sql.timestamp(until)
+        declared = ", ".join(f"{values[name]} AS {sql.identifier(name)}" for name in names)
+        derived = "".join(f", {values[derived.name]} AS {derived.name}" for derived in source.derived)
+        known = _created(checked, source, source.time)
+        happened = f"{time} AS event_timestamp FROM {{}} WHERE {time} < {last} AND {known} <= {last}"
+        events = happened.format(_events(checked, source, until))
+        versions = happened.format(checked.rows)
         connection.execute(
-            f"CREATE OR REPLACE TEMP VIEW raw_row AS SELECT {columns}, {time} AS event_timestamp FROM {checked.events} "
-            f"WHERE {time} < {sql.timestamp(until)} AND {_created(checked, source, time)} <= {sql.timestamp(until)}"
+            f"CREATE OR REPLACE TEMP VIEW raw_row AS SELECT {declared}{derived}, {events};"
+            f"CREATE OR REPLACE TEMP VIEW raw_version AS SELECT {declared}, {known} AS known, {versions}"
         )
     return checked.counts
 
 
+def _events(checked: Checked, source: RawTable, until: datetime) -> str:
+    """Relation: each event once, as it was known at `until`."""
+    if source.id and checked.has_versions:
+        return _latest(checked.rows, checked.columns, source, sql.timestamp(until))
+    return checked.rows
+
+
 def _created(checked: Checked, source: RawTable, time: str) -> str:
-    """SQL of when we knew an event; `time` is SQL of when it happened."""
-    return checked.values[source.created_column] if source.created_column else time
+    """SQL of when we knew an event; `time` is the column that says when it happened."""
+    return checked.values[source.created_column or time]
 
 
 def _event(checked: Checked, table: Table, until: datetime, first: int | None, versions: bool) -> str:
     values, source = checked.values, table.source
-    time = values[table.event_time]
-    created = _created(checked, source, time)
     columns = "".join(f", {value} AS {name}" for name, value in _cells(table, values))
     since = "" if first is None else f" AND t >= {first}"
     tie = values[source.id] if source.id else "NULL::VARCHAR"
@@ -84,11 +96,13 @@ def _event(checked: Checked, table: Table, until: datetime, first: int | None, v
     keys = [values[name] for name in table.keys]
     is_whole = " AND ".join(f"{key} IS NOT NULL" for key in keys)
     key = keys[0] if len(keys) == 1 else f"CASE WHEN {is_whole} THEN [{', '.join(keys)}] END"
-    superseded = f"lead(epoch_us({created})) OVER (PARTITION BY {tie} ORDER BY {checked.rank})" if versions else "NULL"
+    events, superseded = _events(checked, source, until), "NULL"
+    if versions and source.id and source.created_column and checked.has_versions:
+        events, superseded = _as_known(checked.rows, checked.columns, source), f"epoch_us({SUPERSEDED})"
     return (
-        f"FROM (SELECT {key} AS key, epoch_us({time}) AS t, epoch_us({created}) AS created, {tie} AS tie{columns}, "
-        f"{superseded} AS superseded FROM {checked.versions if versions else checked.events}) "
-        f"WHERE key IS NOT NULL AND t < {last} AND created <= {last}{since}"
+        f"FROM (SELECT {key} AS key, epoch_us({values[table.event_time]}) AS t, "
+        f"epoch_us({_created(checked, source, table.event_time)}) AS created, {tie} AS tie{columns}, "
+        f"{superseded} AS superseded FROM {events}) WHERE key IS NOT NULL AND t < {last} AND created <= {last}{since}"
     )
 
 
@@ -103,3 +117,42 @@ def _cells(table: Table, values: Mapping[str, str]) -> Iterator[tuple[str, str]]
         for scale, factor in SCALES.items():
             if (column, scale) in kept:
                 yield cell(column, scale), f"CAST({values[column]} * {factor} AS BIGINT)"
+
+
+# The versions of an event are the rows with one id. A later row corrects the columns that it fills, and leaves the others
+# as they were. `Event` in features/windows/events.py has the same in Python, for the events of a stream.
+
+
+def _latest(rows: str, columns: Iterable[str], source: RawTable, until: str) -> str:
+    """Each event once, from what was known at `until` (SQL of a timestamp). `rows` is a relation with the `columns` as
+    their declared types. Of two values of a column that became known at the same time, the greater one counts."""
+    known = _known(source)
+    values = ", ".join(f"{_last(name, known)} AS {sql.identifier(name)}" for name in columns)
+    was_known = f"WHERE {known} <= {until}" if source.created_column else ""
+    return f"(SELECT {values} FROM {rows} r {was_known} GROUP BY r.{sql.identifier(source.id_column)})"
+
+
+def _as_known(rows: str, columns: Iterable[str], source: RawTable) -> str:
+    """Each version of each event, as the event was known from then on, and when the next version was known:
+    `superseded`, null for the newest. The table must say when events were known."""
+    known, version = _known(source), f"PARTITION BY r.{sql.identifier(source.id_column)} ORDER BY {_known(source)}"
+    # RANGE: versions that became known at the same time are the same from then on.
+    window = f"OVER ({version} RANGE UNBOUNDED PRECEDING)"
+    values = ", ".join(
+        f"{known if name == source.created_column else _last(name, known, window)} AS {sql.identifier(name)}"
+        for name in columns
+    )
+    return f"(SELECT {values}, lead({known}) OVER ({version}) AS {SUPERSEDED} FROM {rows} r)"
+
+
+def _known(source: RawTable) -> str:
+    """SQL of when a version was known."""
+    return f"r.{sql.identifier(source.created_column or source.time)}"
+
+
+def _last(column: str, known: str, window: str = "") -> str:
+    """SQL of the last value of a column."""
+    value = f"r.{sql.identifier(column)}"
+    return (
+        f"struct_extract(max(struct_pack(c := {known}, v := {value})) FILTER (WHERE {value} IS NOT NULL) {window}, 'v')"
+    )

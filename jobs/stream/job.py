@@ -1,7 +1,7 @@
 """Events as they happen → the features that batches compute, kept as states. Each changed state goes to the online
 store and, with the events, to the offline log.
 
-A batch of events commits in one transaction: the states, the ids that are processed, and the position in the source.
+A batch of events commits in one transaction: the states, the events, and the position in the source.
 The online store and the offline log follow. What goes there is a whole state with the commit timestamp of its batch,
 not a change to an old state. So the job can write it again after a crash, and writing it twice is the same as once. A
 job that is killed anywhere and started again ends with the same data as one that was never killed.
@@ -15,12 +15,13 @@ from pydantic_core import from_json, to_json
 from features.domains import Stream
 from features.utc import MICROSECOND, since_1970
 from features.windows import events
-from features.windows.events import ACCEPTED, Row
+from features.windows.events import ACCEPTED, Change, Row
 from features.windows.live import state_of
 from features.windows.state import LiveTable
 from features.windows.tiles import State
 from jobs.raw import offline_log
 from jobs.stream.lines import Batch, parse
+from jobs.stream.memory import Changes, Memory
 from jobs.stream.offline import DEAD, EVENT, OfflineLog, online_rows
 from jobs.stream.sources import Position, Source
 from jobs.stream.state import COMMITTED, COUNTS, ONLINE, WATERMARK, Key, StateFile, StateRow
@@ -33,8 +34,6 @@ MOST_BYTES = 16 * 1024 * 1024
 #: Decoded states of a table that are kept in memory. Once there are more, the job empties the cache.
 MOST_STATES = 500_000
 DAY_US = timedelta(days=1) // MICROSECOND
-#: An event, and those of its timestamp columns that are not processed yet.
-NewEvent = tuple[Row, list[str]]
 
 
 def prepare(root: Root, stream: Stream) -> None:
@@ -57,7 +56,7 @@ class StreamJob:
         self._online: int = self.state.meta(ONLINE, 0)
         self._received = self.state.received()
         self._cache: list[dict[Key, State]] = [{} for _ in self._live]
-        self._timestamps = events.timestamp_columns(stream.raw, stream.tables)
+        self._memory = Memory(self.state, stream)
         self.status = Status(stream.domain, Counts(**from_json(self.state.meta(COUNTS, "{}"))))
         self.status.watermark = self.state.meta(WATERMARK, 0)
         self._offline = OfflineLog(root, stream.raw, self._live, self.state)
@@ -78,8 +77,8 @@ class StreamJob:
         if position == self._position:
             return False
         batch = parse(self.stream, lines, since_1970(self._clock()))
-        counts = Counts(dead_letters=len(batch.dead))
-        self._commit(self._new_events(batch.rows, counts), counts, batch, position)
+        committed = self._next_commit()
+        self._commit(self._memory.changes(batch.rows, committed), committed, batch, position)
         return True
 
     def seed(self, batches: Iterable[Sequence[Row]]) -> int:
@@ -88,9 +87,9 @@ class StreamJob:
         count = 0
         for rows in batches:
             self._catch_up()
-            new_events = self._new_events(rows, Counts())
-            self._commit(new_events, Counts())
-            count += len(new_events)
+            changes = self._memory.changes(rows, None)
+            self._commit(changes, self._next_commit())
+            count += len(changes.after)
         return count
 
     def is_flush_due(self) -> bool:
@@ -111,13 +110,13 @@ class StreamJob:
             self._forget()
 
     def _forget(self) -> None:
-        """Forget the ids of events that no window reaches any more. The windows are those of a day before now, or of a
-        day before the newest event where that is older: a file of last month may have an event twice, too."""
+        """Forget the events that no window reaches any more. The windows are those of a day before now, or of a day
+        before the newest event where that is older: a file of last month may have an event twice, too."""
         newest = min(self.status.watermark, since_1970(self._clock())) - DAY_US
         reached = min(live.reached(newest) for live in self._live)
         with self.state.batch():
             self.state.set_meta({ONLINE: self._online})
-            self.state.forget_processed_before(reached)
+            self._memory.forget_before(reached)
 
     def close(self) -> None:
         """Write what waits, and close the state file."""
@@ -128,82 +127,76 @@ class StreamJob:
         """How many bytes of the source are not read yet."""
         return self._source.behind(self._position)
 
-    def _new_events(self, rows: Sequence[Row], counts: Counts) -> list[NewEvent]:
-        """The events that are not processed yet. An event may come again with another timestamp column filled, such as
-        an outcome: then that column alone is new."""
-        id_column, new_events = self.stream.raw.id_column, []
-        processed = self.state.processed([row[id_column] for row in rows])
-        for row in rows:
-            key = row[id_column]
-            new = [name for name in self._timestamps if row[name] is not None and (key, name) not in processed]
-            if not new:
-                counts.duplicates += 1
-                continue
-            new_events.append((row, new))
-            for name in new:
-                processed.add((key, name))
-        counts.events += len(new_events)
-        return new_events
+    def _next_commit(self) -> int:
+        """A commit timestamp after all others."""
+        return max(since_1970(self._clock()), self._committed + 1)
 
     def _commit(
-        self,
-        new_events: Sequence[NewEvent],
-        counts: Counts,
-        batch: Batch | None = None,
-        position: Position | None = None,
+        self, changes: Changes, committed: int, batch: Batch | None = None, position: Position | None = None
     ) -> None:
         """Commit everything, or on any error nothing; then write the states online. `batch` and `position` are what the
         source gave; events of the history have neither."""
-        committed = max(since_1970(self._clock()), self._committed + 1)
-        changed = self._fold(new_events, committed, counts)
-        id_column = self.stream.raw.id_column
-        newest = max((row[name] for row, new in new_events for name in new), default=0)
+        sent = list(changes.sent.values())
         with self.state.batch():
+            self._memory.put(changes)
+            changed, late = self._fold(changes, committed)
             for live, states in zip(self._live, changed, strict=True):
                 self.state.put_states(live.table.name, states)
-            self.state.add_processed([(row[id_column], name, row[name]) for row, new in new_events for name in new])
             if batch is not None:
-                packed = offline_log.pack(self.stream.raw, [row for row, _ in new_events])
-                self.state.add_to_log(EVENT, committed, len(new_events), packed)
+                self.state.add_to_log(EVENT, committed, len(sent), offline_log.pack(self.stream.raw, sent))
                 self.state.add_to_log(DEAD, committed, len(batch.dead), b"".join(line + b"\n" for line in batch.dead))
                 for producer, number in batch.numbers:
                     events.add_number(self._received.setdefault(producer, []), number)
                 self.state.set_received({producer: self._received[producer] for producer, _ in batch.numbers})
                 self.state.set_position(self._source.name, position or {})
-                self.status.add(counts, newest)
+                counts = Counts(changes.rows, late, changes.duplicates, len(batch.dead))
+                self.status.add(counts, self._memory.newest(sent))
             status = {WATERMARK: self.status.watermark, COUNTS: to_json(vars(self.status.counts))}
             self.state.set_meta({COMMITTED: committed, ONLINE: self._online, **status})
         self._committed = committed
-        self._offline.add(changed, 0 if batch is None else len(new_events) + len(batch.dead))
+        self._offline.add(changed, 0 if batch is None else len(sent) + len(batch.dead))
         if batch is not None:
             self._position = position or {}
         self._write_online(changed)
         if batch is not None:
             now = since_1970(self._clock())
-            self.status.visible([(now - row[ACCEPTED]) / 1e6 for row, _ in new_events if row.get(ACCEPTED)])
+            self.status.visible([(now - row[ACCEPTED]) / 1e6 for row in sent if row.get(ACCEPTED)])
 
-    def _fold(self, new_events: Sequence[NewEvent], committed: int, counts: Counts) -> list[list[StateRow]]:
-        """Add events to the states. Returns the states that change, for each live table."""
+    def _fold(self, changes: Changes, committed: int) -> tuple[list[list[StateRow]], int]:
+        """Add the changes of events to the states. Returns the states that change, for each live table, and how many
+        events were late."""
         changed, late = [], set[tuple[int, Key, int]]()
         for n, (live, cache) in enumerate(zip(self._live, self._cache, strict=True)):
-            by_key = events.by_key(live, new_events)
-            self._load(live, cache, by_key)
+            added, outdated = events.by_key(live, changes)
+            keys = dict.fromkeys([*added, *outdated])
+            self._load(live, cache, keys)
             states: list[StateRow] = []
-            for key, entries in by_key.items():
-                state = cache[key]
-                late.update((n, key, entry[0]) for entry in live.add(state, entries))
+            for key in keys:
+                if key in outdated:
+                    state = cache[key] = self._folded_again(live, key, cache[key].newest)
+                else:
+                    state = cache[key]
+                    late.update((n, key, entry[0]) for entry in live.add(state, added[key]))
                 states.append((to_json(key), live.to_json(state), state.newest, committed))
             changed.append(sorted(states))
-        if late:
-            counts.late += sum(self._is_late(new_event, late) for new_event in new_events)
-        return changed
+        return changed, sum(self._is_late(change, late) for change in changes) if late else 0
 
-    def _is_late(self, new_event: NewEvent, late: set[tuple[int, Key, int]]) -> bool:
-        """Whether an event changes no table: all its entries (number of the table, key and timestamp) are late."""
+    def _folded_again(self, live: LiveTable, key: Key, newest: int) -> State:
+        """The state of a key, from its events. It keeps its `newest` timestamp: what a state answers, and which of two
+        states is the newer one, never goes back."""
+        state = live.zero()
+        state.newest = newest
+        rows = self._memory.rows_of(live.table.keys, key)
+        live.add(state, [entry for row in rows for entry in events.entries(live, row)])
+        return state
+
+    def _is_late(self, change: Change, late: set[tuple[int, Key, int]]) -> bool:
+        """Whether a change of an event changes no table: all its entries (number of the table, key and timestamp) are
+        late."""
         entries = {
             (n, key, entry[0])
             for n, live in enumerate(self._live)
-            for key, of_key in events.by_key(live, [new_event]).items()
+            for key, of_key in events.by_key(live, [change])[0].items()
             for entry in of_key
         }
         return bool(entries) and entries <= late

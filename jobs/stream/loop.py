@@ -15,6 +15,7 @@ from features.domains import Stream
 from features.utc import EPOCH, MICROSECOND, since_1970
 from features.windows import events
 from features.windows.events import Row
+from features.windows.raw import CREATED
 from features.windows.state import LiveTable
 from files import fingerprint, listing, locked
 from jobs import sql
@@ -122,8 +123,8 @@ def _files_or_none(find: Callable[[Root, str], list[Path]], root: Root, table: s
 
 
 def read_history(stream: Stream, files: list[Path], now: datetime, reached: int) -> Iterator[list[Row]]:
-    """Checked rows of files as events, in batches, oldest first. Each has a timestamp from `reached` (µs since 1970) on
-    and none after `now`. Raises BadInput."""
+    """Checked rows of files, in batches, oldest first: every version of every event that has a timestamp from `reached`
+    (µs since 1970) on and none after `now`. `created` says when a version was known, µs since 1970. Raises BadInput."""
     raw = stream.raw
     names = [raw.time, *(c.name for c in raw.columns)]
     first = EPOCH + max(reached, 0) * MICROSECOND
@@ -134,9 +135,12 @@ def read_history(stream: Stream, files: list[Path], now: datetime, reached: int)
         selected = ", ".join(f"{column} AS {sql.identifier(name)}" for name, column in columns.items())
         timestamps = [columns[name] for name in events.timestamp_columns(raw, stream.tables)]
         newest = ", ".join(f"coalesce({column}, {sql.timestamp(EPOCH)})" for column in timestamps)
+        key = sql.identifier(raw.id_column)
+        # The events are chosen whole: of a version of which no window reaches a timestamp, another may be reached.
+        reached_ids = f"SELECT {key} FROM raw_version WHERE greatest({newest}) >= {sql.timestamp(first)}"
         result = connection.execute(
-            f"SELECT {selected} FROM raw_row WHERE greatest({newest}) >= {sql.timestamp(first)} "
-            f"ORDER BY event_timestamp, {sql.identifier(raw.id_column)}"
+            f"SELECT {selected}, epoch_us(known) AS known FROM raw_version WHERE {key} IN ({reached_ids}) "
+            f"ORDER BY event_timestamp, {key}, known"
         )
         while rows := result.fetchmany(HISTORY_BATCH):
-            yield [events.row_of(raw)(dict(zip(names, row, strict=True))) for row in rows]
+            yield [events.row_of(raw)(dict(zip([*names, CREATED], row, strict=True))) for row in rows]

@@ -1,10 +1,11 @@
-"""What a stream job keeps, in one SQLite file: the state of each key, the ids of the events that are already processed,
-what it still has to write to the offline log, and how far it has read. A batch changes all of it in one transaction, or
-nothing of it.
+"""What a stream job keeps, in one SQLite file: the state of each key, the events that a window still reaches, what it
+still has to write to the offline log, and how far it has read. A batch changes all of it in one transaction, or nothing
+of it.
 
 The names of tables and columns are those of files that exist. A `stamp` is the commit timestamp of a batch, in µs since
-1970; it grows from batch to batch. `seen` has the events that are already processed: an id counts once for each of its
-timestamp columns, `moment`, whose value is `time`.
+1970; it grows from batch to batch. `event` has the events that are already processed, as `jobs/stream/memory.py` packs
+them; `newest` is the newest of an event's timestamps. `event_key` finds the events of a key of a live table. A file of
+an older version has a table `seen` instead, with the ids alone.
 """
 
 import json
@@ -24,7 +25,8 @@ from serving.intake import META, POSITION, RECEIVED
 
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS {META} (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS seen (id TEXT, moment TEXT, time INTEGER, PRIMARY KEY (id, moment)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS event (id TEXT PRIMARY KEY, newest INTEGER, packed BLOB) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS event_key (columns TEXT, key BLOB, id TEXT, PRIMARY KEY (columns, key, id)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS {RECEIVED} (producer TEXT PRIMARY KEY, ranges TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS to_log (kind TEXT, stamp INTEGER, rows INTEGER, packed BLOB);
 """
@@ -55,12 +57,16 @@ class StateFile:
 
     def _make_tables(self, tables: Sequence[AggregationTable]) -> None:
         """Make a table for each live table. Where a definition has changed, the old states mean nothing: they are
-        removed, and all events count as not processed, so that the job computes the states from the raw events."""
+        removed, and all events count as not processed, so that the job computes the states from the raw events. It does
+        so, too, with a file of an older version."""
         versions = json.dumps({live.table.name: live.version for live in map(LiveTable, tables)})
-        if (before := self.meta(DEFINITIONS)) not in (None, versions):
+        is_old = self._db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'seen'").fetchone() != (0,)
+        if (before := self.meta(DEFINITIONS)) is not None and (is_old or before != versions):
             for name in json.loads(before).keys() | {table.name for table in tables}:
                 self._db.execute(f"DROP TABLE IF EXISTS {identifier(name)}")
-            self._db.execute("DELETE FROM seen")
+            self._db.execute("DELETE FROM event")
+            self._db.execute("DELETE FROM event_key")
+            self._db.execute("DROP TABLE IF EXISTS seen")
             self._db.execute(f"DELETE FROM {META} WHERE name = ?", (HISTORY,))
         for table in tables:
             self._db.execute(
@@ -120,19 +126,32 @@ class StateFile:
         query = f"SELECT key, state, newest, stamp FROM {identifier(table)} WHERE stamp > ?"
         return self._db.execute(query, (committed,)).fetchall()
 
-    def processed(self, ids: list[str]) -> set[tuple[str, str]]:
-        """Which of the ids are already processed: pairs of an id and a timestamp column that an event with the id
-        filled."""
-        query = "SELECT seen.id, seen.moment FROM json_each(?) JOIN seen ON seen.id = value"
-        return set(self._db.execute(query, (json.dumps(ids),)))
+    def events(self, ids: list[str]) -> list[tuple[str, bytes]]:
+        """Id and content of each event that is already processed, of those with these ids."""
+        query = "SELECT event.id, packed FROM json_each(?) JOIN event ON event.id = value"
+        return self._db.execute(query, (json.dumps(ids),)).fetchall()
 
-    def add_processed(self, rows: list[tuple[str, str, int]]) -> None:
-        """Rows of id, timestamp column, and its value in µs since 1970."""
-        self._db.executemany("INSERT INTO seen VALUES (?, ?, ?)", rows)
+    def put_events(self, rows: list[tuple[str, int, bytes]]) -> None:
+        """Rows of id, newest timestamp in µs since 1970, and content. They replace those of the same ids."""
+        self._db.executemany("INSERT OR REPLACE INTO event VALUES (?, ?, ?)", rows)
 
-    def forget_processed_before(self, timestamp: int) -> None:
-        """Drop the ids of events that happened before a timestamp, in µs since 1970."""
-        self._db.execute("DELETE FROM seen WHERE time < ?", (timestamp,))
+    def events_of(self, columns: str, key: bytes) -> list[bytes]:
+        """The contents of the events with a key, a JSON list of the values of these columns."""
+        query = "SELECT packed FROM event_key JOIN event USING (id) WHERE columns = ? AND key = ?"
+        return [packed for (packed,) in self._db.execute(query, (columns, key))]
+
+    def put_event_keys(self, rows: list[tuple[str, bytes, str]]) -> None:
+        """Rows of key columns, key and id."""
+        self._db.executemany("INSERT OR IGNORE INTO event_key VALUES (?, ?, ?)", rows)
+
+    def remove_event_keys(self, rows: Iterable[tuple[str, bytes, str]]) -> None:
+        """Remove rows of key columns, key and id."""
+        self._db.executemany("DELETE FROM event_key WHERE columns = ? AND key = ? AND id = ?", rows)
+
+    def forget_events_before(self, timestamp: int) -> list[tuple[str, bytes]]:
+        """Remove the events whose newest timestamp is before this one. Returns the id and the content of each."""
+        query = "DELETE FROM event WHERE newest < ? RETURNING id, packed"
+        return self._db.execute(query, (timestamp,)).fetchall()
 
     def received(self) -> dict[str, list[list[int]]]:
         """Producer → the numbers received from it, as ranges with both ends."""

@@ -3,11 +3,10 @@ producer. Pure."""
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import cache
-from operator import itemgetter
-from typing import Annotated, Any, NotRequired
+from typing import Annotated, Any, NamedTuple, NotRequired
 
 from pydantic import Field, GetPydanticSchema, Strict, StringConstraints, TypeAdapter
 from pydantic_core import core_schema
@@ -50,6 +49,8 @@ _TIMESTAMP = core_schema.chain_schema(
 Row = dict[str, Any]
 #: The values of a table's keys.
 Key = tuple[Any, ...]
+#: The row of an event before a change, None for a new event; and after it.
+Change = tuple[Row | None, Row]
 #: The numbers received from a producer: ranges with both ends, in order, with a gap between any two.
 Ranges = list[list[int]]
 
@@ -113,33 +114,87 @@ def row_of(stream: RawTable) -> Callable[[Mapping[str, Any]], Row]:
 
 
 def timestamp_columns(stream: RawTable, tables: tuple[AggregationTable, ...]) -> tuple[str, ...]:
-    """The columns that date something for the tables: the event, and its outcome. A row of an event that was already
-    processed may have an outcome that was not."""
+    """The columns that date something for the tables: the event, and its outcome."""
     names = (stream.time, *(t.event_time for t in tables), *(t.outcome for t in tables if t.outcome))
     return tuple(dict.fromkeys(names))
 
 
-def entries(live: LiveTable, row: Row, new: Collection[str]) -> list[Entry]:
-    """What one row is to a table; see `by_key`."""
-    return next(iter(by_key(live, [(row, new)]).values()), [])
+def entries(live: LiveTable, row: Row) -> list[Entry]:
+    """What an event is to a table: one entry, and one more for its outcome if that is known. None where the row lacks
+    the event time or a part of the key."""
+    return [entry for _, entry in _keyed(live, row)]
 
 
-def by_key(live: LiveTable, rows: Iterable[tuple[Row, Collection[str]]]) -> dict[Key, list[Entry]]:
-    """Key → the entries of its rows. Each row comes with its `timestamp_columns` that are new: an event, or an outcome,
-    that was already processed is no entry."""
-    table, entry_of, outcome = live.table, live.entry, live.table.outcome
-    time, keys = table.event_time, table.keys
-    key_of: Callable[[Row], Key] = itemgetter(*keys) if len(keys) > 1 else lambda row: (row[keys[0]],)
-    entries: dict[Key, list[Entry]] = defaultdict(list)
-    for row, new in rows:
-        entry, key = entry_of(row), key_of(row)
-        if entry[TIME] is None or None in key:
+def by_key(live: LiveTable, changes: Iterable[Change]) -> tuple[dict[Key, list[Entry]], set[Key]]:
+    """Key → the entries that the changes add to it; and the keys that have entries which are no longer right. The
+    entries of such a key must be folded again from its events."""
+    added: dict[Key, list[Entry]] = defaultdict(list)
+    outdated: set[Key] = set()
+    for before, after in changes:
+        if before is None:
+            for key, entry in _keyed(live, after):
+                added[key].append(entry)
             continue
-        if time in new:
-            entries[key].append(entry)
-        if outcome is not None and outcome in new:
-            entries[key].append(outcome_entry(entry, row[outcome]))
-    return entries
+        old, new = _keyed(live, before), _keyed(live, after)
+        for key, entry in new:
+            if (key, entry) not in old:
+                added[key].append(entry)
+        outdated.update(key for key, entry in old if (key, entry) not in new)
+    return added, outdated
+
+
+def _keyed(live: LiveTable, row: Row) -> list[tuple[Key, Entry]]:
+    """The entries of an event, each with its key."""
+    table, entry = live.table, live.entry(row)
+    key = tuple([row[name] for name in table.keys])
+    if entry[TIME] is None or None in key:
+        return []
+    outcome = None if table.outcome is None else row[table.outcome]
+    return [(key, entry)] if outcome is None else [(key, entry), (key, outcome_entry(entry, outcome))]
+
+
+class Event(NamedTuple):
+    """What is known of an event: the last known value of each column, and when these values became known, µs since
+    1970; a dict if the columns differ in it."""
+
+    row: Row
+    known: int | dict[str, int]
+
+    def with_version(self, stream: RawTable, version: Row, known: int, is_arriving: bool) -> "Event | None":
+        """The event after one more version, which became known at `known`; None if that changes nothing.
+
+        A version corrects the columns that it fills. A version that is arriving was known after every other. A version
+        of the history may be older than what is known: of two values that became known at the same time, the greater
+        one counts, as in `jobs/raw/relations.py`.
+
+        >>> stream = RawTable("orders", (Column("shop", "string"), Column("amount", "float")), time="at", id="id")
+        >>> order = Event({"at": 5, "shop": "s1", "amount": 10.0}, 100)
+        >>> order.with_version(stream, {"at": 5, "shop": None, "amount": 8.0}, 200, True).row
+        {'at': 5, 'shop': 's1', 'amount': 8.0}
+        >>> order.with_version(stream, {"at": 5, "shop": None, "amount": 8.0}, 50, False)
+        """
+        row, before = self.row, self.known
+        newer: dict[str, int] = {}
+        for name in column_names(stream):
+            value, old = version[name], row[name]
+            if value is None:
+                continue
+            old_known = before if isinstance(before, int) else before[name]
+            is_newer = known > old_known or (known == old_known and old != value and (is_arriving or value > old))
+            if old is None or is_newer:
+                newer[name] = known
+        if not newer or (is_arriving and all(version[name] == row[name] for name in newer)):
+            return None
+        merged = {**row, **{name: version[name] for name in newer}}
+        merged |= {derived.name: derived.value(merged) for derived in stream.derived}
+        by_column = dict.fromkeys(column_names(stream), before) if isinstance(before, int) else before
+        return Event(merged, {**by_column, **newer})
+
+
+@cache
+def column_names(stream: RawTable) -> tuple[str, ...]:
+    """The declared columns of an event, the event time first."""
+    return tuple(dict.fromkeys((stream.time, *(column.name for column in stream.columns))))
 
 
 def add_number(ranges: Ranges, number: int) -> bool:

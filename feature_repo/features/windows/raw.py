@@ -79,7 +79,8 @@ class RawTable:
     """One kind of event, `raw/<name>`. Every timestamp has a time zone.
 
     time      the column of the event time
-    id        the column that names an event; of several rows with the same id, one counts
+    id        the column that names an event; several rows with the same id are versions of it, and count once: column
+              by column, the last value that was known
     created   the column that says when we knew the event; without one, we knew it at once
     is_live   it is a stream, too. The stream job logs its events with the time at which it took them in; events of the
               history were known at once.

@@ -30,7 +30,6 @@ from serving import featurization
 MOST_ENTITIES = 1000
 #: The stream job writes its offline log every five seconds; after this time, what is not there is lost.
 LOGGED_WITHIN_SECONDS, POLL_SECONDS = 30.0, 0.25
-_NEW = frozenset([PURCHASES.time])
 
 
 def logged(root: Root, ids: frozenset[str]) -> list[tuple[str, float]]:
@@ -80,7 +79,7 @@ def without_loss(
     states: dict[str, State] = defaultdict(live.zero)
     by_customer: dict[str, list[Entry]] = defaultdict(list)
     for row in known:
-        by_customer[row["customer_id"]] += events.entries(live, row, _NEW)
+        by_customer[row["customer_id"]] += events.entries(live, row)
     for customer, entries in by_customer.items():
         live.add(states[customer], entries)
     scores = []
@@ -90,5 +89,5 @@ def without_loss(
         features = LOYALTY_LIVE.values({CUSTOMER_PURCHASES.name: live.values(state, now)}, purchase)
         scores.append(float(scorer.score(featurization.matrix([features], scorer.card))[0]))
         event = events.plain(PURCHASES, scored(purchase, scores[-1]))
-        live.add(state, events.entries(live, event, _NEW))
+        live.add(state, events.entries(live, event))
     return scores
