@@ -17,6 +17,8 @@ from root import Root
 
 PROJECT = Path(__file__).resolve().parent
 FEATURE_REPO = PROJECT / "feature_repo"
+#: How files of others are read, a file for each raw table. It is part of the repository.
+SOURCES = PROJECT / "sources"
 LARGEST_PORT = 65_535
 
 _DEMO_HASH_KEY = "demo-key: the people in this data do not exist"

@@ -42,6 +42,7 @@ MAY_IMPORT = {
     "jobs": "",
     "jobs.sql": "",
     "jobs.raw": "files errors root features simulators jobs.sql jobs.raw",
+    "jobs.own": "files errors root features jobs.sql jobs.raw jobs.own",
     "jobs.batch": "files errors root features jobs.sql jobs.raw jobs.batch",
     "jobs.point_in_time": "root features serving jobs.batch",
     "jobs.train": "files errors root features model serving settings "

@@ -5,6 +5,8 @@ import click
 
 from cli.edge import Group
 from jobs.commands.build import pipeline
+from jobs.commands.own.importing import import_
+from jobs.commands.own.new import new
 from jobs.commands.pipelines import describe, execute, list_pipelines
 from jobs.commands.risk.parity import parity
 from jobs.commands.risk.score import score
@@ -22,5 +24,5 @@ def jobs() -> None:
     """
 
 
-for command in (pipeline, list_pipelines, describe, execute, train, score, parity, stream, simulate):
+for command in (new, import_, pipeline, list_pipelines, describe, execute, train, score, parity, stream, simulate):
     jobs.add_command(command)

@@ -1,0 +1,76 @@
+"""`python -m jobs new`."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cli import console
+from cli.values import Whole
+from jobs.commands.own.importing import show
+from jobs.commands.own.options import dialect_options, is_terminal
+
+MOST_DAYS = 3650
+COLUMN = "[OURS=]THEIRS"
+
+
+@click.command()
+@click.argument("domain", help="The name of the new domain: one word, in small letters.")
+@click.option(
+    "--from", "files", required=True, multiple=True, type=click.Path(path_type=Path), metavar="FILE",
+    show_default="none; it must be given", help="A CSV, Parquet or Excel file of its events. May be repeated.",
+)  # fmt: skip
+@click.option("--time", metavar=COLUMN, show_default="asked for", help="The column of the event time.")
+@click.option(
+    "--id", "identity", metavar=f"{COLUMN} or OURS,OURS", show_default="asked for",
+    help="The column that names an event; or columns of ours that name it together.",
+)  # fmt: skip
+@click.option(
+    "--key", "keys", multiple=True, metavar=COLUMN, show_default="asked for",
+    help="A column whose values have a history: a customer, a merchant, a device. May be repeated.",
+)  # fmt: skip
+@click.option(
+    "--amount", "amounts", multiple=True, metavar=COLUMN, show_default="asked for",
+    help="A column of numbers, such as an amount. May be repeated.",
+)  # fmt: skip
+@click.option(
+    "--label", metavar=COLUMN, show_default="asked for", help="The column that is 1 where an event ended badly."
+)
+@click.option(
+    "--label-time", metavar=COLUMN, show_default="asked for",
+    help="Instead of --label: the column that has a timestamp where an event ended badly.",
+)  # fmt: skip
+@click.option(
+    "--label-after", type=Whole(0, MOST_DAYS), metavar="DAYS", show_default="asked for",
+    help="How many days after an event its end is known.",
+)  # fmt: skip
+@click.option("--table", metavar="NAME", show_default="DOMAIN_events", help="The raw table of its events.")
+@click.option("--only", is_flag=True, help="Switch off all other domains. Their files stay.")
+@dialect_options
+def new(
+    domain: str,
+    files: tuple[Path, ...],
+    only: bool,
+    stated: dict[str, Any],
+    quarantine: Path | None,
+    **columns: Any,
+) -> None:
+    """Write a new domain from a file of its events.
+
+    The file is imported, too. What is not given is asked for on a terminal. No existing file is overwritten.
+    """
+    import settings
+    from jobs.commands.own.questions import Answers
+    from jobs.own.new import creating
+
+    answers = Answers(domain, files, stated, columns, is_terminal())
+    now = datetime.now(UTC)
+    created = creating.create(settings.root(), settings.PROJECT, answers.spec(), files, now, only, quarantine)
+    show(created.report, quarantine, now)
+    if answers.unused:
+        console.line(f"Left out: {', '.join(answers.unused)}")
+    console.line(f"{created.bad:,} of {created.known:,} events with a known end ended badly.")
+    for file in created.files:
+        console.line(f"Wrote {file.relative_to(settings.PROJECT)}")
+    console.line("Next: make pipeline")

@@ -1,0 +1,79 @@
+"""What is wrong with rows, in words and as a file."""
+
+import csv
+import io
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from errors import SHOWN_CHARACTERS, BadInput
+from features.windows.raw import RawTable
+from jobs.own.rows import LINE, PLACE, BadRow, Rows
+
+#: A message shows at most this many kinds of faults.
+MOST_FAULTS = 5
+
+
+def refused(raw: RawTable, rows: Rows, by_place: dict[int, str]) -> Iterator[BadRow]:
+    """Rows that are good by themselves, and do not go together with others."""
+    mask = pc.is_in(rows.good[PLACE], value_set=pa.array(list(by_place), pa.int64()))
+    for row in rows.good.filter(mask).to_pylist():
+        place, line = row.pop(PLACE), row.pop(LINE)
+        name = raw.id_column
+        yield BadRow(line, ((name, by_place[place], str(row[name])),), json.dumps(row, ensure_ascii=False, default=str))
+
+
+def in_words(files: Sequence[Path], bad: Sequence[Sequence[BadRow]]) -> str:
+    """Each kind of fault with its count and its first row."""
+    first: dict[tuple[str, str], str] = {}
+    counts: Counter[tuple[str, str]] = Counter()
+    for path, rows in zip(files, bad, strict=True):
+        for row in sorted(rows, key=lambda row: row.line):
+            for column, fault, cell in row.faults:
+                counts[column, fault] += 1
+                shown = f" ({cell[:SHOWN_CHARACTERS]})" if cell else ""
+                first.setdefault((column, fault), f"line {row.line:,} of {path.name}{shown}")
+    texts = []
+    for (column, fault), count in counts.most_common(MOST_FAULTS):
+        rows_are = "1 row" if count == 1 else f"{count:,} rows"
+        texts.append(f"{rows_are}: {column} {fault}; the first is {first[column, fault]}".replace("  ", " "))
+    more = len(counts) - len(texts)
+    return ". ".join(texts) + (f". There are {more} more kinds of faults." if more else ".") + _hint(counts)
+
+
+def _hint(counts: Counter[tuple[str, str]]) -> str:
+    """What a fault of many rows means most often."""
+    hints = {
+        "is without a time zone": "State in which zone the clock was: --time-zone Europe/Berlin.",
+        "is no ISO 8601 timestamp": "State how timestamps are written: --time-format '%d.%m.%Y %H:%M:%S'.",
+        "is no number": "If a number is written as 1.234,50, state it: --decimal ',' --thousands '.'.",
+        "is no whole number": "If there are words for 1 and 0, state them: --true yes --false no.",
+    }
+    return "".join(f" {hint}" for fault, hint in hints.items() if any(fault == kind for _, kind in counts))
+
+
+def quarantine_file(path: Path, files: Sequence[Path], bad: Sequence[Sequence[BadRow]]) -> dict[Path, bytes | pa.Table]:
+    """The file of the bad rows. Raises BadInput where the path has other rows: they would be lost."""
+    rows = [
+        {"file": file.name, "line": row.line, "reason": row.reason, "row": row.row}
+        for file, bad_rows in zip(files, bad, strict=True)
+        for row in sorted(bad_rows, key=lambda row: row.line)
+    ]
+    table = pa.Table.from_pylist(rows)
+    if path.suffix == ".csv":
+        text = io.StringIO()
+        writer = csv.DictWriter(text, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+        content: bytes | pa.Table = text.getvalue().encode()
+        is_same = path.exists() and path.read_bytes() == content
+    else:
+        content, is_same = table, path.exists() and pq.read_table(path).equals(table)
+    if path.exists() and not is_same:
+        raise BadInput(f"{path} has other rows, which would be lost. Give --quarantine another name.")
+    return {path: content}

@@ -1,0 +1,1 @@
+"""A new domain, written from an example of its events."""

@@ -1,0 +1,191 @@
+"""A file and its mapping → rows of the declared types, and every row that is none with its reason."""
+
+import json
+import re
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from difflib import get_close_matches
+from typing import Any
+
+import pyarrow as pa
+
+from errors import BadInput, BadParameter, unknown
+from features.utc import as_utc
+from features.windows.raw import CREATED, Column, RawTable
+from jobs.own.cells import Convert, Fault, converter
+from jobs.own.mapping import Mapping, columns_of
+from jobs.own.reading import Batch, TheirFile
+
+TYPES = {"string": pa.string(), "int": pa.int64(), "float": pa.float64(), "timestamp": pa.timestamp("us", "UTC")}
+#: Columns beside those of the raw table: the place of a row among all that are imported, and its line in its file.
+PLACE, LINE = ":place", ":line"
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A row that is no row of the table. `faults` is (our column, what is wrong with it, the cell as text) each."""
+
+    line: int
+    faults: tuple[tuple[str, str, str], ...]
+    row: str
+
+    @property
+    def reason(self) -> str:
+        """In words: `amount is no number; user_id is empty`."""
+        return "; ".join(f"{column} {fault}".strip() for column, fault, _ in self.faults)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What a file has. `good` has the columns of `schema`, and PLACE and LINE."""
+
+    good: pa.Table
+    bad: list[BadRow]
+
+    @property
+    def count(self) -> int:
+        """How many rows the file has."""
+        return len(self.good) + len(self.bad)
+
+
+def schema(raw: RawTable) -> pa.Schema:
+    """The columns of an imported file. A stream's has `created`: when a change of an earlier row was imported."""
+    columns = [(name, TYPES[raw.column(name).dtype]) for name in columns_of(raw)]
+    return pa.schema([*columns, *([(CREATED, TYPES["timestamp"])] if raw.is_live else [])])
+
+
+def check_header(raw: RawTable, mapping: Mapping, file: TheirFile) -> dict[str, str]:
+    """Our column → their column, of all that the file has. Raises BadInput where it lacks one that is mapped or
+    needed, with theirs and the nearest."""
+    theirs: dict[str, str] = {}
+    made = {*mapping.happened, *([raw.id] if mapping.id else [])}
+    missing: list[str] = []
+    for name in columns_of(raw):
+        if name in made:
+            continue
+        if mapping.theirs(name) in file.header:
+            theirs[name] = mapping.theirs(name)
+        elif name in mapping.columns:
+            error = unknown("column", mapping.columns[name], file.header, "It has no columns.")
+            raise BadInput(f"{file.path}: {error.message} It is mapped to {name}.")
+        elif name == raw.id or not raw.column(name).is_optional:
+            missing.append(name)
+    if missing:
+        near = "".join(f" {name} may be {their!r}." for name in missing if (their := _nearest(name, file.header)))
+        raise BadInput(
+            f"{file.path} lacks {', '.join(missing)}, which {raw.name} needs. It has: {', '.join(file.header)}.{near} "
+            f"State which of them it is: --map {missing[0]}=THEIRS{_or_made(raw, missing)}"
+        )
+    return theirs
+
+
+def _nearest(name: str, header: Sequence[str]) -> str | None:
+    """`user_id` is near to `User ID`."""
+    by_letters = {re.sub(r"\W|_", "", theirs).lower(): theirs for theirs in header}
+    close = get_close_matches(name.replace("_", ""), by_letters, n=1)
+    return by_letters[close[0]] if close else None
+
+
+def _or_made(raw: RawTable, missing: Sequence[str]) -> str:
+    others = [name for name in (*(c.name for c in raw.columns if not c.is_optional), raw.time) if name != raw.id]
+    return f", or make the id of others: --id {','.join(others[:2])}" if raw.id in missing and others else ""
+
+
+def read(raw: RawTable, mapping: Mapping, file: TheirFile, now: datetime, first_place: int = 0) -> Rows:
+    """All rows of the file. The good ones get places from `first_place` on. Raises BadInput."""
+    theirs = check_header(raw, mapping, file)
+    reader = _Reader(raw, mapping, theirs, now)
+    tables, bad, place = [], list[BadRow](), first_place
+    for batch in file.batches():
+        good, batch_bad = reader.rows(batch)
+        good[PLACE] = list(range(place, place + len(good[LINE])))
+        place += len(good[LINE])
+        tables.append(pa.table(good, schema=reader.schema))
+        bad += batch_bad
+    return Rows(pa.concat_tables([reader.schema.empty_table(), *tables]), bad)
+
+
+class _Reader:
+    def __init__(self, raw: RawTable, mapping: Mapping, theirs: dict[str, str], now: datetime) -> None:
+        self._raw, self._mapping, self._theirs = raw, mapping, theirs
+        self._columns = [_required(raw, name) for name in theirs]
+        self._converters: dict[str, Convert] = {c.name: converter(c, mapping, now) for c in self._columns}
+        self.schema = schema(raw).append(pa.field(PLACE, pa.int64())).append(pa.field(LINE, pa.int64()))
+
+    def rows(self, batch: Batch) -> tuple[dict[str, list[Any]], list[BadRow]]:
+        faults: dict[int, list[tuple[str, str, str]]] = {
+            number: [("", "the row has not as many cells as the header", text)] for number, text in batch.ragged.items()
+        }
+        values: dict[str, list[Any]] = {}
+        for name, theirs in self._theirs.items():
+            values[name] = list(self._converted(name, batch.cells[theirs], batch.ragged, faults))
+        self._add_made(values, faults, len(batch.lines))
+        kept = [number for number in range(len(batch.lines)) if number not in faults]
+        good = {name: [values[name][n] for n in kept] if name in values else [None] * len(kept)
+                for name in schema(self._raw).names}  # fmt: skip
+        good[LINE] = [batch.lines[n] for n in kept]
+        return good, [BadRow(batch.lines[n], tuple(faults[n]), _as_json(batch, n)) for n in sorted(faults)]
+
+    def _converted(
+        self, name: str, cells: list[Any], ragged: Container[int], faults: dict[int, list[tuple[str, str, str]]]
+    ) -> Iterator[Any]:
+        convert = self._converters[name]
+        for number, cell in enumerate(cells):
+            try:
+                yield None if number in ragged else convert(cell)
+            except Fault as fault:
+                faults.setdefault(number, []).append((name, str(fault), "" if cell is None else str(cell)))
+                yield None
+
+    def _add_made(self, values: dict[str, list[Any]], faults: dict[int, Any], count: int) -> None:
+        """The columns that are made from others. A part of an id must be filled, whatever its column declares."""
+        time = values[self._raw.time]
+        for name, flag in self._mapping.happened.items():
+            flags = values.get(flag, [None] * count)
+            values[name] = [when if is_one == 1 else None for when, is_one in zip(time, flags, strict=True)]
+        if self._mapping.id and self._raw.id:
+            parts = [values.get(name, [None] * count) for name in self._mapping.id]
+            ids = []
+            for number, row in enumerate(zip(*parts, strict=True)):
+                ids.append(None if None in row else made_id(row))
+                if None in row and number not in faults:
+                    name = self._mapping.id[row.index(None)]
+                    faults[number] = [(name, f"is empty, and {self._raw.id} is made of it", "")]
+            values[self._raw.id] = ids
+
+
+def _required(raw: RawTable, name: str) -> Column:
+    """The column; an id and the event time are filled in every row."""
+    column = raw.column(name)
+    if name not in (raw.id, raw.time):
+        return column
+    return Column(name, column.dtype, False, column.minimum, column.pattern, column.maximum)
+
+
+def made_id(values: Iterable[Any]) -> str:
+    r"""The id of an event from what names it. Different values give different ids.
+
+    >>> made_id(["k|1", 7]), made_id(["k", "1|7"])
+    ('k\\|1|7', 'k|1\\|7')
+    """
+    return "|".join(_part(value) for value in values)
+
+
+def _part(value: Any) -> str:
+    text = as_utc(value).isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else str(value)
+    return text.replace("\\", "\\\\").replace("|", "\\|")
+
+
+def _as_json(batch: Batch, number: int) -> str:
+    """The row as it was, so that somebody can mend it."""
+    if number in batch.ragged:
+        return batch.ragged[number]
+    row = {name: cells[number] for name, cells in batch.cells.items()}
+    return json.dumps(row, ensure_ascii=False, default=str)
+
+
+def check_id(raw: RawTable, mapping: Mapping) -> None:
+    """Raises BadParameter where the id would be made of values that are no text."""
+    if mapping.id and raw.id and raw.column(raw.id).dtype != "string":
+        raise BadParameter(f"{raw.id} is a number, so it cannot be made of {', '.join(mapping.id)}. Map a column.")

@@ -1,0 +1,121 @@
+"""A team follows the tutorial with its own file, to the letter: seven commands to a decision with reasons."""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import own_data
+import pytest
+import readme
+from processes import Child, environment, run, started
+from servers import Server, answering
+
+import settings
+
+pytestmark = pytest.mark.slow
+
+PAGE = readme.DOCS / "tutorial-own-data.md"
+MOST_COMMANDS = 10
+TO_A_DECISION = ("own:setup", "own:new", "own:pipeline", "own:serve", "own:decide")
+
+
+def commands(*names: str) -> list[str]:
+    return [line for name in names for line in readme.lines(readme.block(PAGE, name))]
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of this project, with the environment that `make setup` made."""
+    copy = tmp_path_factory.mktemp("own") / "clone"
+    listed = run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]).stdout
+    for name in filter(None, listed.split("\0")):
+        if (settings.PROJECT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(settings.PROJECT / name, copy / name)
+    (copy / ".venv").symlink_to(settings.PROJECT / ".venv")
+    return copy
+
+
+def typed(clone: Path, *lines: str, port: int = 0) -> tuple[list[str], dict[str, str]]:
+    """A shell that gets the lines, and its environment. The environment has our modules from another folder."""
+    path = os.pathsep.join(str(clone / folder) for folder in ("", "feature_repo", "stores"))
+    variables = {name: value for name, value in environment().items() if name != "RISK_DATA"}
+    activate = "source .venv/bin/activate"
+    script = "\n".join(["set -e", activate, *lines]).replace("127.0.0.1:5000", f"127.0.0.1:{port}")
+    return ["bash", "-c", script], variables | {"PYTHONPATH": path, "PORT": str(port)}
+
+
+def type_in(clone: Path, *lines: str, port: int = 0) -> str:
+    command, variables = typed(clone, *lines, port=port)
+    return run(command, cwd=clone, env=variables).stdout
+
+
+@pytest.fixture(scope="module")
+def printed(clone: Path) -> str:
+    """What the commands print up to the service."""
+    return type_in(clone, *commands("own:setup", "own:new", "own:pipeline"))
+
+
+@pytest.fixture(scope="module")
+def server(clone: Path, printed: str) -> Iterator[Server]:
+    (serve,) = commands("own:serve")
+
+    def start(port: int) -> AbstractContextManager[Child]:
+        command, variables = typed(clone, f"exec {serve}", port=port)
+        return started(command, cwd=clone, env=variables)
+
+    with answering(start) as answering_server:
+        yield answering_server
+
+
+def test_a_decision_is_ten_commands_away_at_most():
+    assert len(commands(*TO_A_DECISION)) == 7 <= MOST_COMMANDS
+    assert "seven commands" in PAGE.read_text()
+
+
+def test_every_row_of_the_file_is_counted(clone: Path, printed: str):
+    (counts,) = re.findall(r"([\d,]+) rows in = ([\d,]+) kept \+ ([\d,]+) duplicates \+ ([\d,]+) quarantined", printed)
+    rows, kept, duplicates, quarantined = (int(count.replace(",", "")) for count in counts)
+    assert rows == kept + duplicates + quarantined == len((clone / "bestellungen.csv").read_text().splitlines()) - 1
+    assert duplicates > 50
+    assert quarantined == len((clone / "bad_rows.csv").read_text().splitlines()) - 1 >= 120
+
+
+def test_the_service_decides_about_an_order_and_says_why(clone: Path, server: Server):
+    answer = json.loads(type_in(clone, *commands("own:decide"), port=server.port))
+    assert answer["decision"] == "decline"
+    assert answer["features"]["customer_count_30d"] > 0
+    texts = [reason["text"] for reason in answer["reasons"]]
+    assert any("customer" in text or "amount" in text for text in texts)
+
+
+def test_an_ordinary_order_is_approved(clone: Path, server: Server):
+    (decide,) = commands("own:decide")
+    ordinary = decide.replace("00042", "00500").replace("250.0", "20.0")
+    assert json.loads(type_in(clone, ordinary, port=server.port))["decision"] == "approve"
+
+
+def test_an_order_can_be_sent_as_it_happens(clone: Path, server: Server):
+    assert json.loads(type_in(clone, *commands("own:event"), port=server.port)) == {"accepted": 1}
+
+
+def test_tomorrows_file_needs_only_its_name(clone: Path, printed: str):
+    lines = (clone / "bestellungen.csv").read_text().splitlines()
+    now = datetime.now(UTC).astimezone(own_data.BERLIN)
+    new = f"B999999;00500;H07;{now:%d.%m.%Y %H:%M:%S};20,00;;"
+    (clone / "tomorrow.csv").write_text("\n".join([lines[0], *lines[-100:], new]) + "\n")
+    before = (clone / "sources/shop_events.yaml").read_text()
+    assert "101 rows in = 1 kept + 100 duplicates + 0 quarantined" in type_in(clone, commands("own:tomorrow")[0])
+    assert (clone / "sources/shop_events.yaml").read_text() == before
+
+
+def test_what_is_written_is_well_formed_and_its_tests_pass(clone: Path, printed: str):
+    files = (
+        "feature_repo/features/shop.py feature_repo/views/shop.py tests/test_shop.py feature_repo/features/__init__.py"
+    )
+    type_in(clone, f"ruff check {files}", f"ruff format --check {files}", "python -m pytest -n 0 tests/test_shop.py")
