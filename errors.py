@@ -19,6 +19,7 @@
     │   ├── ModelNotTrained     1301 model_not_trained
     │   ├── ModelBroken         1302 model_broken
     │   ├── FeaturesNotReady    1303 features_not_ready
+    │   ├── PolicyBroken        1320 policy_broken
     │   ├── AuditUnavailable    1305 audit_unavailable
     │   └── LogUnavailable      1309 log_unavailable
     └── JobError                exit code 1: only jobs raise it, so it has no HTTP status
@@ -156,6 +157,13 @@ class FeaturesNotReady(NotReady):
     """A feature service or view is not applied or not materialized, or the online store cannot be read or written."""
 
     code = 1303
+
+
+class PolicyBroken(NotReady):
+    """A policy file, or a list that it names, cannot be read or says what cannot be. The service decides by no other
+    policy meanwhile."""
+
+    code = 1320
 
 
 class AuditUnavailable(NotReady):

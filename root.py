@@ -9,7 +9,7 @@ WORLD = (
     "registry.db*", "online.db*", "scores.db*", "materialized",
 )  # fmt: skip
 #: What outlives a world: trained models and the decisions that were taken, and the pipeline's own files.
-KEPT = ("models", "decisions", "pipeline.json", "pipeline.lock", "sign-up.lock")
+KEPT = ("models", "policies", "decisions", "pipeline.json", "pipeline.lock", "sign-up.lock")
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,11 @@ class Root:
     def models(self) -> Path:
         """Folder of the trained models."""
         return self.path / "models"
+
+    @property
+    def policies(self) -> Path:
+        """Folder of the policy files, one for each risk that has one, and of the lists that they name."""
+        return self.path / "policies"
 
     @property
     def decisions(self) -> Path:

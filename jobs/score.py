@@ -11,6 +11,7 @@ from jobs.raw import places
 from model.scorer import Scorers
 from root import Root
 from serving import featurization, scores
+from serving.policies import Policies
 from serving.service import decide_all
 from serving.store import Store
 
@@ -31,18 +32,20 @@ def population(root: Root, declared: Population, as_of: datetime) -> pd.DataFram
 def score(root: Root, store: Store, risk: Risk, as_of: datetime) -> int:
     """Decide about every entity as of a timestamp, log the decisions and put them on the pages. Returns how many.
 
-    Raises NoData, FeaturesNotReady, ModelNotTrained, ModelBroken, AuditUnavailable.
+    Raises NoData, FeaturesNotReady, ModelNotTrained, ModelBroken, PolicyBroken, AuditUnavailable.
     """
     if risk.population is None:
         raise NoData(
             f"{risk.name} declares no population: it decides request by request. Declare one in features to score it."
         )
     scorer, key = Scorers(root.models)[risk.name], risk.population.key
+    policy = Policies(root.policies, store)[risk]
     entities = population(root, risk.population, as_of)
     views = store.views(risk.name)
     frame = point_in_time.features(root, store, risk, entities)[list(views)].astype(object)
     features = [featurization.complete(values, views) for values in frame.to_dict("records")]
     keys = entities[key].tolist()
-    decisions = decide_all(scorer, risk, [{key: value} for value in keys], features, as_of, root.decisions)
+    rows = [{key: value} for value in keys]
+    decisions = decide_all(scorer, risk, policy, rows, rows, features, as_of, root.decisions)
     scores.write(root.scores_db, risk.name, zip(keys, decisions, strict=True))
     return len(decisions)

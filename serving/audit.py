@@ -29,7 +29,7 @@ def append(folder: Path, day: datetime, records: Iterable[Mapping[str, Any]]) ->
 
 def record(risk: Risk, row: Mapping[str, Any], decision: Mapping[str, Any]) -> dict[str, Any]:
     """A line of the log: the risk, the entity, the rest of the request's row (identifiers are keyed hashes), and the
-    decision. `python -m jobs parity` reads the features again from it."""
+    decision with its internal features. `python -m jobs parity` reads the features again from it."""
     entity = {name: value for name, value in row.items() if name in risk.entity_keys}
     request = {name: value for name, value in row.items() if name not in risk.entity_keys}
     return {"risk": risk.name, "entity": entity, "request": request, **decision}

@@ -68,6 +68,7 @@ def compiled(store: FeatureStore, service: str) -> Plan:
         dict(_outputs(projections)),
         keys,
         request,
+        dict(_types(projections)),
     )
 
 
@@ -83,6 +84,12 @@ def _outputs(projections: Sequence[FeatureViewProjection]) -> Iterator[tuple[str
         for feature in projection.features:
             full_name = full(view, feature.name)
             yield (full_name if names.count(feature.name) > 1 else feature.name), (view, full_name)
+
+
+def _types(projections: Sequence[FeatureViewProjection]) -> Iterator[tuple[str, str]]:
+    features = [feature for projection in projections for feature in projection.features]
+    for (name, _), feature in zip(_outputs(projections), features, strict=True):
+        yield name, feature.dtype.to_value_type().name
 
 
 def _key_types(view: FeatureView, projection: FeatureViewProjection) -> dict[str, str]:

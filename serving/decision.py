@@ -1,23 +1,30 @@
-"""From a score to a decision: the band, the policies and the reasons. Pure."""
+"""From a score to a decision: the band, what is not known, the rules and the reasons. Pure."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
-from features.risk import Appetite, Reason, Risk
+from errors import ModelBroken
+from features.domains import internal_features
+from features.policy import ActiveRule, Policy
+from features.risk import Appetite, Input, Risk
+from features.rules import is_missing
 from model.card import Card
 
 MOST_REASONS = 3
+#: The reason's code where the risk's needs are missing.
+NOT_ENOUGH_KNOWN = "not_enough_known"
+#: The severity of an outcome on which not enough is known: at least the middle one.
+UNKNOWN_SEVERITY = 1
 
 
 @dataclass(frozen=True)
 class GivenReason:
-    """A reason of one decision. `contribution` is what it added to the log-odds of a probability, or to an estimated
-    number: a positive one raised the score. A policy contributes 0."""
+    """A reason of one decision. `contribution` is what its inputs together added to the log-odds of a probability, or
+    to an estimated number: a positive one raised the score. A rule contributes 0."""
 
     code: str
     text: str
@@ -26,7 +33,7 @@ class GivenReason:
 
 @dataclass(frozen=True)
 class Decision:
-    """One decision. `decision` is one of the risk's words."""
+    """One decision. `decision` is one of the risk's words. `internal` are the features that only the audit log gets."""
 
     decision_id: str
     decision: str
@@ -34,12 +41,19 @@ class Decision:
     reasons: tuple[GivenReason, ...]
     features: Mapping[str, Any]
     model: Mapping[str, str]
+    policy: Mapping[str, str]
     as_of: datetime
+    internal: Mapping[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        """The decision as a caller and the audit log get it."""
-        reasons = [vars(reason) for reason in self.reasons]
-        return {**vars(self), "reasons": reasons, "as_of": self.as_of.isoformat()}
+        """The decision as a caller gets it."""
+        answer = {**vars(self), "reasons": [vars(reason) for reason in self.reasons], "as_of": self.as_of.isoformat()}
+        del answer["internal"]
+        return answer
+
+    def as_record(self) -> dict[str, Any]:
+        """The decision as the audit log gets it."""
+        return {**self.as_json(), "features": {**self.features, **self.internal}}
 
 
 def band_of(score: float, appetite: Appetite) -> int:
@@ -58,36 +72,112 @@ def decide(
     decision_id: str,
     risk: Risk,
     card: Card,
+    policy: Policy,
     features: Mapping[str, Any],
+    fields: Mapping[str, Any],
     score: float,
     contributions: np.ndarray,
     as_of: datetime,
 ) -> Decision:
-    """The model's outcome, or a stricter one if a policy demands it. `contributions` has shape (inputs,). The reasons
-    of policies come first, then the model's strongest reasons."""
-    words, band = risk.appetite.words, band_of(score, risk.appetite)
-    policies = [policy for policy in risk.policies if policy.applies(features)]
-    outcome = words[max([band, *(words.index(policy.outcome) for policy in policies)])]
-    policy_reasons = [GivenReason(policy.reason.code, policy.reason.text, 0.0) for policy in policies]
-    reasons = policy_reasons + _model_reasons(risk, card, contributions, band)
+    """The model's outcome by the policy's thresholds, made stricter by what is not known and by rules. `fields` are
+    those of the request (`RiskRequest.fields`). `contributions` has shape (inputs,).
+
+    The reasons of rules come first, then what is not known, then the model's strongest reasons. A code stands once.
+    Raises ModelBroken if the card has an input that the risk does not declare.
+    """
+    appetite = policy.appetite
+    band = band_of(score, appetite)
+    known = _known_inputs(risk, card, features, fields)
+    lacking = _lacking(risk, known, features, fields)
+    rules = [rule for rule in policy.rules if rule.applies(features, fields)]
+    outcome = appetite.word(_severity(appetite.severity(appetite.words[band]), bool(lacking), rules))
+    given = [GivenReason(rule.rule.reason.code, rule.rule.reason.text, 0.0) for rule in rules]
+    if lacking:
+        given.insert(min(len(given), MOST_REASONS - 1), _not_enough_known(lacking))
+    given += _model_reasons(risk, card, contributions, known, band)
+    hidden = internal_features()
     return Decision(
-        decision_id, outcome, score, tuple(reasons[:MOST_REASONS]), features,
-        {"name": card.name, "version": card.version}, as_of,
+        decision_id, outcome, score, _once_each(given),
+        {name: value for name, value in features.items() if name not in hidden},
+        {"name": card.name, "version": card.version}, {"name": policy.name, "version": policy.version}, as_of,
+        {name: features[name] for name in hidden & features.keys()},
     )  # fmt: skip
 
 
-def _model_reasons(risk: Risk, card: Card, contributions: np.ndarray, band: int) -> list[GivenReason]:
-    """The inputs that did most for the model's outcome. Either all of them raised the score, or all lowered it."""
-    declared = {i.name: i for i in risk.inputs}
+def _severity(severity: int, is_lacking: bool, rules: Sequence[ActiveRule]) -> int:
+    """The severity of the outcome. What is not known counts as the model's: an `allow` rule may go below it. Every
+    other rule is a minimum."""
+    if is_lacking:
+        severity = max(severity, UNKNOWN_SEVERITY)
+    severity = min([severity, *(rule.severity for rule in rules if rule.rule.allow)])
+    return max([severity, *(rule.severity for rule in rules if not rule.rule.allow)])
+
+
+def _known_inputs(risk: Risk, card: Card, features: Mapping[str, Any], fields: Mapping[str, Any]) -> list[Input | None]:
+    """The declaration of each of the card's inputs, None where the matrix has a stand-in for the value."""
+    known: list[Input | None] = []
+    for card_input in card.inputs:
+        declared = risk.by_input.get(card_input.name)
+        if declared is None:
+            raise ModelBroken(
+                f"{card.name} {card.version} takes {card_input.name!r}, which is no input of the risk any more. Train "
+                f"again, or go back: python -m jobs models {card.name} rollback"
+            )
+        names = (declared.name, *declared.known_by)
+        known.append(None if any(_is_absent(name, features, fields) for name in names) else declared)
+    return known
+
+
+def _lacking(
+    risk: Risk, known: Sequence[Input | None], features: Mapping[str, Any], fields: Mapping[str, Any]
+) -> list[str]:
+    """The needs of the risk that are missing. Where no input of the model is known, it lacks all of them."""
+    lacking = [name for name in risk.needs if _is_absent(name, features, fields)]
+    return lacking or ([] if any(known) or not known else [i.name for i in risk.inputs])
+
+
+def _is_absent(name: str, features: Mapping[str, Any], fields: Mapping[str, Any]) -> bool:
+    return is_missing(features[name] if name in features else fields.get(name))
+
+
+def _not_enough_known(lacking: Sequence[str]) -> GivenReason:
+    *most, last = lacking
+    names = f"{', '.join(most)} and {last} are" if most else f"{last} is"
+    return GivenReason(NOT_ENOUGH_KNOWN, f"Not enough is known: {names} missing.", 0.0)
+
+
+def _model_reasons(
+    risk: Risk, card: Card, contributions: np.ndarray, known: Sequence[Input | None], band: int
+) -> list[GivenReason]:
+    """The inputs that did most for the model's outcome. Either all of them raised the score, or all lowered it. Inputs
+    that share a reason count as one, and their contributions are added. A stand-in gives no reason."""
     is_raised = _is_raised(card, contributions, band)
-    strongest = sorted(zip(contributions.tolist(), card.inputs, strict=True), key=itemgetter(0), reverse=is_raised)
+    sums: dict[int, float] = {}
+    strongest: dict[int, tuple[float, Input]] = {}
+    for contribution, declared in zip(contributions.tolist(), known, strict=True):
+        if declared is not None:
+            group = risk.reason_groups[declared.name]
+            sums[group] = sums.get(group, 0.0) + contribution
+            towards = contribution if is_raised else -contribution
+            if group not in strongest or towards > strongest[group][0]:
+                strongest[group] = towards, declared
     reasons = []
-    for contribution, card_input in strongest[:MOST_REASONS]:
-        if contribution > 0 if is_raised else contribution < 0:
-            declaration = declared[card_input.name]
-            reason: Reason = declaration.raises if is_raised else declaration.lowers
-            reasons.append(GivenReason(reason.code, reason.text, contribution))
+    for group in sorted(sums, key=lambda group: sums[group], reverse=is_raised)[:MOST_REASONS]:
+        if sums[group] > 0 if is_raised else sums[group] < 0:
+            declared = strongest[group][1]
+            reason = declared.raises if is_raised else declared.lowers
+            reasons.append(GivenReason(reason.code, reason.text, sums[group]))
     return reasons
+
+
+def _once_each(reasons: Iterable[GivenReason]) -> tuple[GivenReason, ...]:
+    """At most `MOST_REASONS`, each code once: with the first text, and the sum of the contributions."""
+    by_code: dict[str, GivenReason] = {}
+    for reason in reasons:
+        first = by_code.get(reason.code)
+        total = reason.contribution + (first.contribution if first else 0.0)
+        by_code[reason.code] = GivenReason(reason.code, first.text if first else reason.text, total)
+    return tuple(by_code.values())[:MOST_REASONS]
 
 
 def _is_raised(card: Card, contributions: np.ndarray, band: int) -> bool:

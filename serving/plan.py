@@ -2,7 +2,7 @@
 values. `serving/compiler.py` makes one for each version of the registry; every request follows it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -64,13 +64,15 @@ class Computed:
 @dataclass(frozen=True)
 class Plan:
     """`outputs` maps a feature to (view, `<view>__<feature>`), in the service's order. A name that two views share is
-    written out as `<view>__<feature>`. `keys` and `request` map the columns of a row to their Feast types."""
+    written out as `<view>__<feature>`. `keys` and `request` map the columns of a row to their Feast types, and `types`
+    maps the features to theirs."""
 
     stored: tuple[Stored, ...]
     computed: tuple[Computed, ...]
     outputs: Mapping[str, tuple[str, str]]
     keys: Mapping[str, str]
     request: Mapping[str, str]
+    types: Mapping[str, str] = field(default_factory=dict)
 
     def answer(self, rows: Sequence[Row], as_of: datetime) -> list[dict[str, Any]]:
         """The features of each row at `as_of`, in order; None where nothing is stored that holds then."""

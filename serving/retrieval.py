@@ -8,7 +8,7 @@ import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -59,6 +59,10 @@ class FeastStore(Store):
         """Raises FeaturesNotReady."""
         plan = self._plan(service)
         return {name: kind for name, kind in {**plan.keys, **plan.request}.items() if name != "as_of"}
+
+    def types(self, service: str) -> Mapping[str, str]:
+        """Raises FeaturesNotReady."""
+        return self._plan(service).types
 
     def vectors(self, service: str, rows: Sequence[Row], as_of: datetime) -> list[Vector]:
         """As `online_many`, with the date and the status of each value. Raises FeaturesNotReady."""

@@ -9,28 +9,37 @@ from pathlib import Path
 from typing import Any
 
 from errors import RiskError
-from features.domains import risks
+from features.domains import internal_features, risks
+from features.policy import Policy
 from features.risk import Risk, RiskRequest
 from model.card import Card
 from model.scorer import Scorer, Scorers
 from root import Root
 from serving import audit, event_log, featurization
 from serving.decision import Decision, decide
+from serving.policies import Policies
 from serving.store import Row, Store
 
 
 def decide_all(
-    scorer: Scorer, risk: Risk, rows: Sequence[Row], features: Sequence[Mapping[str, Any]], as_of: datetime, log: Path
+    scorer: Scorer,
+    risk: Risk,
+    policy: Policy,
+    rows: Sequence[Row],
+    fields: Sequence[Mapping[str, Any]],
+    features: Sequence[Mapping[str, Any]],
+    as_of: datetime,
+    log: Path,
 ) -> list[Decision]:
-    """Score, decide and append to the audit log below `log`: all rows or none. `features` are complete and in the order
-    of `rows`. Raises AuditUnavailable."""
+    """Score, decide and append to the audit log below `log`: all rows or none. `features` are complete. They and
+    `fields`, which rules see of each request, are in the order of `rows`. Raises AuditUnavailable, ModelBroken."""
     matrix = featurization.matrix(features, scorer.card)
-    scored = zip(features, scorer.score(matrix), scorer.contributions(matrix), strict=True)
+    scored = zip(features, fields, scorer.score(matrix), scorer.contributions(matrix), strict=True)
     decisions = [
-        decide(str(uuid.uuid4()), risk, scorer.card, values, float(score), contributions, as_of)
-        for values, score, contributions in scored
+        decide(str(uuid.uuid4()), risk, scorer.card, policy, values, seen, float(score), contributions, as_of)
+        for values, seen, score, contributions in scored
     ]
-    records = (audit.record(risk, row, decision.as_json()) for row, decision in zip(rows, decisions, strict=True))
+    records = (audit.record(risk, row, decision.as_record()) for row, decision in zip(rows, decisions, strict=True))
     audit.append(log, as_of, records)
     return decisions
 
@@ -42,27 +51,33 @@ class RiskService:
     def __init__(self, store: Store, root: Root, hash_key: bytes) -> None:
         self.store = store
         self.scorers = Scorers(root.models)
+        self.policies = Policies(root.policies, store)
         self._decisions = root.decisions
         self._event_logs = root.event_logs
         self._hash_key = hash_key
 
     def prepare(self) -> None:
-        """Load every plan and model, so that the first request of a risk does not wait for them."""
+        """Load every plan, model and policy, so that the first request of a risk does not wait for them."""
         for risk in risks().values():
             with suppress(RiskError):  # the first request raises it again, and tells the caller
                 self.store.views(risk.name)
             with suppress(RiskError):
                 self.scorers[risk.name]
+            with suppress(RiskError):
+                self.policies[risk]
 
     def features(self, risk: Risk, request: RiskRequest, as_of: datetime) -> dict[str, Any]:
-        """Every feature of the risk's feature service, as plain values. Raises UnknownEntity, FeaturesNotReady."""
-        return self._features(risk, [request.row(as_of, self._hash_key)], as_of)[0]
+        """The features of the risk's feature service, as plain values, without the internal ones. Raises UnknownEntity,
+        FeaturesNotReady."""
+        (features,) = self._features(risk, [request.row(as_of, self._hash_key)], as_of)
+        return {name: value for name, value in features.items() if name not in internal_features()}
 
     def score(self, risk: Risk, request: RiskRequest, as_of: datetime) -> tuple[float, Card]:
         """The probability or the estimated number, and the card of the model that gave it. Raises UnknownEntity,
         FeaturesNotReady, ModelNotTrained, ModelBroken."""
         scorer = self.scorers[risk.name]
-        matrix = featurization.matrix([self.features(risk, request, as_of)], scorer.card)
+        row = request.row(as_of, self._hash_key)
+        matrix = featurization.matrix(self._features(risk, [row], as_of), scorer.card)
         return float(scorer.score(matrix)[0]), scorer.card
 
     def decision(self, risk: Risk, request: RiskRequest, as_of: datetime) -> Decision:
@@ -71,10 +86,13 @@ class RiskService:
 
     def decisions(self, risk: Risk, requests: Sequence[RiskRequest], as_of: datetime) -> list[Decision]:
         """Decisions in the order of the requests. The service logs them before it gives them, all or none. Raises
-        UnknownEntity, FeaturesNotReady, ModelNotTrained, ModelBroken, AuditUnavailable, LogUnavailable."""
-        scorer = self.scorers[risk.name]
+        UnknownEntity, FeaturesNotReady, ModelNotTrained, ModelBroken, PolicyBroken, AuditUnavailable and
+        LogUnavailable."""
+        scorer, policy = self.scorers[risk.name], self.policies[risk]
         rows = [request.row(as_of, self._hash_key) for request in requests]
-        decisions = decide_all(scorer, risk, rows, self._features(risk, rows, as_of), as_of, self._decisions)
+        fields = [request.fields(row, self._hash_key) for request, row in zip(requests, rows, strict=True)]
+        features = self._features(risk, rows, as_of)
+        decisions = decide_all(scorer, risk, policy, rows, fields, features, as_of, self._decisions)
         if risk.publishes:
             publish = risk.publishes.event
             events = [publish(row, decision.score) for row, decision in zip(rows, decisions, strict=True)]

@@ -38,6 +38,9 @@ class Store(Protocol):
     def asks(self, service: str) -> dict[str, str]:
         """The columns of a row of the service: name → Feast type, such as INT64. `as_of` is not one of them."""
 
+    def types(self, service: str) -> Mapping[str, str]:
+        """The features of the service: name → Feast type, such as INT64."""
+
     def vectors(self, service: str, rows: Sequence[Row], as_of: datetime) -> list[Vector]:
         """The features of many entities at `as_of`, in order, with the date and the status of each value."""
 

@@ -10,6 +10,7 @@ LEFT_OUT = "…"
 #: The ends of paths whose value is another one in every run or every world, and the form that it has.
 FORMS = {
     "decision_id": r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
+    "policy.version": r"[0-9a-f]{12}",
     "version": r"\d{8}T\d{6}-[0-9a-f]{8}",
     "as_of": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00",
     "event_timestamp": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00",

@@ -39,6 +39,10 @@ class Fake:
         features = APPLICANT_FEATURES if service == "onboarding" else ("state", *STATS, *FLAGS)
         return dict.fromkeys(features, "driver_yesterdays_stats")
 
+    def types(self, service: str) -> dict[str, str]:
+        return {name: "STRING" if name == "state" else "DOUBLE" if name in STATS else "INT64"
+                for name in self.views(service)}  # fmt: skip
+
     def online(self, risk: Risk, row: Row, as_of: datetime) -> dict[str, Any]:
         self.rows.append(row)
         if risk.name == "daily":
@@ -67,7 +71,9 @@ class Fake:
         raise NotImplementedError
 
     def asks(self, service: str) -> dict[str, str]:
-        raise NotImplementedError
+        return (
+            {"driver_id": "INT64"} if service == "daily" else {"ssn": "STRING", "dl": "STRING", "dob": "UNIX_TIMESTAMP"}
+        )
 
     def vectors(self, service: str, rows: Sequence[Row], as_of: datetime) -> list[Vector]:
         raise NotImplementedError

@@ -50,6 +50,12 @@ class Source:
     def views(self, service: str) -> dict[str, str]:
         return dict.fromkeys(NAMES, "made")
 
+    def types(self, service: str) -> dict[str, str]:
+        return dict.fromkeys(NAMES, "DOUBLE")
+
+    def asks(self, service: str) -> dict[str, str]:
+        return {"customer_id": "INT64"}
+
     def historical(self, risk: Risk, frame: pd.DataFrame) -> pd.DataFrame:
         return frame.assign(**{n: self.features[n].to_numpy()[frame["customer_id"]] for n in NAMES})
 

@@ -13,7 +13,7 @@ def test_features_score_and_decision_of_an_applicant_agree(client: FlaskClient):
     features, score, decision = (
         client.post(f"/onboarding-risk-{part}/", json=APPLICANT).json for part in ("features", "score", "decision")
     )
-    assert set(decision) == {"decision_id", "decision", "score", "reasons", "features", "model", "as_of"}
+    assert set(decision) == {"decision_id", "decision", "score", "reasons", "features", "model", "policy", "as_of"}
     assert features == {"features": decision["features"], "as_of": "2026-01-31T12:00:00+00:00"}
     assert score == {key: decision[key] for key in ("score", "model", "as_of")}
     assert (decision["decision"], decision["model"]) == ("approve", {"name": "onboarding", "version": "1"})

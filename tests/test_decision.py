@@ -2,48 +2,21 @@
 
 import json
 import math
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import numpy as np
 import pandas as pd
 import pytest
 from constants import override
+from decided import CARD, KNOWN, NAMES, NOON, SEVERITY, decision, rule
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.risk import Appetite, Input, Outcomes, Policy, Reason, Risk, RiskRequest
-from model.card import Card, CardInput
+from features.risk import Appetite
 from serving import featurization, scores
-from serving.decision import band_of, decide
-
-NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
-NAMES = ("trips", "seen", "age", "rate")
-SEVERITY = ("approve", "review", "decline")
-
+from serving.decision import band_of
 
 APPETITE = Appetite(low=0.2, high=0.7)
-CARD = Card.model_construct(
-    name="made_up", version="v1",
-    inputs=tuple(CardInput.model_construct(name=name, missing=float(n)) for n, name in enumerate(NAMES)),
-)  # fmt: skip
-INPUTS = tuple(
-    Input(name, "float", 0, *(Reason(f"{name}_{side}", f"{name} is {side}.") for side in ("high", "low")))
-    for name in reversed(NAMES)
-)
-
-
-def policy(outcome):
-    return Policy("state", 0, outcome, Reason(f"policy_{outcome}", f"The policy says {outcome}."))
-
-
-def decision(
-    score=0.1, contributions=(0, 0, 0, 0), *policies, state=1, as_of=NOON, number="d-1", words=SEVERITY, card=CARD
-):
-    risk = Risk(
-        name="made_up", title="", description="", request=RiskRequest, entity_keys=(), policies=policies,
-        outcomes=Outcomes("cases", "is_bad", timedelta()), appetite=Appetite(0.2, 0.7, words), inputs=INPUTS,
-    )  # fmt: skip
-    return decide(number, risk, card, {"state": state}, score, np.array(contributions, float), as_of)
 
 
 @pytest.mark.parametrize(
@@ -57,10 +30,10 @@ def test_the_bands_are_below_low_between_and_from_high_on(score, outcome):
 
 
 @pytest.mark.parametrize("score", [0.1, 0.5, 0.9])
-@pytest.mark.parametrize("outcome", SEVERITY)
+@pytest.mark.parametrize("outcome", SEVERITY[1:])
 @pytest.mark.parametrize("state", [0, 1])
-def test_a_policy_makes_an_outcome_stricter_and_never_milder(score, outcome, state):
-    before, after = decision(score), decision(score, (0, 0, 0, 0), policy(outcome), state=state)
+def test_a_rule_makes_an_outcome_stricter_and_never_milder(score, outcome, state):
+    before, after = decision(score), decision(score, (0, 0, 0, 0), rule(outcome), state=state)
     stricter = SEVERITY[max(SEVERITY.index(before.decision), SEVERITY.index(outcome))]
     assert after.decision == (stricter if state == 0 else before.decision)
     assert after.score == score
@@ -69,22 +42,22 @@ def test_a_policy_makes_an_outcome_stricter_and_never_milder(score, outcome, sta
 
 @pytest.mark.parametrize("words", [("allow", "review", "block"), ("new", "regular", "loyal")])
 @pytest.mark.parametrize(
-    ("score", "policy_band", "band"),
-    [(0.1, None, 0), (0.5, None, 1), (0.9, None, 2), (0.1, 0, 0), (0.1, 1, 1), (0.1, 2, 2), (0.5, 0, 1), (0.5, 1, 1),
-     (0.5, 2, 2), (0.9, 0, 2), (0.9, 1, 2), (0.9, 2, 2)],
+    ("score", "rule_band", "band"),
+    [(0.1, None, 0), (0.5, None, 1), (0.9, None, 2), (0.1, 1, 1), (0.1, 2, 2), (0.5, 1, 1), (0.5, 2, 2), (0.9, 1, 2),
+     (0.9, 2, 2)],
 )  # fmt: skip
-def test_a_policy_makes_a_decision_stricter_in_the_risks_own_words(words, score, policy_band, band):
-    policies = [] if policy_band is None else [policy(words[policy_band])]
-    assert decision(score, (0, 0, 0, 0), *policies, state=0, words=words).decision == words[band]
+def test_a_rule_makes_a_decision_stricter_in_the_risks_own_words(words, score, rule_band, band):
+    rules = [] if rule_band is None else [rule(words[rule_band])]
+    assert decision(score, (0, 0, 0, 0), *rules, state=0, words=words).decision == words[band]
 
 
-def test_a_policy_with_an_unknown_word_is_refused_with_the_known_ones():
+def test_a_rule_with_an_unknown_word_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match=r"outcome is 'decline'\. Use one of: allow, review, block"):
-        decision(0.1, (0, 0, 0, 0), policy("decline"), words=("allow", "review", "block"))
+        decision(0.1, (0, 0, 0, 0), rule("decline"), words=("allow", "review", "block"))
 
 
-def test_the_strictest_of_several_policies_counts_and_each_is_named():
-    taken = decision(0.1, (-1, -2, 0, 0), policy("decline"), policy("review"), state=0)
+def test_the_strictest_of_several_rules_counts_and_each_is_named():
+    taken = decision(0.1, (-1, -2, 0, 0), rule("decline"), rule("review"), state=0)
     assert taken.decision == "decline"
     assert [r.code for r in taken.reasons] == ["policy_decline", "policy_review", "seen_low"]
 
@@ -114,9 +87,9 @@ def test_the_reasons_of_a_number_are_what_moved_it_to_its_band(score, contributi
     assert [r.code for r in decision(score, contributions, card=of_number).reasons] == codes
 
 
-@given(st.floats(0, 1), st.tuples(*[st.floats(-5, 5)] * 4), st.sampled_from([0, 1]), st.sampled_from(SEVERITY))
+@given(st.floats(0, 1), st.tuples(*[st.floats(-5, 5)] * 4), st.sampled_from([0, 1]), st.sampled_from(SEVERITY[1:]))
 def test_at_most_three_reasons_are_given_strongest_first_on_one_side(score, contributions, state, strict):
-    taken = decision(score, contributions, policy(strict), state=state)
+    taken = decision(score, contributions, rule(strict), state=state)
     of_model = [r for r in taken.reasons if not r.code.startswith("policy")]
     strengths = [r.contribution for r in of_model]
     assert len(taken.reasons) <= 3
@@ -125,17 +98,45 @@ def test_at_most_three_reasons_are_given_strongest_first_on_one_side(score, cont
     assert all(r.code.endswith("_low" if score < 0.2 else "_high") for r in of_model)
 
 
-def test_the_reason_of_a_policy_comes_first_and_contributes_nothing():
-    taken = decision(0.1, (-1, 0, -2, 0), policy("review"), state=0)
+def test_the_reason_of_a_rule_comes_first_and_contributes_nothing():
+    taken = decision(0.1, (-1, 0, -2, 0), rule("review"), state=0)
     reasons = [
         {"code": "policy_review", "text": "The policy says review.", "contribution": 0.0},
         {"code": "age_low", "text": "age is low.", "contribution": -2.0},
         {"code": "trips_low", "text": "trips is low.", "contribution": -1.0},
     ]
     assert json.loads(json.dumps(taken.as_json())) == {
-        "decision_id": "d-1", "decision": "review", "score": 0.1, "reasons": reasons, "features": {"state": 0},
-        "model": {"name": "made_up", "version": "v1"}, "as_of": "2026-01-31T12:00:00+00:00",
+        "decision_id": "d-1", "decision": "review", "score": 0.1, "reasons": reasons,
+        "features": {"state": 0, **KNOWN}, "model": {"name": "made_up", "version": "v1"},
+        "policy": taken.policy, "as_of": "2026-01-31T12:00:00+00:00",
     }  # fmt: skip
+
+
+def test_an_allow_rule_makes_the_models_outcome_milder_and_no_rules():
+    assert decision(0.9, (0, 0, 0, 1), rule("review", allow=True), state=0).decision == "review"
+    assert decision(0.9, (0, 0, 0, 1), rule("approve", allow=True), state=0).decision == "approve"
+    assert decision(0.1, (0, 0, 0, 1), rule("review", allow=True), state=0).decision == "approve"
+    strict, allow = rule("review", code="strict"), rule("approve", allow=True)
+    taken = decision(0.9, (0, 0, 0, 1), allow, strict, state=0)
+    assert taken.decision == "review"
+    assert [r.code for r in taken.reasons] == ["policy_approve", "strict_review", "rate_high"]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "allow", "words"),
+    [("approve", False, "is the mildest outcome"), ("decline", True, "is the strictest outcome")],
+)
+def test_a_rule_that_could_change_nothing_is_refused(outcome, allow, words):
+    with pytest.raises(ValueError, match=words):
+        decision(0.1, (0, 0, 0, 0), rule(outcome, allow))
+
+
+def test_strictness_may_be_at_the_low_end_of_the_scores():
+    appetite = Appetite(4, 7, ("passing", "regular", "loyal"), strict="low")
+    assert decision(8, (0, 0, 0, 0), rule("regular"), state=0, appetite=appetite).decision == "regular"
+    assert decision(2, (0, 0, 0, 0), rule("regular"), state=0, appetite=appetite).decision == "passing"
+    unknown = {"needs": ("age",), "values": KNOWN | {"age": None}, "appetite": appetite}
+    assert [decision(score, **unknown).decision for score in (2, 5, 8)] == ["passing", "regular", "regular"]
 
 
 def run(root, day, score=0.1, risk="daily"):

@@ -5,7 +5,7 @@ import re
 import tomllib
 from itertools import chain
 from pathlib import Path
-from unittest.mock import Mock
+from unittest.mock import MagicMock
 
 import pytest
 import readme
@@ -158,7 +158,7 @@ def paths_of_the_service() -> set[str]:
     from app import create_app
 
     names = set()
-    for rule in create_app(Mock()).url_map.iter_rules():
+    for rule in create_app(MagicMock()).url_map.iter_rules():
         path = re.sub(r"<(?:path:)?(\w+)>", r"<\1>", str(rule))
         for risk in risks().values():
             path = re.sub(rf"^/{risk.slug}-(risk-\w+|batch-scores)/(<\w+>/)?$", r"/<risk>-\1/", path)

@@ -46,9 +46,9 @@ for room in ("features", "views", "simulators", "model", "serving", "jobs", "web
         print(module.name)
 """
 PAGES = """
-from unittest.mock import Mock
+from unittest.mock import MagicMock
 from app import create_app
-app = create_app(Mock())
+app = create_app(MagicMock())
 print(*app.url_map.iter_rules())
 print(app.test_client().get("/", headers={"Accept": "text/html"}).status_code)
 """
@@ -56,7 +56,7 @@ LIVE = """
 import json
 from datetime import UTC, datetime, timedelta
 from threading import Event
-from unittest.mock import Mock
+from unittest.mock import MagicMock, Mock
 import settings
 from app import create_app
 from features.domains import stream_of
@@ -66,7 +66,7 @@ from jobs.stream.sources import open_source
 from views import refund_abuse
 now = datetime.now(UTC)
 refund = {"refund_id": "r1", "customer_id": 7, "amount": 5.5, "event_timestamp": now.isoformat()}
-print(create_app(Mock()).test_client().post("/api/v1/events/refunds", json=[refund, refund]).status_code)
+print(create_app(MagicMock()).test_client().post("/api/v1/events/refunds", json=[refund, refund]).status_code)
 sink = Mock()
 root = settings.root()
 loop.run(root, stream_of("refund_abuse"), open_source(root, "log", "refunds"), sink, True, Event(), lambda line: None)
@@ -159,16 +159,14 @@ def test_a_forgotten_room_is_named(repository: Path, tmp_path: Path):
         run(forgetful, "-m", "pytest", "tests/test_domains.py")
 
 
-def test_the_tutorials_change_of_appetite_makes_the_outcome_stricter(repository: Path, tmp_path: Path):
+def test_the_tutorials_change_of_a_threshold_makes_the_outcome_stricter(repository: Path, tmp_path: Path):
     """Comes after the test that runs the pipeline in the copy."""
     changed = tmp_path / "changed"
     shutil.copytree(repository, changed, symlinks=True)
-    line = readme.block(readme.DOCS / "tutorial.md", "tutorial:change")
-    file = changed / "feature_repo/features/onboarding.py"
-    text, count = re.subn(r"^    appetite=.*\n", line, file.read_text(), count=1, flags=re.MULTILINE)
-    assert count == 1
     assert run(changed, "-c", DECIDE).split() == ["approve"]
-    file.write_text(text)
+    (changed / "data/policies").mkdir()
+    text = readme.block(readme.DOCS / "tutorial.md", "tutorial:change")
+    (changed / "data/policies/onboarding.yaml").write_text(text)
     assert run(changed, "-c", DECIDE).split() == ["review"]
 
 

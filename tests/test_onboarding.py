@@ -128,7 +128,7 @@ def test_no_model_learns_from_a_state():
     differing = {name for name in opened if opened[name] != unopened[name]}
     assert differing == {"is_valid_state"}
     assert differing.isdisjoint(i.name for risk in (ONBOARDING, DAILY) for i in risk.inputs)
-    assert {(p.feature, p.equals, p.outcome) for p in ONBOARDING.policies} == {("is_valid_state", 0, "review")}
+    assert {(p.when, p.outcome) for p in ONBOARDING.policies} == {("is_valid_state == 0", "review")}
 
 
 @pytest.mark.parametrize(("zone", "adult"), [(-5, 1), (0, 0), (5, 0)])

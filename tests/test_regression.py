@@ -14,7 +14,7 @@ from regression import CASES, LEAST, LINEAR, MOST, NAMES, TREES, Customer, decla
 import settings
 from errors import ModelBroken, ModelRefused, NoData
 from features.domains import risks
-from features.risk import Policy, Protocol, Reason
+from features.risk import Protocol, Reason, Rule
 from jobs.train.cases import split
 from jobs.train.champion import train
 from jobs.train.fitting import FIT
@@ -111,7 +111,7 @@ def test_the_metrics_are_of_scores_within_the_bounds(source):
 
 
 def test_a_regression_decides_in_the_risks_words_with_reasons(source, tmp_path):
-    policy = Policy("weekday", 3, "regular", Reason("on_thursday", "Everybody is regular on Thursdays."))
+    policy = Rule("weekday == 3", "regular", Reason("on_thursday", "Everybody is regular on Thursdays."))
     risk = declared(policies=(policy,))
     train(settings.root(), source, risk, NOW)
     source.features.loc[0], source.features.loc[1] = [0, 10, 0], [25, 300, 0]

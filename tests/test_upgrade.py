@@ -110,9 +110,11 @@ def decisions(root: Root) -> dict[str, Any]:
 
 
 def lasting(answer: dict[str, Any]) -> dict[str, Any]:
-    """A decision without its id, and without the wording of its reasons."""
+    """A decision without its id, its policy and its internal features, and without the wording of its reasons."""
     reasons = [{name: reason[name] for name in ("code", "contribution")} for reason in answer["reasons"]]
-    return {name: value for name, value in answer.items() if name != "decision_id"} | {"reasons": reasons}
+    features = {name: value for name, value in answer["features"].items() if not name.endswith("_seen")}
+    kept = {name: value for name, value in answer.items() if name not in ("decision_id", "policy")}
+    return kept | {"reasons": reasons, "features": features}
 
 
 def test_its_models_load_and_score_the_same(old: Root):

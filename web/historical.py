@@ -8,7 +8,7 @@ import pandas as pd
 from flask import Blueprint, Response, jsonify, request
 
 from errors import SHOWN_CHARACTERS, BadParameter, unknown
-from features.domains import NO_RISK, risks
+from features.domains import NO_RISK, internal_features, risks
 from features.risk import Risk
 from features.utc import bounded
 from serving import featurization
@@ -78,7 +78,7 @@ def blueprint(face: Face) -> Blueprint:
         pairs = list(product(keys, times))
         frame = pd.DataFrame(pairs, columns=[key, "event_timestamp"])
         frame["event_timestamp"] = pd.to_datetime(frame["event_timestamp"], utc=True).dt.as_unit("us")
-        views = face.service.store.views(risk.name)
+        views = {n: v for n, v in face.service.store.views(risk.name).items() if n not in internal_features()}
         joined = face.service.store.historical(risk, frame)[list(views)].astype(object).to_dict("records")
         rows = [
             {"entity": {key: k}, "event_timestamp": t.isoformat(), "features": featurization.complete(row, views)}

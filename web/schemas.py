@@ -13,13 +13,13 @@ AS_OF = "The timestamp of the answer, UTC. Later events are not in it."
 
 
 class Reason(BaseModel):
-    """Why the score is high or low, or which policy applied."""
+    """Why the score is high or low, which rule applied, or what is not known."""
 
     code: str = Field(description="Stable name of the reason.", examples=["ssn_seen_before"])
     text: str = Field(examples=["The social security number was seen on another driver."])
     contribution: float = Field(
-        description="What the input added to the log-odds of a probability, or to an estimated number before its "
-        "bounds. A positive contribution raised the score. A policy has 0.",
+        description="What the inputs that share the reason added to the log-odds of a probability, or to an estimated "
+        "number before its bounds. A positive contribution raised the score. A rule has 0.",
         examples=[4.27],
     )
 
@@ -29,6 +29,13 @@ class Model(BaseModel):
 
     name: str = Field(examples=["onboarding"])
     version: str = Field(examples=["20260131T120000-0a1b2c3d"])
+
+
+class Policy(BaseModel):
+    """The thresholds and rules that made an outcome of the score."""
+
+    name: str = Field(examples=["onboarding"])
+    version: str = Field(description="A digest of all that the policy says.", examples=["5d41402abc4b"])
 
 
 class FeaturesAnswer(BaseModel):
@@ -56,9 +63,12 @@ class Decision(BaseModel):
         description="One of the risk's three words. The description of its path lists them.", examples=["approve"]
     )
     score: float = Field(description=SCORE, examples=[0.03])
-    reasons: list[Reason] = Field(description="Up to three, the strongest first.")
+    reasons: list[Reason] = Field(
+        description="Up to three, each code once: those of rules, `not_enough_known`, then the strongest of the model."
+    )
     features: dict[str, Any] = Field(description=FEATURES, examples=[FEATURES_EXAMPLE])
     model: Model
+    policy: Policy
     as_of: datetime = Field(description=AS_OF, examples=[AS_OF_EXAMPLE])
 
 

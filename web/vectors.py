@@ -22,9 +22,11 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from errors import unknown
+from features.domains import internal_features
 from features.fields import OLDEST_BIRTH
 from features.utc import EARLIEST, OutOfBounds, bounded
 from serving import featurization
+from serving.store import Vector
 from web import examples
 from web.errors import from_validation
 from web.face import Face, as_object, json_body
@@ -103,17 +105,23 @@ def blueprint(face: Face) -> Blueprint:
         row_model = _row_model(tuple(store.asks(service).items()))
         rows = [dict(_validated(row_model, row, f"entities.{i}.")) for i, row in enumerate(request.entities)]
         as_of, views = request.as_of or face.clock(), store.views(service)
-        results = [
-            {
-                "features": featurization.complete(vector.features, views),
-                "event_timestamps": {name: date and date.isoformat() for name, date in vector.event_timestamps.items()},
-                "statuses": vector.statuses,
-            }
-            for vector in store.vectors(service, rows, as_of)
-        ]
+        results = [_shown(vector, views) for vector in store.vectors(service, rows, as_of)]
         return jsonify(results=results, as_of=as_of.isoformat())
 
     return paths
+
+
+def _shown(vector: Vector, views: Mapping[str, str]) -> dict[str, Any]:
+    """The vector without internal features, as JSON."""
+    shown = vector.features.keys() - internal_features()
+    features = featurization.complete(vector.features, views)
+    return {
+        "features": {name: value for name, value in features.items() if name in shown},
+        "event_timestamps": {
+            name: date and date.isoformat() for name, date in vector.event_timestamps.items() if name in shown
+        },
+        "statuses": {name: status for name, status in vector.statuses.items() if name in shown},
+    }
 
 
 @cache

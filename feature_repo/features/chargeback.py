@@ -146,13 +146,13 @@ class Order(RiskRequest):
         }
 
 
-def _input(name: str, direction: Any, code: str, raises: str, lowers: str) -> Input:
+def _input(name: str, direction: Any, code: str, raises: str, lowers: str, known_by: tuple[str, ...] = ()) -> Input:
     dtype: Any = "int" if "_count_" in name or name.startswith("is_") else "float"
-    return Input(name, dtype, direction, Reason(f"{code}_risky", raises), Reason(f"{code}_fine", lowers))
+    return Input(name, dtype, direction, Reason(f"{code}_risky", raises), Reason(f"{code}_fine", lowers), known_by)
 
 
-def _inputs(names: list[str], code: str, raises: str, lowers: str) -> tuple[Input, ...]:
-    return tuple(_input(name, 0, code, raises, lowers) for name in names)
+def _inputs(names: list[str], code: str, raises: str, lowers: str, known_by: tuple[str, ...] = ()) -> tuple[Input, ...]:
+    return tuple(_input(name, 0, code, raises, lowers, known_by) for name in names)
 
 
 def _names(table: AggregationTable, *functions: str) -> list[str]:
@@ -172,6 +172,7 @@ CHARGEBACK = Risk(
     algorithms=("logistic_regression", "gradient_boosting"),
     live=ORDER_LIVE,
     appetite=Appetite(low=0.05, high=0.50),
+    needs=("amount", "merchant_id"),
     inputs=(
         _input("order_amount", +1, "amount", "The amount is typical of fraud.", "The amount is ordinary."),
         _input(
@@ -220,12 +221,14 @@ CHARGEBACK = Risk(
             "merchant_orders",
             "The merchant's sales are unusual.",
             "The merchant's sales are as usual.",
+            ("merchant_id",),  # an order without a merchant has the counts of nobody: 0
         ),
         *_inputs(
             _names(MERCHANT_RISK, "rate") + _names(MERCHANT_CHARGEBACKS, "count"),
             "merchant_chargebacks",
             "Recent orders at the merchant were charged back.",
             "Few orders at the merchant were charged back.",
+            ("merchant_id",),
         ),
     ),
 )

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import ConfigDict, Field
 
@@ -80,6 +80,7 @@ class Coupon(RiskRequest):
     """A coupon that somebody types into a machine."""
 
     model_config = ConfigDict(str_strip_whitespace=True)  # as in its events
+    secrets: ClassVar[tuple[str, ...]] = ("coupon_code",)
 
     msg_id: str = Field(min_length=1, max_length=100, description="The attempt's number.", examples=["c1"])
     device_id: str = Field(min_length=1, max_length=100, description="The machine.", examples=["d007"])
@@ -110,6 +111,11 @@ COUPON = Risk(
     outcomes=Outcomes(COUPON_ATTEMPTS, "is_attack", DAY),
     algorithms=("logistic_regression", "gradient_boosting"),
     appetite=Appetite(low=0.2, high=0.7, words=("allow", "review", "block")),
+    needs=(
+        "prefix_attempts_10m",
+        "failures_5m",
+        "device_codes_1h",
+    ),  # not the share: a machine's first attempt has none
     live=COUPON_LIVE,
     inputs=(
         _input(

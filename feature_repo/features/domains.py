@@ -11,6 +11,7 @@ from errors import unknown
 from features import DOMAINS
 from features.risk import Risk
 from features.windows import AggregationTable, LiveFeatures, RawTable
+from features.windows.live import seen_of
 from features.windows.tables import Table
 
 NO_STREAM = "No domain declares one; see docs/how-to/add-a-stream.md."
@@ -99,6 +100,13 @@ def risk_named(name: str) -> Risk:
     if name not in risks():
         raise unknown("risk", name, risks(), NO_RISK)
     return risks()[name]
+
+
+@cache
+def internal_features() -> frozenset[str]:
+    """The features that only the audit log keeps: up to when a live table had processed events. Parity needs them, and
+    nobody else does."""
+    return frozenset(seen_of(table) for domain in DOMAINS for live in live_of(domain) for table in live.tables)
 
 
 @cache

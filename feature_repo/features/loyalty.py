@@ -125,8 +125,9 @@ def scored(row: Mapping[str, Any], score: float) -> dict[str, Any]:
     return {**row, "predicted_score": score}
 
 
-def _input(name: str, code: str, raises: str, lowers: str) -> Input:
-    return Input(name, "float", 0, Reason(f"{code}_high", raises), Reason(f"{code}_low", lowers))
+def _input(name: str, code: str, raises: str, lowers: str, *known_by: str) -> Input:
+    """`known_by`: for a new customer, `with_defaults` puts a stand-in in its place."""
+    return Input(name, "float", 0, Reason(f"{code}_high", raises), Reason(f"{code}_low", lowers), known_by)
 
 
 LOYALTY = Risk(
@@ -139,21 +140,33 @@ LOYALTY = Risk(
     task="regression",
     bounds=(LOWEST, HIGHEST),
     algorithms=("linear_regression", "gradient_boosting"),
-    appetite=Appetite(low=4, high=7, words=("passing", "regular", "loyal")),
+    appetite=Appetite(low=4, high=7, words=("passing", "regular", "loyal"), strict="low"),
+    needs=("purchase_value", "mean_purchase_value"),  # a customer without a history is regular at most
     publishes=Publication(PURCHASES.name, scored),
     live=LOYALTY_LIVE,
     inputs=(
         _input("this_purchase_value", "purchase", "This purchase is large.", "This purchase is small."),
         _input(
-            "latest_purchase_value", "last_purchase", "The last purchase was large.", "The last purchase was small."
+            "latest_purchase_value",
+            "last_purchase",
+            "The last purchase was large.",
+            "The last purchase was small.",
+            "last_purchase_value",
         ),
         _input(
             "average_purchase_value",
             "spending",
             "The customer usually spends much.",
             "The customer usually spends little.",
+            "mean_purchase_value",
         ),
-        _input("average_loyalty_score", "past", "The customer was loyal before.", "The customer was not loyal before."),
+        _input(
+            "average_loyalty_score",
+            "past",
+            "The customer was loyal before.",
+            "The customer was not loyal before.",
+            "mean_loyalty_score",
+        ),
     ),
 )
 RISKS = (LOYALTY,)

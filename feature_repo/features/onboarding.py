@@ -1,14 +1,14 @@
 """The domain `onboarding`: may this applicant drive, and may this driver drive today?"""
 
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
 from errors import BadDate
 from features.fields import birth_date, state_code
 from features.identifiers import keyed_hash, normal_licence, normal_ssn
-from features.risk import Appetite, Input, Outcomes, Policy, Population, Reason, Risk, RiskRequest
+from features.risk import Appetite, Input, Outcomes, Population, Reason, Risk, RiskRequest, Rule
 from features.utc import utc_day
 from features.windows import Aggregation, AggregationTable, Column, Flag, LastDistinctTable, RawTable
 from features.windows.live import Columns, lift
@@ -136,6 +136,8 @@ TABLES = (DRIVER_YESTERDAYS_STATS, DRIVER_SSN_ENTITIES, DRIVER_DL_ENTITIES)
 class Applicant(RiskRequest):
     """Somebody who signs up to drive."""
 
+    secrets: ClassVar[tuple[str, ...]] = ("ssn", "dl")
+
     state: Annotated[str, AfterValidator(state_code)] = Field(
         description="Two letters of the US state of residence.", examples=["CA"]
     )
@@ -177,6 +179,7 @@ ONBOARDING = Risk(
     entity_keys=("ssn", "dl"),
     outcomes=Outcomes(APPLICATIONS, label="is_fraud", matures_after=timedelta(days=14)),
     appetite=Appetite(low=0.15, high=0.60),
+    needs=("is_gt_18_years_old", "is_previously_seen_ssn", "is_previously_seen_dl"),
     inputs=(
         Input(
             "is_gt_18_years_old", "int", -1,
@@ -195,8 +198,8 @@ ONBOARDING = Risk(
         ),
     ),
     policies=(
-        Policy(
-            "is_valid_state", 0, "review",
+        Rule(
+            "is_valid_state == 0", "review",
             Reason("state_not_enabled", "We have not opened in this state yet. A person will look at the application."),
         ),
     ),
@@ -213,6 +216,7 @@ DAILY = Risk(
     population=Population("drivers", "driver_id"),
     outcomes=Outcomes(DRIVER_DAYS, label="had_incident", matures_after=timedelta(days=1)),
     appetite=Appetite(low=0.15, high=0.50),
+    needs=("conv_rate", "acc_rate", "avg_daily_trips"),  # all of them are missing after a day off
     inputs=(
         Input(
             "conv_rate", "float", 0,

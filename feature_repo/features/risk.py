@@ -4,10 +4,14 @@ domain changes none of them."""
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from functools import cached_property
+from math import inf
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from features.identifiers import keyed_hash
+from features.rules import RuleFault, parsed
 from features.windows import LiveFeatures, RawTable
 
 Task = Literal["classification", "regression"]
@@ -24,10 +28,21 @@ class RiskRequest(BaseModel):
     refuses an invalid value with an error from `errors`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+    #: The fields that nobody may keep. A rule sees such a field as its keyed hash.
+    secrets: ClassVar[tuple[str, ...]] = ()
 
     def row(self, as_of: datetime, hash_key: bytes) -> dict[str, Any]:
         """Entity keys and request data, by their names in Feast. A secret is in it only as a keyed hash."""
         return self.model_dump()
+
+    def fields(self, row: Mapping[str, Any], hash_key: bytes) -> dict[str, Any]:
+        """What rules see of the request: each field by the caller's name. `row` is the request's row. A secret is its
+        keyed hash, as in the row."""
+        fields = {name: row[name] if name in row else getattr(self, name) for name in type(self).model_fields}
+        for name in self.secrets:
+            if name not in row and fields[name] is not None:
+                fields[name] = keyed_hash(name, fields[name], hash_key)
+        return fields
 
 
 @dataclass(frozen=True)
@@ -45,6 +60,9 @@ class Input:
     `direction` is what the business expects. With +1 a higher value never lowers the score, with −1 it never raises it,
     and with 0 it may do both. Training refuses a model that goes against it. `raises` is the reason to give if the
     input raised the score, and `lowers` if it lowered it.
+
+    `known_by` names features and request fields. If one of them is missing, the input's value only stands in for one
+    that nobody knows, such as the count of orders at a merchant that the order does not name.
     """
 
     name: str
@@ -52,21 +70,7 @@ class Input:
     direction: Literal[-1, 0, 1]
     raises: Reason
     lowers: Reason
-
-
-@dataclass(frozen=True)
-class Policy:
-    """A business rule beside the model: if `feature == equals`, the decision is at least as strict as `outcome`, one of
-    the risk's words. The model does not see `feature`, so a policy does not change the score."""
-
-    feature: str
-    equals: int | float | str | None
-    outcome: str
-    reason: Reason
-
-    def applies(self, features: Mapping[str, Any]) -> bool:
-        """Whether the rule decides about these features."""
-        return bool(features[self.feature] == self.equals)
+    known_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -103,11 +107,51 @@ class Protocol:
 @dataclass(frozen=True)
 class Appetite:
     """The two scores that part the three bands. A score below `low` gives the first of the `words`, a score from `high`
-    on the third, and a score between them the second. The words are ordered, the mildest first."""
+    on the third, and a score between them the second.
+
+    The words are in the order of the scores. `strict` says at which end an outcome is strict: of a probability of
+    fraud at the high end, of a customer's loyalty at the low one.
+    """
 
     low: float
     high: float
     words: tuple[str, str, str] = ("approve", "review", "decline")
+    strict: Literal["high", "low"] = "high"
+
+    def severity(self, word: str) -> int:
+        """0 for the mildest word, 2 for the strictest."""
+        band = self.words.index(word)
+        return band if self.strict == "high" else len(self.words) - 1 - band
+
+    def word(self, severity: int) -> str:
+        """The word of a severity."""
+        return self.words[severity if self.strict == "high" else len(self.words) - 1 - severity]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A business rule beside the model: where `when` holds, the outcome is at least as strict as `outcome`. With
+    `allow`, it is at most as strict as `outcome`, unless another rule is stricter. A rule does not change the score.
+
+    `when` is a condition on features and request fields; see `features.rules`. `outcome` is one of the risk's words.
+    """
+
+    when: str
+    outcome: str
+    reason: Reason
+    allow: bool = False
+
+    def check(self, appetite: Appetite) -> None:
+        """Raises RuleFault if the outcome is no word of the risk, or could change nothing."""
+        if self.outcome not in appetite.words:
+            raise RuleFault(f"the outcome is {self.outcome!r}. Use one of: {', '.join(appetite.words)}")
+        if self.allow and appetite.severity(self.outcome) == 2:
+            raise RuleFault(f"{self.outcome!r} is the strictest outcome, so allow changes nothing. Remove allow")
+        if not self.allow and appetite.severity(self.outcome) == 0:
+            raise RuleFault(
+                f"{self.outcome!r} is the mildest outcome, so the rule changes nothing. Add allow: true, and the rule "
+                "may make a decision milder than the model's"
+            )
 
 
 @dataclass(frozen=True)
@@ -143,7 +187,10 @@ class Risk:
     outcomes: Outcomes
     inputs: tuple[Input, ...]
     appetite: Appetite
-    policies: tuple[Policy, ...] = ()
+    #: The rules beside the model. A policy file replaces them.
+    policies: tuple[Rule, ...] = ()
+    #: Features and request fields without which the outcome is at least the middle word.
+    needs: tuple[str, ...] = ()
     #: The one field of `request`, if it is in the URL (GET). None if the request is a JSON body (POST).
     path_field: str | None = None
     #: A feature that every known entity has. If it is missing, the entity is unknown (404).
@@ -161,13 +208,36 @@ class Risk:
     live: LiveFeatures | None = None
 
     def __post_init__(self) -> None:
-        allowed, words = ALGORITHMS[self.task], self.appetite.words
+        allowed = ALGORITHMS[self.task]
         if wrong := [name for name in self.algorithms if name not in allowed]:
             raise ValueError(f"{self.name}: {wrong[0]} cannot learn a {self.task}. Use one of: {', '.join(allowed)}.")
         if self.bounds and self.task != "regression":
             raise ValueError(f"{self.name} declares bounds and is a {self.task}. Declare bounds for a regression only.")
-        if unknown := [policy.outcome for policy in self.policies if policy.outcome not in words]:
-            raise ValueError(f"{self.name}: a policy's outcome is {unknown[0]!r}. Use one of: {', '.join(words)}.")
+        for rule in self.policies:
+            try:
+                parsed(rule.when)
+                rule.check(self.appetite)
+            except RuleFault as fault:
+                raise ValueError(f"{self.name}: {fault}.") from None
+
+    @cached_property
+    def by_input(self) -> Mapping[str, Input]:
+        """The inputs by name."""
+        return {i.name: i for i in self.inputs}
+
+    @cached_property
+    def reason_groups(self) -> Mapping[str, int]:
+        """Input → the number of its group. Inputs that share a reason's code are in one group, so that a code stands
+        once in an answer."""
+        groups: dict[str, int] = {}
+        by_code: dict[str, int] = {}
+        for number, i in enumerate(self.inputs):
+            codes = {i.raises.code, i.lowers.code}
+            shared = {by_code[code] for code in codes & by_code.keys()}
+            by_code = {code: number if group in shared else group for code, group in by_code.items()}
+            by_code |= dict.fromkeys(codes, number)
+            groups = {name: number if group in shared else group for name, group in groups.items()} | {i.name: number}
+        return groups
 
     @property
     def url_field(self) -> str:
@@ -179,6 +249,11 @@ class Risk:
     def path_value(self, request: RiskRequest) -> Any:
         """The value of `path_field` in a request."""
         return getattr(request, self.url_field)
+
+    @property
+    def score_range(self) -> tuple[float, float]:
+        """The smallest and the largest score that there can be."""
+        return (0.0, 1.0) if self.task == "classification" else self.bounds or (-inf, inf)
 
     @property
     def slug(self) -> str:

@@ -10,7 +10,7 @@ from joblib import parallel_config
 from sklearn.inspection import permutation_importance
 
 from errors import ModelRefused, NoData
-from features.risk import Protocol, Risk
+from features.risk import Appetite, Protocol, Risk
 from jobs import point_in_time
 from jobs.train.cases import Parts, known_cases, split
 from jobs.train.fitting import FIT, Fitted
@@ -19,6 +19,7 @@ from jobs.train.tasks import TASKS, Labels
 from model import shelf
 from model.card import Card, CardInput, Metrics, OutcomeRate, Split
 from root import Root
+from serving import policies
 from serving.store import Store
 
 #: The importance of an input is measured on at most this many test rows.
@@ -38,8 +39,10 @@ def train(
     """Train a model with each of the risk's algorithms and put the best one on the shelf, where it serves from then on.
 
     `done` is called after each of the four steps. `protocol` and `start` choose the days; by default the risk does.
-    Raises NoData if there are too few cases, ModelRefused if every model goes against a declared direction.
+    Raises NoData if there are too few cases, ModelRefused if every model goes against a declared
+    direction, and PolicyBroken.
     """
+    appetite = policies.appetite(root.policies, risk)
     past, future = _rows(root, store, risk, now, protocol or risk.protocol, start)
     done("rows")
 
@@ -67,7 +70,7 @@ def train(
         train=_split(risk, past, y_past),
         test=_split(risk, future, y_future),
         metrics=metrics,
-        outcomes=_outcome_rates(risk, y_future, scores[champion]),
+        outcomes=_outcome_rates(risk, appetite, y_future, scores[champion]),
         refused={name: model.against for name, model in fitted.items() if model.against},
         libraries={name: library_version(name) for name in LIBRARIES},
         model_sha256=shelf.sha256(best.onnx),
@@ -83,7 +86,7 @@ def train(
         shuffled = permutation_importance(
             best.estimator, x_future[sample], y_future[sample], scoring=task.shuffled, n_repeats=5, random_state=0
         )
-    page = report(card, risk.appetite, y_future, scores[champion], shuffled.importances_mean)
+    page = report(card, appetite, y_future, scores[champion], shuffled.importances_mean)
     others = {f"{name}.onnx": model.onnx for name, model in fitted.items() if name != champion}
     others |= {shelf.TREES: best.trees.encode()} if best.trees else {}
     shelf.put(root.models, card, best.onnx, page, others)
@@ -139,9 +142,9 @@ def _split(risk: Risk, rows: pd.DataFrame, labels: np.ndarray) -> Split:
     return Split(since=timestamps.min(), until=timestamps.max(), rows=len(rows), **TASKS[risk.task].split(labels))
 
 
-def _outcome_rates(risk: Risk, labels: np.ndarray, scores: np.ndarray) -> dict[str, OutcomeRate]:
-    bands = np.digitize(scores, [risk.appetite.low, risk.appetite.high])
+def _outcome_rates(risk: Risk, appetite: Appetite, labels: np.ndarray, scores: np.ndarray) -> dict[str, OutcomeRate]:
+    bands = np.digitize(scores, [appetite.low, appetite.high])
     return {
         word: OutcomeRate(share=float((bands == band).mean()), **TASKS[risk.task].outcome(labels[bands == band]))
-        for band, word in enumerate(risk.appetite.words)
+        for band, word in enumerate(appetite.words)
     }

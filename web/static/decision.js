@@ -39,6 +39,7 @@ function decisionCard(decision) {
     ["Decision", decision.decision_id],
     ["As of", new Date(decision.as_of).toISOString().slice(0, 19).replace("T", " ") + " UTC"],
     ["Model", `${decision.model.name} ${decision.model.version}`],
+    ...(decision.policy ? [["Policy", decision.policy.version]] : []), // an older batch decision names none
   ]) facts.append(element("dt", "", name), element("dd", "", value));
   card.append(facts);
   return card;

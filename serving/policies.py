@@ -1,0 +1,205 @@
+"""The policies in force: the file `policies/<risk>.yaml`, or what the risk declares where there is no file. A changed
+file or list is in force from the next decision on.
+
+A broken file is an error of each decision, and the service does not go on with the policy from before. Whoever changed
+the file believes that the new rules hold. A process that started later would know no policy from before, so two
+processes would decide differently.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+import files
+from errors import PolicyBroken
+from features import policy
+from features.domains import internal_features
+from features.policy import Policy
+from features.risk import Appetite, Risk, Rule
+from features.rules import Kind, Names, RuleFault, lists_in, parsed
+from serving import policy_file
+from serving.policy_file import Written, broken
+from serving.store import Store
+
+SUFFIX, WRONG_SUFFIX = ".yaml", ".yml"
+_KINDS: Mapping[str, Kind] = {
+    "INT32": "number", "INT64": "number", "FLOAT": "number", "DOUBLE": "number",
+    "STRING": "text", "BOOL": "flag", "UNIX_TIMESTAMP": "time",
+}  # fmt: skip
+_FIELD_KINDS: Mapping[Any, Kind] = {bool: "flag", int: "number", float: "number", str: "text", datetime: "time"}
+#: A list's file is shown in a message by its line, and a line by at most this many characters.
+SHOWN_CHARACTERS = 40
+
+
+@dataclass
+class _Watched:
+    """A file that was read. `content` is None where there is none. `is_settled`: while its signature stays, so does its
+    content."""
+
+    path: Path
+    seen: files.Signature | None
+    is_settled: bool
+    content: bytes | None
+
+    def is_current(self) -> bool:
+        """Whether the file still says the same. Reads it only if its signature does not tell."""
+        try:
+            now = files.signature(self.path)
+        except OSError:
+            return self.seen is None and not self.path.is_symlink()
+        if now == self.seen and self.is_settled:
+            return True
+        self.is_settled = files.is_settled(now)
+        self.seen = now
+        try:
+            return self.path.read_bytes() == self.content
+        except OSError:
+            return False
+
+
+def _watch(path: Path) -> _Watched:
+    """Raises OSError, but a file that is not there is no error."""
+    try:
+        seen = files.signature(path)
+    except FileNotFoundError:
+        if path.is_symlink():
+            raise
+        return _Watched(path, None, True, None)
+    is_settled = files.is_settled(seen)  # asked before the content is read: a change in between is then seen
+    return _Watched(path, seen, is_settled, path.read_bytes())
+
+
+@dataclass
+class _Loaded:
+    policy: Policy
+    types: Mapping[str, str]
+    watched: list[_Watched] = field(default_factory=list)
+
+
+def _read(folder: Path, name: str) -> _Watched:
+    """The file `name` below a folder; an absolute path stands for itself. Raises PolicyBroken."""
+    try:
+        return _watch(folder / name)
+    except OSError as error:
+        raise PolicyBroken(
+            f"{folder.name}/{name} cannot be read ({error.strerror}). Make it a file that the service may read."
+        ) from error
+
+
+def appetite(folder: Path, risk: Risk) -> Appetite:
+    """The thresholds in force, without a look at the rules. Raises PolicyBroken."""
+    watched = _read(folder, risk.name + SUFFIX)
+    if watched.content is None:
+        return risk.appetite
+    return policy_file.read(f"{folder.name}/{watched.path.name}", watched.content, risk).appetite
+
+
+class Policies:
+    """The policy in force of each risk. Features and their types come from `store`."""
+
+    def __init__(self, folder: Path, store: Store) -> None:
+        self._folder, self._store = folder, store
+        self._loaded: dict[str, _Loaded] = {}
+
+    def __getitem__(self, risk: Risk) -> Policy:
+        """Raises PolicyBroken, FeaturesNotReady."""
+        types, loaded = self._store.types(risk.name), self._loaded.get(risk.name)
+        if loaded and (types is loaded.types or types == loaded.types) and all(w.is_current() for w in loaded.watched):
+            return loaded.policy
+        loaded = self._loaded[risk.name] = self._load(risk, types)
+        return loaded.policy
+
+    def check(self, risk: Risk, path: Path) -> Policy:
+        """The policy that the file at `path` would be. Raises PolicyBroken, FeaturesNotReady."""
+        watched = _read(path.parent, path.name)
+        if watched.content is None:
+            raise PolicyBroken(f"{path} is not there. Name a policy file.")
+        return self._from_file(risk, str(path), watched.content, self._names(risk), [])
+
+    def _load(self, risk: Risk, types: Mapping[str, str]) -> _Loaded:
+        names, name = self._names(risk), f"{self._folder.name}/{risk.name}{SUFFIX}"
+        watched = [_read(self._folder, risk.name + SUFFIX)]
+        content = watched[0].content
+        if content is not None:
+            return _Loaded(self._from_file(risk, name, content, names, watched), types, watched)
+        misnamed = _read(self._folder, risk.name + WRONG_SUFFIX)
+        if misnamed.content is not None:
+            raise PolicyBroken(f"{self._folder.name}/{misnamed.path.name} is not read. Rename it to {name}.")
+        try:
+            declared = policy.declared(risk, names)
+        except RuleFault as fault:
+            raise PolicyBroken(f"The declared rules of {risk.name}: {fault}.") from None
+        return _Loaded(declared, types, [*watched, misnamed])
+
+    def _names(self, risk: Risk) -> Names:
+        types, asks = self._store.types(risk.name), self._store.asks(risk.name)
+        features = {name: _KINDS.get(kind, "other") for name, kind in types.items() if name not in internal_features()}
+        request = {
+            name: _KINDS.get(asks[name], "other") if name in asks else _kind(declared.annotation)
+            for name, declared in risk.request.model_fields.items()
+        }
+        return Names(features, request)
+
+    def _from_file(self, risk: Risk, name: str, content: bytes, names: Names, watched: list[_Watched]) -> Policy:
+        """The files of its lists are added to `watched`."""
+        written = policy_file.read(name, content, risk)
+        if written.rules is None:
+            numbered: list[tuple[int | None, Rule]] = [(None, rule) for rule in risk.policies]
+        else:
+            numbered = [*written.rules]
+        lists: dict[str, frozenset[Any]] = {}
+        by_kind: dict[tuple[str, Kind], frozenset[Any]] = {}
+        rules = []
+        for line, rule in numbered:
+            try:
+                for value, list_name in lists_in(parsed(rule.when)):
+                    if list_name in written.lists:
+                        key = list_name, names[value].kind
+                        if key not in by_kind:
+                            by_kind[key] = self._list(name, written, *key, watched)
+                        lists[list_name] = by_kind[key]
+                rules.append(policy.active(rule, written.appetite, names, lists))
+            except RuleFault as fault:
+                raise broken(name, line, str(fault)) from None
+        return policy.in_force(risk, written.appetite, rules, lists)
+
+    def _list(self, name: str, written: Written, list_name: str, kind: Kind, watched: list[_Watched]) -> frozenset[Any]:
+        """The values of a list: a line is a value. Blank lines count for nothing."""
+        line, path = written.lists[list_name]
+        file = _read(self._folder, path)
+        watched.append(file)
+        if file.content is None:
+            raise broken(name, line, f"the list {path} is not there. Write it; it may be empty")
+        try:
+            lines = file.content.decode("utf-8-sig").split("\n")
+        except UnicodeDecodeError as error:
+            where = file.content[: error.start].count(b"\n") + 1
+            raise broken(path, where, "this is no UTF-8. Write the list as UTF-8") from None
+        values = {number: text.strip() for number, text in enumerate(lines, 1) if text.strip()}
+        if kind != "number":
+            return frozenset(values.values())
+        return frozenset(_number(path, number, text) for number, text in values.items())
+
+
+def _number(path: str, line: int, text: str) -> int | float:
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        return float(text)
+    except ValueError:
+        fault = f"{text[:SHOWN_CHARACTERS]!r} is no number, and a rule looks up a number. Write numbers"
+        raise broken(path, line, fault) from None
+
+
+def _kind(annotation: Any) -> Kind:
+    """The kind of a request field: `Annotated[str, …] | None` is a text."""
+    if get_origin(annotation) in (Union, UnionType, Annotated):
+        parts = get_args(annotation)
+        kinds = [_kind(part) for part in (parts[:1] if get_origin(annotation) is Annotated else parts)]
+        return next((kind for kind in kinds if kind != "other"), "other")
+    return _FIELD_KINDS.get(annotation, "other")
