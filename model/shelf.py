@@ -8,13 +8,14 @@ A version is written once and never changed. The link is switched last, in one s
 import hashlib
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
 
 import files
 from errors import ModelBroken, ModelNotTrained
+from model import history
 from model.card import Card
 
 MODEL, CARD, REPORT, TREES, CURRENT = "model.onnx", "card.json", "report.html", "trees.txt", "current"
@@ -46,12 +47,26 @@ def put(shelf: Path, card: Card, model: bytes, report: str, others: Mapping[str,
     return folder
 
 
-def switch(shelf: Path, name: str, version: str) -> None:
-    """Make a version the current one."""
-    link = shelf / name / f".{CURRENT}-{version}"
-    link.unlink(missing_ok=True)
-    link.symlink_to(version)
-    files.replace({link: shelf / name / CURRENT})
+def switch(shelf: Path, name: str, version: str, back_to: Sequence[str] | None = None) -> None:
+    """Make a version the current one, and keep which versions served. `back_to` is the list of those after a roll-back,
+    with `version` last."""
+    folder = shelf / name
+    with files.locked(folder / "switch.lock"):
+        if back_to is None:  # a longer list before the link, a shorter one after it: a crash between loses nothing
+            history.write(folder, [*_served(shelf, name), version])
+        link = folder / f".{CURRENT}-{version}"
+        link.unlink(missing_ok=True)
+        link.symlink_to(version)
+        files.replace({link: folder / CURRENT})
+        if back_to is not None:
+            history.write(folder, back_to)
+
+
+def _served(shelf: Path, name: str) -> list[str]:
+    try:
+        return history.served(shelf / name, Path(current_version(shelf, name)).name)
+    except ModelNotTrained:
+        return []
 
 
 def current(shelf: Path, name: str) -> Path:

@@ -7,7 +7,7 @@ processes would decide differently.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from types import UnionType
@@ -164,7 +164,8 @@ class Policies:
                 rules.append(policy.active(rule, written.appetite, names, lists))
             except RuleFault as fault:
                 raise broken(name, line, str(fault)) from None
-        return policy.in_force(risk, written.appetite, rules, lists)
+        paths = {list_name: path for list_name, (_, path) in written.lists.items()}
+        return replace(policy.in_force(risk, written.appetite, rules, lists), lists=paths)
 
     def _list(self, name: str, written: Written, list_name: str, kind: Kind, watched: list[_Watched]) -> frozenset[Any]:
         """The values of a list: a line is a value. Blank lines count for nothing."""

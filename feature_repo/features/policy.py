@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from features.risk import Appetite, Risk, Rule
@@ -31,6 +31,20 @@ class Policy:
     version: str
     appetite: Appetite
     rules: tuple[ActiveRule, ...]
+    #: The lists that the file declares: name → path.
+    lists: Mapping[str, str] = field(default_factory=dict)
+
+    def as_written(self) -> dict[str, Any]:
+        """The policy as its file says it."""
+        written: dict[str, Any] = {"thresholds": {"low": self.appetite.low, "high": self.appetite.high}}
+        if self.lists:
+            written["lists"] = dict(self.lists)
+        written["rules"] = [
+            {"when": r.when, "outcome": r.outcome, "reason": r.reason.code, "text": r.reason.text}
+            | ({"allow": True} if r.allow else {})
+            for r in (active.rule for active in self.rules)
+        ]
+        return written
 
 
 def active(rule: Rule, appetite: Appetite, names: Names, lists: Mapping[str, frozenset[Any]]) -> ActiveRule:

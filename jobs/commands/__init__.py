@@ -8,7 +8,9 @@ from jobs.commands.build import pipeline
 from jobs.commands.own.importing import import_
 from jobs.commands.own.new import new
 from jobs.commands.pipelines import describe, execute, list_pipelines
+from jobs.commands.risk.models import models
 from jobs.commands.risk.parity import parity
+from jobs.commands.risk.policy import policy
 from jobs.commands.risk.score import score
 from jobs.commands.risk.train import train
 from jobs.commands.stream import stream
@@ -24,5 +26,7 @@ def jobs() -> None:
     """
 
 
-for command in (new, import_, pipeline, list_pipelines, describe, execute, train, score, parity, stream, simulate):
+for command in (
+    new, import_, pipeline, list_pipelines, describe, execute, train, models, policy, score, parity, stream, simulate,
+):  # fmt: skip
     jobs.add_command(command)

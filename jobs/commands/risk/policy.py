@@ -1,0 +1,67 @@
+"""`python -m jobs policy RISK show` and `check`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cli import console
+from jobs.commands.risk import RISK, RiskGroup
+
+if TYPE_CHECKING:
+    from features.policy import Policy
+    from features.risk import Risk
+    from serving.policies import Policies
+
+
+@click.group(cls=RiskGroup)
+@click.argument("risk", help=RISK)
+@click.pass_context
+def policy(context: click.Context, risk: str) -> None:
+    """Show a risk's thresholds and rules, or check a file.
+
+    docs/how-to/set-rules-and-thresholds.md describes the file.
+    """
+    from features.domains import risk_named
+
+    context.obj = risk_named(risk)
+
+
+@policy.command()
+@click.pass_obj
+def show(risk: "Risk") -> None:
+    """Print the policy in force, as a policy file.
+
+    A comment says where it comes from.
+    """
+    import settings
+
+    folder = settings.root().policies
+    file = folder / f"{risk.name}.yaml"
+    _print(_policies()[risk], str(file) if file.exists() else f"declared in code; {file} would replace it")
+
+
+@policy.command()
+@click.argument("file", type=click.Path(path_type=Path), help="A policy file, anywhere.")
+@click.pass_obj
+def check(risk: "Risk", file: Path) -> None:
+    """Check a policy file, and print what it says.
+
+    Nothing is changed. A mistake gives exit code 1.
+    """
+    _print(_policies().check(risk, file), str(file))
+
+
+def _policies() -> "Policies":
+    import settings
+    from serving.policies import Policies
+    from serving.retrieval import FeastStore
+
+    return Policies(settings.root().policies, FeastStore(settings.FEATURE_REPO))
+
+
+def _print(shown: "Policy", source: str) -> None:
+    import yaml
+
+    console.line(f"# {shown.name}, version {shown.version}: {source}")
+    console.line(yaml.safe_dump(shown.as_written(), sort_keys=False, allow_unicode=True, width=10_000).rstrip())

@@ -1,0 +1,49 @@
+"""Chooses the version that serves: any version of the shelf, or the one that served before."""
+
+from collections.abc import Collection
+from pathlib import Path
+
+from errors import BadParameter, ModelBroken, unknown
+from model import history, shelf
+from model.scorer import Scorer
+
+
+def loaded(shelf_folder: Path, name: str, version: str, inputs: Collection[str]) -> Scorer:
+    """A version, loaded by the scorer that serves. `inputs` are those that the risk declares. Raises BadParameter,
+    ModelBroken."""
+    known = history.versions(shelf_folder / name)
+    if version not in known:
+        raise unknown(f"version of {name}", version, known, f"Run: python -m jobs train {name}")
+    scorer = Scorer(*shelf.take(shelf_folder / name / version))
+    card = scorer.card
+    if (card.name, card.version) != (name, version):
+        raise ModelBroken(
+            f"The card of {name} {version} is that of {card.name} {card.version}. Choose another version."
+        )
+    if gone := [i.name for i in card.inputs if i.name not in inputs]:
+        raise ModelBroken(f"{name} {version} takes {gone[0]!r}, which is no input of the risk. Choose another version.")
+    return scorer
+
+
+def promote(shelf_folder: Path, name: str, version: str, inputs: Collection[str]) -> None:
+    """Let a version serve, if it can be loaded. Raises BadParameter, ModelBroken; then nothing changes."""
+    loaded(shelf_folder, name, version, inputs)
+    shelf.switch(shelf_folder, name, version)
+
+
+def rollback(shelf_folder: Path, name: str, inputs: Collection[str]) -> str:
+    """Let the version serve again that served before the current one. Returns it. Raises BadParameter if there is none,
+    ModelNotTrained, ModelBroken; then nothing changes."""
+    current = shelf.current_version(shelf_folder, name)
+    *earlier, _ = history.served(shelf_folder / name, Path(current).name)
+    kept = set(history.versions(shelf_folder / name))
+    while earlier and earlier[-1] not in kept:  # somebody deleted it
+        earlier.pop()
+    if not earlier:
+        raise BadParameter(
+            f"No version of {name} served before {current}. To serve another one: "
+            f"python -m jobs models {name} promote VERSION"
+        )
+    loaded(shelf_folder, name, earlier[-1], inputs)
+    shelf.switch(shelf_folder, name, earlier[-1], earlier)
+    return earlier[-1]
