@@ -107,7 +107,7 @@ def locked(path: Path, busy: Exception | None = None) -> Iterator[None]:
 Signature = tuple[int, int, int, int]
 
 
-def signature(path: Path) -> Signature:
+def signature(path: str | Path) -> Signature:
     """What a file looks like from outside. Raises OSError."""
     state = os.stat(path)
     return state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns

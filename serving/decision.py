@@ -95,12 +95,11 @@ def decide(
     if lacking:
         given.insert(min(len(given), MOST_REASONS - 1), _not_enough_known(lacking))
     given += _model_reasons(risk, card, contributions, known, band)
-    hidden = internal_features()
+    internal = {name: features[name] for name in internal_features() & features.keys()}
+    shown = {name: value for name, value in features.items() if name not in internal} if internal else features
     return Decision(
-        decision_id, outcome, score, _once_each(given),
-        {name: value for name, value in features.items() if name not in hidden},
-        {"name": card.name, "version": card.version}, {"name": policy.name, "version": policy.version}, as_of,
-        {name: features[name] for name in hidden & features.keys()},
+        decision_id, outcome, score, _once_each(given), shown, {"name": card.name, "version": card.version},
+        {"name": policy.name, "version": policy.version}, as_of, internal,
     )  # fmt: skip
 
 
@@ -109,8 +108,10 @@ def _severity(severity: int, is_lacking: bool, rules: Sequence[ActiveRule]) -> i
     other rule is a minimum."""
     if is_lacking:
         severity = max(severity, UNKNOWN_SEVERITY)
-    severity = min([severity, *(rule.severity for rule in rules if rule.rule.allow)])
-    return max([severity, *(rule.severity for rule in rules if not rule.rule.allow)])
+    if rules:
+        severity = min([severity, *(rule.severity for rule in rules if rule.rule.allow)])
+        severity = max([severity, *(rule.severity for rule in rules if not rule.rule.allow)])
+    return severity
 
 
 def _known_inputs(risk: Risk, card: Card, features: Mapping[str, Any], fields: Mapping[str, Any]) -> list[Input | None]:
@@ -123,8 +124,10 @@ def _known_inputs(risk: Risk, card: Card, features: Mapping[str, Any], fields: M
                 f"{card.name} {card.version} takes {card_input.name!r}, which is no input of the risk any more. Train "
                 f"again, or go back: python -m jobs models {card.name} rollback"
             )
-        names = (declared.name, *declared.known_by)
-        known.append(None if any(_is_absent(name, features, fields) for name in names) else declared)
+        is_known = not is_missing(features.get(declared.name))
+        for name in declared.known_by:
+            is_known = is_known and not _is_absent(name, features, fields)
+        known.append(declared if is_known else None)
     return known
 
 

@@ -36,40 +36,41 @@ SHOWN_CHARACTERS = 40
 
 @dataclass
 class _Watched:
-    """A file that was read. `content` is None where there is none. `is_settled`: while its signature stays, so does its
-    content."""
+    """A file that was read, or a folder that lacks what was looked for: then `content` is None. `seen` is None where
+    there is nothing at `path`. While the signature of something settled stays, so does its content."""
 
-    path: Path
+    path: str
     seen: files.Signature | None
     is_settled: bool
     content: bytes | None
 
     def is_current(self) -> bool:
-        """Whether the file still says the same. Reads it only if its signature does not tell."""
+        """Whether it still says the same. Reads it only if its signature does not tell."""
         try:
             now = files.signature(self.path)
         except OSError:
-            return self.seen is None and not self.path.is_symlink()
+            return self.seen is None
         if now == self.seen and self.is_settled:
             return True
+        if self.content is None:
+            return False
         self.is_settled = files.is_settled(now)
         self.seen = now
         try:
-            return self.path.read_bytes() == self.content
+            return Path(self.path).read_bytes() == self.content
         except OSError:
             return False
 
 
-def _watch(path: Path) -> _Watched:
-    """Raises OSError, but a file that is not there is no error."""
+def _watch_absence(folder: Path) -> _Watched:
+    """Watch a folder, in which a file may appear. Raises PolicyBroken."""
     try:
-        seen = files.signature(path)
+        seen = files.signature(folder)
     except FileNotFoundError:
-        if path.is_symlink():
-            raise
-        return _Watched(path, None, True, None)
-    is_settled = files.is_settled(seen)  # asked before the content is read: a change in between is then seen
-    return _Watched(path, seen, is_settled, path.read_bytes())
+        if folder.is_symlink():
+            raise PolicyBroken(f"{folder} is a link to nothing. Make the folder, or remove the link.") from None
+        return _Watched(str(folder), None, True, None)
+    return _Watched(str(folder), seen, files.is_settled(seen), None)
 
 
 @dataclass
@@ -79,11 +80,17 @@ class _Loaded:
     watched: list[_Watched] = field(default_factory=list)
 
 
-def _read(folder: Path, name: str) -> _Watched:
-    """The file `name` below a folder; an absolute path stands for itself. Raises PolicyBroken."""
+def _read(folder: Path, name: str) -> _Watched | None:
+    """The file `name` below a folder; an absolute path stands for itself. None if it is not there. Raises
+    PolicyBroken."""
+    path = folder / name
     try:
-        return _watch(folder / name)
+        seen = files.signature(path)
+        is_settled = files.is_settled(seen)  # asked before the content is read: a change in between is then seen
+        return _Watched(str(path), seen, is_settled, path.read_bytes())
     except OSError as error:
+        if isinstance(error, FileNotFoundError) and not path.is_symlink():
+            return None
         raise PolicyBroken(
             f"{folder.name}/{name} cannot be read ({error.strerror}). Make it a file that the service may read."
         ) from error
@@ -91,10 +98,11 @@ def _read(folder: Path, name: str) -> _Watched:
 
 def appetite(folder: Path, risk: Risk) -> Appetite:
     """The thresholds in force, without a look at the rules. Raises PolicyBroken."""
-    watched = _read(folder, risk.name + SUFFIX)
-    if watched.content is None:
+    name = risk.name + SUFFIX
+    watched = _read(folder, name)
+    if watched is None or watched.content is None:
         return risk.appetite
-    return policy_file.read(f"{folder.name}/{watched.path.name}", watched.content, risk).appetite
+    return policy_file.read(f"{folder.name}/{name}", watched.content, risk).appetite
 
 
 class Policies:
@@ -115,24 +123,23 @@ class Policies:
     def check(self, risk: Risk, path: Path) -> Policy:
         """The policy that the file at `path` would be. Raises PolicyBroken, FeaturesNotReady."""
         watched = _read(path.parent, path.name)
-        if watched.content is None:
+        if watched is None or watched.content is None:
             raise PolicyBroken(f"{path} is not there. Name a policy file.")
         return self._from_file(risk, str(path), watched.content, self._names(risk), [])
 
     def _load(self, risk: Risk, types: Mapping[str, str]) -> _Loaded:
         names, name = self._names(risk), f"{self._folder.name}/{risk.name}{SUFFIX}"
-        watched = [_read(self._folder, risk.name + SUFFIX)]
-        content = watched[0].content
-        if content is not None:
-            return _Loaded(self._from_file(risk, name, content, names, watched), types, watched)
-        misnamed = _read(self._folder, risk.name + WRONG_SUFFIX)
-        if misnamed.content is not None:
-            raise PolicyBroken(f"{self._folder.name}/{misnamed.path.name} is not read. Rename it to {name}.")
+        absence = _watch_absence(self._folder)  # before the look for files: one that appears in between is then seen
+        file = _read(self._folder, risk.name + SUFFIX)
+        if file and file.content is not None:
+            watched = [file]
+            return _Loaded(self._from_file(risk, name, file.content, names, watched), types, watched)
+        if _read(self._folder, risk.name + WRONG_SUFFIX):
+            raise PolicyBroken(f"{self._folder.name}/{risk.name}{WRONG_SUFFIX} is not read. Rename it to {name}.")
         try:
-            declared = policy.declared(risk, names)
+            return _Loaded(policy.declared(risk, names), types, [absence])
         except RuleFault as fault:
             raise PolicyBroken(f"The declared rules of {risk.name}: {fault}.") from None
-        return _Loaded(declared, types, [*watched, misnamed])
 
     def _names(self, risk: Risk) -> Names:
         types, asks = self._store.types(risk.name), self._store.asks(risk.name)
@@ -171,9 +178,9 @@ class Policies:
         """The values of a list: a line is a value. Blank lines count for nothing."""
         line, path = written.lists[list_name]
         file = _read(self._folder, path)
-        watched.append(file)
-        if file.content is None:
+        if file is None or file.content is None:
             raise broken(name, line, f"the list {path} is not there. Write it; it may be empty")
+        watched.append(file)
         try:
             lines = file.content.decode("utf-8-sig").split("\n")
         except UnicodeDecodeError as error:

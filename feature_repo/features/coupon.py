@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any
 
 from pydantic import ConfigDict, Field
 
@@ -80,7 +80,7 @@ class Coupon(RiskRequest):
     """A coupon that somebody types into a machine."""
 
     model_config = ConfigDict(str_strip_whitespace=True)  # as in its events
-    secrets: ClassVar[tuple[str, ...]] = ("coupon_code",)
+    secrets = ("coupon_code",)
 
     msg_id: str = Field(min_length=1, max_length=100, description="The attempt's number.", examples=["c1"])
     device_id: str = Field(min_length=1, max_length=100, description="The machine.", examples=["d007"])

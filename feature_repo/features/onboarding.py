@@ -1,7 +1,7 @@
 """The domain `onboarding`: may this applicant drive, and may this driver drive today?"""
 
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -136,7 +136,7 @@ TABLES = (DRIVER_YESTERDAYS_STATS, DRIVER_SSN_ENTITIES, DRIVER_DL_ENTITIES)
 class Applicant(RiskRequest):
     """Somebody who signs up to drive."""
 
-    secrets: ClassVar[tuple[str, ...]] = ("ssn", "dl")
+    secrets = ("ssn", "dl")
 
     state: Annotated[str, AfterValidator(state_code)] = Field(
         description="Two letters of the US state of residence.", examples=["CA"]
@@ -173,8 +173,7 @@ class Driver(RiskRequest):
 
 ONBOARDING = Risk(
     name="onboarding",
-    title="Onboarding risk of an applicant",
-    description="May this applicant drive for us?",
+    title="Onboarding risk of an applicant", description="May this applicant drive for us?",
     request=Applicant,
     entity_keys=("ssn", "dl"),
     outcomes=Outcomes(APPLICATIONS, label="is_fraud", matures_after=timedelta(days=14)),
@@ -198,17 +197,14 @@ ONBOARDING = Risk(
         ),
     ),
     policies=(
-        Rule(
-            "is_valid_state == 0", "review",
-            Reason("state_not_enabled", "We have not opened in this state yet. A person will look at the application."),
-        ),
+        Rule("is_valid_state == 0", "review", Reason(
+            "state_not_enabled", "We have not opened in this state yet. A person will look at the application.")),
     ),
 )  # fmt: skip
 
 DAILY = Risk(
     name="daily",
-    title="Daily risk of a driver",
-    description="May this driver drive today, after yesterday's trips?",
+    title="Daily risk of a driver", description="May this driver drive today, after yesterday's trips?",
     request=Driver,
     entity_keys=("driver_id",),
     path_field="driver_id",

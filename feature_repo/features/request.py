@@ -1,0 +1,31 @@
+"""What a caller sends."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from features.identifiers import keyed_hash
+
+
+class RiskRequest(BaseModel):
+    """What a caller sends. Subclasses add the fields; their descriptions and examples go into the API docs. A validator
+    refuses an invalid value with an error from `errors`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+    #: The fields that nobody may keep. A rule sees such a field as its keyed hash.
+    secrets: ClassVar[tuple[str, ...]] = ()
+
+    def row(self, as_of: datetime, hash_key: bytes) -> dict[str, Any]:
+        """Entity keys and request data, by their names in Feast. A secret is in it only as a keyed hash."""
+        return self.model_dump()
+
+    def fields(self, row: Mapping[str, Any], hash_key: bytes) -> dict[str, Any]:
+        """What rules see of the request: each field by the caller's name. `row` is the request's row. A secret is its
+        keyed hash, as in the row."""
+        fields = {name: row[name] if name in row else getattr(self, name) for name in type(self).model_fields}
+        for name in self.secrets:
+            if name not in row and fields[name] is not None:
+                fields[name] = keyed_hash(name, fields[name], hash_key)
+        return fields
