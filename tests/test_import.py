@@ -1,17 +1,21 @@
 """Files of others become checked rows of a raw table, and every row is counted."""
 
 import json
+import unicodedata
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from own_data import HEAD, NOW, ROW, VISITS, Importer, counts
+from own_data import HEAD, NOW, ORDERS, ROW, VISITS, Importer, counts
 
 from errors import BadInput, NoData
+from jobs import sql
 from jobs.own import importing
 from jobs.own.rows import made_id
+from jobs.raw import places
+from jobs.raw.relations import open_rows
 
 
 @pytest.fixture
@@ -60,6 +64,18 @@ def test_a_row_that_fills_in_an_earlier_one_is_kept_and_dated(importer: Importer
     assert (first["is_fraud"], first["is_fraud_timestamp"], first["created"]) == (None, None, None)
     assert (second["is_fraud"], second["created"]) == (1, NOW + timedelta(days=1))
     assert second["is_fraud_timestamp"] == second["ordered_at"]
+
+
+def test_jobs_read_an_order_with_what_each_file_knew_of_it(importer: Importer):
+    head, tomorrow = f"{HEAD},is_fraud", NOW + timedelta(days=1)
+    importer.run(importer.file(f"{head}\n{ROW},\n"), happened={"is_fraud_timestamp": "is_fraud"})
+    importer.run(importer.file(f"{head}\n{ROW},1\n", "tomorrow.csv"), now=tomorrow)
+    files = places.history_files(importer.root, ORDERS.name)
+    for until, label in ((tomorrow - timedelta(seconds=1), None), (tomorrow + timedelta(seconds=1), 1)):
+        with sql.connect() as connection:
+            open_rows(connection, ORDERS, files, until, None)
+            rows = connection.execute("SELECT order_id, customer, amount, is_fraud FROM raw_row").fetchall()
+        assert rows == [("o1", "c1", 12.5, label)]
 
 
 def test_an_id_that_names_two_events_is_a_fault(importer: Importer):
@@ -129,6 +145,12 @@ def test_the_quarantined_row_can_be_mended(importer: Importer):
     importer.run(importer.file(f"{HEAD}\n{ROW}\no2,c1,2026-11-02T12:00:00Z,much\n"), quarantines=True)
     (bad,) = pq.read_table(importer.quarantine).to_pylist()
     assert (bad["line"], json.loads(bad["row"])["amount"]) == (3, "much")
+
+
+def test_a_header_is_found_however_its_letters_are_written(importer: Importer):
+    header = unicodedata.normalize("NFD", "order_id, Händler ,ordered_at,amount")
+    importer.run(importer.file(f"{header}\n{ROW}\n"), columns={"customer": "Händler"})
+    assert [row["customer"] for row in importer.rows()] == ["c1"]
 
 
 def test_parts_of_an_id_cannot_be_confused():

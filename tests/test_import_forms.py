@@ -174,7 +174,7 @@ def test_what_was_not_stated_is_refused(importer: Importer, text: str, stated: d
     [
         {"delimiter": ";;"}, {"encoding": "klingon"}, {"time_zone": "Berlin"}, {"columns": {"amuont": "x"}},
         {"decimal": ",", "thousands": ","}, {"id": ("order_id",)}, {"values": {"x": {"a": "b"}}},
-        {"time_zone": "Europe/Berlin", "time_format": "%d.%m.%Y %z"},
+        {"time_zone": "Europe/Berlin", "time_format": "%d.%m.%Y %z"}, {"time_format": "%d.%m.%Y %H:%M %Z"},
     ],
 )  # fmt: skip
 def test_an_impossible_statement_is_refused(importer: Importer, stated: dict[str, Any]):

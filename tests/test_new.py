@@ -1,5 +1,6 @@
 """`python -m jobs new`: names that would break are refused, nothing is overwritten, and what is written runs."""
 
+import shlex
 import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -92,6 +93,24 @@ def test_what_is_not_given_is_asked_for_on_a_terminal(project: Path, monkeypatch
     assert "AMOUNTS" not in features
 
 
+def test_the_command_that_needs_no_questions_is_printed(project: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("jobs.commands.own.new.is_terminal", lambda: True)
+    words = ["--value", "fraud:ja=1", "--value", "fraud:nein=0", "--missing", "-"]
+    arguments = [*STATED, *words, "--quarantine", str(project / "bad.csv")]
+    first = new(project, *arguments)
+    (line,) = (line for line in first.output.splitlines() if line.startswith("python -m jobs new"))
+    written = tree(project)
+    shutil.rmtree(project / "data")
+    for name in ("feature_repo/features/shop.py", "feature_repo/views/shop.py", "tests/test_shop.py",
+                 "sources/shop_events.yaml"):  # fmt: skip
+        (project / name).unlink()
+    monkeypatch.setattr("jobs.commands.own.new.is_terminal", lambda: False)
+    second = CliRunner().invoke(jobs, shlex.split(line)[3:])
+    assert second.exit_code == 0, second.output
+    assert tree(project)["feature_repo/features/shop.py"] == written["feature_repo/features/shop.py"]
+    assert tree(project)["sources/shop_events.yaml"] == written["sources/shop_events.yaml"]
+
+
 # What is refused
 
 
@@ -135,6 +154,12 @@ def test_no_file_is_overwritten(project: Path, path: str):
     (project / path).parent.mkdir(parents=True, exist_ok=True)
     (project / path).write_text("mine")
     assert f"{path} is there" in refused(project, *STATED, "--quarantine", "bad.csv")
+
+
+def test_rows_that_are_there_belong_to_somebody(project: Path):
+    (project / "data/raw/shop_events").mkdir(parents=True)
+    (project / "data/raw/shop_events/mine.parquet").write_bytes(b"mine")
+    assert "shop_events has rows" in refused(project, *STATED, "--quarantine", "bad.csv")
 
 
 def test_a_domain_cannot_be_written_twice(project: Path):

@@ -4,6 +4,7 @@
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -52,7 +53,7 @@ class Mapping(BaseModel):
 
     def theirs(self, ours: str) -> str:
         """Their name of a column of ours."""
-        return self.columns.get(ours, ours)
+        return normalize("NFC", self.columns.get(ours, ours)).strip()
 
     def changed(self, stated: dict[str, Any]) -> "Mapping":
         """The same with other values. Columns and values are added to those that are kept. Raises BadParameter."""
@@ -108,6 +109,8 @@ def check(mapping: Mapping, raw: RawTable) -> None:
         raise BadParameter(f"--id makes {raw.id} of itself. Name other columns.")
     if mapping.decimal == mapping.thousands:
         raise BadParameter(f"{mapping.decimal!r} marks both decimals and thousands. State one of them otherwise.")
+    if "%Z" in (mapping.time_format or ""):
+        raise BadParameter("--time-format has %Z, a name that Python reads and forgets. State --time-zone, or use %z.")
     if "%z" in (mapping.time_format or "") and mapping.time_zone:
         raise BadParameter("--time-format has %z, so each timestamp states its zone. Leave out --time-zone.")
 

@@ -1,10 +1,11 @@
 """Their file, whatever its form → batches of cells as they are in it, with their lines. Nothing is interpreted."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -53,9 +54,20 @@ def open_file(path: Path, mapping: Mapping) -> TheirFile:
     if not path.is_file():
         raise BadInput(f"{path} is not there, or is no file. Give a CSV, Parquet or Excel file.")
     file = _OPENERS[path.suffix.lower()](path, mapping)
-    if again := [name for name in file.header if name and file.header.count(name) > 1]:
+    header = [_plain_name(name) for name in file.header]
+    if again := [name for name in header if name and header.count(name) > 1]:
         raise BadInput(f"{path} has two columns {again[0]!r}. Rename one of them.")
-    return file
+
+    def batches() -> Iterator[Batch]:
+        for batch in file.batches():
+            yield replace(batch, cells={_plain_name(name): cells for name, cells in batch.cells.items()})
+
+    return TheirFile(path, header, batches)
+
+
+def _plain_name(name: str) -> str:
+    """Some programs write `ä` as two characters, and people type one. Neither sees blanks around a name."""
+    return normalize("NFC", name).strip()
 
 
 def _csv(path: Path, mapping: Mapping) -> TheirFile:
@@ -111,7 +123,7 @@ def _excel(path: Path, mapping: Mapping) -> TheirFile:
     sheet = workbook[mapping.sheet or workbook.sheetnames[0]]
     sheet.reset_dimensions()  # some programs state too few
     rows = sheet.iter_rows()
-    header = ["" if cell.value is None else str(cell.value).strip() for cell in next(rows, ())]
+    header = ["" if cell.value is None else str(cell.value) for cell in next(rows, ())]
     while header and not header[-1]:
         header.pop()
 

@@ -61,12 +61,15 @@ def new(
     The file is imported, too. What is not given is asked for on a terminal. No existing file is overwritten.
     """
     import settings
-    from jobs.commands.own.questions import Answers
+    from jobs.commands.own.questions import Answers, command_line
     from jobs.own.new import creating
 
     answers = Answers(domain, files, stated, columns, is_terminal())
-    now = datetime.now(UTC)
-    created = creating.create(settings.root(), settings.PROJECT, answers.spec(), files, now, only, quarantine)
+    spec, now = answers.spec(), datetime.now(UTC)
+    if answers.is_asking:  # a bad row may stop it, and nobody answers twice
+        rest = [*(["--only"] if only else []), *(["--quarantine", str(quarantine)] if quarantine else [])]
+        console.line(f"The same without questions:\n{command_line(spec, files, rest)}")
+    created = creating.create(settings.root(), settings.PROJECT, spec, files, now, only, quarantine)
     show(created.report, quarantine, now)
     if answers.unused:
         console.line(f"Left out: {', '.join(answers.unused)}")

@@ -1,9 +1,11 @@
 """What `python -m jobs new` was told on its command line, and the questions about the rest."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import click
 
@@ -130,6 +132,7 @@ class Answers:
 
     def _ours(self, text: str, option: str, header: Sequence[str]) -> str:
         """Our name of a column, and note theirs. Raises BadParameter."""
+        text = normalize("NFC", text)
         ours, equals, theirs = text.partition("=")
         if not equals or text in header:
             ours = theirs = text
@@ -142,6 +145,29 @@ class Answers:
             raise BadParameter(f"{option}: {ours} is the column {self.theirs[ours]!r} already. Give another name.")
         self.theirs[ours] = theirs
         return ours
+
+
+def command_line(spec: Spec, files: Sequence[Path], rest: Sequence[str]) -> str:
+    """The command that says the same without questions. `rest`: the options that are not in the spec."""
+    words = ["python", "-m", "jobs", "new", spec.domain, *rest]
+    for file in files:
+        words += ["--from", str(file)]
+    words += ["--id", ",".join(spec.id_of) or _pair(spec, spec.id), "--time", _pair(spec, spec.time)]
+    words += [word for key in spec.keys for word in ("--key", _pair(spec, key))]
+    words += [word for amount in spec.amounts for word in ("--amount", _pair(spec, amount))]
+    words += ["--label-time" if spec.is_dated else "--label", _pair(spec, spec.label)]
+    words += ["--label-after", str(spec.known_after), "--table", spec.table]
+    for name, value in spec.stated.items():
+        for column, texts in value.items() if name == "values" else ():
+            words += [word for theirs, ours in texts.items() for word in ("--value", f"{column}:{theirs}={ours}")]
+        option = {"ones": "--true", "zeros": "--false"}.get(name, f"--{name.replace('_', '-')}")
+        texts = () if name == "values" else value if isinstance(value, tuple) else (value,)
+        words += [word for text in texts for word in (option, text)]
+    return shlex.join(words)
+
+
+def _pair(spec: Spec, ours: str) -> str:
+    return ours if spec.theirs[ours] == ours else f"{ours}={spec.theirs[ours]}"
 
 
 def _parts(answer: str) -> tuple[str, ...]:

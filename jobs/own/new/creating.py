@@ -47,6 +47,8 @@ def create(
     kept = mapping.path_of(project / "sources", spec.table)
     if kept.exists():
         raise BadParameter(f"{kept} is there. Choose another name: --table NAME, or remove the file.")
+    if any(root.raw_table(spec.table).glob("[!.]*")):
+        raise BadParameter(f"{root.raw_table(spec.table)} has rows. Choose another name: --table NAME, or remove them.")
     with importing.table_lock(root, spec.raw):
         report, contents = importing.prepare(root, spec.raw, files, spec.mapping, now, quarantine)
         known, bad = _labels(spec, contents, now)
