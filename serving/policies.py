@@ -148,6 +148,12 @@ class Policies:
             name: _KINDS.get(asks[name], "other") if name in asks else _kind(declared.annotation)
             for name, declared in risk.request.model_fields.items()
         }
+        needed = {*risk.needs, *(name for declared in risk.inputs for name in declared.known_by)}
+        if unknown := sorted(needed - features.keys() - request.keys()):
+            raise PolicyBroken(
+                f"{risk.name} needs {unknown[0]!r}, which is no feature of its service and no field of its request. "
+                "Correct its declaration, or apply the features: make pipeline"
+            )
         return Names(features, request)
 
     def _from_file(self, risk: Risk, name: str, content: bytes, names: Names, watched: list[_Watched]) -> Policy:
