@@ -1,5 +1,6 @@
 """The policy that the how-to shows, and the commands that check and show a policy."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -78,8 +79,8 @@ def test_the_page_shows_the_messages_of_mistakes_as_they_are(folder, row):
         assert part.strip(" .") in broken.value.message
 
 
-def run(*arguments: str):
-    return CliRunner().invoke(jobs, ["policy", *arguments])
+def run(*arguments: str, input: str | None = None):
+    return CliRunner().invoke(jobs, ["policy", *arguments], input=input)
 
 
 def test_what_the_command_shows_is_a_policy_file_that_says_the_same(folder):
@@ -107,6 +108,23 @@ def test_a_file_is_checked_before_it_is_in_force(folder, tmp_path):
     assert "new.yaml, line 1: low is 0.5, above high, 0.4. Exchange them." in refused.stderr
     assert run("chargeback", "check", str(tmp_path / "gone.yaml")).exit_code == ExitCode.FAILED
     assert not list(folder.glob("*.yaml"))
+
+
+def test_the_hash_of_a_secret_is_the_one_that_the_service_computes(tmp_path, monkeypatch):
+    monkeypatch.setenv("RISK_HASH_KEY", "k")
+    applicant = risks()["onboarding"].request(state="CA", ssn="512-34-8765", dl="D1234567", dob="1990-05-17")
+    row = applicant.row(datetime(2026, 1, 1, tzinfo=UTC), b"k")
+    values = tmp_path / "ssns.txt"
+    values.write_text("512348765\n\n512-34-8765\n")
+    hashes = run("onboarding", "hash", "ssn", "--values", str(values)).output.split()
+    assert hashes == [row["ssn"], row["ssn"]]
+    coupon = run("coupon", "hash", "coupon_code", input="1234-5678-9012-3456")
+    assert len(coupon.output.split()[0]) == len(row["ssn"])
+    for field, words in (("coupon_code", "Line 1 is no valid coupon_code"), ("device_id", "no secret of coupon")):
+        refused = run("coupon", "hash", field, input="1234")
+        assert refused.exit_code == ExitCode.FAILED
+        assert words in refused.stderr
+        assert "1234" not in refused.stderr
 
 
 def test_help_behind_the_name_of_a_risk_is_that_of_the_command():

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from features.identifiers import keyed_hash
 
@@ -16,6 +16,14 @@ class RiskRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
     #: The fields that nobody may keep. A rule sees such a field as its keyed hash.
     secrets: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def hashed(cls, name: str, text: str, hash_key: bytes) -> str:
+        """What rules see of a secret that somebody wrote as in a request. Raises ValueError, and the errors of the
+        field."""
+        declared = cls.model_fields[name]
+        field: Any = Annotated[declared.annotation, *declared.metadata]
+        return keyed_hash(name, TypeAdapter(field).validate_python(text), hash_key)
 
     def row(self, as_of: datetime, hash_key: bytes) -> dict[str, Any]:
         """Entity keys and request data, by their names in Feast. A secret is in it only as a keyed hash."""

@@ -1,11 +1,12 @@
-"""`python -m jobs policy RISK show` and `check`."""
+"""`python -m jobs policy RISK show`, `check` and `hash`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import click
 
 from cli import console
+from errors import BadParameter, unknown
 from jobs.commands.risk import RISK, RiskGroup
 
 if TYPE_CHECKING:
@@ -50,6 +51,28 @@ def check(risk: "Risk", file: Path) -> None:
     Nothing is changed. A mistake gives exit code 1.
     """
     _print(_policies().check(risk, file), str(file))
+
+
+@policy.command("hash")
+@click.argument("field", help="A secret of the risk's requests, such as ssn.")
+@click.option("--values", type=click.File(), default="-", show_default="standard input", help="A value a line.")
+@click.pass_obj
+def hashed(risk: "Risk", field: str, values: IO[str]) -> None:
+    """Print the keyed hash of each value of a secret, for a list.
+
+    A list holds hashes, and never the secret itself.
+    """
+    import settings
+
+    secrets = risk.request.secrets
+    if field not in secrets:
+        raise unknown(f"secret of {risk.name}", field, secrets, "Its requests have none, so write values as they are.")
+    for number, line in enumerate(values, 1):
+        if line.strip():
+            try:
+                console.line(risk.request.hashed(field, line.strip(), settings.hash_key()))
+            except ValueError:
+                raise BadParameter(f"Line {number} is no valid {field}. Write it as in a request.") from None
 
 
 def _policies() -> "Policies":
