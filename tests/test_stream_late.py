@@ -25,11 +25,13 @@ from stream_world import (
     take_in,
 )  # fmt: skip
 
+import settings
 from errors import FeaturesNotReady
 from features.domains import Stream
 from features.windows.aggregation import Aggregation
 from features.windows.state import LiveTable
 from features.windows.tables import AggregationTable
+from jobs.raw import offline_log
 
 #: A stream whose only window is an hour.
 SHORT = Stream("short", RAW, (AggregationTable("short", RAW, "who", (Aggregation("n", "count", None, HOUR),)),))
@@ -173,3 +175,12 @@ def test_what_failed_to_go_online_before_the_end_goes_online_at_the_start() -> N
     job.close()
     assert sink.rows() == set()
     assert len(take_in(batches, sink).rows()) == 6
+
+
+def test_events_of_many_days_of_the_past_are_few_files() -> None:
+    days = [event(n, -n * 86_400) for n in range(0, 16_000, 4)]
+    take_in([days, [event(10**6 + n, -n * 86_400) for n in range(0, 16_000, 4)]])
+    files = list(offline_log.files(settings.root().offline_log(RAW.name)))
+    assert len(files) < 110
+    assert len(logged()) == 2 * len(days)
+    assert sum("month=01/day=01" not in str(file) for file in files) > 10  # the young ones have days and months

@@ -7,7 +7,7 @@ from features.windows.aggregation import Aggregation
 from features.windows.folds import ROOT_UNITS, UNITS
 from jobs import sql
 from jobs.batch.layout import microseconds
-from jobs.raw.relations import SCALES, cell
+from jobs.raw.relations import KINDS, cell
 
 #: Two fields that order events: the event time, and the id.
 _ORDER = "t := t, tie := tie"
@@ -18,7 +18,7 @@ def states(a: Aggregation, conditions: Sequence[str] = ()) -> dict[str, str]:
     tests = [*conditions, *_where(a)]
     columns = {}
     if a.column is not None:
-        columns = {"column": cell(a.column)} | {kind: cell(a.column, kind) for kind in SCALES}
+        columns = {"column": cell(a.column)} | {kind: cell(a.column, kind) for kind in KINDS}
         if a.outcome is None:
             tests.append(f"{cell(a.column)} IS NOT NULL")
     return {

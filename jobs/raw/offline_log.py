@@ -1,5 +1,7 @@
 """The offline log of a stream, for batches and training: the events that the stream job has processed, the states that
-it had at times, and the dead letters. Events and states are Parquet, Hive-partitioned by day.
+it had at times, and the dead letters. Events and states are Parquet, Hive-partitioned by day. Old events lie together,
+in the partition of the first day of their month, and older ones in that of their year: a file for each day of the past
+would be as many files as a sender likes.
 
 A file is named after the commit timestamps of the first and the last batch in it, `<first>-<last>.parquet`. A job that
 writes a batch again after a crash writes the same file. A compacted file has the rows of all files whose range lies in
@@ -8,6 +10,7 @@ its own; readers pass those over.
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +18,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from features.utc import EPOCH, MICROSECOND
 from features.windows.raw import CREATED, RawTable
 from files import replacing
 
 _TYPES = {"string": pa.string(), "int": pa.int64(), "float": pa.float64(), "timestamp": pa.timestamp("us", "UTC")}
+#: From this age on, events lie in the partition of their month, or of their year.
+BY_MONTH_AFTER, BY_YEAR_AFTER = timedelta(days=31), timedelta(days=366)
 #: A day with more files than this is compacted.
 MOST_FILES = 8
 #: A file whose rows are in a compacted file stays this long: somebody may be reading it.
@@ -55,14 +61,24 @@ def unpack(stream: RawTable, batches: Sequence[tuple[int, bytes]]) -> pa.Table:
 
 
 def write(folder: Path, table: pa.Table, time_column: str, first: int, last: int) -> None:
-    """Write the rows of the batches with commit timestamps from `first` to `last`, each to the partition of its day.
-    `time_column` says which day that is."""
-    days = pc.floor_temporal(table[time_column], unit="day")
+    """Write the rows of the batches with commit timestamps from `first` to `last`, each to the partition of its day, or
+    if it is old then, of its month or its year. `time_column` says which day that is."""
+    days = _partition_days(table[time_column], last)
     for day in pc.unique(days).to_pylist():
         partition = folder / f"year={day:%Y}" / f"month={day:%m}" / f"day={day:%d}"
         rows = table.filter(pc.equal(days, pa.scalar(day, days.type)))
         _write(rows, partition / f"{first}-{last}.parquet", time_column)
         compact(partition, time_column)
+
+
+def _partition_days(timestamps: pa.ChunkedArray, last: int) -> pa.ChunkedArray:
+    """The day of the partition of each timestamp, in a file whose last batch was committed at `last`."""
+    month, year, day = (pc.floor_temporal(timestamps, unit=unit) for unit in ("month", "year", "day"))
+
+    def is_older(age: timedelta) -> pa.ChunkedArray:
+        return pc.less(timestamps, pa.scalar(EPOCH + last * MICROSECOND - age, timestamps.type))
+
+    return pc.if_else(is_older(BY_YEAR_AFTER), year, pc.if_else(is_older(BY_MONTH_AFTER), month, day))
 
 
 def write_empty(folder: Path, table: pa.Table) -> None:

@@ -16,11 +16,18 @@ from jobs.raw.checks import Checked, Counts, check, readable
 SCALES = {"units": UNITS, "root_units": ROOT_UNITS}
 #: The column of `_as_known` with the timestamp at which the next version was known.
 SUPERSEDED = "superseded"
+#: What a fold may take of a column beside its values.
+KINDS = (*SCALES, "hash")
+#: Type → the text of a value, as `features.windows.folds.hashed` hashes it.
+_TEXTS = {
+    "string": "{}", "int": "CAST({} AS VARCHAR)", "float": "printf('%.17g', {} + 0.0)",
+    "timestamp": "CAST(epoch_us({}) AS VARCHAR)",
+}  # fmt: skip
 
 
-def cell(column: str, scale: str | None = None) -> str:
-    """The column of the relation `event` with the value of a raw column: as it is, or in whole numbers of `SCALES`."""
-    return f"c_{column}" if scale is None else f"c_{column}_{scale}"
+def cell(column: str, kind: str | None = None) -> str:
+    """The column of the relation `event` with the value of a raw column: as it is, or as one of `KINDS`."""
+    return f"c_{column}" if kind is None else f"c_{column}_{kind}"
 
 
 def open_events(
@@ -107,20 +114,23 @@ def _event(checked: Checked, table: Table, until: datetime, first: int | None, v
 
 
 def _cells(table: Table, values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Name → SQL of each column that a fold takes: as it is, in whole numbers for sums, in µs for outcomes."""
+    """Name → SQL of each column that a fold takes: as it is, in whole numbers for sums, hashed, in µs for outcomes."""
     outcomes, kept = set[str](), set[tuple[str, str]]()
     if isinstance(table, AggregationTable):
         outcomes = {a.outcome for a in table.aggregations if a.outcome}
-        kept = {(a.column, scale) for a in table.aggregations if a.column for scale in a.record.keeps}
+        kept = {(a.column, kind) for a in table.aggregations if a.column for kind in a.record.keeps}
     for column in table.folded_columns:
         yield cell(column), f"epoch_us({values[column]})" if column in outcomes else values[column]
         for scale, factor in SCALES.items():
             if (column, scale) in kept:
                 yield cell(column, scale), f"CAST({values[column]} * {factor} AS BIGINT)"
+        if (column, "hash") in kept:
+            text = _TEXTS[table.source.column(column).dtype].format(values[column])
+            yield cell(column, "hash"), f"md5_number_lower({text})"
 
 
-# The versions of an event are the rows with one id. A later row corrects the columns that it fills, and leaves the others
-# as they were. `Event` in features/windows/events.py has the same in Python, for the events of a stream.
+# The versions of an event are the rows with one id. A later row corrects the columns that it fills, and leaves the
+# others as they were. `Event` in features/windows/events.py has the same in Python, for the events of a stream.
 
 
 def _latest(rows: str, columns: Iterable[str], source: RawTable, until: str) -> str:

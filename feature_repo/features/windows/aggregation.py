@@ -146,10 +146,7 @@ mean, stddev, min, max, last, last_n_mean, last_n_sum, rate.
     def over(self, events: Iterable[tuple[Any, Order]]) -> Any:
         """Fold the (value, order) pairs that the window holds. The plain definition; slow and right."""
         fold = self.fold
-        state = fold.zero
-        for value, order in events:
-            state = fold.add(state, value, order)
-        return fold.value(state)
+        return fold.value(fold.added(fold.zero, list(events)))
 
 
 OPERATORS: dict[str, Callable[[float, float], bool]] = {"<": operator.lt, ">": operator.gt}

@@ -53,6 +53,8 @@ Key = tuple[Any, ...]
 Change = tuple[Row | None, Row]
 #: The numbers received from a producer: ranges with both ends, in order, with a gap between any two.
 Ranges = list[list[int]]
+#: The ranges of a producer are written with each batch that it has events in. So their number has a bound.
+MOST_RANGES = 1000
 
 
 @cache
@@ -198,7 +200,8 @@ def column_names(stream: RawTable) -> tuple[str, ...]:
 
 
 def add_number(ranges: Ranges, number: int) -> bool:
-    """Take a number in. False where it was there.
+    """Take a number in. False where it was there, or where it would make more than `MOST_RANGES` ranges: then it counts
+    as not received. So its producer is asked for it again, once it has closed gaps.
 
     >>> ranges = [[1, 3], [5, 6]]
     >>> add_number(ranges, 4), add_number(ranges, 4), ranges
@@ -218,6 +221,8 @@ def add_number(ranges: Ranges, number: int) -> bool:
         ranges[at - 1][1] = number
     elif joins_right:
         ranges[at][0] = number
+    elif len(ranges) >= MOST_RANGES:
+        return False
     else:
         ranges.insert(at, [number, number])
     return True

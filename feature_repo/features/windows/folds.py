@@ -15,14 +15,22 @@ Sums are kept in whole billionths, not as floats: the last digit of a float sum 
 `features/windows/functions.py` has a record for each function that is a fold.
 """
 
-from collections.abc import Callable
+from array import array
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import reduce
+from hashlib import md5
+from itertools import chain
 from typing import Any
 
 #: A sum is kept in billionths, a sum of squares in the squares of millionths.
 UNITS, ROOT_UNITS = 10**9, 10**6
 #: No value may be over it.
 LARGEST = 9e9
+
+#: A count of different values is exact up to this many.
+EXACT = 1000
 
 #: The event time (µs since 1970) and the id of an event. Events are ordered by it.
 Order = tuple[Any, ...]
@@ -42,6 +50,8 @@ class Fold:
     merge         (state, state) → the state of both; associative and commutative
     value         state → the number
     add_outcome   state → the state once the outcome of an event that is in it is known; of a rate only
+    add_many      (state, list of values and orders) → the state with all of them, in one step; None: by `add`
+    merge_many    list of states → the state of all of them, in one step; None: by `merge`
     pack, unpack  state → what JSON can hold, the same for equal states; None: the state itself → and back
     """
 
@@ -52,6 +62,23 @@ class Fold:
     add_outcome: Callable[[Any], Any] | None = None
     pack: Callable[[Any], Any] | None = None
     unpack: Callable[[Any], Any] = _tuples
+    add_many: Callable[[Any, list[tuple[Any, Any]]], Any] | None = None
+    merge_many: Callable[[list[Any]], Any] | None = None
+
+    def added(self, state: Any, pairs: list[tuple[Any, Any]]) -> Any:
+        """The state with more events, each a value and an order. It takes a number of steps that grows with the events,
+        and not with the events times the size of the state."""
+        if self.add_many is not None:
+            return self.add_many(state, pairs) if pairs else state
+        for value, order in pairs:
+            state = self.add(state, value, order)
+        return state
+
+    def merged(self, states: list[Any]) -> Any:
+        """The state of all the events of the states."""
+        if self.merge_many is not None:
+            return self.merge_many(states)
+        return reduce(self.merge, states, self.zero)
 
 
 def billionths(value: float) -> int:
@@ -105,9 +132,55 @@ def newest(n: int, value: Callable[[list[Any]], Any]) -> Fold:
     ['c', 'b']
     """
 
-    def merge(a: tuple[Any, ...], b: tuple[Any, ...]) -> tuple[Any, ...]:
-        return tuple(sorted(a + b, reverse=True)[:n])
+    def merge(a: tuple[Any, ...], b: Iterable[Any]) -> tuple[Any, ...]:
+        return tuple(sorted([*a, *b], reverse=True)[:n])
 
     return Fold(
-        (), lambda state, x, order: merge(state, ((order, x),)), merge, lambda state: value([x for _, x in state])
+        (), lambda state, x, order: merge(state, ((order, x),)), merge, lambda state: value([x for _, x in state]),
+        add_many=lambda state, pairs: merge(state, ((order, x) for x, order in pairs)),
+        merge_many=lambda states: merge((), chain.from_iterable(states)),
+    )  # fmt: skip
+
+
+def hashed(value: Any) -> int:
+    """64 bits of a value, which look random. DuckDB computes the same; see `jobs/raw/relations.py`.
+
+    >>> hashed("a"), hashed(0.1) == hashed(0.10000000000000001), hashed(0.0) == hashed(-0.0)
+    (7000413967451013937, True, True)
+    """
+    text = f"{value + 0.0:.17g}" if isinstance(value, float) else str(value)
+    return int.from_bytes(md5(text.encode(), usedforsecurity=False).digest()[8:], "little")
+
+
+def distinct() -> Fold:
+    """How many different values, of their hashes: exact up to `EXACT` values. Above, the state keeps the smallest
+    `EXACT` + 1 hashes, and the value is an estimate: so many lie below the largest of them, so that many lie in all.
+
+    >>> count = distinct()
+    >>> count.value(count.added(count.zero, [(n % 1_000, None) for n in range(5_000)]))
+    1000
+    >>> count.value(count.added(count.zero, [(n, None) for n in range(50_000)]))
+    51953
+    """
+
+    def smallest(hashes: set[int]) -> frozenset[int]:
+        return frozenset(hashes if len(hashes) <= EXACT + 1 else sorted(hashes)[: EXACT + 1])
+
+    def unpack(packed: str | list[Any]) -> frozenset[int]:
+        if isinstance(packed, list):  # the values, as earlier versions kept them
+            return smallest(set(map(hashed, packed)))
+        return frozenset(array("Q", b64decode(packed)))
+
+    def value(state: frozenset[int]) -> int:
+        return len(state) if len(state) <= EXACT else max(EXACT + 1, EXACT * 2**64 // max(state))
+
+    return Fold(
+        frozenset(),
+        lambda state, x, _: smallest({*state, hashed(x)}),
+        lambda a, b: smallest(a | b),
+        value,
+        pack=lambda state: b64encode(array("Q", sorted(state)).tobytes()).decode(),
+        unpack=unpack,
+        add_many=lambda state, pairs: smallest({*state, *(hashed(x) for x, _ in pairs)}),
+        merge_many=lambda states: smallest(set().union(*states)),
     )

@@ -15,7 +15,19 @@ from dataclasses import dataclass
 from string import Formatter
 
 from errors import unknown
-from features.windows.folds import ROOT_UNITS, UNITS, Fold, billionths, extreme, millionths, newest, plus, summed
+from features.windows.folds import (
+    EXACT,
+    ROOT_UNITS,
+    UNITS,
+    Fold,
+    billionths,
+    distinct,
+    extreme,
+    millionths,
+    newest,
+    plus,
+    summed,
+)
 from features.windows.raw import Dtype
 
 
@@ -24,7 +36,8 @@ class StateSql:
     """One part of a function's state, as DuckDB's SQL. Names in braces are placeholders.
 
     select   an aggregate over some events, of `{column}`, the same in whole billionths, `{units}`, or millionths,
-             `{root_units}`, two fields that order events, `{order}`, and `{n}`. The engine appends which events count.
+             `{root_units}`, or hashed, `{hash}`, two fields that order events, `{order}`, and `{n}`. The engine appends
+             which events count.
     merge    the state of all the states in a frame: `{state}` is the state's column, `{over}` the frame
     """
 
@@ -76,7 +89,7 @@ class Function:
 
     @property
     def keeps(self) -> frozenset[str]:
-        """What its state holds of events, of `units`, `root_units`, `order`."""
+        """What its state holds of events, of `units`, `root_units`, `hash`, `order`."""
         return frozenset().union(*(state.placeholders for state in self.states.values())) & {*KEPT}
 
     @property
@@ -92,7 +105,7 @@ class Function:
 
 
 #: What a state may hold of events → in words.
-KEPT = {"units": "billionths", "root_units": "millionths", "order": "the order of events"}
+KEPT = {"units": "billionths", "root_units": "millionths", "hash": "hashes", "order": "the order of events"}
 
 
 def named(name: str) -> Function:
@@ -149,13 +162,15 @@ _ALL = (
         {"events": _EVENTS}, "coalesce({events}, 0)::BIGINT", "int", empty=0, needs_column=False,
     ),
     Function(
-        "count_distinct", "how many different values",
-        Fold(frozenset(), lambda state, x, _: state | {x}, lambda a, b: a | b, len, pack=sorted, unpack=frozenset),
-        {"values": StateSql(
-            "list(DISTINCT {column})",
-            "list_distinct(flatten(list({state}) FILTER (WHERE {state} IS NOT NULL) {over}))",
+        "count_distinct", f"how many different values; exact up to {EXACT:,}, above that an estimate", distinct(),
+        {"smallest": StateSql(
+            f"min(DISTINCT {{hash}}, {EXACT + 1})",
+            "list_sort(list_distinct(flatten(list({state}) FILTER (WHERE {state} IS NOT NULL) {over})))"
+            f"[:{EXACT + 1}]",
         )},
-        "coalesce(len({values}), 0)::BIGINT", "int", empty=0, runs_on_spark=False,
+        f"CASE WHEN len({{smallest}}) <= {EXACT} THEN len({{smallest}}) WHEN {{smallest}} IS NULL THEN 0 ELSE greatest("
+        f"{EXACT + 1}, {EXACT}::HUGEINT * {2**64}::HUGEINT // list_max({{smallest}})::HUGEINT) END::BIGINT",
+        "int", empty=0, runs_on_spark=False,
     ),
     Function(
         "sum", "the sum", summed(billionths, lambda state: float(state) / UNITS),

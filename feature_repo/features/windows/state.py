@@ -38,6 +38,8 @@ from features.windows.tiles import OUTCOME, SLACK_US, TIME, Entry, Slot, State, 
 
 #: The format of a state's bytes.
 FORMAT = 1
+#: More new entries than this are sorted with the others, and not put into their places one by one.
+SORTED_AT_ONCE = 8
 
 
 class LiveTable:
@@ -98,14 +100,7 @@ class LiveTable:
         state.newest, recent = after, state.recent
         reached = self.reached(after)
         kept = [entry for entry in entries if entry[TIME] >= reached]
-        for entry in kept:
-            try:
-                if recent and entry < recent[-1]:
-                    insort(recent, entry)
-                else:
-                    recent.append(entry)
-            except TypeError:  # events of one timestamp that differ first where one has no value
-                insort(recent, entry, key=_missing_last)
+        _take_in(recent, kept)
         for slot, tiles in zip(self._slots, state.tiles, strict=True):
             slot.take(tiles, recent, kept, before, after)
         self._prune(state, reached)
@@ -165,6 +160,26 @@ class LiveTable:
             list(map(tuple, recent)),
             newest,
         )
+
+
+def _take_in(recent: list[Entry], entries: Sequence[Entry]) -> None:
+    """Add entries to those that are in order. Many at once are sorted in one go: a list moves for each that is put into
+    its middle."""
+    if len(entries) > SORTED_AT_ONCE:
+        recent.extend(entries)
+        try:
+            recent.sort()
+        except TypeError:  # events of one timestamp that differ first where one has no value
+            recent.sort(key=_missing_last)
+        return
+    for entry in entries:
+        try:
+            if recent and entry < recent[-1]:
+                insort(recent, entry)
+            else:
+                recent.append(entry)
+        except TypeError:
+            insort(recent, entry, key=_missing_last)
 
 
 def _missing_last(entry: Entry) -> tuple[tuple[bool, Any], ...]:

@@ -4,6 +4,7 @@ the same in whatever order entries arrive."""
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from operator import itemgetter
 from typing import Any
 
@@ -88,17 +89,21 @@ class Slot:
             (VALUES + columns.index(name), frozenset(value if isinstance(value, tuple) else (value,)))
             for name, value in aggregation.where.items()
         ]
-        self.add = self._adder()
+        self._add = self._adder()
 
-    def _adder(self) -> Callable[[Any, Entry], Any]:
-        """(state, entry) → the state with one more entry. A function of its own for each kind of fold: it runs for
+    def _adder(self) -> Callable[[Any, list[Entry]], Any]:
+        """(state, entries) → the state with more entries. A function of its own for each kind of fold: it runs for
         every event."""
-        add, add_outcome, place = self.fold.add, self.fold.add_outcome, self._place
+        add, add_many, add_outcome, place = self.fold.add, self.fold.added, self.fold.add_outcome, self._place
         if add_outcome is not None:
-            return lambda state, entry: add_outcome(state) if entry[OUTCOME] else add(state, 0, entry[:OUTCOME])
+            return lambda state, entries: reduce(
+                lambda state, entry: add_outcome(state) if entry[OUTCOME] else add(state, 0, entry[:OUTCOME]),
+                entries,
+                state,
+            )
         if place is None:
-            return lambda state, entry: add(state, None, entry[:OUTCOME])
-        return lambda state, entry: add(state, entry[place], entry[:OUTCOME])
+            return lambda state, entries: add_many(state, [(None, entry[:OUTCOME]) for entry in entries])
+        return lambda state, entries: add_many(state, [(entry[place], entry[:OUTCOME]) for entry in entries])
 
     def oldest(self, timestamp: int, reach: int) -> int:
         """From when on events count at a timestamp."""
@@ -140,26 +145,26 @@ class Slot:
                 ripe = [e for e in new if e[TIME] < low] if before != NEVER else []
                 ripe += below[bisect_left(below, (low,)) :]
         hop, is_endless, zero = self.hop, self.is_endless, self.fold.zero
+        by_tile: dict[int, list[Entry]] = {}
         for entry in ripe:
             if entry[TIME] >= oldest and self.counts(entry):
-                start = NEVER if is_endless else entry[TIME] - entry[TIME] % hop
-                tiles[start] = self.add(tiles.get(start, zero), entry)
+                by_tile.setdefault(NEVER if is_endless else entry[TIME] - entry[TIME] % hop, []).append(entry)
+        for start, entries in by_tile.items():
+            tiles[start] = self._add(tiles.get(start, zero), entries)
         if tiles and not is_endless and hop and oldest != self.reached(before):
             for start in [start for start in tiles if start < oldest]:
                 del tiles[start]
 
     def value(self, tiles: Mapping[int, Any], state: State, timestamp: int, reach: int) -> Any:
         """The value at a timestamp of an aggregation that reaches so far back."""
-        oldest, merged, merge = self.oldest(timestamp, reach), self.fold.zero, self.fold.merge
-        for start, tile in tiles.items():
-            if start >= oldest:
-                merged = merge(merged, tile)
-        for entry in state.recent:
-            if (
-                oldest <= entry[TIME] < timestamp - self.delay
-                and entry[OUTCOME] < timestamp
-                and not self.is_tiled(entry, state.newest)
-                and self.counts(entry)
-            ):
-                merged = self.add(merged, entry)
-        return self.fold.value(merged)
+        oldest, newest, young = self.oldest(timestamp, reach), state.newest, timestamp - self.delay
+        merged = self.fold.merged([tile for start, tile in tiles.items() if start >= oldest])
+        counted = [
+            entry
+            for entry in state.recent
+            if oldest <= entry[TIME] < young
+            and entry[OUTCOME] < timestamp
+            and not self.is_tiled(entry, newest)
+            and self.counts(entry)
+        ]
+        return self.fold.value(self._add(merged, counted))
