@@ -1,6 +1,7 @@
 """Files of others become checked rows of a raw table, and every row is counted."""
 
 import json
+import os
 import unicodedata
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,10 +9,14 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 from own_data import HEAD, NOW, ORDERS, ROW, VISITS, Importer, counts
 
-from errors import BadInput, NoData
+import files
+import settings
+from errors import BadInput, Busy, NoData
 from jobs import sql
+from jobs.commands import jobs
 from jobs.own import importing
 from jobs.own.rows import made_id
 from jobs.raw import places
@@ -70,10 +75,10 @@ def test_jobs_read_an_order_with_what_each_file_knew_of_it(importer: Importer):
     head, tomorrow = f"{HEAD},is_fraud", NOW + timedelta(days=1)
     importer.run(importer.file(f"{head}\n{ROW},\n"), happened={"is_fraud_timestamp": "is_fraud"})
     importer.run(importer.file(f"{head}\n{ROW},1\n", "tomorrow.csv"), now=tomorrow)
-    files = places.history_files(importer.root, ORDERS.name)
+    history = places.history_files(importer.root, ORDERS.name)
     for until, label in ((tomorrow - timedelta(seconds=1), None), (tomorrow + timedelta(seconds=1), 1)):
         with sql.connect() as connection:
-            open_rows(connection, ORDERS, files, until, None)
+            open_rows(connection, ORDERS, history, until, None)
             rows = connection.execute("SELECT order_id, customer, amount, is_fraud FROM raw_row").fetchall()
         assert rows == [("o1", "c1", 12.5, label)]
 
@@ -156,3 +161,55 @@ def test_a_header_is_found_however_its_letters_are_written(importer: Importer):
 def test_parts_of_an_id_cannot_be_confused():
     assert made_id(["a|b", "c"]) != made_id(["a", "b|c"])
     assert made_id(["a\\", "b"]) != made_id(["a\\|b", ""])
+
+
+def test_after_a_kill_between_two_files_the_same_command_writes_the_rest(
+    importer: Importer, monkeypatch: pytest.MonkeyPatch
+):
+    rename, renamed = os.replace, list[str]()
+
+    def kill_at_the_second(source: Path, target: Path) -> None:
+        if renamed:
+            raise KeyboardInterrupt
+        renamed.append(str(target))
+        rename(source, target)
+
+    paths = [importer.file(f"{HEAD}\n{ROW}\n"), importer.file(f"{HEAD}\n{ROW.replace('o1', 'o2')}\n", "second.csv")]
+    with monkeypatch.context() as patch:
+        patch.setattr(files.os, "replace", kill_at_the_second)
+        with pytest.raises(KeyboardInterrupt):
+            importer.run(*paths)
+    importer.root.raw_table("own_orders").joinpath(".left.parquet.tmp").write_bytes(b"half")
+    assert counts(importer.run(*paths)) == [(1, 0, 1, 0), (1, 1, 0, 0)]
+    assert sorted(row["order_id"] for row in importer.rows()) == ["o1", "o2"]
+    assert importer.kept.exists()
+    assert not list(importer.folder.rglob("*.tmp"))
+
+
+def test_one_import_at_a_time_works_on_a_table(importer: Importer):
+    with importing.table_lock(importer.root, ORDERS), pytest.raises(Busy, match="own_orders"):
+        importer.run(importer.file(f"{HEAD}\n{ROW}\n"))
+
+
+def test_the_command_says_what_became_of_each_row(importer: Importer, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(settings, "SOURCES", importer.folder / "sources")
+    monkeypatch.setenv("RISK_DATA", str(importer.root))
+    file = importer.file("Nr,user_id,order_timestamp\n#1,u1,2026-01-02T00:00:00Z\n#1,u1,2026-01-02T00:00:00Z\n")
+    stated = (["--map", "order_id=Nr"], [])  # the second time, the mapping is kept
+    for options, kept in zip(stated, ("1 kept + 1", "0 kept + 2"), strict=True):
+        result = CliRunner().invoke(jobs, ["import", "orders", str(file), *options])
+        assert result.exit_code == 0, result.output
+        assert f"orders.csv: 2 rows in = {kept} duplicates + 0 quarantined" in result.output
+    assert (importer.folder / "sources/orders.yaml").read_text().endswith("columns:\n  order_id: Nr\n")
+    wrong = CliRunner().invoke(jobs, ["import", "order", str(file)])
+    assert "There is no raw table 'order'. Did you mean 'orders'?" in wrong.stderr
+
+
+def test_a_tab_is_stated_as_a_backslash_and_a_t(importer: Importer, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(settings, "SOURCES", importer.folder / "sources")
+    monkeypatch.setenv("RISK_DATA", str(importer.root))
+    file = importer.file("order_id\tuser_id\torder_timestamp\nb\tu1\t2026-01-02T00:00:00Z\n")
+    missing = CliRunner().invoke(jobs, ["import", "orders", str(file)])
+    assert missing.stderr.endswith("State the delimiter: --delimiter '\\t'\n")
+    stated = CliRunner().invoke(jobs, ["import", "orders", str(file), "--delimiter", "\\t"])
+    assert "1 rows in = 1 kept" in stated.output

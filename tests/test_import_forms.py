@@ -151,7 +151,8 @@ def test_a_broken_mapping_names_its_file(importer: Importer, text: str, message:
 @pytest.mark.parametrize(
     ("text", "stated", "message"),
     [
-        (GERMAN_FILE, {}, "State the delimiter"),
+        (GERMAN_FILE, {}, "line 1: .* has ';' and no ',' in it. State the delimiter: --delimiter ';'"),
+        (f'{GERMAN_FILE}B2;"a";x;"1, 2"\n', {}, "State the delimiter: --delimiter ';'"),
         (GERMAN_FILE, STATED | {"time_zone": None}, r"ordered_at is without a time zone.*--time-zone"),
         (GERMAN_FILE, STATED | {"time_format": None}, r"ordered_at is no ISO 8601 timestamp.*--time-format"),
         (GERMAN_FILE, STATED | {"decimal": ".", "thousands": ""}, r"amount is no number.*--decimal"),

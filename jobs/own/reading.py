@@ -10,11 +10,12 @@ from unicodedata import normalize
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from errors import BadInput
+from errors import SHOWN_CHARACTERS, BadInput
 from jobs.own.mapping import Mapping
 from jobs.raw.csv_files import LINE, RAGGED, CsvFile
 
 BATCH_ROWS = 50_000
+LONGEST_HEADER = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ def _plain_name(name: str) -> str:
 
 def _csv(path: Path, mapping: Mapping) -> TheirFile:
     file = CsvFile(path, mapping.dialect)
+    _check_delimiter(file)
 
     def batches() -> Iterator[Batch]:
         for table in file.tables(keeps_ragged=True):
@@ -80,6 +82,18 @@ def _csv(path: Path, mapping: Mapping) -> TheirFile:
             yield Batch(lines, cells, {number: text for number, text in enumerate(ragged) if text is not None})
 
     return TheirFile(path, file.header, batches)
+
+
+def _check_delimiter(file: CsvFile) -> None:
+    """The first line shows a wrong delimiter best: every row below is broken then, each in its own way."""
+    with file.path.open("rb") as opened:
+        first = opened.readline(LONGEST_HEADER).decode(file.dialect.encoding, "replace").strip()
+    other = next((mark for mark in (";", "\t", "|", ",") if mark in first), "")
+    if other and file.dialect.delimiter not in first:
+        raise BadInput(
+            f"{file.path}, line 1: {first[:SHOWN_CHARACTERS]!r} has {other!r} and no {file.dialect.delimiter!r} in it. "
+            f"State the delimiter: --delimiter {other!r}"
+        )
 
 
 def _parquet(path: Path, mapping: Mapping) -> TheirFile:

@@ -41,6 +41,8 @@ def dialect_options(command: Callable[..., Any]) -> Callable[..., Any]:
     def with_stated(**params: Any) -> Any:
         fields = [*(field for field, _ in _DIALECT.values()), *(field for field, *_ in _WORDS.values())]
         stated = {field: value for field in fields if (value := params.pop(field)) not in (None, ())}
+        if stated.get("delimiter") == r"\t":  # a shell has no easy way to write it
+            stated["delimiter"] = "\t"
         values: dict[str, dict[str, str]] = {}
         for text in params.pop("values"):
             column, theirs, ours = _value(text)
