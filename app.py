@@ -2,6 +2,7 @@
 one process, for a first look and for development; `python app.py --production` serves it with $WORKERS processes."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import click
@@ -10,6 +11,7 @@ from flask import Flask
 import serve
 import settings
 from cli.edge import Command
+from files import claim_for_key
 from serving.service import RiskService
 from serving.store import Store
 from web import domains, encoding, errors, events, historical, index, openapi, risk, vectors
@@ -26,6 +28,8 @@ def create_app(store: Store | None = None, clock: Callable[[], datetime] = lambd
     app = TurnTaking(__name__, template_folder="web/templates", static_folder="web/static")
     app.json = encoding.Json(app)
     root = settings.root()
+    with suppress(OSError):  # a root that cannot be written can still be read
+        claim_for_key(root.hash_key, settings.hash_key())
     service = RiskService(store, root, settings.hash_key())
     service.prepare()
     face = Face(service, root, clock)

@@ -30,7 +30,8 @@
         ├── ServiceFailed       1310 service_failed
         ├── FeastFailed         1311 feast_failed
         ├── BadSetting          1312 bad_setting
-        └── Mismatch            1313 mismatch
+        ├── Mismatch            1313 mismatch
+        └── NotGenerated        1314 not_generated
 
 A message says what was seen, then what to do. It never repeats an SSN or a licence number.
 """
@@ -231,6 +232,12 @@ class Mismatch(JobError):
     """A comparison found a difference: between served and trained features, or after a simulation."""
 
     code = 1313
+
+
+class NotGenerated(JobError):
+    """The generator would replace raw events that it did not make, or mix its own with events that others sent."""
+
+    code = 1314
 
 
 def unknown(kind: str, name: str, names: Iterable[str], when_none: str, field: str | None = None) -> BadParameter:

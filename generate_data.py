@@ -14,10 +14,13 @@ from cli import console
 from cli.edge import Command
 from cli.sizes import size_options
 from cli.values import SEED, TIMESTAMP, OneOf
-from errors import BadParameter
+from errors import BadParameter, Busy
 from features import DOMAINS
 from features.domains import simulated
-from jobs.raw.generate import generate
+from files import locked
+from jobs.world.generate import generate
+from jobs.world.marker import World
+from jobs.world.shares import move_aside, shares
 from simulators import Size
 
 
@@ -33,14 +36,20 @@ from simulators import Size
     show_default="every domain that has a simulator",
     help=f"Only this domain: {', '.join(DOMAINS)}. Give it again for another.",
 )
+@click.option("--replace-demo", is_flag=True, help="Move the present world aside first. Nothing is deleted.")
 @size_options(Size())
-def main(seed: int, now: datetime | None, domains: tuple[str, ...], size: Size) -> None:
+def main(seed: int, now: datetime | None, domains: tuple[str, ...], replace_demo: bool, size: Size) -> None:
     """Generate raw events of the domains, below $RISK_DATA/raw."""
 
     def done(table: str, rows: int) -> None:
         console.line(f"{table:<24}{rows:>10,} rows")
 
-    generate(settings.root(), seed, now or datetime.now(UTC), size, settings.hash_key(), done, domains or _simulated())
+    domains = domains or _simulated()
+    root, clock = settings.unchecked_root() if replace_demo else settings.root(), datetime.now(UTC)
+    with locked(root.pipeline_lock, Busy(f"A pipeline is at work on {root}. Wait for it, or use another root.")):
+        if replace_demo:
+            console.line(move_aside(root, clock, settings.belongs_to_another_key(root)))
+        generate(root, World(seed, size, settings.hash_key()), now or clock, shares(root, domains), done)
 
 
 def _simulated() -> tuple[str, ...]:

@@ -6,10 +6,10 @@ from pathlib import Path
 #: What the made-up data of one seed, size and hash key leave behind. Another world replaces all of it.
 WORLD = (
     "raw", "features", "states", "datasets", "events", "log", "dead_letters", "streams",
-    "registry.db*", "online.db*", "scores.db*", "materialized",
+    "registry.db*", "online.db*", "scores.db*", "materialized", "world.json",
 )  # fmt: skip
 #: What outlives a world: trained models and the decisions that were taken, and the pipeline's own files.
-KEPT = ("models", "policies", "decisions", "pipeline.json", "pipeline.lock", "sign-up.lock")
+KEPT = ("models", "policies", "decisions", "replaced", "hash-key", "pipeline.json", "pipeline.lock", "sign-up.lock")
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,21 @@ class Root:
     def pipeline_fingerprints(self) -> Path:
         """What each step of the pipeline rested on when it last finished."""
         return self.path / "pipeline.json"
+
+    @property
+    def generated(self) -> Path:
+        """Which raw files were generated, by digest, and the world that they belong to: JSON."""
+        return self.path / "world.json"
+
+    @property
+    def replaced(self) -> Path:
+        """Folder of what `--replace-demo` has moved aside, a folder for each time."""
+        return self.path / "replaced"
+
+    @property
+    def hash_key(self) -> Path:
+        """The check value of the hash key that this root belongs to. It does not tell the key."""
+        return self.path / "hash-key"
 
     @property
     def pipeline_lock(self) -> Path:

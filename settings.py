@@ -13,6 +13,7 @@ import os
 from pathlib import Path
 
 from errors import BadSetting
+from files import key_check
 from root import Root
 
 PROJECT = Path(__file__).resolve().parent
@@ -25,7 +26,30 @@ _DEMO_HASH_KEY = "demo-key: the people in this data do not exist"
 
 
 def root() -> Root:
-    """Where everything that is made lies. Raises BadSetting on an empty `RISK_DATA`."""
+    """Where everything that is made lies. Raises BadSetting on an empty `RISK_DATA`, and on a root that belongs to
+    another hash key."""
+    place = unchecked_root()
+    if belongs_to_another_key(place):
+        raise BadSetting(
+            f"RISK_HASH_KEY is not the key of {place}: with another key, everybody in it is somebody else. Set the key "
+            "with which the root was made, or set RISK_DATA to another root."
+        )
+    return place
+
+
+def belongs_to_another_key(place: Root) -> bool:
+    """Whether the root has the check value of another hash key. Raises BadSetting if it cannot be read."""
+    try:
+        check = place.hash_key.read_bytes().strip()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise BadSetting(f"{place.hash_key} cannot be read ({error.strerror}). Put the file back.") from error
+    return bool(check) and check != key_check(hash_key()).encode()
+
+
+def unchecked_root() -> Root:
+    """As `root`, whatever its hash key is: for a command that moves everything in the root aside."""
     folder = os.environ.get("RISK_DATA", "data")
     if not folder:
         raise BadSetting("RISK_DATA is empty. Set it to a folder, or unset it for data/ in the project's folder.")

@@ -45,7 +45,7 @@ SCALES = (0.2, 0.5, 1, 5)
 
 def make(raw: Path, scale: float) -> int:
     """Write the orders of `scale` times as many people, over the same days. Returns how many orders there are."""
-    from jobs.raw.generate import write
+    from jobs.world.generate import write
     from simulators import Size
     from simulators.chargeback import events
 

@@ -22,8 +22,8 @@ from features.identifiers import keyed_hash
 from features.utc import midnight
 from simulators import Size, Tables
 
-#: Tables that are folders, so that others can add files: the service adds drivers who sign up.
-FOLDERS = frozenset({"drivers", "applications", "driver_hourly_stats", "driver_days"})
+#: Tables that are folders → the files that the service adds there: a driver who signs up. Nobody adds to the others.
+FOLDERS = {"drivers": "signed-up-*.parquet", "applications": "", "driver_hourly_stats": "", "driver_days": ""}
 
 FIRST_DRIVER_ID = 1001
 SIGN_UP_DAYS = 180

@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "errors": "",
     "root": "",
     "files": "",
-    "settings": "errors root",
+    "settings": "errors files root",
     "cli": "errors features.utc simulators cli",
     # From a definition to a number, then what a domain declares, then the domains.
     "features": "",
@@ -37,14 +37,15 @@ MAY_IMPORT = {
     "stores": "exact_stores",
     "exact_stores": "exact_stores",
     "simulators": "features simulators",
-    "generate_data": "cli errors settings features simulators jobs.raw",
+    "generate_data": "cli errors files settings features simulators jobs.world",
     "model": "files errors model",
     "serving": "files errors root features model serving",
     "serving.DOMAIN": "files errors root features features.DOMAIN model serving",
     # Files on disk → checked rows → features → models; the stream beside them; everything on top.
     "jobs": "",
     "jobs.sql": "",
-    "jobs.raw": "files errors root features simulators jobs.sql jobs.raw",
+    "jobs.raw": "files errors root features jobs.sql jobs.raw",
+    "jobs.world": "files errors root features simulators jobs.world",
     "jobs.own": "files errors root features jobs.sql jobs.raw jobs.own",
     "jobs.batch": "files errors root features jobs.sql jobs.raw jobs.batch",
     "jobs.point_in_time": "root features serving jobs.batch",
@@ -56,7 +57,7 @@ MAY_IMPORT = {
     "jobs.pipelines": "errors root features",
     "jobs.execute": "cli root features jobs.raw jobs.batch jobs.train jobs.pipelines",
     "jobs.build": "cli files errors root settings features model serving simulators "
-    "jobs.raw jobs.batch jobs.train jobs.stream jobs.score jobs.build",
+    "jobs.raw jobs.world jobs.batch jobs.train jobs.stream jobs.score jobs.build",
     "jobs.simulate": "errors features serving jobs.simulate jobs.simulate.DOMAIN",
     "jobs.simulate.DOMAIN": "cli errors root settings features features.DOMAIN model serving simulators "
     "jobs.raw jobs.batch jobs.stream jobs.simulate jobs.simulate.DOMAIN",
@@ -65,7 +66,7 @@ MAY_IMPORT = {
     "web": "files errors root settings features model serving web web.DOMAIN",
     "web.DOMAIN": "files errors root settings features features.DOMAIN model serving serving.DOMAIN web",
     "serve": "errors settings",
-    "app": "cli errors root settings features serving web serve",
+    "app": "cli errors files root settings features serving web serve",
 }
 OURS = {name.split(".")[0] for name in MAY_IMPORT} | {"tests", "bench"}
 #: Library → the rooms that may know of it.

@@ -15,6 +15,7 @@ from features.domains import risks, streams
 from jobs.build.imports import FEATURE_STORE, REPOSITORY, Sources, imports
 from jobs.build.plan import steps
 from jobs.build.steps import Step
+from jobs.world.marker import World
 from root import Root
 from simulators import Size
 
@@ -33,7 +34,8 @@ STALE = {
     "jobs/batch/spark.py": "",
     "tests/*": "",
     "generate_data.py": "",
-    "jobs/raw/generate.py": "raw",
+    "jobs/world/generate.py": "raw",
+    "jobs/world/shares.py": "",
     "simulators/*": "raw",
     "jobs/batch/table.py": "batch train",
     "jobs/batch/at_moments.py": "train score",
@@ -51,13 +53,13 @@ STALE = {
     "stores/exact_stores/online.py": "apply stream materialize train score",
     "feature_repo/features/coupon.py": "batch apply stream materialize train score",
     "feature_repo/features/utc.py": "raw batch apply stream materialize train score",
-    "settings.py": "raw apply stream materialize train score",
+    "settings.py": "apply stream materialize train score",
 }
 
 
 @pytest.fixture(scope="module")
 def all_steps(tmp_path_factory: pytest.TempPathFactory) -> list[Step]:
-    return steps(Root(tmp_path_factory.mktemp("root")), 7, Size(), datetime(2026, 1, 31, tzinfo=UTC))
+    return steps(Root(tmp_path_factory.mktemp("root")), World(7, Size(), b""), datetime(2026, 1, 31, tzinfo=UTC))
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +136,7 @@ def test_every_step_depends_on_the_module_that_does_its_work(all_steps: list[Ste
 def test_a_step_is_stale_as_soon_as_its_code_or_its_inputs_change(all_steps: list[Step], copy: Path):
     sources, raw_events = Sources(copy), all_steps[0]
     before = raw_events.fingerprint(sources)
-    other_day = steps(Root(copy / "data"), 7, Size(), datetime(2026, 2, 1, tzinfo=UTC))[0]
+    other_day = steps(Root(copy / "data"), World(7, Size(), b""), datetime(2026, 2, 1, tzinfo=UTC))[0]
     assert other_day.fingerprint(sources) != before
     assert raw_events.fingerprint(sources) == before
     (copy / "simulators/coupon.py").write_text("")

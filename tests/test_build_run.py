@@ -15,6 +15,7 @@ import settings
 from jobs.build.imports import Sources
 from jobs.build.plan import steps
 from jobs.build.steps import Step
+from jobs.world.marker import World
 from root import Root
 
 pytestmark = pytest.mark.slow
@@ -26,7 +27,9 @@ from datetime import UTC, datetime
 import settings
 from conftest import SIZE
 from jobs.build.plan import steps
-(step,) = [step for step in steps(settings.root(), 7, SIZE, datetime.now(UTC)) if step.name == sys.argv[1]]
+from jobs.world.marker import World
+world = World(7, SIZE, settings.hash_key())
+(step,) = [step for step in steps(settings.root(), world, datetime.now(UTC)) if step.name == sys.argv[1]]
 print(pickle.dumps(step.work).hex())
 """
 DO = """
@@ -67,7 +70,7 @@ def loaded_by(step: Step, root: Root) -> set[str]:
 )  # fmt: skip
 def test_a_step_loads_no_module_that_its_fingerprint_leaves_out(root: Root, name: str):
     now = datetime.now(UTC)
-    (step,) = [step for step in steps(root, 7, SIZE, now) if step.name == name]
+    (step,) = [step for step in steps(root, World(7, SIZE, settings.hash_key()), now) if step.name == name]
     derived = Sources(settings.PROJECT).files(step.work.func.__module__, *step.code)
     loaded = loaded_by(step, root)
     assert f"{step.work.func.__module__.replace('.', '/')}.py" in loaded

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-import generate_data
 import settings
+from features import DOMAINS
 from features.domains import risks, tables
 from features.utc import midnight
 from jobs import sql
@@ -18,6 +18,9 @@ from jobs.commands import jobs
 from jobs.pipelines import pipelines
 from jobs.raw import places
 from jobs.raw.relations import open_events
+from jobs.world.generate import generate
+from jobs.world.marker import World
+from jobs.world.shares import shares
 from simulators import Size
 
 pytestmark = pytest.mark.slow
@@ -33,7 +36,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("describe")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RISK_DATA", str(root))
-        generate_data.generate(settings.root(), 7, NOW - timedelta(days=1), SIZE, settings.hash_key())
+        place = settings.root()
+        generate(place, World(7, SIZE, settings.hash_key()), NOW - timedelta(days=1), shares(place, DOMAINS))
     return root
 
 

@@ -3,6 +3,7 @@
 import sys
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
+from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
@@ -18,7 +19,10 @@ from cli.values import TIMESTAMP
 from errors import BadParameter
 from features import DOMAINS
 from jobs.raw import places
-from jobs.raw.generate import generate, write
+from jobs.world.check import Share
+from jobs.world.generate import generate, write
+from jobs.world.marker import World
+from jobs.world.shares import shares
 from simulators import Size, onboarding
 
 pytestmark = pytest.mark.slow
@@ -63,6 +67,7 @@ def test_a_small_world_has_every_table(drivers):
     assert {table: len(frame) > 50 for table, frame in few(drivers=drivers).items()} == dict.fromkeys(TABLES, True)
 
 
+REFUNDS = Share("refunds", (), (), (), Path("refunds.db"))
 SMALL = Size(drivers=200, users=50, merchants=100, order_days=30)
 
 
@@ -175,7 +180,8 @@ def test_a_timestamp_without_an_offset_is_utc(text, timestamp):
 def test_what_is_written_is_what_was_made_in_microseconds_and_utc(tmp_path, monkeypatch):
     monkeypatch.setenv("RISK_DATA", str(tmp_path))
     heard = {}
-    generate(settings.root(), 7, NOW, SMALL, settings.hash_key(), heard.__setitem__)
+    root = settings.root()
+    generate(root, World(7, SMALL, settings.hash_key()), NOW, shares(root, DOMAINS), heard.__setitem__)
     worlds = [world_of(domain) for domain in DOMAINS]
     expected = {table: frame for world in worlds for table, frame in world.items()}
     assert heard == {table: len(frame) for table, frame in expected.items()}
@@ -202,7 +208,7 @@ def test_new_data_replace_our_file_and_leave_the_others(tmp_path, monkeypatch):
 def test_a_domain_without_a_simulator_is_refused_before_anything_is_made(tmp_path, monkeypatch):
     monkeypatch.setenv("RISK_DATA", str(tmp_path))
     with pytest.raises(BadParameter, match=r"'refunds' has no simulator.* Write simulators/refunds\.py"):
-        generate(settings.root(), 7, NOW, SMALL, b"", domains=("onboarding", "refunds"))
+        generate(settings.root(), World(7, SMALL, b""), NOW, [*shares(settings.root(), ("onboarding",)), REFUNDS])
     assert list(tmp_path.iterdir()) == []
 
 

@@ -52,7 +52,7 @@ def test_a_room_holds_nine_files_at_most(room: str):
     ("path", "text", "complaint"),
     [
         ("errors.py", "import settings", "errors.py imports settings: errors may import nothing of ours"),
-        ("settings.py", "import serving", "settings.py imports serving: settings may import errors root"),
+        ("settings.py", "import serving", "settings.py imports serving: settings may import errors files root"),
         ("feature_repo/features/utc.py", "from model.card import Card",
          "feature_repo/features/utc.py imports model.card: features.utc may import nothing of ours"),
         ("feature_repo/features/windows/x.py", "import features.risk",

@@ -19,6 +19,7 @@ from features.domains import raw_tables_of, simulated
 from jobs.build.plan import own_domains, steps
 from jobs.build.run import run
 from jobs.raw import places
+from jobs.world.marker import World
 from root import Root
 from simulators import Size
 
@@ -64,7 +65,7 @@ def test_what_the_user_brought_is_taken_beside_what_is_generated(root: Root, onl
     own = [domain for domain in DOMAINS if domain != "catalog"]
     mine = bring(root, *(table for domain in own for table in raw_tables_of(domain)))
     assert own_domains(root) == own
-    first = steps(root, 7, SIZE, DAY)[0]
+    first = steps(root, World(7, SIZE, b""), DAY)[0]
     assert first.name == "raw events"
     first.work(lambda part: None)
     assert {file: file.read_bytes() for file in mine} == mine
@@ -75,7 +76,7 @@ def test_without_any_simulator_no_step_generates_anything(root: Root, only_simul
     only_simulated()
     bring(root, *(table for domain in DOMAINS for table in raw_tables_of(domain)))
     assert own_domains(root) == list(DOMAINS)
-    assert steps(root, 7, SIZE, DAY)[0].name == "batch features"
+    assert steps(root, World(7, SIZE, b""), DAY)[0].name == "batch features"
 
 
 @pytest.mark.parametrize("simulators", [(), ("catalog",)])
@@ -87,7 +88,7 @@ def test_a_pipeline_names_the_raw_events_that_lack_and_what_brings_them(
     table, *_ = raw_tables_of("chargeback")
     advice = rf"'chargeback' has no simulator.*lacks.*{table}.*Import them: python -m jobs import {table} FILE"
     with pytest.raises(NoData, match=advice):
-        run(root, 7, SIZE, DAY)
+        run(root, World(7, SIZE, b""), DAY)
     assert {file.stem for file in root.raw.iterdir()} == set(raw_tables_of("onboarding"))
 
 

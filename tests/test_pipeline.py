@@ -3,12 +3,10 @@
 import re
 import shutil
 import sys
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-import pandas as pd
 import processes
 import pytest
 from conftest import PIPELINE, SIZE
@@ -18,21 +16,23 @@ import settings
 from errors import Busy
 from features import DOMAINS
 from features.utc import midnight
-from files import fingerprint, locked
+from files import locked
 from jobs.build.imports import Sources
 from jobs.build.plan import steps
 from jobs.build.run import run
 from jobs.build.steps import Finished, Step
 from jobs.build.work import OnPart, raw_events
+from jobs.world.marker import World
+from jobs.world.shares import shares
 from root import KEPT, Root
 
 pytestmark = pytest.mark.slow
 
-SEED = 7
+WORLD = World(7, SIZE, settings.hash_key())
 
 
 def step_names(root: Path) -> list[str]:
-    return [step.name for step in steps(Root(root), SEED, SIZE, datetime.now(UTC))]
+    return [step.name for step in steps(Root(root), WORLD, datetime.now(UTC))]
 
 
 def second_run(root: Path) -> str:
@@ -90,6 +90,22 @@ def test_a_step_is_fresh_after_a_restart_until_an_input_or_output_changes(tmp_pa
     assert not is_fresh()
 
 
+def test_a_step_that_was_killed_is_stale_for_the_inputs_before_too(tmp_path: Path):
+    step, sources = Step("step", partial(work, tmp_path / "output"), lambda: 1, lambda: [tmp_path]), Sources(tmp_path)
+    finished = Finished.read(tmp_path / "finished")
+    finished.add(step, "of the inputs before")
+    finished.forget(step)
+    assert not Finished.read(tmp_path / "finished").is_fresh(step, "of the inputs before")
+    assert not finished.is_fresh(step, step.fingerprint(sources))
+
+
+def test_a_step_whose_outputs_another_command_replaced_is_stale(tmp_path: Path):
+    step = Step("step", partial(work, tmp_path), lambda: 1, lambda: [], is_intact=lambda: False)
+    finished = Finished.read(tmp_path / "finished")
+    finished.add(step, "fingerprint")
+    assert not finished.is_fresh(step, "fingerprint")
+
+
 @pytest.mark.parametrize("text", ["", '{"step": ', "[1]", "null"])
 def test_a_damaged_file_of_fingerprints_makes_every_step_stale(tmp_path: Path, text: str):
     (tmp_path / "finished").write_text(text)
@@ -109,7 +125,7 @@ def test_a_second_pipeline_on_the_same_root_is_refused(tmp_path: Path):
         locked(Root(tmp_path).pipeline_lock, AssertionError("nobody else works here")),
         pytest.raises(Busy, match="Another pipeline is at work on"),
     ):
-        run(Root(tmp_path), SEED, SIZE, datetime.now(UTC))
+        run(Root(tmp_path), WORLD, datetime.now(UTC))
 
 
 def test_a_second_pipeline_exits_with_3_and_changes_nothing(tmp_path: Path):
@@ -126,24 +142,12 @@ def test_a_pipeline_leaves_nothing_that_the_root_does_not_list(world: Path):
     assert {"raw", "features", "states", "online.db", "registry.db"} <= entries
 
 
-def test_another_world_replaces_the_old_one_but_models_and_decisions(copy: Path):
-    day = midnight(datetime.now(UTC))
-    models = sorted((copy / "models").rglob("*"))
-    raw_events.generate(Root(copy), 8, replace(SIZE, drivers=300), day, {"seed": 8}, DOMAINS, [], lambda part: None)
-    assert len(pd.read_parquet(copy / "raw" / "drivers")) == 300
-    files = {str(file.relative_to(copy)) for file in copy.rglob("*") if file.is_file() and file.suffix != ".lock"}
-    assert {name.split("/")[0] for name in files} <= {"raw", *KEPT}
-    assert sorted((copy / "models").rglob("*")) == models
-    assert any((copy / "decisions").iterdir())
-
-
 def test_the_same_world_a_day_later_keeps_the_sign_ups(copy: Path):
     fingerprints = Finished.read(Root(copy).pipeline_fingerprints).fingerprints
     assert fingerprints
     (copy / "raw" / "drivers" / "signed-up-1.parquet").touch()
-    world = {"seed": SEED, **vars(SIZE), "key": fingerprint(settings.hash_key().hex())}
-    tomorrow = datetime.now(UTC) + timedelta(days=1)
-    raw_events.generate(Root(copy), SEED, SIZE, tomorrow, world, DOMAINS, [], lambda part: None)
+    root = Root(copy)
+    raw_events.generate(root, WORLD, datetime.now(UTC) + timedelta(days=1), shares(root, DOMAINS), lambda part: None)
     assert (copy / "raw" / "drivers" / "signed-up-1.parquet").exists()
     assert (copy / "online.db").exists()
     assert Finished.read(Root(copy).pipeline_fingerprints).fingerprints == fingerprints

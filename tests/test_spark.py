@@ -11,7 +11,7 @@ from features.windows import Aggregation, AggregationTable
 from features.windows.functions import FUNCTIONS
 from jobs import sql
 from jobs.batch.table import compute, fold_in_duckdb
-from jobs.raw.generate import write
+from jobs.world.generate import write
 from simulators import Size
 from simulators.chargeback import events
 

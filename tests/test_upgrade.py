@@ -24,6 +24,7 @@ from jobs.build.plan import steps
 from jobs.build.steps import Finished
 from jobs.stream import loop
 from jobs.stream.sources import open_source
+from jobs.world.marker import World
 from model import shelf
 from model.scorer import Scorers
 from root import Root
@@ -174,7 +175,7 @@ def test_the_pipeline_knows_its_steps_and_redoes_them(old: Root):
     finished = Finished.read(old.pipeline_fingerprints)
     assert {"raw events", "batch features", "feast apply", "stream coupon"} <= finished.fingerprints.keys()
     first, *_, apply = (
-        step for step in steps(old, 7, Size(), as_of(old)) if step.name in ("raw events", "feast apply")
+        step for step in steps(old, World(7, Size(), b""), as_of(old)) if step.name in ("raw events", "feast apply")
     )
     for step in (first, apply):
         assert not finished.is_fresh(step, step.fingerprint(Sources(settings.PROJECT)))

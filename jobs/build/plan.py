@@ -1,25 +1,24 @@
 """The steps from nothing to batch scores, in their order."""
 
-from dataclasses import asdict
 from datetime import datetime
 from functools import partial
 
-import settings
 from errors import NoData
 from features import DOMAINS
 from features.domains import raw_tables_of, risks, simulated, stream_of, streams, tables
 from features.risk import Risk
 from features.utc import midnight
 from features.windows.live import state_of
-from files import fingerprint, listing
+from files import listing
 from jobs.build.imports import FEATURE_STORE, REPOSITORY
 from jobs.build.steps import Step
 from jobs.build.work import batch, raw_events, repository, scoring, training
 from jobs.build.work import streams as stream_work
 from jobs.raw import places
+from jobs.world.marker import Marker, World
+from jobs.world.shares import shares
 from model import shelf
 from root import Root
-from simulators import Size
 
 
 def own_domains(root: Root) -> list[str]:
@@ -34,11 +33,11 @@ def own_domains(root: Root) -> list[str]:
     return own
 
 
-def steps(root: Root, seed: int, size: Size, now: datetime) -> list[Step]:
+def steps(root: Root, world: World, now: datetime) -> list[Step]:
     """Everything is made as of the midnight before `now`, so that a second run on the same day finds it fresh."""
     day = midnight(now)
     return [
-        *([_generate(root, seed, size, day)] if simulated() else []),
+        *([_generate(root, world, day)] if simulated() else []),
         _tables(root, now, day),
         Step(
             "feast apply",
@@ -60,16 +59,15 @@ def steps(root: Root, seed: int, size: Size, now: datetime) -> list[Step]:
     ]
 
 
-def _generate(root: Root, seed: int, size: Size, day: datetime) -> Step:
-    world = {"seed": seed, **asdict(size), "key": fingerprint(settings.hash_key().hex())}
+def _generate(root: Root, world: World, day: datetime) -> Step:
     domains = simulated()
-    states = [root.stream_state(stream.domain) for stream in streams().values() if stream.domain in domains]
     return Step(
         "raw events",
-        partial(raw_events.generate, root, seed, size, day, world, domains, states),
-        lambda: {**world, "day": day.isoformat(), "domains": domains},
+        partial(raw_events.generate, root, world, day, shares(root, domains)),
+        lambda: {**world.identity(), "day": day.isoformat(), "domains": domains},
         lambda: [root.raw],
         parts=None,
+        is_intact=lambda: Marker.read(root).is_of(world, day.isoformat(), domains),
     )
 
 

@@ -17,26 +17,30 @@ from files import locked
 from jobs.build.imports import Sources
 from jobs.build.plan import own_domains, steps
 from jobs.build.steps import Finished
+from jobs.world.marker import World
+from jobs.world.shares import move_aside
 from model import shelf
 from model.card import Card
 from root import Root
-from simulators import Size
 
 #: A step's name, the summary of what it did, and how many seconds it took; None if it was fresh.
 Result = tuple[str, str, float | None]
 
 
-def run(root: Root, seed: int, size: Size, now: datetime) -> None:
-    """Bring everything below `root` up to date, and print what was stale and what came out. Raises Busy if another
-    pipeline works on this root, and what the steps raise."""
+def run(root: Root, world: World, now: datetime, replace: datetime | None = None) -> None:
+    """Bring everything below `root` up to date, and print what was stale and what came out. With `replace`, the present
+    time, what the root holds is moved aside first. Raises Busy if another pipeline works on this root, and what the
+    steps raise."""
     screen = Console(file=sys.stdout)  # this very one: a step may redirect sys.stdout while the progress bar moves
     busy = Busy(f"Another pipeline is at work on {root}. Wait for it, or set RISK_DATA to another root.")
     with locked(root.pipeline_lock, busy):
-        _print_steps(_run_stale(root, seed, size, now, screen))
+        if replace:
+            console.line(move_aside(root, replace, settings.belongs_to_another_key(root)))
+        _print_steps(_run_stale(root, world, now, screen))
         _print_models(root)
 
 
-def _run_stale(root: Root, seed: int, size: Size, now: datetime, screen: Console) -> list[Result]:
+def _run_stale(root: Root, world: World, now: datetime, screen: Console) -> list[Result]:
     sources, finished = Sources(settings.PROJECT), Finished.read(root.pipeline_fingerprints)
     results: list[Result] = [
         (f"raw events of {domain}", f"yours, as they are in {root.raw}", None) for domain in own_domains(root)
@@ -49,12 +53,13 @@ def _run_stale(root: Root, seed: int, size: Size, now: datetime, screen: Console
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=screen, transient=True) as progress:
-        for step in steps(root, seed, size, now):
+        for step in steps(root, world, now):
             # Before the work: what changes meanwhile, and may not be in the result, makes the step stale.
             fingerprint = step.fingerprint(sources)
             if finished.is_fresh(step, fingerprint):
                 results.append((step.name, "fresh", None))
                 continue
+            finished.forget(step)
             bar = progress.add_task(step.name, total=step.parts)
             started = time.perf_counter()
             summary = step.work(partial(_advance, progress, bar, step.name))

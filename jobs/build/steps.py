@@ -27,6 +27,8 @@ class Step:
     parts: int | None = 1
     #: What the result depends on beside the code that `work` imports: other names that `Sources` knows.
     code: tuple[str, ...] = ()
+    #: Whether the outputs are still what the step made, where another command may have replaced them.
+    is_intact: Callable[[], bool] = lambda: True
 
     def fingerprint(self, sources: Sources) -> str:
         """Changes with the code and the inputs that the result depends on."""
@@ -50,10 +52,20 @@ class Finished:
 
     def is_fresh(self, step: Step, fingerprint: str) -> bool:
         """Whether the step finished with this fingerprint and everything it made is still there."""
-        return self.fingerprints.get(step.name) == fingerprint and all(path.exists() for path in step.outputs())
+        is_known = self.fingerprints.get(step.name) == fingerprint
+        return is_known and all(path.exists() for path in step.outputs()) and step.is_intact()
+
+    def forget(self, step: Step) -> None:
+        """Note that the step begins, and keep it in the file: while its outputs are half new, it is stale for every
+        input, also for that of the run before."""
+        if self.fingerprints.pop(step.name, None) is not None:
+            self._write()
 
     def add(self, step: Step, fingerprint: str) -> None:
         """Note that the step finished, and keep it in the file."""
         self.fingerprints[step.name] = fingerprint
+        self._write()
+
+    def _write(self) -> None:
         with replacing(self.path) as beside:
             beside.write_text(json.dumps(self.fingerprints, indent=1))

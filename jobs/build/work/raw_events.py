@@ -1,37 +1,21 @@
-"""The raw events of a made-up world."""
+"""The generated raw events."""
 
-import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-import settings
 from errors import Busy
-from files import fingerprint, locked, replacing
+from files import locked
 from jobs.build.work import OnPart
-from jobs.raw.generate import generate as generate_tables
+from jobs.world.check import Share
+from jobs.world.generate import generate as generate_tables
+from jobs.world.marker import World
 from root import Root
-from simulators import Size
 
 
-def generate(
-    root: Root,
-    seed: int,
-    size: Size,
-    day: datetime,
-    world: dict[str, Any],
-    domains: Sequence[str],
-    states: Sequence[Path],
-    on_part: OnPart,
-) -> str:
-    """Write the raw tables of the domains. `world` identifies the made-up world: its seed, its size and the hash key.
-    If the root holds another world, all that was made of it is removed first; models and decisions stay. `states` are
-    the state files of the domains' streams."""
-    marker = root.raw / "world"
-    if marker.exists() and marker.read_text() != fingerprint(world):
-        _remove_world(root)
+def generate(root: Root, world: World, day: datetime, shares: Sequence[Share], on_part: OnPart) -> str:
+    """Write the raw tables of the domains with these shares. Raises NotGenerated, Busy."""
     rows = 0
 
     def on_table(table: str, count: int) -> None:
@@ -39,19 +23,9 @@ def generate(
         rows += count
         on_part(table)
 
-    generate_tables(root, seed, day, size, settings.hash_key(), on_table, domains)
-    _remove_states(states)
-    with replacing(marker) as beside:
-        beside.write_text(fingerprint(world))
+    generate_tables(root, world, day, shares, on_table)
+    _remove_states([share.state for share in shares])
     return f"{rows:,} rows as of {day:%Y-%m-%d}"
-
-
-def _remove_world(root: Root) -> None:
-    for path in root.world():
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
 
 
 def _remove_states(states: Sequence[Path]) -> None:
