@@ -21,7 +21,8 @@
     │   ├── FeaturesNotReady    1303 features_not_ready
     │   ├── PolicyBroken        1320 policy_broken
     │   ├── AuditUnavailable    1305 audit_unavailable
-    │   └── LogUnavailable      1309 log_unavailable
+    │   ├── LogUnavailable      1309 log_unavailable
+    │   └── RootBroken          1315 root_broken
     └── JobError                exit code 1: only jobs raise it, so it has no HTTP status
         ├── NoData              1304 no_data
         ├── ModelRefused        1306 model_refused
@@ -177,6 +178,12 @@ class LogUnavailable(NotReady):
     """The event log cannot be written. The service accepted none of the events."""
 
     code = 1309
+
+
+class RootBroken(NotReady):
+    """A file of the root, or its disk, cannot be read or written, and no other error says so."""
+
+    code = 1315
 
 
 class JobError(RiskError):

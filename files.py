@@ -1,14 +1,16 @@
 """Files that other processes read: replaced as a whole, locked, and told apart by a fingerprint."""
 
+import errno
 import fcntl
 import hashlib
 import hmac
 import json
 import os
+import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +119,75 @@ def signature(path: str | Path) -> Signature:
 def is_settled(seen: Signature) -> bool:
     """Whether a change of the file from now on would give another signature."""
     return time.time_ns() - seen[-1] > SETTLED_NS
+
+
+#: What a fault of a file is raised as: by the system, or by SQLite.
+FileFaults = (OSError, sqlite3.DatabaseError)
+_READ_AND_WRITE = "Let this process read and write it."
+_MOVE = "Move it away"
+_BY_ERRNO = {
+    errno.ENOSPC: "Free space on its disk.",
+    errno.EDQUOT: "Free space, or raise the quota of this user.",
+    errno.EACCES: _READ_AND_WRITE,
+    errno.EPERM: _READ_AND_WRITE,
+    errno.EROFS: "Mount its disk for writing.",
+    errno.EIO: "Check its disk.",
+    errno.EMFILE: "Let this process have more files open.",
+    errno.ENFILE: "Let the system have more files open.",
+    errno.EISDIR: f"A file is needed, and this is a folder. {_MOVE}.",
+    errno.ENOTDIR: f"A folder is needed, and a part of the path is a file. {_MOVE}.",
+    errno.EEXIST: f"A folder is needed, and this is a file. {_MOVE}.",
+}
+_BY_SQLITE = {
+    sqlite3.SQLITE_FULL: _BY_ERRNO[errno.ENOSPC],
+    sqlite3.SQLITE_READONLY: _READ_AND_WRITE,
+    sqlite3.SQLITE_PERM: _READ_AND_WRITE,
+    sqlite3.SQLITE_IOERR: _BY_ERRNO[errno.EIO],
+    sqlite3.SQLITE_BUSY: "Another process is writing it. Try again.",
+    sqlite3.SQLITE_LOCKED: "Another process is writing it. Try again.",
+}
+
+
+def fault(error: Exception, path: Path | None = None, damaged: str = f"{_MOVE}, and make it again.") -> str:
+    """What is wrong with a file or folder, and what to do, for a person. `damaged` says what to do with a file that is
+    there and cannot be read as what it should be, or that is gone.
+
+    >>> fault(OSError(errno.EACCES, "Permission denied", "a.db"))
+    'a.db: Permission denied. Let this process read and write it.'
+    """
+    if isinstance(error, OSError):
+        named, words = path or error.filename, error.strerror or str(error)
+        remedy = _BY_ERRNO.get(error.errno or 0, damaged)
+    else:
+        named, words = path, str(error).splitlines()[0] if str(error) else type(error).__name__
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        is_folder = path is not None and path.is_dir()
+        remedy = _BY_ERRNO[errno.EISDIR] if is_folder else _BY_SQLITE.get(code, damaged)
+    return f"{os.fsdecode(named)}: {words}. {remedy}" if named else f"{words}. {remedy}"
+
+
+@contextmanager
+def explained(path: Path, error_class: Callable[[str], Exception], damaged: str) -> Iterator[None]:
+    """Inside, a fault of the file or folder `path` is raised as an error of ours, with the message of `fault`."""
+    try:
+        yield
+    except FileFaults as error:
+        raise error_class(fault(error, path, damaged)) from error
+
+
+def is_file_fault(error: BaseException) -> bool:
+    """Whether a file or a disk is at fault: the system, SQLite, DuckDB or Arrow says so."""
+    library = type(error).__module__.partition(".")[0]
+    names = {"IOException", "InvalidInputException", "ArrowInvalid", "SerializationException"}
+    of_table = library in ("duckdb", "_duckdb", "pyarrow") and type(error).__name__ in names
+    return of_table or isinstance(error, FileFaults)
+
+
+@contextmanager
+def read_only(path: Path) -> Iterator[sqlite3.Connection]:
+    """A SQLite file to read. It is not made, and not changed. Raises sqlite3.DatabaseError."""
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=30)) as connection:
+        yield connection
 
 
 def listing(*places: Path) -> list[list[Any]]:

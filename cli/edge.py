@@ -10,6 +10,7 @@ import click
 
 from cli.exit_codes import ExitCode
 from errors import RiskError
+from files import fault, is_file_fault
 
 #: These need no name of a file to be understood.
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -47,6 +48,10 @@ class Command(click.Command):
             _fail(f"{error.name}: {error.message}", getattr(error, "exit_code", ExitCode.FAILED))
         except OSError as error:
             _os_error(error)
+        except Exception as error:
+            if not is_file_fault(error):
+                raise
+            _fail(f"Error: {fault(error)}", ExitCode.FAILED)
         sys.exit(result if isinstance(result, int) else ExitCode.OK)
 
 
@@ -63,12 +68,17 @@ def _os_error(error: OSError) -> NoReturn:
     if error.errno == errno.EPIPE:  # whoever read our output has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(ExitCode.FAILED)
-    if error.filename is not None:
-        fault = _WORDS.get(error.errno or 0, error.strerror)
-        advice = "Give a path that exists and that you may read and write."
-        _fail(f"Error: {os.fsdecode(error.filename)}: {fault}. {advice}", ExitCode.FAILED)
     if error.errno in _DISK_FULL:
-        _fail(f"Error: {error.strerror}. Free some space and run the command again.", ExitCode.FAILED)
+        name = f"{os.fsdecode(error.filename)}: " if error.filename is not None else ""
+        _fail(f"Error: {name}{error.strerror}. Free some space and run the command again.", ExitCode.FAILED)
+    if error.errno in (errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE):
+        _fail(f"Error: {fault(error)}", ExitCode.FAILED)
+    if error.filename is not None:
+        words = _WORDS.get(error.errno or 0, error.strerror)
+        advice = "Give a path that exists and that you may read and write."
+        _fail(f"Error: {os.fsdecode(error.filename)}: {words}. {advice}", ExitCode.FAILED)
+    if error.errno is not None:
+        _fail(f"Error: {fault(error)}", ExitCode.FAILED)
     raise error
 
 

@@ -11,8 +11,6 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pydantic import ValidationError
-
 import files
 from errors import ModelBroken, ModelNotTrained
 from model import history
@@ -75,11 +73,15 @@ def current(shelf: Path, name: str) -> Path:
 
 
 def current_version(shelf: Path, name: str) -> str:
-    """The version that serves. Raises ModelNotTrained."""
+    """The version that serves. Raises ModelNotTrained, ModelBroken."""
     try:
         return os.readlink(f"{shelf}/{name}/{CURRENT}")
     except FileNotFoundError:
         raise ModelNotTrained(f"The model {name!r} is not trained yet. Run: python -m jobs train {name}") from None
+    except OSError as error:  # a file or a folder is there, and a link is needed
+        link = shelf / name / CURRENT
+        remedy = f"Move it away, and train again: python -m jobs train {name}"
+        raise ModelBroken(f"{link} is not the link to the version that serves. {remedy}") from error
 
 
 def take(folder: Path) -> tuple[Card, bytes, str | None]:
@@ -90,7 +92,7 @@ def take(folder: Path) -> tuple[Card, bytes, str | None]:
         card = Card.model_validate_json((folder / CARD).read_text())
         model = (folder / MODEL).read_bytes()
         trees = (folder / TREES).read_bytes() if card.trees_sha256 else None
-    except (FileNotFoundError, ValidationError) as error:
+    except (OSError, ValueError) as error:  # pydantic's and UTF-8's errors are ValueErrors
         raise ModelBroken(f"The model at {folder} cannot be read ({type(error).__name__}). {remedy}") from error
     if sha256(model) != card.model_sha256 or (trees is not None and sha256(trees) != card.trees_sha256):
         raise ModelBroken(f"The model at {folder} is not the one that its card describes. {remedy}")

@@ -10,6 +10,7 @@ from pydantic_core import to_json
 
 from errors import AuditUnavailable
 from features.risk import Risk
+from files import explained, fault
 from serving import lines
 
 #: `latest` looks for records in the last bytes of a file, this many.
@@ -22,9 +23,7 @@ def append(folder: Path, day: datetime, records: Iterable[Mapping[str, Any]]) ->
     try:
         lines.append(_file(folder, day), records)
     except OSError as error:
-        raise AuditUnavailable(
-            f"The decision could not be logged at {folder} ({error.strerror}). Free the disk."
-        ) from error
+        raise AuditUnavailable(f"The decision could not be logged. {fault(error, folder)}") from error
 
 
 def record(risk: Risk, row: Mapping[str, Any], decision: Mapping[str, Any]) -> dict[str, Any]:
@@ -37,11 +36,12 @@ def record(risk: Risk, row: Mapping[str, Any], decision: Mapping[str, Any]) -> d
 
 def latest(folder: Path, risk: Risk, day: datetime, most: int) -> list[dict[str, Any]]:
     """The newest records of a risk, at most `most`, newest first. It looks at the ends of the files of `day` and of the
-    day before."""
+    day before. Raises AuditUnavailable."""
     prefix = to_json({"risk": risk.name})[:-1]
     files = (_file(folder, of_day) for of_day in (day, day - timedelta(days=1)))
     newest_first = (lines.read_backwards(file, TAIL_BYTES, prefix) for file in files)
-    return list(islice(chain.from_iterable(newest_first), most))
+    with explained(folder, AuditUnavailable, "Move it away."):
+        return list(islice(chain.from_iterable(newest_first), most))
 
 
 def _file(folder: Path, day: datetime) -> Path:

@@ -8,6 +8,7 @@ from typing import Any
 
 from errors import LogUnavailable
 from features.windows.events import ACCEPTED
+from files import fault
 from serving import lines
 
 
@@ -18,5 +19,5 @@ def append(folder: Path, events: Iterable[Mapping[str, Any]], accepted_at: datet
         lines.append(folder / f"{accepted_at.date()}{lines.SUFFIX}", dated, to_disk=True)
     except OSError as error:
         raise LogUnavailable(
-            f"The events could not be written to {folder} ({error.strerror}). Nothing was accepted; free the disk."
+            f"The events could not be written, and nothing was accepted. {fault(error, folder)}"
         ) from error

@@ -4,14 +4,15 @@ The job writes both into its SQLite file (`jobs/stream/state.py`), under the nam
 
 import json
 import sqlite3
-from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from errors import RootBroken
 from features.utc import utc
 from features.windows import events
 from features.windows.events import ACCEPTED
+from files import explained, read_only
 from serving import lines
 
 #: Table (name, value) of single values, and the name of the position in a source: JSON, file → how far it was read.
@@ -47,17 +48,20 @@ def _offset(mark: Any) -> int:
 
 def _position(state: Path) -> dict[str, Any]:
     """File → how far the job has read it."""
-    try:
-        position = _value(state, f"SELECT value FROM {META} WHERE name = ?", POSITION.format(source=EVENT_LOG))
-    except sqlite3.OperationalError:  # the job is creating its tables, so it has read nothing
-        return {}
+    position = _value(state, f"SELECT value FROM {META} WHERE name = ?", POSITION.format(source=EVENT_LOG))
     return position or {}
 
 
 def _value(state: Path, query: str, name: str) -> Any:
-    """The JSON value that the job's file keeps under a name, or None."""
+    """The JSON value that the job's file keeps under a name, or None. Raises RootBroken."""
     if not state.exists():
         return None
-    with closing(sqlite3.connect(f"{state.as_uri()}?mode=ro", uri=True, timeout=30)) as connection:
-        row = connection.execute(query, (name,)).fetchone()
+    damaged = "Stop the stream job, move it away and start the job again: it computes the states from the events."
+    with explained(state, RootBroken, damaged), read_only(state) as connection:
+        try:
+            row = connection.execute(query, (name,)).fetchone()
+        except sqlite3.OperationalError as error:
+            if "no such table" not in str(error):
+                raise
+            row = None  # the job is creating its tables, so it has read nothing
     return json.loads(row[0]) if row else None

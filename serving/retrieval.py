@@ -21,6 +21,7 @@ from feast.errors import FeatureViewNotFoundException
 
 from errors import FeaturesNotReady, RiskError, UnknownEntity
 from features.risk import Risk
+from files import fault, is_file_fault
 from serving.compiler import NOT_APPLIED, compiled
 from serving.plan import Plan
 from serving.store import Row, Store, Vector
@@ -48,7 +49,8 @@ class FeastStore(Store):
 
     def services(self) -> list[str]:
         """From the cached registry."""
-        services = self._store.registry.list_feature_services(self._store.project, allow_cache=True)
+        with _explained():
+            services = self._store.registry.list_feature_services(self._store.project, allow_cache=True)
         return sorted(service.name for service in services)
 
     def views(self, service: str) -> dict[str, str]:
@@ -99,8 +101,9 @@ class FeastStore(Store):
             return frame.reindex(columns=columns)
         rows = frame.reset_index(drop=True)
         rows = rows.assign(as_of=rows["event_timestamp"], row_number=rows.index)
-        service = self._store.get_feature_service(risk.name)
-        table = self._store.get_historical_features(rows, service, full_feature_names=True).to_arrow()
+        with _explained():
+            service = self._store.get_feature_service(risk.name)
+            table = self._store.get_historical_features(rows, service, full_feature_names=True).to_arrow()
         # As objects: a flag is 0 or None, and as a float it would be 0.0, which JSON writes in another way than 0.
         joined = table.to_pandas(integer_object_nulls=True)
         # Our offline store keeps the rows and their order. Feast's own stores keep neither for sure.
@@ -181,12 +184,22 @@ class FeastStore(Store):
         return plan
 
 
+_NEW_REGISTRY = "Move registry.db and online.db away, and run: make pipeline"
+_COMPUTE = "Compute the features again: python -m jobs execute --all"
+
+
 @contextmanager
 def _explained() -> Iterator[None]:
     try:
         yield
-    except sqlite3.OperationalError as error:
-        raise FeaturesNotReady(f"The online store cannot be read ({error}). Run: make pipeline") from error
+    except sqlite3.DatabaseError as error:  # our store says what to do
+        raise FeaturesNotReady(f"The online store cannot be used: {error}") from error
+    except Exception as error:
+        if type(error).__name__ == "DecodeError":  # protobuf's, which Feast lets through
+            raise FeaturesNotReady(f"The feature registry is damaged ({error}). {_NEW_REGISTRY}") from error
+        if is_file_fault(error):
+            raise FeaturesNotReady(f"The feature store cannot be used: {fault(error, damaged=_COMPUTE)}") from error
+        raise
 
 
 def _follow(reference: "weakref.ref[FeastStore]", seconds: float) -> None:

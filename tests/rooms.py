@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "root": "",
     "files": "",
     "settings": "errors files root",
-    "cli": "errors features.utc simulators cli",
+    "cli": "errors files features.utc simulators cli",
     # From a definition to a number, then what a domain declares, then the domains.
     "features": "",
     "features.utc": "",

@@ -12,12 +12,14 @@ from errors import (
     BadRequest,
     MissingField,
     NotReady,
+    RootBroken,
     TooLarge,
     UnknownEntity,
     UnknownField,
     WrongType,
 )
 from features.identifiers import shape
+from files import fault, is_file_fault
 from web.turns import TOO_LARGE
 
 logger = logging.getLogger(__name__)
@@ -37,7 +39,7 @@ def install(app: Flask) -> None:
     for error in (BadRequest, UnknownEntity, NotReady):
         app.register_error_handler(error, _http_error)
     app.register_error_handler(HTTPException, _werkzeug_error)
-    app.register_error_handler(Exception, _bug)
+    app.register_error_handler(Exception, _unforeseen)
 
 
 def from_validation(error: ValidationError, prefix: str = "") -> BadRequest:
@@ -69,6 +71,14 @@ def _werkzeug_error(error: HTTPException) -> Response:
     if allow:
         answer.headers["Allow"] = allow
     return answer
+
+
+def _unforeseen(error: Exception) -> Response:
+    """What no part of the service turned into an error of ours: a fault of a file, or a bug."""
+    if is_file_fault(error) and not isinstance(error, ConnectionError):
+        logger.error("%s %s failed: %s", request.method, request.path, error)
+        return _http_error(RootBroken(fault(error)))
+    return _bug(error)
 
 
 def _bug(error: Exception) -> Response:

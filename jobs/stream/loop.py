@@ -3,21 +3,21 @@ domain."""
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 from pathlib import Path
 from threading import Event
 from typing import TypeVar
 
-from errors import Busy, FeaturesNotReady, NoData
+from errors import Busy, FeaturesNotReady, NoData, RootBroken
 from features.domains import Stream
 from features.utc import EPOCH, MICROSECOND, since_1970
 from features.windows import events
 from features.windows.events import Row
 from features.windows.raw import CREATED
 from features.windows.state import LiveTable
-from files import fingerprint, listing, locked
+from files import fault, fingerprint, is_file_fault, listing, locked
 from jobs import sql
 from jobs.raw import places
 from jobs.raw.relations import open_rows
@@ -31,6 +31,9 @@ from serving.store import Store
 POLL_SECONDS, IDLE_SECONDS = 0.005, 0.05
 STATUS_SECONDS = 10
 RETRY_SECONDS = 1
+#: After a fault of a file, such as a full disk, the job starts again this much later.
+RESTART_SECONDS = 5
+_DAMAGED = "Move it away: the job computes the states from the events again."
 #: Rows of the history in a batch.
 HISTORY_BATCH = 100_000
 Report = Callable[[str], object]
@@ -49,10 +52,39 @@ def run(
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> None:
     """Process the history, then what the source has, then what is added to it until `stop` is set; with `once`, nothing
-    that is added. `report` gets lines for a person. `metrics` is the port for Prometheus. Raises Busy, BadInput."""
-    with state_lock(root, stream), closing(StreamJob(root, stream, source, store, clock)) as job:
-        if metrics is not None:
-            job.status.serve(metrics)
+    that is added. `report` gets lines for a person. `metrics` is the port for Prometheus. Raises Busy, BadInput.
+
+    After a fault of a file, such as a full disk, the job starts again from its state file, which has all that it
+    committed, until the fault is mended. With `once`, the fault is raised as RootBroken.
+    """
+    with state_lock(root, stream):
+        while True:
+            try:
+                return _run(root, stream, source, store, once, stop, report, metrics, clock)
+            except Exception as error:
+                if not is_file_fault(error):
+                    raise
+                path = None if isinstance(error, OSError) else root.stream_state(stream.domain)
+                message = fault(error, path, _DAMAGED)
+                if once:
+                    raise RootBroken(message) from error
+                report(f"{stream.domain}: root_broken: {message} The job starts again every {RESTART_SECONDS} s.")
+                if stop.wait(RESTART_SECONDS):
+                    return None
+
+
+def _run(
+    root: Root,
+    stream: Stream,
+    source: Source,
+    store: Store,
+    once: bool,
+    stop: Event,
+    report: Report,
+    metrics: int | None,
+    clock: Callable[[], datetime],
+) -> None:
+    with closing(StreamJob(root, stream, source, store, clock)) as job, _served(job, metrics):
         _retry(job.recover, stop, report)
         if count := _retry(lambda: seed(root, job, clock(), stop), stop, report):
             report(f"{stream.domain}: {count:,} events of the history processed")
@@ -73,6 +105,10 @@ def run(
             if not has_moved:
                 stop.wait(pause)
         report(job.status.line(job.behind(), time.monotonic()))
+
+
+def _served(job: StreamJob, metrics: int | None) -> AbstractContextManager[object]:
+    return nullcontext() if metrics is None else job.status.served(metrics)
 
 
 def state_lock(root: Root, stream: Stream) -> AbstractContextManager[None]:

@@ -3,12 +3,13 @@
 import gc
 import signal
 import sys
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
 import settings
-from errors import BadParameter
+from errors import BadParameter, RiskError, RootBroken
 from features.domains import Stream, stream_of, streams
+from files import fault, is_file_fault
 from jobs.stream import loop
 from jobs.stream.sources import Source, open_source
 from root import Root
@@ -24,8 +25,8 @@ def collect_rarely() -> None:
 
 
 def run(root: Root, domain: str, source: str, once: bool, metrics: int | None) -> None:
-    """Run the stream job of a domain, or of `all`, until all have ended. A signal stops them, and so does an error of
-    one of them. Raises BadParameter, Busy, BadInput."""
+    """Run the stream job of a domain, or of `all`, until all have ended. A signal stops them. An error of one ends only
+    that one: it is printed at once, and raised at the end. Raises BadParameter, Busy, BadInput, RootBroken."""
     wanted = list(streams().values()) if domain == "all" else [stream_of(domain)]
     if not wanted:
         return _print("No domain declares a stream, so there is nothing to do.")
@@ -41,13 +42,19 @@ def run(root: Root, domain: str, source: str, once: bool, metrics: int | None) -
     collect_rarely()
 
     def work(stream: Stream, source: Source) -> None:
-        loop.run(root, stream, source, store, once, stop, _print, metrics)
+        try:
+            loop.run(root, stream, source, store, once, stop, _print, metrics)
+        except Exception as error:
+            known = RootBroken(fault(error)) if is_file_fault(error) else error
+            if not isinstance(known, RiskError):
+                stop.set()  # a bug: the process ends, and whoever started it notices
+                raise
+            if len(wanted) > 1:
+                _print(f"{stream.domain}: {known.name}: {known.message} The job has ended; the other streams go on.")
+            raise known from error
 
     with ThreadPoolExecutor(len(wanted)) as pool:
         jobs = [pool.submit(work, stream, source) for stream, source in zip(wanted, sources, strict=True)]
-        wait(jobs, return_when=FIRST_EXCEPTION)
-        if any(job.done() and job.exception() for job in jobs):
-            stop.set()  # so that the process ends, and whoever started it notices
     for job in jobs:
         job.result()
 

@@ -1,5 +1,7 @@
 """How a stream job is doing: a line for a person, and the same numbers for Prometheus."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -50,12 +52,19 @@ class Status:
         #: Of the last status line: events by then, and the clock. Without one yet, the clock is 0.
         self._last_events, self._last_clock = counts.events, 0.0
 
-    def serve(self, port: int) -> None:
-        """Serve Prometheus on a port of this machine, in a thread. Raises BadParameter."""
+    @contextmanager
+    def served(self, port: int) -> Iterator[None]:
+        """Inside, Prometheus is served on a port of this machine, in a thread. Raises BadParameter."""
         try:
-            start_http_server(port, "127.0.0.1", self._registry)
+            server, thread = start_http_server(port, "127.0.0.1", self._registry)
         except (OSError, OverflowError) as error:
             raise BadParameter(f"Port {port} cannot be opened ({error}). Choose another for --metrics.") from error
+        try:
+            yield
+        finally:
+            server.shutdown()
+            server.server_close()
+            thread.join()
 
     def add(self, more: Counts, newest: int) -> None:
         """Add a batch: its counts, and the newest timestamp in it, in µs since 1970."""

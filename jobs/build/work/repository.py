@@ -11,6 +11,7 @@ from pathlib import Path
 
 import settings
 from errors import FeastFailed
+from files import fault, is_file_fault
 from jobs.build.work import OnPart
 from root import Root
 
@@ -62,6 +63,7 @@ def _run(root: Root, command: str, work: Callable[[], None], on_part: OnPart) ->
             work()
     except (Exception, SystemExit) as error:
         shown = "" if isinstance(error, SystemExit) else traceback.format_exc()
+        shown = fault(error) if isinstance(error, Exception) and is_file_fault(error) else shown
         raise FeastFailed(f"{command} failed. Feast says what to correct:\n{output.getvalue()}{shown}") from None
     on_part("done")
     return "done"
