@@ -7,6 +7,7 @@ A version is written once and never changed. The link is switched last, in one s
 
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,9 @@ from model import history
 from model.card import Card
 
 MODEL, CARD, REPORT, TREES, CURRENT = "model.onnx", "card.json", "report.html", "trees.txt", "current"
+
+#: The start of the name of a folder in which a version is written before it has its own name.
+_NEW = ".new-"
 
 
 def sha256(model: bytes) -> str:
@@ -31,16 +35,19 @@ def put(shelf: Path, card: Card, model: bytes, report: str, others: Mapping[str,
     files.make_folder(folder.parent)
     if folder.exists():
         raise FileExistsError(f"{folder} exists. A version is written once: train again for a new one.")
-    with tempfile.TemporaryDirectory(prefix=".new-", dir=folder.parent) as scratch:
-        version = Path(scratch) / card.version
-        version.mkdir()
-        (version / MODEL).write_bytes(model)
-        (version / CARD).write_text(card.model_dump_json(indent=2))
-        (version / REPORT).write_text(report)
-        for name, content in (others or {}).items():
-            (version / name).write_bytes(content)
-        files.sync(*version.iterdir())
-        files.replace({version: folder})
+    with files.locked(folder.parent / "put.lock"):
+        for left in folder.parent.glob(f"{_NEW}*"):  # by a run that was killed
+            shutil.rmtree(left)
+        with tempfile.TemporaryDirectory(prefix=_NEW, dir=folder.parent) as scratch:
+            version = Path(scratch) / card.version
+            version.mkdir()
+            (version / MODEL).write_bytes(model)
+            (version / CARD).write_text(card.model_dump_json(indent=2))
+            (version / REPORT).write_text(report)
+            for name, content in (others or {}).items():
+                (version / name).write_bytes(content)
+            files.sync(*version.iterdir())
+            files.replace({version: folder})
     switch(shelf, card.name, card.version)
     return folder
 

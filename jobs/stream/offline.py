@@ -56,7 +56,7 @@ class OfflineLog:
             partial(_write_states, self._root, live, list(rows.values()))
             for live, rows in zip(self._live, changed, strict=True)
         ]
-        self._parts = [self._write_events, self._write_dead, *states, partial(self._note, committed)]
+        self._parts = [self._state.sync, self._write_events, self._write_dead, *states, partial(self._note, committed)]
 
     def write_part(self) -> bool:
         """Write the next file of the flush. False where there is none."""

@@ -33,6 +33,8 @@ CREATE TABLE IF NOT EXISTS to_log (kind TEXT, stamp INTEGER, rows INTEGER, packe
 #: Names in `meta`. Commit timestamps: of the last batch, of the last whose states are online, and of the last whose
 #: states are in the offline log.
 COMMITTED, ONLINE, LOGGED = "stamp", "online", "logged"
+#: The commit timestamp of the last batch that is safe from a power cut.
+SYNCED = "synced"
 #: More names in `meta`: counts of all runs as JSON, the fingerprint of the history that is processed, the timestamp of
 #: the newest event in µs, and the version of each table's definition.
 COUNTS, HISTORY, WATERMARK, DEFINITIONS = "counts", "history", "watermark", "definitions"
@@ -89,6 +91,16 @@ class StateFile:
         finally:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
+
+    def sync(self) -> None:
+        """Wait until the disk holds every batch. What is written to other files afterwards never knows more than this
+        file does, also after a power cut."""
+        self._db.execute("PRAGMA synchronous = FULL")
+        try:
+            with self.batch():
+                self.set_meta({SYNCED: self.meta(COMMITTED, 0)})
+        finally:
+            self._db.execute("PRAGMA synchronous = NORMAL")
 
     def meta(self, name: str, default: Any = None) -> Any:
         """The value under a name, or `default`."""
