@@ -11,7 +11,7 @@ from flask import Flask
 import serve
 import settings
 from cli.edge import Command
-from files import claim_for_key
+from files import claim_for_key, keep_from_others
 from serving.service import RiskService
 from serving.store import Store
 from web import domains, encoding, errors, events, historical, index, openapi, risk, vectors
@@ -27,6 +27,7 @@ def create_app(store: Store | None = None, clock: Callable[[], datetime] = lambd
         store = FeastStore(settings.FEATURE_REPO)
     app = TurnTaking(__name__, template_folder="web/templates", static_folder="web/static")
     app.json = encoding.Json(app)
+    keep_from_others()
     root = settings.root()
     with suppress(OSError):  # a root that cannot be written can still be read
         claim_for_key(root.hash_key, settings.hash_key())

@@ -20,6 +20,13 @@ SETTLED_NS = 2_000_000_000
 #: The file system writes many syncs that wait together as one. On ext4, 850 files took 6 s one after the other, and
 #: 0.4 s with this many waiting at a time.
 SYNC_THREADS = 16
+#: What nobody but the owner and the group of a file may do: read it, write it, or look into a folder.
+NOTHING_FOR_OTHERS = 0o027
+
+
+def keep_from_others() -> None:
+    """Let every file that this process makes from now on be 0640 or less, and every folder 0750."""
+    os.umask(NOTHING_FOR_OTHERS)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import click
 
 from cli.exit_codes import ExitCode
 from errors import RiskError
-from files import fault, is_file_fault
+from files import fault, is_file_fault, keep_from_others
 
 #: These need no name of a file to be understood.
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -34,6 +34,7 @@ class Command(click.Command):
         **extra: Any,
     ) -> Any:
         """Run the command and raise SystemExit. With `standalone_mode=False`, raise errors as they are, for tests."""
+        keep_from_others()
         if not standalone_mode:
             return super().main(args, prog_name, standalone_mode=False, **extra)
         try:

@@ -22,7 +22,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from errors import unknown
-from features.domains import internal_features
+from features.domains import internal_features, secret_patterns
 from features.fields import OLDEST_BIRTH
 from features.utc import EARLIEST, OutOfBounds, bounded
 from serving import featurization
@@ -127,7 +127,13 @@ def _shown(vector: Vector, views: Mapping[str, str]) -> dict[str, Any]:
 @cache
 def _row_model(columns: tuple[tuple[str, str], ...]) -> type[BaseModel]:
     """A model of a row. `columns`: (name, Feast type)."""
-    fields: dict[str, Any] = {name: (TYPES.get(kind, Any) | None, ...) for name, kind in columns}
+    patterns = secret_patterns()
+    fields: dict[str, Any] = {
+        name: (Annotated[str, Field(pattern=f"^(?:{patterns[name]})$")] | None, ...)
+        if name in patterns
+        else (TYPES.get(kind, Any) | None, ...)
+        for name, kind in columns
+    }
     return create_model("Entity", __config__=ConfigDict(extra="forbid"), **fields)
 
 

@@ -90,6 +90,17 @@ def tables() -> Iterator[Table]:
 
 
 @cache
+def secret_patterns() -> dict[str, str]:
+    """The key columns that hold hashes of secrets → the pattern of a hash. What is like nothing else is no hash."""
+    columns = [table.source.column(key) for table in tables() for key in table.keys if key in _names(table)]
+    return {column.name: column.pattern for column in columns if column.is_secret and column.pattern}
+
+
+def _names(table: Table) -> set[str]:
+    return {column.name for column in table.source.columns}
+
+
+@cache
 def risks() -> dict[str, Risk]:
     """The decisions of every domain, by name."""
     return {risk.name: risk for domain in DOMAINS for risk in risks_of(domain)}

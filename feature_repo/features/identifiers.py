@@ -10,6 +10,8 @@ import re
 
 from errors import BadLicence, BadSsn
 
+#: The pattern of a keyed hash.
+HASH = "[0-9a-f]{32}"
 _SSN = re.compile(r"(\d{3})-?(\d{2})-?(\d{4})")
 _LICENCE = re.compile(r"(?=.*\d)[A-Z0-9]{4,20}")
 

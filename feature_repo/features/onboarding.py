@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field
 
 from errors import BadDate
 from features.fields import birth_date, state_code
-from features.identifiers import keyed_hash, normal_licence, normal_ssn
+from features.identifiers import HASH, keyed_hash, normal_licence, normal_ssn
 from features.risk import Appetite, Input, Outcomes, Population, Reason, Risk, RiskRequest, Rule
 from features.utc import utc_day
 from features.windows import Aggregation, AggregationTable, Column, Flag, LastDistinctTable, RawTable
@@ -73,15 +73,14 @@ HOURS = RawTable(
     ),
     created="created",
 )
-DRIVERS = RawTable(
-    "drivers", columns=(Column("driver_id", "int"), Column("ssn", "string"), Column("dl", "string")), created="created"
-)
+SSN_HASH, DL_HASH = (Column(name, "string", pattern=HASH, is_secret=True) for name in ("ssn", "dl"))
+DRIVERS = RawTable("drivers", columns=(Column("driver_id", "int"), SSN_HASH, DL_HASH), created="created")
 APPLICATIONS = RawTable(
     "applications",
     columns=(
         Column("applicant_driver_id", "int"),
-        Column("ssn", "string"),
-        Column("dl", "string"),
+        SSN_HASH,
+        DL_HASH,
         Column("state", "string"),
         Column("dob", "timestamp"),
         Column("is_fraud", "int"),

@@ -179,7 +179,8 @@ class _Input:
         numbered = f"SELECT *, min(n) OVER (PARTITION BY filename) AS first FROM ({row} FROM {self.relation})"
         first = f"SELECT filename, n - first + 1, left(cell, 40) FROM ({numbered}) WHERE is_invalid ORDER BY n LIMIT 1"
         file, number, text = sql.row(self.connection, first)
-        shown = "" if text is None else f" ({text})"
+        is_hidden = text is None or self.source.column(fault.column).is_secret
+        shown = "" if is_hidden else f" ({text})"
         return (
             f"{fault.column}: {count:,} {'row is' if count == 1 else 'rows are'} {fault.reason}, "
             f"the first is row {number:,} of {Path(file).name}{shown}"

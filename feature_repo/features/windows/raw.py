@@ -17,6 +17,7 @@ class Column:
     is_optional        an input may lack it, or leave it empty; a feature that needs it is missing then
     minimum, maximum   the smallest and the largest valid value
     pattern            a regular expression that matches the whole of a valid string
+    is_secret          no message shows a value, not even an invalid one: it may be what should have been hashed
     """
 
     name: str
@@ -25,6 +26,7 @@ class Column:
     minimum: float | None = None
     pattern: str | None = None
     maximum: float | None = None
+    is_secret: bool = False
 
 
 @dataclass(frozen=True)

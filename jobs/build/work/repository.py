@@ -64,6 +64,8 @@ def _run(root: Root, command: str, work: Callable[[], None], on_part: OnPart) ->
     except (Exception, SystemExit) as error:
         shown = "" if isinstance(error, SystemExit) else traceback.format_exc()
         shown = fault(error) if isinstance(error, Exception) and is_file_fault(error) else shown
+        if type(error).__name__ == "DecodeError":  # protobuf's
+            shown = f"{root.registry_db} is damaged. Move it and {root.online_db} away, and run this again."
         raise FeastFailed(f"{command} failed. Feast says what to correct:\n{output.getvalue()}{shown}") from None
     on_part("done")
     return "done"
