@@ -5,11 +5,11 @@ import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from unittest.mock import Mock
 
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from fake import Fake
 
 import features
 import generate_data
@@ -309,21 +309,21 @@ def test_every_command_refuses_a_root_of_another_hash_key(root: Root, arguments:
 def test_the_service_refuses_a_root_of_another_hash_key(root: Root, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("RISK_DATA", str(root))
     monkeypatch.setenv("RISK_HASH_KEY", "another")
-    for start in (lambda: create_app(Mock()), lambda: serve.run(create_app, 1, "")):
+    for start in (lambda: create_app(Fake()), lambda: serve.run(create_app, 1, "")):
         with pytest.raises(BadSetting, match="RISK_HASH_KEY is not the key of"):
             start()
     monkeypatch.setenv("RISK_HASH_KEY", "key")
-    create_app(Mock())
+    create_app(Fake())
 
 
 def test_a_root_belongs_to_the_key_of_the_first_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("RISK_DATA", str(tmp_path))
     monkeypatch.setenv("RISK_HASH_KEY", "first")
     put(Root(tmp_path).hash_key, "")  # a writer was killed
-    create_app(Mock())
+    create_app(Fake())
     monkeypatch.setenv("RISK_HASH_KEY", "second")
     with pytest.raises(BadSetting, match="RISK_HASH_KEY is not the key of"):
-        create_app(Mock())
+        create_app(Fake())
 
 
 def test_a_check_value_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
