@@ -129,10 +129,10 @@ def test_a_quarantine_with_other_rows_is_not_overwritten(importer: Importer):
 
 
 def test_a_crash_before_the_end_leaves_nothing_half(importer: Importer, monkeypatch: pytest.MonkeyPatch):
-    def crash(targets: object) -> None:
+    def crash(source: Path, target: Path) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(importing, "replace", crash)
+    monkeypatch.setattr(files.os, "replace", crash)
     with pytest.raises(KeyboardInterrupt):
         importer.run(importer.file(f"{HEAD}\n{ROW}\n"))
     assert not importer.rows()
@@ -213,3 +213,12 @@ def test_a_tab_is_stated_as_a_backslash_and_a_t(importer: Importer, monkeypatch:
     assert missing.stderr.endswith("State the delimiter: --delimiter '\\t'\n")
     stated = CliRunner().invoke(jobs, ["import", "orders", str(file), "--delimiter", "\\t"])
     assert "1 rows in = 1 kept" in stated.output
+
+
+def test_a_file_of_another_encoding_is_read_as_it_was_stated(importer: Importer):
+    path = importer.folder / "orders.csv"
+    path.write_bytes(f"{HEAD}\r\n{ROW.replace('c1', 'Müller')}\r\n".encode("cp1252"))
+    with pytest.raises(BadInput, match=r"line 2.*encoding"):
+        importer.run(path)
+    importer.run(path, encoding="cp1252")
+    assert [row["customer"] for row in importer.rows()] == ["Müller"]

@@ -5,7 +5,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from errors import BadInput, BadParameter, Busy, NoData, unknown
 from features.domains import risks, streams, tables
 from features.windows.raw import RawTable
-from files import locked, make_folder, replace
+from files import locked, replacing
 from jobs.own import faults, reading, versions
 from jobs.own import mapping as mappings
 from jobs.own.mapping import Mapping
@@ -97,21 +97,15 @@ def table_lock(root: Root, raw: RawTable) -> AbstractContextManager[None]:
 
 
 def write(contents: dict[Path, bytes | pa.Table]) -> None:
-    """Write all files durably, each whole. A kill before the end leaves names that no reader takes for data, and of
-    several files some may be there: the same command again writes the others."""
-    beside = {target.with_name(f".{target.name}.tmp"): target for target in contents}
-    try:
-        for temporary, target in beside.items():
-            make_folder(target.parent)
-            content = contents[target]
+    """Write all files durably, each whole, in their order. On an error before all are written, none is. A kill between
+    the last renamings leaves some: the same command again writes the others."""
+    with ExitStack() as stack:
+        for target, content in reversed(contents.items()):  # the stack renames the last one first
+            beside = stack.enter_context(replacing(target))
             if isinstance(content, bytes):
-                temporary.write_bytes(content)
+                beside.write_bytes(content)
             else:
-                pq.write_table(content, temporary, compression="zstd")
-        replace(beside)
-    finally:
-        for temporary in beside:
-            temporary.unlink(missing_ok=True)
+                pq.write_table(content, beside, compression="zstd")
 
 
 def prepare(
