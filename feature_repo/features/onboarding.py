@@ -82,7 +82,7 @@ APPLICATIONS = RawTable(
         SSN_HASH,
         DL_HASH,
         Column("state", "string"),
-        Column("dob", "timestamp"),
+        Column("dob", "timestamp", earliest=datetime(1900, 1, 1, tzinfo=UTC)),
         Column("is_fraud", "int"),
     ),
     created="created",

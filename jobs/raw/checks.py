@@ -12,13 +12,25 @@ from pathlib import Path
 
 import duckdb
 
-from errors import BadInput, NoData
+from errors import SHOWN_CHARACTERS, BadInput, NoData
+from features.windows.folds import LARGEST
 from features.windows.raw import CREATED, Column, RawTable
-from files import replacing
 from jobs import sql
-from jobs.raw import cells
-from jobs.raw.cells import Fault
-from jobs.raw.places import relation
+from jobs.raw.csv_files import RAGGED
+from jobs.raw.forms import quarantines, scans, typed
+from jobs.raw.forms.scans import FILE, PLACE, Scan
+from jobs.raw.forms.typed import reason_of, text_of
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong with rows. `column` names what it is wrong with, `test` is SQL, true for these rows, and
+    `text` is SQL of what they have there."""
+
+    column: str
+    reason: str
+    test: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -67,42 +79,70 @@ def check(
     needed: Iterable[str],
     used: Iterable[str],
     quarantine: Path | None = None,
+    summed: Iterable[str] = (),
 ) -> Checked:
     """Check the columns that a job reads. Invalid rows are written to `quarantine`, `.csv` or Parquet.
 
     `needed` columns must be filled in every row. Of the columns that are only `used`, the optional ones may be empty.
-    Raises NoData on an input without rows, and BadInput on a missing column or, without a quarantine, an invalid row.
+    The values of `summed` columns must be within what a sum can hold. Raises NoData on an input without rows, or
+    without valid ones, and BadInput on a file that cannot be read, a missing column or, without a quarantine, an
+    invalid row.
     """
     needed = {*needed, *(name for name in (source.id, source.created) if name)}
     file_input = _Input(connection, source, tuple(files), frozenset(needed), frozenset(used))
-    columns = file_input.columns()
-    faults = file_input.faults(columns)
+    columns, values = file_input.columns(), file_input.values
     unique = f"count(DISTINCT {sql.identifier(source.id)})" if source.id else "count(*)"
-    rows, different, *fault_counts = file_input.count(
+    beyond = [_beyond(name, values[name]) for name in sorted(summed)]
+    faults = [_RAGGED, *beyond, *(_any(column.name) for column in columns)]
+    rows, different, *counts = file_input.count(
         ["count(*)", unique, *(f"count(*) FILTER (WHERE {fault.test})" for fault in faults)]
     )
     if not rows:
         raise NoData(f"{files[0]} holds no rows. Nothing was changed; bring events.")
-    present = {fault: count for fault, count in zip(faults, fault_counts, strict=True) if count}
+    present = [fault for fault, count in zip(faults, counts, strict=True) if count]
     quarantined, valid = 0, file_input.relation
     if present and quarantine is None:
-        texts = "; ".join(file_input.describe(fault, count) for fault, count in present.items())
+        texts = "; ".join(text for fault in present for text in file_input.describe(fault))
         raise BadInput(f"{texts}. Mend the input, or give --quarantine PATH: bad rows go there, the job goes on.")
     if present and quarantine:
         is_invalid = " OR ".join(f"coalesce({fault.test}, false)" for fault in present)
-        quarantined = file_input.write_invalid(present, is_invalid, quarantine)
+        reasons = [
+            f"CASE WHEN {fault.test} THEN {sql.literal(f'{fault.column} is ')} || {fault.reason} END"
+            for fault in present
+        ]
+        reason = f"concat_ws('; ', {', '.join(reasons)})"
+        quarantined = quarantines.write(connection, source, file_input.scans, reason, is_invalid, quarantine)
+        if quarantined == rows:
+            raise NoData(f"No row of {files[0]} is valid. Nothing was changed; {quarantine} has the rows and reasons.")
         valid = f"{file_input.relation} WHERE NOT ({is_invalid})"
         (different,) = sql.row(connection, f"SELECT {unique} FROM {valid}")
-    cells_by_name = file_input.cells(columns)
-    typed = ", ".join(f"{cell} AS {sql.identifier(name)}" for name, cell in cells_by_name.items())
-    values = {name: sql.identifier(name) for name in cells_by_name}
-    absent = tuple(c.name for c in columns if c.name not in {*file_input.types, CREATED})
+    cells_by_name = {column.name: sql.identifier(column.name) for column in columns}
+    if source.is_live:
+        cells_by_name[CREATED] = f"coalesce({cells_by_name[CREATED]}, {cells_by_name[source.time]})"
+    selected = ", ".join(f"{cell} AS {sql.identifier(name)}" for name, cell in cells_by_name.items())
     return Checked(
-        rows=f"(SELECT {typed} FROM {valid})",
+        rows=f"(SELECT {selected} FROM {valid})",
         columns=tuple(cells_by_name),
-        values=values | {d.name: d.sql(values) for d in source.derived if values.keys() >= set(d.columns)},
-        counts=Counts(rows, quarantined, rows - quarantined - different, absent),
+        values=values,
+        counts=Counts(rows, quarantined, rows - quarantined - different, file_input.absent),
     )
+
+
+#: A row of a CSV file that has not the cells of the header.
+_RAGGED = Fault(
+    "row", "'longer or shorter than the header'", f"{sql.identifier(RAGGED)} IS NOT NULL", sql.identifier(RAGGED)
+)
+
+
+def _any(name: str) -> Fault:
+    """Whatever is wrong with the cells of a column."""
+    return Fault(name, reason_of(name), f"{reason_of(name)} IS NOT NULL", text_of(name))
+
+
+def _beyond(name: str, value: str) -> Fault:
+    """A number that a sum cannot hold."""
+    reason = sql.literal(f"beyond ±{LARGEST:.0e}, which a sum cannot hold")
+    return Fault(name, reason, f"abs(({value})::DOUBLE) > {LARGEST}", f"{value}::VARCHAR")
 
 
 @lru_cache(maxsize=8)
@@ -122,17 +162,19 @@ class _Input:
     used: frozenset[str]
 
     @cached_property
-    def relation(self) -> str:
-        return relation(list(self.files))
+    def scans(self) -> list[Scan]:
+        """The files, those with the same columns together."""
+        return scans.scans(self.connection, self.files)
 
     @cached_property
-    def types(self) -> dict[str, str]:
-        """Column → DuckDB's type."""
-        return {name: dtype for name, dtype, *_ in self.connection.execute(f"DESCRIBE FROM {self.relation}").fetchall()}
+    def relation(self) -> str:
+        """The rows as `typed.relation` has them."""
+        return typed.relation(self.source, self.scans)
 
     @property
-    def own_columns(self) -> list[str]:
-        return [name for name in self.types if name != "filename"]
+    def names(self) -> list[str]:
+        """The columns of all the files."""
+        return list(dict.fromkeys(name for scan in self.scans for name in scan.columns))
 
     def columns(self) -> list[Column]:
         """The columns that are read. Raises BadInput if one that must be there is missing."""
@@ -140,14 +182,24 @@ class _Input:
         derived = {d.name: set(d.columns) for d in self.source.derived}
         names = (names - derived.keys()) | {name for d in names & derived.keys() for name in derived[d]}
         columns = [self.source.column(name) for name in sorted(names)]
-        declared = [*columns, *self.source.columns]
-        missing = sorted({c.name for c in declared if not c.is_optional and c.name not in self.types})
-        if missing:
+        required = [c.name for c in typed.columns_of(self.source) if not c.is_optional]
+        if missing := [name for name in required if name not in self.names]:
             raise BadInput(
-                f"{self.files[0]} has no column {', '.join(missing)}; it has {', '.join(self.own_columns) or 'none'}. "
-                f"{self.source.name} needs {', '.join(c.name for c in declared if not c.is_optional)}."
+                f"{self.files[0]} has no column {', '.join(missing)}; it has {', '.join(self.names)}. "
+                f"{self.source.name} needs {', '.join(required)}."
             )
         return columns
+
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """The columns that are read and that no file has."""
+        return tuple(c.name for c in self.columns() if c.name not in {*self.names, CREATED})
+
+    @property
+    def values(self) -> dict[str, str]:
+        """Column → SQL of its value; derived columns have one, too."""
+        values = {column.name: sql.identifier(column.name) for column in typed.columns_of(self.source)}
+        return values | {d.name: d.sql(values) for d in self.source.derived}
 
     def count(self, counts: list[str]) -> list[int]:
         """The results of SQL counts over the input. A count that another table took of the same files is remembered."""
@@ -158,43 +210,27 @@ class _Input:
             known |= dict(zip(new, results, strict=True))
         return [known[count] for count in counts]
 
-    def cells(self, columns: list[Column]) -> dict[str, str]:
-        """Column → SQL of its cell; `created`, too, where it is recorded or the table is a stream's."""
-        values = {column.name: cells.value(column, self.types.get(column.name)) for column in columns}
-        if self.source.is_live:
-            values[CREATED] = f"coalesce({values[CREATED]}, {values[self.source.time]})"
-        return values
-
-    def faults(self, columns: list[Column]) -> list[Fault]:
-        """Everything that can be wrong with a row."""
-        present = (column for column in columns if column.name in self.types)
-        return [f for c in present for f in cells.faults(c, self.types[c.name], c.name in self.needed)]
-
-    def describe(self, fault: Fault, count: int) -> str:
-        """In words, with the first row that has it."""
-        # One thread, in the order of the file: else the first row that DuckDB sees is not the first.
-        self.connection.execute("SET threads = 1; SET preserve_insertion_order = true")
-        cell = f"{sql.identifier(fault.column)}::VARCHAR"
-        row = f"SELECT filename, row_number() OVER () AS n, {cell} AS cell, {fault.test} AS is_invalid"
-        numbered = f"SELECT *, min(n) OVER (PARTITION BY filename) AS first FROM ({row} FROM {self.relation})"
-        first = f"SELECT filename, n - first + 1, left(cell, 40) FROM ({numbered}) WHERE is_invalid ORDER BY n LIMIT 1"
-        file, number, text = sql.row(self.connection, first)
-        is_hidden = text is None or self.source.column(fault.column).is_secret
-        shown = "" if is_hidden else f" ({text})"
-        return (
-            f"{fault.column}: {count:,} {'row is' if count == 1 else 'rows are'} {fault.reason}, "
-            f"the first is row {number:,} of {Path(file).name}{shown}"
+    def describe(self, fault: Fault) -> Iterator[str]:
+        """In words, for each reason, with the first row that has it."""
+        first = f"row({sql.identifier(FILE)}, {sql.identifier(PLACE)}, {fault.text})"
+        query = (
+            f"SELECT reason, count(*), min(first) FROM (SELECT {fault.reason} AS reason, {first} AS first "
+            f"FROM {self.relation} WHERE {fault.test}) GROUP BY reason ORDER BY 3"
         )
-
-    def write_invalid(self, faults: Iterable[Fault], is_invalid: str, target: Path) -> int:
-        """Write the invalid rows with their `reason`. Returns how many they are."""
-        reasons = ", ".join(f"CASE WHEN {f.test} THEN {sql.literal(f'{f.column} is {f.reason}')} END" for f in faults)
-        columns = ", ".join(map(sql.identifier, self.own_columns))
-        form = "CSV, HEADER" if target.suffix == ".csv" else "PARQUET"
-        with replacing(target) as beside:
-            (count,) = sql.row(
-                self.connection,
-                f"COPY (SELECT {columns}, concat_ws('; ', {reasons}) AS reason FROM {self.relation} "
-                f"WHERE {is_invalid}) TO {sql.literal(beside)} (FORMAT {form})",
+        for reason, count, (file, place, text) in self.connection.execute(query).fetchall():
+            shown = f" ({text[:SHOWN_CHARACTERS]})" if text and not self._is_secret(fault.column) else ""
+            yield (
+                f"{fault.column}: {count:,} {'row is' if count == 1 else 'rows are'} {reason}, "
+                f"the first is {self._place(file, place)}{shown}"
             )
-        return int(count)
+
+    def _is_secret(self, name: str) -> bool:
+        """Whether no message shows what a column has; of a whole row, whether one of its columns is secret."""
+        return any(column.is_secret for column in self.source.columns if name in (column.name, _RAGGED.column))
+
+    def _place(self, file: str, place: int) -> str:
+        if Path(file).suffix != ".csv":
+            return f"row {place:,} of {Path(file).name}"
+        before = f"{sql.identifier(FILE)} = {sql.literal(file)} AND {sql.identifier(PLACE)} <= {place}"
+        (row,) = sql.row(self.connection, f"SELECT count(*) FROM {self.relation} WHERE {before}")
+        return f"row {row:,} of {Path(file).name}, line {place:,}"

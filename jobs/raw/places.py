@@ -1,4 +1,4 @@
-"""Which files hold the raw events of a table, and how SQL reads them."""
+"""Which files hold the raw events of a table."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -6,12 +6,11 @@ from pathlib import Path
 from errors import BadInput, NoData
 from features import DOMAINS
 from features.domains import raw_tables_of, simulated
-from jobs import sql
 from jobs.raw import offline_log
 from root import Root
 
-#: Suffix of a file → DuckDB's function that reads it.
-READERS = {".parquet": "read_parquet", ".csv": "read_csv"}
+#: Suffixes of the files that are read.
+SUFFIXES = (".parquet", ".csv")
 
 
 def raw_files(root: Root, table: str) -> list[Path]:
@@ -37,11 +36,11 @@ def history_files(root: Root, table: str) -> list[Path]:
 def history_or_none(root: Root, table: str) -> list[Path]:
     """As `history_files`; none where there are none. Raises BadInput."""
     place = _history_place(root, table)
-    return files_at(place) if place and (place.is_file() or any(f.suffix in READERS for f in place.iterdir())) else []
+    return files_at(place) if place and (place.is_file() or any(f.suffix in SUFFIXES for f in place.iterdir())) else []
 
 
 def _history_place(root: Root, table: str) -> Path | None:
-    places = [place for suffix in READERS if (place := root.raw_table(table).with_suffix(suffix)).is_file()]
+    places = [place for suffix in SUFFIXES if (place := root.raw_table(table).with_suffix(suffix)).is_file()]
     places += [root.raw_table(table)] if root.raw_table(table).is_dir() else []
     if len(places) > 1:
         raise BadInput(f"{' and '.join(map(str, places))} are both raw events of {table}. Keep one of them.")
@@ -64,26 +63,12 @@ def missing_tables(root: Root, tables: Iterable[str]) -> list[str]:
 def files_at(path: Path) -> list[Path]:
     """A file, or the Parquet or CSV files of a folder. Raises NoData where there are none, BadInput where they are of
     both kinds, or of neither."""
-    files = sorted(f for f in path.iterdir() if f.suffix in READERS) if path.is_dir() else [path]
+    files = sorted(f for f in path.iterdir() if f.suffix in SUFFIXES) if path.is_dir() else [path]
     if not files or not path.exists():
         raise NoData(f"No raw events at {path}. Give a Parquet or CSV file, or a folder of them.")
     suffixes = {f.suffix for f in files}
     if len(suffixes) > 1:
         raise BadInput(f"{path} has both Parquet and CSV files. Keep one kind of them.")
-    if not suffixes <= READERS.keys():
+    if not suffixes <= set(SUFFIXES):
         raise BadInput(f"{path} is neither Parquet nor CSV. Give a file that ends in .parquet or .csv.")
     return files
-
-
-def relation(files: list[Path]) -> str:
-    """The rows of the files, as a relation in SQL, each with its `filename`. Cells of CSV files are text; where there
-    are both kinds, a column with cells of both is text."""
-    by_kind = ([f for f in files if f.suffix == suffix] for suffix in READERS)
-    parts = [_relation(of_kind) for of_kind in by_kind if of_kind]
-    return parts[0] if len(parts) == 1 else f"(FROM {' UNION ALL BY NAME FROM '.join(parts)})"
-
-
-def _relation(files: list[Path]) -> str:
-    names = ", ".join(sql.literal(f) for f in files)
-    text = ", all_varchar = true, header = true, delim = ',', null_padding = false" if files[0].suffix == ".csv" else ""
-    return f"{READERS[files[0].suffix]}([{names}], filename = true, union_by_name = true{text})"

@@ -3,6 +3,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 Dtype = Literal["string", "int", "float", "timestamp"]
@@ -17,6 +18,7 @@ class Column:
     is_optional        an input may lack it, or leave it empty; a feature that needs it is missing then
     minimum, maximum   the smallest and the largest valid value
     pattern            a regular expression that matches the whole of a valid string
+    earliest           the earliest valid timestamp, where that is not `features.utc.EARLIEST`: a date of birth
     is_secret          no message shows a value, not even an invalid one: it may be what should have been hashed
     """
 
@@ -27,6 +29,7 @@ class Column:
     pattern: str | None = None
     maximum: float | None = None
     is_secret: bool = False
+    earliest: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,144 @@
+"""Raw files as relations in SQL, with the columns that they have. DuckDB never sees a column's name: it folds case, and
+renames one of two names that differ in case only, so that another column answers."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import types
+
+from errors import BadInput
+from jobs import sql
+from jobs.raw.csv_files import LINE, RAGGED, CsvFile
+
+#: What a column is stored as. `local` is a timestamp without a time zone, `null` has no values at all.
+Kind = Literal["text", "int", "float", "decimal", "timestamp", "local", "null", "other"]
+#: Columns of `Scan.rows` beside those of the files: the path of the file, and the row or line in it, from 1 on.
+FILE, PLACE = ":file", ":place"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A column of a file: its SQL in `Scan.rows`, its kind, and its type in words."""
+
+    cell: str
+    kind: Kind
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Scan:
+    """Files with the same columns.
+
+    rows     relation: the cells, `FILE`, `PLACE`, and `RAGGED`, the text of a row that has other cells than the header
+    columns  name → the column
+    unit     what `PLACE` counts: rows, or lines
+    """
+
+    rows: str
+    columns: Mapping[str, Stored]
+    unit: Literal["row", "line"]
+
+
+def scans(connection: duckdb.DuckDBPyConnection, files: Iterable[Path]) -> list[Scan]:
+    """Every row of the files. CSV files are RFC 4180 in UTF-8, and each becomes a temporary table. Raises BadInput."""
+    paths = list(files)
+    parquet = [path for path in paths if path.suffix != ".csv"]
+    return [*_parquet(parquet), *(_csv(connection, path) for path in paths if path.suffix == ".csv")]
+
+
+def _parquet(paths: list[Path]) -> Iterator[Scan]:
+    alike: dict[str, list[tuple[Path, pa.Schema]]] = {}
+    for path in paths:
+        schema = _schema(path)
+        names = schema.names
+        # DuckDB matches the columns of several files by name, without case.
+        is_plain = len({name.lower() for name in names}) == len(names)
+        columns = repr(list(zip(names, map(str, schema.types), strict=True)))
+        alike.setdefault(columns if is_plain else f"{columns} {path}", []).append((path, schema))
+    for of_schema in alike.values():
+        schema = of_schema[0][1]
+        names = ", ".join(sql.literal(path) for path, _ in of_schema)
+        cells = [f"c{number}" for number in range(len(schema))]
+        # The keys in a path, such as year=2026, are no columns: they would hide the file's own.
+        read = f"read_parquet([{names}], hive_partitioning = false) AS t({', '.join(cells)})"
+        rows = (
+            f"(SELECT {', '.join(cells)}, filename AS {sql.identifier(FILE)}, file_row_number + 1 AS "
+            f"{sql.identifier(PLACE)}, NULL::VARCHAR AS {sql.identifier(RAGGED)} FROM {read})"
+        )
+        stored = {
+            field.name: Stored(cell, kind_of(field.type), str(field.type))
+            for cell, field in zip(cells, schema, strict=True)
+        }
+        yield Scan(rows, stored, "row")
+
+
+def _schema(path: Path) -> pa.Schema:
+    try:
+        schema = pq.read_schema(path)
+    except (pa.ArrowException, OSError) as error:
+        raise BadInput(f"{path} cannot be read as Parquet: {str(error).splitlines()[0]}. Write it again.") from error
+    names = schema.names
+    if again := [name for name in names if names.count(name) > 1]:
+        raise BadInput(f"{path} has the column {again[0]!r} twice. Give each column a name of its own.")
+    if not names:
+        raise BadInput(f"{path} has no columns. Write it again.")
+    return schema
+
+
+def _csv(connection: duckdb.DuckDBPyConnection, path: Path) -> Scan:
+    stat, file = path.stat(), CsvFile(path)
+    version = f"{path} {stat.st_mtime_ns} {stat.st_size}"
+    table = sql.identifier(f"csv_{hashlib.sha256(version.encode()).hexdigest()}")
+    cells = [f"c{number}" for number in range(len(file.header))]
+    columns = ", ".join(f"{cell} VARCHAR" for cell in cells)
+    places = f"{sql.identifier(LINE)} BIGINT, {sql.identifier(RAGGED)} VARCHAR"
+    try:
+        connection.execute(f"CREATE TEMP TABLE {table} ({columns}, {places})")
+    except duckdb.CatalogException:  # the same file, which this connection has read
+        pass
+    else:
+        _load(connection, file, table, cells)
+    rows = (
+        f"(SELECT {', '.join(cells)}, {sql.literal(path)} AS {sql.identifier(FILE)}, {sql.identifier(LINE)} AS "
+        f"{sql.identifier(PLACE)}, {sql.identifier(RAGGED)} FROM {table})"
+    )
+    stored = {name: Stored(cell, "text", "string") for cell, name in zip(cells, file.header, strict=True)}
+    return Scan(rows, stored, "line")
+
+
+def _load(connection: duckdb.DuckDBPyConnection, file: CsvFile, table: str, cells: list[str]) -> None:
+    try:
+        for rows in file.tables(keeps_ragged=True):
+            connection.register("csv_rows", rows.rename_columns([*cells, LINE, RAGGED]))
+            connection.execute(f"INSERT INTO {table} FROM csv_rows")
+        connection.unregister("csv_rows")
+    except BaseException:
+        connection.execute(f"DROP TABLE {table}")
+        raise
+
+
+def kind_of(dtype: pa.DataType) -> Kind:
+    """
+    >>> kind_of(pa.large_string()), kind_of(pa.decimal128(38, 0)), kind_of(pa.timestamp("ns")), kind_of(pa.bool_())
+    ('text', 'int', 'local', 'other')
+    """
+    if types.is_dictionary(dtype):
+        return kind_of(dtype.value_type)
+    if types.is_timestamp(dtype):
+        return "timestamp" if dtype.tz else "local"
+    if types.is_decimal128(dtype) or types.is_decimal32(dtype) or types.is_decimal64(dtype):
+        return "int" if dtype.scale == 0 else "decimal"
+    tests: dict[Kind, bool] = {
+        "text": types.is_string(dtype) or types.is_large_string(dtype) or types.is_string_view(dtype),
+        "int": types.is_integer(dtype),
+        "float": types.is_floating(dtype),
+        "local": types.is_date(dtype),
+        "null": types.is_null(dtype),
+    }
+    return next((kind for kind, is_of_it in tests.items() if is_of_it), "other")
