@@ -40,7 +40,7 @@ def execute(
     path = root / "in" / next(iter(files)) if len(files) == 1 else root / "in"
     command = ["execute", f"feature_store.{table}", "--input", str(path), "--end-date", "2026-01-20", *more]
     result = CliRunner().invoke(jobs, command)
-    assert result.exit_code == code, result.output
+    assert result.exit_code == code, (result.output, result.exception)
     if code:
         return result.output.replace("\n", " ")
     written = f"read_parquet('{root}/root/features/{table}/**/*.parquet', hive_partitioning = false)"

@@ -1,5 +1,8 @@
 """Odd raw files that leave no question: `jobs execute` reads every row exactly, or puts it into the quarantine."""
 
+import json
+from contextlib import nullcontext
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -8,7 +11,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pydantic import ValidationError
 from raw_files import AMOUNTS, AT, HEADER, HOURS, NOON, ORDERS, csv, execute, hours, order, order_at, orders
+
+from errors import BadInput
+from features.windows import Aggregation, AggregationTable, Column, RawTable
+from features.windows.events import schema
+from jobs.batch.table import compute
+from root import Root
 
 pytestmark = pytest.mark.slow
 
@@ -86,6 +96,7 @@ RIGHT: dict[str, tuple[dict[str, Any], dict[str, str], list[Any]]] = {
     "a column of our own names": (
         {"a.parquet": orders(filename=["x"], file_row_number=[3], year=[1], key=["k"], t=[5])}, ORDERS, ONE
     ),
+    "what Spark writes beside": ({"a.parquet": orders(), "_SUCCESS": "", ".a.parquet.crc": "x"}, ORDERS, ONE),
     "a quote in the path": ({"it's, a \"file\".parquet": orders()}, ORDERS, ONE),
 }  # fmt: skip
 
@@ -94,6 +105,29 @@ RIGHT: dict[str, tuple[dict[str, Any], dict[str, str], list[Any]]] = {
 def test_an_odd_file_that_says_all_gives_the_right_rows(tmp_path: Path, monkeypatch, case: str):
     files, asks, rows = RIGHT[case]
     assert execute(tmp_path, monkeypatch, files, **asks) == rows
+
+
+RIDES = RawTable(
+    "rides",
+    id="ride_id",
+    columns=(Column("ride_id", "string"), Column("driver_id", "int"), Column("meters", "int")),
+)
+METERS = AggregationTable("meters", RIDES, "driver_id", (Aggregation("meters_1d", "sum", "meters", timedelta(1)),))
+
+
+@pytest.mark.parametrize(("meters", "is_valid"), [(9_000_000_000, True), (9_000_000_001, False)])
+def test_a_key_has_64_bits_and_a_summed_column_the_bound_of_sums(tmp_path: Path, meters: int, is_valid: bool):
+    key = 2**63 - 1
+    ride = {"ride_id": "r1", "driver_id": key, "meters": meters, "event_timestamp": AT}
+    pq.write_table(pa.Table.from_pylist([ride]), tmp_path / "rides.parquet")
+    end = NOON + timedelta(days=1)
+    with nullcontext() if is_valid else pytest.raises(BadInput, match=r"meters: 1 row is beyond ±9e\+09"):
+        compute(Root(tmp_path), METERS, end, end, files=[tmp_path / "rides.parquet"])
+    with nullcontext() if is_valid else pytest.raises(ValidationError, match="meters"):
+        event = schema(RIDES, METERS.summed_columns).validate_json(json.dumps(ride))
+        assert event["driver_id"] == key
+    with pytest.raises(ValidationError, match="driver_id"):
+        schema(RIDES, METERS.summed_columns).validate_json(json.dumps(ride | {"driver_id": key + 1}))
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])

@@ -87,7 +87,7 @@ def _checked(stream: Stream, event: Any, prefix: str, now: datetime) -> Any:
     BadParameter."""
     fields = as_object(event, examples.of_event(stream.raw.name), prefix)
     try:
-        checked = events.schema(stream.raw).validate_json(to_json(fields))
+        checked = events.schema(stream.raw, stream.summed_columns).validate_json(to_json(fields))
         ahead = max(checked[m] for m in events.timestamp_columns(stream.raw, stream.tables) if checked.get(m)) - now
     except ValidationError as error:
         raise from_validation(error, prefix) from None

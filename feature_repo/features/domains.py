@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -20,11 +20,18 @@ NO_RISK = "No domain declares one; see docs/how-to/add-a-domain.md."
 
 @dataclass(frozen=True)
 class Stream:
-    """The live events of a domain: their raw table, and the live tables that they feed."""
+    """The live events of a domain: their raw table, the live tables that they feed, and the domain's batch tables of
+    the same events."""
 
     domain: str
     raw: RawTable
     tables: tuple[AggregationTable, ...]
+    batch_tables: tuple[AggregationTable, ...] = ()
+
+    @cached_property
+    def summed_columns(self) -> frozenset[str]:
+        """The columns of the events that one of the tables adds up."""
+        return frozenset().union(*(table.summed_columns for table in (*self.tables, *self.batch_tables)))
 
 
 def tables_of(domain: str) -> tuple[Table, ...]:
@@ -64,7 +71,8 @@ def streams() -> dict[str, Stream]:
         tables = tuple({table.name: table for live in live_of(domain) for table in live.tables}.values())
         if tables:
             raw = tables[0].source
-            by_name[raw.name] = Stream(domain, raw, tables)
+            of_raw = (t for t in tables_of(domain) if isinstance(t, AggregationTable) and t.source == raw)
+            by_name[raw.name] = Stream(domain, raw, tables, tuple(of_raw))
     return by_name
 
 

@@ -136,8 +136,8 @@ def _ints(mapping: Mapping, now: datetime) -> Convert:
             value = int(cell)
         else:
             raise Fault("is no whole number")
-        if abs(value) > LARGEST:
-            raise Fault(f"is beyond ±{LARGEST:.0e}")
+        if not -(2**63) <= value < 2**63:
+            raise Fault("is beyond 64 bits")
         return value
 
     return number

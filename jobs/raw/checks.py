@@ -229,7 +229,7 @@ class _Input:
         return any(column.is_secret for column in self.source.columns if name in (column.name, _RAGGED.column))
 
     def _place(self, file: str, place: int) -> str:
-        if Path(file).suffix != ".csv":
+        if not scans.is_csv(Path(file)):
             return f"row {place:,} of {Path(file).name}"
         before = f"{sql.identifier(FILE)} = {sql.literal(file)} AND {sql.identifier(PLACE)} <= {place}"
         (row,) = sql.row(self.connection, f"SELECT count(*) FROM {self.relation} WHERE {before}")

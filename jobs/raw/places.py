@@ -7,10 +7,12 @@ from errors import BadInput, NoData
 from features import DOMAINS
 from features.domains import raw_tables_of, simulated
 from jobs.raw import offline_log
+from jobs.raw.forms.scans import is_csv
 from root import Root
 
 #: Suffixes of the files that are read.
 SUFFIXES = (".parquet", ".csv")
+PACKED = (".gz", ".zip", ".zst", ".bz2", ".xz")
 
 
 def raw_files(root: Root, table: str) -> list[Path]:
@@ -36,7 +38,7 @@ def history_files(root: Root, table: str) -> list[Path]:
 def history_or_none(root: Root, table: str) -> list[Path]:
     """As `history_files`; none where there are none. Raises BadInput."""
     place = _history_place(root, table)
-    return files_at(place) if place and (place.is_file() or any(f.suffix in SUFFIXES for f in place.iterdir())) else []
+    return files_at(place) if place and (place.is_file() or _visible(place)) else []
 
 
 def _history_place(root: Root, table: str) -> Path | None:
@@ -62,13 +64,21 @@ def missing_tables(root: Root, tables: Iterable[str]) -> list[str]:
 
 def files_at(path: Path) -> list[Path]:
     """A file, or the Parquet or CSV files of a folder. Raises NoData where there are none, BadInput where they are of
-    both kinds, or of neither."""
-    files = sorted(f for f in path.iterdir() if f.suffix in SUFFIXES) if path.is_dir() else [path]
+    both kinds, or where there is anything else: its rows would be lost without a word. A name that begins with a dot or
+    an underscore is no data, as everywhere."""
+    files = _visible(path) if path.is_dir() else [path]
     if not files or not path.exists():
         raise NoData(f"No raw events at {path}. Give a Parquet or CSV file, or a folder of them.")
-    suffixes = {f.suffix for f in files}
-    if len(suffixes) > 1:
+    for file in files:
+        if file.is_dir():
+            raise BadInput(f"{path} has the folder {file.name}, whose files would not be read. Move them up, or away.")
+        if file.suffix not in SUFFIXES:
+            advice = "Unpack it first." if file.suffix in PACKED else "Give files that end in .parquet or .csv."
+            raise BadInput(f"{file} is neither Parquet nor CSV. {advice}")
+    if len({is_csv(file) for file in files}) > 1:
         raise BadInput(f"{path} has both Parquet and CSV files. Keep one kind of them.")
-    if not suffixes <= set(SUFFIXES):
-        raise BadInput(f"{path} is neither Parquet nor CSV. Give a file that ends in .parquet or .csv.")
     return files
+
+
+def _visible(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if not file.name.startswith((".", "_")))

@@ -52,9 +52,9 @@ def open_events(
     """
     with readable(files):
         used = {table.event_time, *table.folded_columns}
-        checked = check(
-            connection, table.source, files, {*table.keys, table.source.time}, used, quarantine, _summed(table)
-        )
+        summed = table.summed_columns if isinstance(table, AggregationTable) else ()
+        needed = {*table.keys, table.source.time}
+        checked = check(connection, table.source, files, needed, used, quarantine, summed)
         query = _event(checked, table, until, first, versions)
         connection.execute(f"CREATE OR REPLACE TEMP VIEW event AS {query}")
     return checked.counts
@@ -113,12 +113,6 @@ def _event(checked: Checked, table: Table, until: datetime, first: int | None, v
         f"epoch_us({_created(checked, source, table.event_time)}) AS created, {tie} AS tie{columns}, "
         f"{superseded} AS superseded FROM {events}) WHERE key IS NOT NULL AND t < {last} AND created <= {last}{since}"
     )
-
-
-def _summed(table: Table) -> set[str]:
-    """The columns that a fold adds."""
-    aggregations = table.aggregations if isinstance(table, AggregationTable) else ()
-    return {a.column for a in aggregations if a.column and SCALES.keys() & set(a.record.keeps)}
 
 
 def _cells(table: Table, values: Mapping[str, str]) -> Iterator[tuple[str, str]]:

@@ -29,7 +29,7 @@ PRODUCER, NUMBER = "producer", "number"
 ACCEPTED = "accepted_at"
 ENVELOPE = (
     Column(PRODUCER, "string", is_optional=True),
-    Column(NUMBER, "int", is_optional=True, minimum=1),
+    Column(NUMBER, "int", is_optional=True, minimum=1, maximum=LARGEST),
     Column(ACCEPTED, "timestamp", is_optional=True),
 )
 
@@ -58,23 +58,24 @@ MOST_RANGES = 1000
 
 
 @cache
-def schema(stream: RawTable) -> TypeAdapter[Row]:
-    """`validate_json` returns the declared columns, timestamps as datetimes; it leaves out others. Raises
-    pydantic.ValidationError."""
+def schema(stream: RawTable, summed: frozenset[str] = frozenset()) -> TypeAdapter[Row]:
+    """`validate_json` returns the declared columns, timestamps as datetimes; it leaves out others. A whole number has
+    at most 64 bits, in a `summed` column at most `LARGEST`. Raises pydantic.ValidationError."""
     time = Column(stream.time, "timestamp")
     columns = {c.name: c for c in (time, *stream.columns, *ENVELOPE)}
-    fields: dict[str, Any] = {name: _field(column) for name, column in columns.items()}
+    fields: dict[str, Any] = {name: _field(column, name in summed) for name, column in columns.items()}
     return TypeAdapter(TypedDict("Event", fields))  # type: ignore[operator]
 
 
-def _field(column: Column) -> Any:
-    least = -LARGEST if column.minimum is None else column.minimum
-    most = LARGEST if column.maximum is None else column.maximum
+def _field(column: Column, is_summed: bool) -> Any:
+    smallest, largest = (-(2**63), 2**63 - 1) if column.dtype == "int" and not is_summed else (-LARGEST, LARGEST)
+    least = smallest if column.minimum is None else column.minimum
+    most = largest if column.maximum is None else column.maximum
     kinds: dict[str, Any] = {
         "string": Annotated[
             str,
             Strict(),
-            # Without blanks around it, as `jobs/raw/checks.py` reads the log.
+            # Without blanks around it, as `jobs/raw/forms/cells.py` reads the log.
             StringConstraints(
                 strip_whitespace=True,
                 min_length=1,

@@ -62,6 +62,13 @@ class AggregationTable:
         return tuple(dict.fromkeys(names))
 
     @property
+    def summed_columns(self) -> frozenset[str]:
+        """The columns whose values it adds up, and those that such a column is computed from."""
+        summed = {a.column for a in self.aggregations if a.column and {"units", "root_units"} & set(a.record.keeps)}
+        derived = {name for d in self.source.derived if d.name in summed for name in d.columns}
+        return frozenset(summed | derived)
+
+    @property
     def longest_reach(self) -> timedelta:
         """How far back an event may lie and still count, without the hop."""
         return max(a.reach for a in self.aggregations)

@@ -42,7 +42,8 @@ def write(
             cells = "".join(f"{stored.cell}::VARCHAR, " for stored in scan.columns.values())
             rows = f"({typed.rows(source, scan, cells_too=True)})"
             query = f"SELECT {cells}{whole} FROM {rows} WHERE {is_invalid} ORDER BY {place}"
-            result = connection.execute(query).to_arrow_reader(_BATCH_ROWS)
+            connection.complete()  # the result of a query that was read by fetchone
+            result = connection.sql(query).to_arrow_reader(_BATCH_ROWS)
             for batch in result:
                 columns = dict(zip((*scan.columns, REASON), batch.columns, strict=True))
                 empty = pa.nulls(len(batch), pa.string())

@@ -48,8 +48,13 @@ class Scan:
 def scans(connection: duckdb.DuckDBPyConnection, files: Iterable[Path]) -> list[Scan]:
     """Every row of the files. CSV files are RFC 4180 in UTF-8, and each becomes a temporary table. Raises BadInput."""
     paths = list(files)
-    parquet = [path for path in paths if path.suffix != ".csv"]
-    return [*_parquet(parquet), *(_csv(connection, path) for path in paths if path.suffix == ".csv")]
+    parquet = [path for path in paths if not is_csv(path)]
+    return [*_parquet(parquet), *(_csv(connection, path) for path in paths if is_csv(path))]
+
+
+def is_csv(path: Path) -> bool:
+    """Whether a file is CSV; else it is Parquet."""
+    return path.suffix.lower() == ".csv"
 
 
 def _parquet(paths: list[Path]) -> Iterator[Scan]:
