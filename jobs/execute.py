@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.progress import Progress, TaskID
 
 from cli import console
+from errors import BadParameter
 from features.risk import Risk
 from jobs.batch.table import Engine, compute, fold_in_duckdb
 from jobs.pipelines import Pipeline
@@ -28,6 +29,8 @@ def run(
     """Compute the rows of (start, end] of each pipeline, from the raw files at `path` or those of the root. Yield each
     report as its pipeline ends. Raises NoData, BadInput, Busy, FeaturesNotReady, BadParameter."""
     files = None if path is None else places.files_at(path)
+    if path and quarantine and quarantine.resolve().parent == path.resolve():
+        raise BadParameter(f"--quarantine {quarantine} is in the folder of the input. Give another folder.")
     for pipeline in pipelines:
         with console.progress() as progress:
             bar = progress.add_task(pipeline.name, total=None)

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import pandas as pd
 
-from errors import NoData
+from errors import BadInput, NoData
 from features.domains import risks, tables
 from features.risk import Population, Risk
 from features.windows.raw import RawTable
@@ -21,7 +21,9 @@ from serving.store import Store
 
 def population(root: Root, declared: Population, as_of: datetime) -> pd.DataFrame:
     """The distinct keys that a raw table holds at `as_of`, as an entity frame. Raises NoData, BadInput."""
-    source = next(table for table in _raw_tables() if table.name == declared.table)
+    source = next((table for table in _raw_tables() if table.name == declared.table), None)
+    if source is None:
+        raise BadInput(f"No feature table and no outcome reads {declared.table}. Declare one that does.")
     key, time = sql.identifier(declared.key), sql.identifier(source.time)
     with sql.connect() as connection:
         files = places.raw_files(root, source.name)

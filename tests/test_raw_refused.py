@@ -64,6 +64,7 @@ WRONG: dict[str, tuple[dict[str, Any], dict[str, str], str]] = {
     "a neighbour's zone": (
         {"a.csv": csv(f"1,u1,m1,1,{AT},", "2,u1,m1,1,2026-01-10T12:00:00,")}, ORDERS, "row 2 of a.csv, line 3"
     ),
+    "no such offset": ({"a.csv": order(order_timestamp="2026-01-10T12:00:00+24:00")}, ORDERS, "1 row is no timestamp"),
     "no such day": ({"a.csv": order(order_timestamp="2026-02-30T12:00:00Z")}, ORDERS, "1 row is no timestamp"),
     "year 9999": ({"a.csv": order(order_timestamp="9999-12-31T23:59:59-14:00")}, ORDERS, YEARS),
     "year 2200": ({"a.csv": order(order_timestamp="2200-01-01T00:00:00Z")}, ORDERS, YEARS),
@@ -114,3 +115,22 @@ def test_a_file_that_leaves_a_question_is_refused_with_its_place(tmp_path: Path,
     assert pd.Series([printed]).str.contains(message)[0], printed
     assert "Traceback" not in printed
     assert not list((tmp_path / "root").rglob("part.parquet"))
+
+
+def test_no_message_shows_what_a_secret_column_or_its_ragged_row_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    header, ssn = "driver_id,ssn,dl,event_timestamp,created", "078-05-1120"
+    content = csv(f"7,{ssn},{'0' * 64},{AT},{AT}", f"7,{ssn},{'0' * 64},{AT}", header=header)
+    asks = {"table": "driver_ssn_entities", "key": "ssn", "column": "*"}
+    printed = execute(tmp_path, monkeypatch, {"a.csv": content}, **asks, code=1)
+    assert "ssn: 1 row is not like" in printed
+    assert "row: 1 row is longer or shorter than the header" in printed
+    assert ssn not in printed
+
+
+def test_a_quarantine_never_overwrites_an_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    bad = order(user_id="")
+    for files, name in (({"a.csv": bad}, "a.csv"), ({"a.csv": bad, "b.csv": bad}, "c.csv")):
+        more = ("--quarantine", str(tmp_path / "in" / name))
+        assert "quarantine" in execute(tmp_path, monkeypatch, files, **ORDERS, code=1, more=more)
+        assert {(tmp_path / "in" / name).read_text() for name in files} == {bad}
+        assert sorted(file.name for file in (tmp_path / "in").iterdir()) == sorted(files)

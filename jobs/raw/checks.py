@@ -88,6 +88,8 @@ def check(
     without valid ones, and BadInput on a file that cannot be read, a missing column or, without a quarantine, an
     invalid row.
     """
+    if quarantine and quarantine.resolve() in {file.resolve() for file in files}:
+        raise BadInput(f"{quarantine} is both an input and the quarantine. Give the quarantine a name of its own.")
     needed = {*needed, *(name for name in (source.id, source.created) if name)}
     file_input = _Input(connection, source, tuple(files), frozenset(needed), frozenset(used))
     columns, values = file_input.columns(), file_input.values

@@ -25,10 +25,10 @@ _INEXACT = 2**53
 _NUMBER = sql.literal(r"(?i)[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)(e[+-]?[0-9]+)?|[+-]?(inf|infinity|nan)")
 _WHOLE = sql.literal(r"[+-]?[0-9]+(\.0*)?")
 #: A time of day and its time zone, at the end of a timestamp; and the whole of it.
-_ZONED = sql.literal(r"(?i):[0-9]{2}([.,][0-9]+)? ?(z|utc|[+-][0-9]{2}(:?[0-9]{2})?)$")
+_ZONED = sql.literal(r"(?i):[0-9]{1,2}([.,][0-9]+)? ?(z|utc|[+-][0-9]{2}(:?[0-9]{2})?)$")
 _TIMESTAMP = sql.literal(
     r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}[T ][0-9]{1,2}:[0-9]{1,2}(:[0-9]{1,2}(\.[0-9]+)?)?"
-    r" ?(Z|UTC|[+-][0-9]{2}(:?[0-9]{2})?)"
+    r" ?(Z|UTC|[+-](0[0-9]|1[0-5])(:?[0-5][0-9])?)"
 )
 #: What Unicode calls white space: a stream's events are read without it at their ends, too.
 _BLANKS = " \t\n\v\f\r\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
