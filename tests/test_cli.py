@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import sqlite3
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -181,6 +182,13 @@ def test_the_table_of_exit_codes_is_that_of_the_errors():
          "Give a path that exists and that you may read and write.\n"),
         (OSError(errno.ENOSPC, "No space left on device"), ExitCode.FAILED,
          "Error: No space left on device. Free some space and run the command again.\n"),
+        (OSError(errno.ENOSPC, "No space left on device", "/x"), ExitCode.FAILED,
+         "Error: /x: No space left on device. Free some space and run the command again.\n"),
+        (OSError(errno.EIO, "Input/output error"), ExitCode.FAILED, "Error: Input/output error. Check its disk.\n"),
+        (OSError(errno.EROFS, "Read-only file system", "/x"), ExitCode.FAILED,
+         "Error: /x: Read-only file system. Mount its disk for writing.\n"),
+        (sqlite3.DatabaseError("file is not a database"), ExitCode.FAILED,
+         "Error: file is not a database. Move it away, and make it again.\n"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else None,
 )  # fmt: skip
@@ -197,7 +205,7 @@ def test_an_error_becomes_its_exit_code_and_one_message(
     assert result.stderr.endswith(message)
 
 
-@pytest.mark.parametrize("bug", [ValueError("a bug"), OSError(errno.EIO, "Input/output error")], ids=repr)
+@pytest.mark.parametrize("bug", [ValueError("a bug"), OSError("a bug")], ids=repr)
 def test_a_bug_keeps_its_traceback(bug: Exception):
     @click.command(cls=Command)
     def program() -> None:
