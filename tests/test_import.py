@@ -15,9 +15,12 @@ from own_data import HEAD, NOW, ORDERS, ROW, VISITS, Importer, counts
 import files
 import settings
 from errors import BadInput, Busy, NoData
+from features.windows import Column
 from jobs import sql
 from jobs.commands import jobs
 from jobs.own import importing
+from jobs.own.cells import Fault, converter
+from jobs.own.mapping import Mapping
 from jobs.own.rows import made_id
 from jobs.raw import places
 from jobs.raw.relations import open_rows
@@ -222,3 +225,11 @@ def test_a_file_of_another_encoding_is_read_as_it_was_stated(importer: Importer)
         importer.run(path)
     importer.run(path, encoding="cp1252")
     assert [row["customer"] for row in importer.rows()] == ["Müller"]
+
+
+def test_a_date_of_birth_may_be_before_1970():
+    born = Column("dob", "timestamp", earliest=datetime(1900, 1, 1, tzinfo=UTC))
+    convert = converter(born, Mapping(time_zone="UTC"), NOW)
+    assert convert("1955-05-17") == datetime(1955, 5, 17, tzinfo=UTC)
+    with pytest.raises(Fault, match="in the years 1900 to 2199"):
+        convert("1899-12-31")

@@ -102,6 +102,7 @@ def test_a_cell_is_read_as_it_was_stated(value: object, dtype: str, stated: dict
         ("0001-01-01 00:00:00", "timestamp", LOCAL, "is not in the years 1970 to 2199"),
         ("2026-11-26T12:00:01Z", "timestamp", {}, "is in the future"),
         (5, "timestamp", {}, "is no timestamp"),
+        ("2026-01-01T00:00:00+16:00", "timestamp", {}, "has an offset that no time zone has"),
     ],
 )
 def test_a_cell_that_is_no_value_says_why(value: object, dtype: str, stated: dict[str, Any], fault: str):

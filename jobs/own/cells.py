@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -18,6 +18,8 @@ from jobs.own.reading import CellError
 
 #: A whole number from here on is not exact as a float.
 LARGEST_EXACT_FLOAT = 2**53
+#: The clock of no place is that far from UTC.
+LARGEST_OFFSET = timedelta(hours=16)
 Convert = Callable[[Any], Any]
 
 
@@ -30,7 +32,7 @@ def converter(column: Column, mapping: Mapping, now: datetime) -> Convert:
     words = dict(mapping.values.get(column.name, {}))
     if column.dtype == "int":
         words |= dict.fromkeys(mapping.ones, "1") | dict.fromkeys(mapping.zeros, "0")
-    value_of = _TYPES[column.dtype](mapping, now)
+    value_of = _TYPES[column.dtype](column, mapping, now)
     has_words = column.name in mapping.values
 
     def convert(cell: Any) -> Any:
@@ -87,7 +89,7 @@ def _kind(cell: Any) -> str:
     return next((kind for dtype, kind in kinds.items() if isinstance(cell, dtype)), type(cell).__name__)
 
 
-def _texts(mapping: Mapping, now: datetime) -> Convert:
+def _texts(column: Column, mapping: Mapping, now: datetime) -> Convert:
     return _text
 
 
@@ -109,7 +111,7 @@ def _number_text(mapping: Mapping) -> Callable[[str], str]:
     return plain
 
 
-def _floats(mapping: Mapping, now: datetime) -> Convert:
+def _floats(column: Column, mapping: Mapping, now: datetime) -> Convert:
     plain = _number_text(mapping)
 
     def number(cell: Any) -> float:
@@ -126,7 +128,7 @@ def _floats(mapping: Mapping, now: datetime) -> Convert:
     return number
 
 
-def _ints(mapping: Mapping, now: datetime) -> Convert:
+def _ints(column: Column, mapping: Mapping, now: datetime) -> Convert:
     plain = _number_text(mapping)
 
     def number(cell: Any) -> int:
@@ -150,9 +152,10 @@ def _or_nothing(plain: Callable[[str], str], cell: str) -> str:
         return ""
 
 
-def _timestamps(mapping: Mapping, now: datetime) -> Convert:
+def _timestamps(column: Column, mapping: Mapping, now: datetime) -> Convert:
     zone = ZoneInfo(mapping.time_zone) if mapping.time_zone else None
-    form = mapping.time_format
+    form, earliest = mapping.time_format, column.earliest or EARLIEST
+    out_of_bounds = f"is not in the years {earliest.year} to {LATEST.year - 1}"
 
     @lru_cache(maxsize=100_000)
     def parsed(text: str) -> datetime:
@@ -170,9 +173,14 @@ def _timestamps(mapping: Mapping, now: datetime) -> Convert:
             cell = datetime(cell.year, cell.month, cell.day)  # noqa: DTZ001 the zone follows
         elif not isinstance(cell, datetime):
             raise Fault("is no timestamp")
-        value = _in_utc(cell, zone)
-        if not EARLIEST <= value < LATEST:
-            raise Fault(f"is not in the years {EARLIEST.year} to {LATEST.year - 1}")
+        if abs(cell.utcoffset() or timedelta(0)) >= LARGEST_OFFSET:
+            raise Fault("has an offset that no time zone has")
+        try:
+            value = _in_utc(cell, zone)
+        except OverflowError:
+            raise Fault(out_of_bounds) from None
+        if not earliest <= value < LATEST:
+            raise Fault(out_of_bounds)
         if value > now:
             raise Fault("is in the future")
         return value
@@ -181,14 +189,12 @@ def _timestamps(mapping: Mapping, now: datetime) -> Convert:
 
 
 def _in_utc(value: datetime, zone: ZoneInfo | None) -> datetime:
-    try:
-        if value.tzinfo is not None:
-            return value.astimezone(UTC)
-        if zone is None:
-            raise Fault("is without a time zone")
-        first, second = (value.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
-    except OverflowError:
-        raise Fault(f"is not in the years {EARLIEST.year} to {LATEST.year - 1}") from None
+    """Raises OverflowError at the ends of the calendar."""
+    if value.tzinfo is not None:
+        return value.astimezone(UTC)
+    if zone is None:
+        raise Fault("is without a time zone")
+    first, second = (value.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
     if first == second:
         return first
     if first.astimezone(zone).replace(tzinfo=None) != value:
@@ -196,10 +202,13 @@ def _in_utc(value: datetime, zone: ZoneInfo | None) -> datetime:
     raise Fault(f"is twice in {zone}: the clock was put back")
 
 
-_TYPES: dict[str, Callable[[Mapping, datetime], Convert]] = {
+_TYPES: dict[str, Callable[[Column, Mapping, datetime], Convert]] = {
     "string": _texts,
     "int": _ints,
     "float": _floats,
     "timestamp": _timestamps,
 }
-_plain: dict[str, Convert] = {dtype: make(Mapping(), LATEST) for dtype, make in _TYPES.items()}
+_plain: dict[str, Convert] = {
+    dtype: make(Column("", dtype), Mapping(), LATEST)  # type: ignore[arg-type]
+    for dtype, make in _TYPES.items()
+}

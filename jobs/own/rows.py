@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from difflib import get_close_matches
 from typing import Any
@@ -158,9 +158,7 @@ class _Reader:
 def _required(raw: RawTable, name: str) -> Column:
     """The column; an id and the event time are filled in every row."""
     column = raw.column(name)
-    if name not in (raw.id, raw.time):
-        return column
-    return Column(name, column.dtype, False, column.minimum, column.pattern, column.maximum)
+    return replace(column, is_optional=False) if name in (raw.id, raw.time) else column
 
 
 def made_id(values: Iterable[Any]) -> str:
