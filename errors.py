@@ -175,7 +175,7 @@ class AuditUnavailable(NotReady):
 
 
 class LogUnavailable(NotReady):
-    """The event log cannot be written. The service accepted none of the events."""
+    """The event log or the file of a sign-up cannot be read or written. Send the request again later."""
 
     code = 1309
 

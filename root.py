@@ -5,7 +5,7 @@ from pathlib import Path
 
 #: What the made-up data of one seed, size and hash key leave behind. Another world replaces all of it.
 WORLD = (
-    "raw", "features", "states", "datasets", "events", "log", "dead_letters", "streams",
+    "raw", "sign-ups", "features", "states", "datasets", "events", "log", "dead_letters", "streams",
     "registry.db*", "online.db*", "scores.db*", "materialized", "world.json",
 )  # fmt: skip
 #: What outlives a world: trained models and the decisions that were taken, and the pipeline's own files.
@@ -111,6 +111,11 @@ class Root:
     def materialized(self) -> Path:
         """A mark: the online store holds what the registry says was materialized."""
         return self.path / "materialized"
+
+    @property
+    def sign_ups(self) -> Path:
+        """Folder of the sign-ups that were begun and are not finished, a JSON file each. It is empty nearly always."""
+        return self.path / "sign-ups"
 
     @property
     def sign_up_lock(self) -> Path:

@@ -72,6 +72,15 @@ def compiled(store: FeatureStore, service: str) -> Plan:
     )
 
 
+def stored_view(store: FeatureStore, name: str) -> Stored:
+    """All features of one stored view, from the cached registry. Raises FeaturesNotReady."""
+    try:
+        view = store.registry.get_any_feature_view(name, store.project, allow_cache=True)
+    except (FeastObjectNotFoundException, FileNotFoundError) as error:
+        raise FeaturesNotReady(f"The feature view {name!r} is not applied. {NOT_APPLIED}") from error
+    return _stored(store, view, view.projection, tuple(feature.name for feature in view.features))
+
+
 def _name(projection: Any) -> str:
     """The view's name in the service: its alias, if it has one."""
     return str(projection.name_to_use())

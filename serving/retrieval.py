@@ -22,8 +22,8 @@ from feast.errors import FeatureViewNotFoundException
 from errors import FeaturesNotReady, RiskError, UnknownEntity
 from features.risk import Risk
 from files import fault, is_file_fault
-from serving.compiler import NOT_APPLIED, compiled
-from serving.plan import Plan
+from serving.compiler import NOT_APPLIED, compiled, stored_view
+from serving.plan import Plan, Stored, full
 from serving.store import Row, Store, Vector
 
 logger = logging.getLogger(__name__)
@@ -41,6 +41,7 @@ class FeastStore(Store):
         self._store = FeatureStore(str(repository))
         self._plans: dict[str, Plan] = {}
         self._views: dict[str, FeatureView] = {}
+        self._reads: dict[str, Stored] = {}
         self._version: Any = None
         self._failures: set[type[Exception]] = set()
         seconds = self._store.config.registry.cache_ttl_seconds
@@ -115,14 +116,18 @@ class FeastStore(Store):
         return joined.rename(columns={whole: name for name, (_, whole) in plan.outputs.items()})[columns]
 
     def stored(self, view: str, keys: Row) -> dict[str, Any]:
-        """By Feast's own read. It is for single entities, and slower than a plan."""
-        fields = self._store.get_feature_view(view, allow_registry_cache=True).features
-        answer = self._store.get_online_features([f"{view}:{field.name}" for field in fields], [dict(keys)]).to_dict()
-        return {field.name: answer[field.name][0] for field in fields}
+        """By the same read as a plan's, so it can be read whenever a plan can. Raises FeaturesNotReady."""
+        with _explained():
+            reads = self._reads  # one reference: the thread may replace the dict at any time
+            stored = reads.get(view) or reads.setdefault(view, stored_view(self._store, view))
+            (kept,) = stored.rows([keys])
+        values = kept[1] if kept else (None,) * len(stored.names)
+        return {name.removeprefix(full(view, "")): value for name, value in zip(stored.names, values, strict=True)}
 
     def write(self, view: str, row: Row) -> None:
-        """By Feast's own write."""
-        self._store.write_to_online_store(view, pd.DataFrame([row]))
+        """By Feast's own write. Raises FeaturesNotReady."""
+        with _explained():
+            self._store.write_to_online_store(view, pd.DataFrame([row]))
 
     def write_table(self, view: str, table: pa.Table) -> None:
         """In one transaction if the online store is ours. Raises FeaturesNotReady."""
@@ -142,7 +147,7 @@ class FeastStore(Store):
         version = self._store.registry.proto().version_id
         if version != self._version:
             self._plans = dict(self._compile_again(list(self._plans)))
-            self._views = {}
+            self._views, self._reads = {}, {}
             self._version = version
 
     def try_to_follow_registry(self) -> None:

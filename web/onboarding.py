@@ -1,12 +1,14 @@
 """The pages of the domain `onboarding`: the sign-up form, which is the front page, and the home page of a driver."""
 
+from typing import cast
+
 from flask import Blueprint, Response, jsonify, render_template
 
 import settings
 from features.domains import risks
 from features.fields import STATES
-from files import locked
-from serving.onboarding import enrol
+from features.onboarding import Applicant
+from serving.onboarding import SignUps
 from web.domains import Link
 from web.face import Face, from_body, from_path
 from web.operations import Spec, body, operation
@@ -29,6 +31,7 @@ def blueprint(face: Face) -> Blueprint:
     """The sign-up form, the sign-up itself, and the home page of a driver."""
     pages = Blueprint("pages", __name__)
     onboarding, daily = risks()["onboarding"], risks()["daily"]
+    sign_ups = SignUps(face.service, face.root, settings.hash_key())
 
     @pages.get("/")
     def sign_up_page() -> str:
@@ -36,17 +39,10 @@ def blueprint(face: Face) -> Blueprint:
 
     @pages.post("/sign-up/")
     def sign_up() -> Response:
-        applicant = from_body(onboarding)
-        home = ""
-        # Without the lock, two requests with the same SSN that arrive at once would both find it unused.
-        with locked(face.root.sign_up_lock):
-            as_of = face.clock()  # read inside the lock, so that sign-ups and their rows have the same order
-            decision = face.service.decision(onboarding, applicant, as_of)
-            if decision.decision == "approve":
-                row = applicant.row(as_of, settings.hash_key())
-                driver_id = enrol(face.service.store, daily, face.root.raw_table("drivers"), row, as_of)
-                home = f"/home/{driver_id}"
-        return jsonify(decision=decision.as_json(), home=home)
+        answer = sign_ups.sign_up(cast(Applicant, from_body(onboarding)), face.clock)
+        driver_id = answer["driver_id"]
+        home = "" if driver_id is None else f"/home/{driver_id}"
+        return jsonify(decision=answer["decision"], home=home)
 
     @pages.get("/home/<driver_id>")
     def home_page(driver_id: str) -> str:

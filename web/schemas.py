@@ -81,7 +81,7 @@ class SignUpAnswer(BaseModel):
 
     decision: Decision
     home: str = Field(
-        default="", description="The new driver's home page; empty if not approved.", examples=["/home/1234567"]
+        default="", description="The new driver's home page; empty if not approved.", examples=["/home/1234567890"]
     )
 
 
