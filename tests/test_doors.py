@@ -116,6 +116,18 @@ def test_a_value_of_a_vector_has_its_declared_type(vectors: FlaskClient, field: 
     assert (answer.status_code, answer.json["error"]["name"]) == (400, name)
 
 
+def test_a_null_that_a_function_of_features_cannot_take_is_named(
+    vectors: FlaskClient, store: Vectors, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setattr(store, "vectors", lambda *_: None + 1)  # type: ignore[operator]
+    error = ask(vectors, driver_id=1, state="CA", amount=1.0, is_new=True).json["error"]
+    assert (error["name"], error["field"]) == ("bad_parameter", "entities.0.dob")
+    assert "Send a value." in error["message"]
+    assert "TypeError" in caplog.text
+    answer = ask(vectors, driver_id=1, state="CA", amount=1.0, is_new=True, dob="1990-05-17")
+    assert answer.status_code == 500, "without a null it is a bug"
+
+
 @pytest.mark.parametrize("amount", [float("nan"), float("inf"), float("-inf")])
 def test_no_answer_has_a_number_that_json_has_not(
     vectors: FlaskClient, store: Vectors, monkeypatch: pytest.MonkeyPatch, amount: float

@@ -122,6 +122,12 @@ def test_an_applicant_is_adult_from_the_18th_birthday_on():
     assert onboarding.transformed_onboarding(columns) == answer
 
 
+def test_what_is_not_known_of_an_applicant_gives_no_flag():
+    columns = {"state": [None, "CA", None], "dob": [NOON, None, None], "as_of": [NOON] * 3}
+    answer = {"is_gt_18_years_old": [0, None, None], "is_valid_state": [None, 1, None]}
+    assert onboarding.transformed_onboarding(columns) == answer
+
+
 def test_no_model_learns_from_a_state():
     born = datetime(1990, 5, 17, tzinfo=UTC)
     unopened, opened = (onboarding.applicant_flags(state, born, NOON) for state in ("AK", "CA"))

@@ -53,8 +53,8 @@ def from_validation(error: ValidationError, prefix: str = "") -> BadRequest:
         field = prefix + shape(field.removeprefix(prefix))
         return UnknownField(f"{field} is not a field of this request. Remove it, or check its spelling.", field)
     if kind.endswith(("_type", "_parsing", "_from_float")):
-        return WrongType(f"{field} has the wrong type: {reason}.", field)
-    return BadParameter(f"{field} is invalid: {reason}.", field)
+        return WrongType(f"{field} has the wrong type: {reason}. Correct it; see /apidocs/.", field)
+    return BadParameter(f"{field} is invalid: {reason}. Correct it; see /apidocs/.", field)
 
 
 def _http_error(error: HttpError) -> Response:

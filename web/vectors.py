@@ -1,6 +1,7 @@
 """Feature vectors: the features of any feature service for given entities. Other services can read them here."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Annotated, Any, TypeVar
@@ -21,17 +22,19 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from errors import unknown
+from errors import BadParameter, RiskError, unknown
 from features.domains import internal_features, secret_patterns
 from features.fields import OLDEST_BIRTH
 from features.utc import EARLIEST, OutOfBounds, bounded
 from serving import featurization
-from serving.store import Vector
+from serving.store import Row, Store, Vector
 from web import examples
 from web.errors import from_validation
 from web.face import Face, as_object, json_body
 from web.operations import Spec, body, operation
 from web.schemas import Vectors
+
+logger = logging.getLogger(__name__)
 
 MOST_ENTITIES = 1000
 Model = TypeVar("Model", bound=BaseModel)
@@ -105,7 +108,7 @@ def blueprint(face: Face) -> Blueprint:
         row_model = _row_model(tuple(store.asks(service).items()))
         rows = [dict(_validated(row_model, row, f"entities.{i}.")) for i, row in enumerate(request.entities)]
         as_of, views = request.as_of or face.clock(), store.views(service)
-        results = [_shown(vector, views) for vector in store.vectors(service, rows, as_of)]
+        results = [_shown(vector, views) for vector in _read(store, service, rows, as_of)]
         return jsonify(results=results, as_of=as_of.isoformat())
 
     return paths
@@ -122,6 +125,21 @@ def _shown(vector: Vector, views: Mapping[str, str]) -> dict[str, Any]:
         },
         "statuses": {name: status for name, status in vector.statuses.items() if name in shown},
     }
+
+
+def _read(store: Store, service: str, rows: Sequence[Row], as_of: datetime) -> list[Vector]:
+    """The vectors. Raises BadParameter where an on-demand view fails on a null: its function may need a value."""
+    try:
+        return store.vectors(service, rows, as_of)
+    except RiskError:
+        raise
+    except Exception as error:
+        nulls = [f"entities.{i}.{name}" for i, row in enumerate(rows) for name, value in row.items() if value is None]
+        if not nulls:
+            raise
+        logger.warning("The features of %s cannot be computed with %s = null", service, nulls[0], exc_info=error)
+        message = f"{nulls[0]} is null, and a feature of {service} cannot be computed without it. Send a value."
+        raise BadParameter(message, nulls[0]) from error
 
 
 @cache

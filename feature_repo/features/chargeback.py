@@ -81,18 +81,19 @@ TABLES = (USER_ORDERS, USER_CHARGEBACKS, MERCHANT_RISK, MERCHANT_CHARGEBACKS)
 
 
 def order_in_context(
-    amount: float | None, mean: float | None, stddev: float | None, largest: float | None, at: datetime
+    amount: float | None, mean: float | None, stddev: float | None, largest: float | None, at: datetime | None
 ) -> dict[str, float | int | None]:
     """The amount of an order compared with the user's orders of 30 days, and whether it is a weekend or night order,
-    UTC. A comparison is None if one side is missing, and a ratio is None if it would divide by 0."""
+    UTC. A comparison is None if one side is missing, and a ratio is None if it would divide by 0. Without `at`, nothing
+    is known of the day and the hour."""
     spread = 1 + (stddev or 0)  # at least one dollar: after equal orders the deviation would be infinite
     return {
         "order_amount": amount,
         "amount_to_mean_30d": amount / mean if amount is not None and mean else None,
         "amount_deviation_30d": (amount - mean) / spread if amount is not None and mean is not None else None,
         "amount_to_max_30d": amount / largest if amount is not None and largest else None,
-        "is_weekend": int(as_utc(at).weekday() >= SATURDAY),
-        "is_night": int(as_utc(at).hour < NIGHT_ENDS),
+        "is_weekend": None if at is None else int(as_utc(at).weekday() >= SATURDAY),
+        "is_night": None if at is None else int(as_utc(at).hour < NIGHT_ENDS),
     }
 
 

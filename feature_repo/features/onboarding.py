@@ -29,11 +29,11 @@ def age(born: date, day: date) -> int:
     return day.year - born.year - ((day.month, day.day) < (born.month, born.day))
 
 
-def applicant_flags(state: str, dob: datetime, as_of: datetime) -> dict[str, int]:
+def applicant_flags(state: str | None, dob: datetime | None, as_of: datetime) -> dict[str, int | None]:
     """`is_gt_18_years_old` is 1 from the 18th birthday on, by the UTC day of `as_of`. `is_valid_state` is 1 if the
-    business is open in the state."""
-    is_adult = age(utc_day(dob), utc_day(as_of)) >= ADULT_AGE
-    return {"is_gt_18_years_old": int(is_adult), "is_valid_state": int(state in ENABLED_STATES)}
+    business is open in the state. What is not known gives None."""
+    is_adult = None if dob is None else int(age(utc_day(dob), utc_day(as_of)) >= ADULT_AGE)
+    return {"is_gt_18_years_old": is_adult, "is_valid_state": None if state is None else int(state in ENABLED_STATES)}
 
 
 def seen_on_another(driver_id: int, last: int | None, previous: int | None) -> bool:
