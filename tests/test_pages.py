@@ -192,7 +192,7 @@ def test_the_first_score_of_a_new_driver_comes_with_the_next_daily_batch(sign_up
     jobs(world, "score", "daily")
 
     expect(sign_up.locator("#today .outcome")).to_be_visible()
-    expect(sign_up.locator("#span")).to_have_text(re.compile(r"^1 batches"))
+    expect(sign_up.locator("#span")).to_have_text(re.compile(r"^1 batch,"))
 
 
 def test_a_home_page_that_cannot_refresh_says_so_and_recovers(page: Page, served: str):
