@@ -35,7 +35,7 @@ def put(shelf: Path, card: Card, model: bytes, report: str, others: Mapping[str,
     files.make_folder(folder.parent)
     if folder.exists():
         raise FileExistsError(f"{folder} exists. A version is written once: train again for a new one.")
-    with files.locked(folder.parent / "put.lock"):
+    with files.locked(folder.parent / "switch.lock"):
         for left in folder.parent.glob(f"{_NEW}*"):  # by a run that was killed
             shutil.rmtree(left)
         with tempfile.TemporaryDirectory(prefix=_NEW, dir=folder.parent) as scratch:

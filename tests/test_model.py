@@ -177,7 +177,7 @@ def test_the_link_is_switched_after_the_version_is_written(tmp_path, monkeypatch
     override(monkeypatch, shelf, switch=lambda *to: seen.append((to, set(files(tmp_path)))))
     put(tmp_path, 1)
     whole = {f"made_up/v1/{name}" for name in ("model.onnx", "card.json", "report.html")}
-    assert seen == [((tmp_path, "made_up", "v1"), whole)]
+    assert seen == [((tmp_path, "made_up", "v1"), whole | {"made_up/switch.lock"})]
 
 
 def test_a_model_that_is_not_trained_says_how_to_train_it(tmp_path):
