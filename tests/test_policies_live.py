@@ -1,13 +1,16 @@
 """When a change of a policy file or of a list is in force in the running service, and what a broken one does."""
 
 import os
+from itertools import pairwise
 
 from fake import APPLICANT, NOW, Fake, shelve
 
 import settings
 from app import create_app
 from features.domains import risks
+from jobs.build.plan import steps
 from serving.policies import Policies
+from simulators import Size
 
 ONBOARDING = risks()["onboarding"]
 RULES = """
@@ -97,6 +100,18 @@ def test_the_answer_and_the_log_name_the_policy(client, tmp_path):
     assert answer["policy"] == {"name": "onboarding", "version": version}
     (log,) = (tmp_path / "decisions").iterdir()
     assert f'"policy":{{"name":"onboarding","version":"{version}"}}' in log.read_text()
+
+
+def test_a_changed_policy_makes_the_batch_scores_stale(tmp_path, monkeypatch):
+    monkeypatch.setenv("RISK_DATA", str(tmp_path))
+    shelve("daily")
+    (step,) = [step for step in steps(settings.root(), 7, Size(), NOW) if step.name == "score daily"]
+    seen = [step.inputs()]
+    (tmp_path / "policies/lists").mkdir(parents=True)
+    for name, text in (("daily.yaml", "rules: []"), ("lists/blocked", "1"), ("lists/blocked", "2")):
+        (tmp_path / "policies" / name).write_text(text)
+        seen.append(step.inputs())
+    assert [later for earlier, later in pairwise(seen) if later == earlier] == []
 
 
 def test_an_older_model_brings_no_thresholds_back(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from functools import partial
+from hashlib import sha256
 
 from errors import NoData
 from features import DOMAINS
@@ -112,11 +113,17 @@ def _train(root: Root, risk: Risk, now: datetime) -> Step:
     )
 
 
+def _policies(root: Root) -> list[list[str]]:
+    """Each policy and each list below the folder, with a digest of its content."""
+    files = (path for path in sorted(root.policies.rglob("*")) if path.is_file())
+    return [[str(path.relative_to(root.policies)), sha256(path.read_bytes()).hexdigest()] for path in files]
+
+
 def _score(root: Root, risk: Risk, now: datetime, day: datetime) -> Step:
     return Step(
         f"score {risk.name}",
         partial(scoring.score, root, risk, now, day),
-        lambda: [listing(root.features, root.raw), str(shelf.current(root.models, risk.name))],
+        lambda: [listing(root.features, root.raw), str(shelf.current(root.models, risk.name)), _policies(root)],
         lambda: [root.scores_db],
         parts=scoring.SCORED_MIDNIGHTS + 1,
         code=(REPOSITORY,),
