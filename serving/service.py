@@ -63,7 +63,6 @@ class RiskService:
                 self.store.views(risk.name)
             with suppress(RiskError):
                 self.scorers[risk.name]
-            with suppress(RiskError):
                 self.policies[risk]
 
     def features(self, risk: Risk, request: RiskRequest, as_of: datetime) -> dict[str, Any]:
