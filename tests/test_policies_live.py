@@ -9,6 +9,7 @@ import settings
 from app import create_app
 from features.domains import risks
 from jobs.build.plan import steps
+from jobs.world.marker import World
 from serving.policies import Policies
 from simulators import Size
 
@@ -105,7 +106,7 @@ def test_the_answer_and_the_log_name_the_policy(client, tmp_path):
 def test_a_changed_policy_makes_the_batch_scores_stale(tmp_path, monkeypatch):
     monkeypatch.setenv("RISK_DATA", str(tmp_path))
     shelve("daily")
-    (step,) = [step for step in steps(settings.root(), 7, Size(), NOW) if step.name == "score daily"]
+    (step,) = [step for step in steps(settings.root(), World(7, Size(), b""), NOW) if step.name == "score daily"]
     seen = [step.inputs()]
     (tmp_path / "policies/lists").mkdir(parents=True)
     for name, text in (("daily.yaml", "rules: []"), ("lists/blocked", "1"), ("lists/blocked", "2")):
