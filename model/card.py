@@ -90,6 +90,9 @@ class Card(Part):
     refused: dict[str, tuple[str, ...]] = Field(
         default={}, description="Algorithm → inputs in which it goes against the declared direction; it cannot serve."
     )
+    unserved: dict[str, str] = Field(
+        default={}, description="Algorithm → why the service could not serve it.", exclude_if=lambda value: not value
+    )
     libraries: dict[str, str]
     model_sha256: str
     trees_sha256: str | None = Field(None, description="Of `trees.txt`, which explains a model of trees.")

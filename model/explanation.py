@@ -1,6 +1,8 @@
 """What each input adds to a score. The contributions of a row and the card's base sum to the log-odds of a probability,
 or to an estimated number."""
 
+from typing import Any
+
 import numpy as np
 
 from model.card import Card
@@ -27,12 +29,13 @@ class Linear:
 class Trees:
     """Shapley values of gradient-boosted trees, against the training rows."""
 
-    def __init__(self, trees: str) -> None:
+    def __init__(self, trees: str, dtype: type[np.floating[Any]]) -> None:
+        """`trees` is LightGBM's text, and `dtype` the type in which the ONNX file takes its inputs."""
         from lightgbm import Booster  # the import takes a second, and linear models do not need it
 
-        self._booster = Booster(model_str=trees)
+        self._booster, self._dtype = Booster(model_str=trees), dtype
 
     def contributions(self, rows: np.ndarray) -> np.ndarray:
         """Shape (n, inputs), as `rows`. LightGBM answers one column more, the base."""
-        rounded = rows.astype(np.float32).astype(float)  # as ONNX takes them, or a split could go the other way
+        rounded = rows.astype(self._dtype).astype(float)  # or a split could go the other way than in the ONNX file
         return np.asarray(self._booster.predict(rounded, pred_contrib=True, num_threads=1))[:, :-1]

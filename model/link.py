@@ -41,7 +41,7 @@ def _identity(total: np.ndarray) -> np.ndarray:
 
 
 def _probability_tolerance(parts: np.ndarray) -> np.ndarray:
-    """ONNX computes in 32-bit floats, which cannot hold odds above some millions to one."""
+    """An ONNX file may compute in 32-bit floats, which cannot hold odds above some millions to one."""
     return 1e-7 + 1e-3 * _sigmoid(parts.sum(axis=1))
 
 

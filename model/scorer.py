@@ -1,6 +1,8 @@
 """Scores rows with onnxruntime, on one thread, and gives the exact contribution of each input to a score."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
@@ -11,20 +13,26 @@ from model.card import Card
 from model.explanation import Linear, Trees
 from model.link import LINKS
 
+#: The type of an ONNX file's input → the type of the rows.
+WIDTHS: Mapping[str, type[np.floating[Any]]] = {"tensor(float)": np.float32, "tensor(double)": np.float64}
+
 
 class Scorer:
     """A model that is ready to score."""
 
     def __init__(self, card: Card, model: bytes, trees: str | None = None) -> None:
-        """`model` is an ONNX file, and `trees` LightGBM's text of the same model. Raises ModelBroken if they cannot be
-        loaded, or if the card or the trees explain another model."""
+        """`model` is an ONNX file whose one input is the matrix of rows, in 32 or 64 bits, and `trees` LightGBM's text
+        of the same model. Raises ModelBroken if they cannot be loaded, or if the card or the trees explain another
+        model."""
         options = ort.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
         self.card, self._link = card, LINKS[card.task]
         try:
-            self._explanation = Linear(card) if trees is None else Trees(trees)
             self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            self._input = self._session.get_inputs()[0].name
+            self._dtype = WIDTHS[self._session.get_inputs()[0].type]
+            self._explanation = Linear(card) if trees is None else Trees(trees, self._dtype)
             is_explained = self._is_explained()
         except Exception as error:  # onnxruntime has a class for each fault, and no base class of its own
             raise ModelBroken(f"{card.name} {card.version} cannot be run ({error}). Train again.") from error
@@ -43,7 +51,7 @@ class Scorer:
         return self._explanation.contributions(rows)
 
     def _raw_scores(self, rows: np.ndarray) -> np.ndarray:
-        return self._link.score_of(self._session.run(None, {"rows": rows.astype(np.float32)}))
+        return self._link.score_of(self._session.run(None, {self._input: rows.astype(self._dtype, copy=False)}))
 
     def _is_explained(self) -> bool:
         """Compare scores and explanations of some rows: every input at its median, and each input in turn at its

@@ -9,7 +9,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import files
@@ -28,9 +28,19 @@ def sha256(model: bytes) -> str:
     return hashlib.sha256(model).hexdigest()
 
 
-def put(shelf: Path, card: Card, model: bytes, report: str, others: Mapping[str, bytes] | None = None) -> Path:
+def put(
+    shelf: Path,
+    card: Card,
+    model: bytes,
+    report: str,
+    others: Mapping[str, bytes] | None = None,
+    prove: Callable[[Path], object] = lambda version: None,
+) -> Path:
     """Write a new version, with the files `others` (name → content), and make it the current one. Returns its folder.
-    Raises FileExistsError if the version exists."""
+
+    `prove` gets the folder of the written version before anybody else can see it. If it raises, nothing is left of the
+    version. Raises FileExistsError if the version exists.
+    """
     folder = shelf / card.name / card.version
     files.make_folder(folder.parent)
     if folder.exists():
@@ -46,6 +56,7 @@ def put(shelf: Path, card: Card, model: bytes, report: str, others: Mapping[str,
             (version / REPORT).write_text(report)
             for name, content in (others or {}).items():
                 (version / name).write_bytes(content)
+            prove(version)
             files.sync(*version.iterdir())
             files.replace({version: folder})
     switch(shelf, card.name, card.version)

@@ -39,6 +39,7 @@ MAY_IMPORT = {
     "simulators": "features simulators",
     "generate_data": "cli errors files settings features simulators jobs.world",
     "model": "files errors model",
+    "model.publishing": "files errors model",
     "serving": "files errors root features model serving",
     "serving.DOMAIN": "files errors root features features.DOMAIN model serving",
     # Files on disk → checked rows → features → models; the stream beside them; everything on top.

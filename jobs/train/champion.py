@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from importlib.metadata import version as library_version
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 from joblib import parallel_config
 from sklearn.inspection import permutation_importance
 
-from errors import ModelRefused, NoData
+from errors import BadInput, ModelRefused, NoData
 from features.risk import Appetite, Protocol, Risk
 from jobs import point_in_time
 from jobs.train.cases import Parts, known_cases, split
@@ -18,13 +19,15 @@ from jobs.train.report import report
 from jobs.train.tasks import TASKS, Labels
 from model import shelf
 from model.card import Card, CardInput, Metrics, OutcomeRate, Split
+from model.publishing.proof import hold, loaded, taken
+from model.scorer import Scorer
 from root import Root
 from serving import policies
 from serving.store import Store
 
 #: The importance of an input is measured on at most this many test rows.
 SHUFFLED_ROWS = 20_000
-LIBRARIES = ("feast", "lightgbm", "numpy", "onnx", "onnxmltools", "onnxruntime", "scikit-learn", "skl2onnx")
+LIBRARIES = ("feast", "lightgbm", "numpy", "onnx", "onnxruntime", "scikit-learn", "skl2onnx")
 
 
 def train(
@@ -39,8 +42,9 @@ def train(
     """Train a model with each of the risk's algorithms and put the best one on the shelf, where it serves from then on.
 
     `done` is called after each of the four steps. `protocol` and `start` choose the days; by default the risk does.
-    Raises NoData if there are too few cases, ModelRefused if every model goes against a declared
-    direction, and PolicyBroken.
+    Before it serves, the scorer of the service loads the model, and must give the trained scores on the training rows;
+    all metrics are those of that scorer. Raises NoData if there are too few cases, BadInput if an input is infinite,
+    ModelRefused if every model goes against a declared direction or cannot be served, and PolicyBroken. Then nothing changes.
     """
     appetite = policies.appetite(root.policies, risk)
     past, future = _rows(root, store, risk, now, protocol or risk.protocol, start)
@@ -54,30 +58,24 @@ def train(
     fitted: dict[str, Fitted] = {name: FIT[risk.task][name](risk, x_past, y_past) for name in risk.algorithms}
     done("fit")
 
-    scores = {name: _as_served(risk, model.scores(x_future)) for name, model in fitted.items()}
+    splits = _split(risk, past, y_past), _split(risk, future, y_future)
+    drafts = {
+        name: _draft(risk, name, model, now, splits, _card_inputs(risk, model, x_past, missing.to_numpy()))
+        for name, model in fitted.items()
+    }
+    scorers, unserved = _scorers(risk, fitted, drafts, x_past)
+    scores = {name: scorer.score(x_future) for name, scorer in scorers.items()}
     labels = Labels(y_past, y_future)
     metrics = {name: task.metrics(risk, future, labels, values) for name, values in scores.items()}
-    champion = _champion(risk, fitted, metrics)
+    champion = _champion(risk, {name: fitted[name] for name in scorers}, metrics)
     best = fitted[champion]
-    card = Card(
-        name=risk.name,
-        version=f"{now:%Y%m%dT%H%M%S}-{shelf.sha256(best.onnx)[:8]}",
-        feature_service=risk.name,
-        champion=champion,
-        algorithm=best.algorithm,
-        inputs=_card_inputs(risk, best, x_past, missing.to_numpy()),
-        base=best.base,
-        train=_split(risk, past, y_past),
-        test=_split(risk, future, y_future),
-        metrics=metrics,
-        outcomes=_outcome_rates(risk, appetite, y_future, scores[champion]),
-        refused={name: model.against for name, model in fitted.items() if model.against},
-        libraries={name: library_version(name) for name in LIBRARIES},
-        model_sha256=shelf.sha256(best.onnx),
-        trees_sha256=shelf.sha256(best.trees.encode()) if best.trees else None,
-        task=risk.task,
-        bounds=risk.bounds,
-        top=risk.protocol.top if risk.protocol and risk.task == "classification" else None,
+    card = drafts[champion].model_copy(
+        update={
+            "metrics": metrics,
+            "outcomes": _outcome_rates(risk, appetite, y_future, scores[champion]),
+            "refused": {name: model.against for name, model in fitted.items() if model.against},
+            "unserved": unserved,
+        }
     )
     done("card")
 
@@ -89,15 +87,59 @@ def train(
     page = report(card, appetite, y_future, scores[champion], shuffled.importances_mean)
     others = {f"{name}.onnx": model.onnx for name, model in fitted.items() if name != champion}
     others |= {shelf.TREES: best.trees.encode()} if best.trees else {}
-    shelf.put(root.models, card, best.onnx, page, others)
+    trained = best.scores(x_past)
+    shelf.put(root.models, card, best.onnx, page, others, prove=lambda folder: hold(taken(folder), x_past, trained))
     done("report")
     return card
+
+
+def _draft(
+    risk: Risk, name: str, model: Fitted, now: datetime, splits: tuple[Split, Split], inputs: tuple[CardInput, ...]
+) -> Card:
+    """The card before anything is measured."""
+    digest = shelf.sha256(model.onnx)
+    return Card(
+        name=risk.name,
+        version=f"{now:%Y%m%dT%H%M%S}-{digest[:8]}",
+        feature_service=risk.name,
+        champion=name,
+        algorithm=model.algorithm,
+        inputs=inputs,
+        base=model.base,
+        train=splits[0],
+        test=splits[1],
+        metrics={},
+        outcomes={},
+        libraries={library: library_version(library) for library in LIBRARIES},
+        model_sha256=digest,
+        trees_sha256=shelf.sha256(model.trees.encode()) if model.trees else None,
+        task=risk.task,
+        bounds=risk.bounds,
+        top=risk.protocol.top if risk.protocol and risk.task == "classification" else None,
+    )
+
+
+def _scorers(
+    risk: Risk, fitted: dict[str, Fitted], drafts: dict[str, Card], rows: np.ndarray
+) -> tuple[dict[str, Scorer], dict[str, str]]:
+    """The scorer of each model that can be served, and why the others cannot. Raises ModelRefused if none can."""
+    scorers, unserved, refusal = {}, {}, None
+    for name, model in fitted.items():
+        try:
+            scorers[name] = loaded(risk.name, partial(Scorer, drafts[name], model.onnx, model.trees))
+            hold(scorers[name], rows, model.scores(rows))
+        except ModelRefused as error:
+            scorers.pop(name, None)
+            unserved[name], refusal = error.message, error
+    if refusal and not scorers:
+        raise refusal
+    return scorers, unserved
 
 
 def _rows(
     root: Root, store: Store, risk: Risk, now: datetime, protocol: Protocol | None, start: datetime | None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The training and the test rows, with features. Raises NoData."""
+    """The training and the test rows, with features. Raises NoData, BadInput."""
     frame = known_cases(root, risk, now)
     parts: Parts = split(frame, risk, now, protocol, start)
     label = risk.outcomes.label
@@ -106,12 +148,13 @@ def _rows(
             raise NoData(f"{len(part)} {name} rows of {risk.name} {lack}")
     used = parts.train | parts.test
     rows = point_in_time.features(root, store, risk, frame[used].reset_index(drop=True))
+    for i in risk.inputs:
+        if infinite := int(np.isinf(rows[i.name].astype(float)).sum()):
+            raise BadInput(
+                f"{i.name} is infinite in {infinite:,} of {len(rows):,} rows of {risk.name}. No model can learn from "
+                "that. Correct the feature's source: a missing value is null."
+            )
     return rows[parts.train[used]], rows[parts.test[used]]
-
-
-def _as_served(risk: Risk, scores: np.ndarray) -> np.ndarray:
-    """Within the risk's bounds, as the scorer gives them."""
-    return scores if risk.bounds is None else scores.clip(*risk.bounds)
 
 
 def _champion(risk: Risk, fitted: dict[str, Fitted], metrics: dict[str, Metrics]) -> str:
