@@ -4,10 +4,13 @@ Feast joins the stored features. The features of live tables are computed from t
 newest is stored, but the events say what was known at any time.
 """
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from errors import FeaturesNotReady
 from features.risk import Risk
 from features.windows.live import LiveFeatures, seen_of
 from jobs.batch.at_moments import records_at_moments
@@ -16,18 +19,20 @@ from serving import featurization
 from serving.store import Store
 
 
-def features(root: Root, store: Store, risk: Risk, frame: pd.DataFrame) -> pd.DataFrame:
+def features(root: Root, store: Store, risk: Risk, frame: pd.DataFrame, quarantine: Path | None = None) -> pd.DataFrame:
     """The rows of `frame` in their order, with every feature of the risk's feature service as known at the row's
     `event_timestamp` (UTC).
 
     `frame` has the columns of the risk's requests and `event_timestamp`. It may have `<table>_seen` for a live table:
     µs since 1970, up to when the stream job had processed events of the row's key. Then the features of that table
-    count the events that were processed by then. Raises FeaturesNotReady, NoData, BadInput.
+    count the events that were processed by then. Invalid raw events go to the file `quarantine`, with the name of their
+    table added to its own; without it they are an error. Raises FeaturesNotReady, NoData, BadInput.
     """
     views = store.views(risk.name)
+    _check_inputs(risk, views)
     if risk.live is None:
         return featurization.complete_frame(store.historical(risk, frame), views)
-    live = _live(root, risk.live, frame)
+    live = _live(root, risk.live, frame, quarantine)
     stored = [name for name in views if name not in live]
     if stored:
         entities = frame.drop(columns=[seen_of(table) for table in risk.live.tables], errors="ignore")
@@ -35,13 +40,24 @@ def features(root: Root, store: Store, risk: Risk, frame: pd.DataFrame) -> pd.Da
     return frame.reset_index(drop=True).assign(**{name: live[name] for name in views})
 
 
-def _live(root: Root, live: LiveFeatures, frame: pd.DataFrame) -> pd.DataFrame:
+def _check_inputs(risk: Risk, views: Mapping[str, str]) -> None:
+    """Raises FeaturesNotReady if the registry does not know what the code declares."""
+    declared = [i.name for i in risk.inputs]
+    declared += [] if risk.live is None else [feature.name for feature in risk.live.features]
+    if unknown := [name for name in dict.fromkeys(declared) if name not in views]:
+        raise FeaturesNotReady(
+            f"{risk.name} declares {', '.join(unknown)}, which its feature service in the registry does not have. The "
+            "definitions changed: run python -m jobs pipeline, or feast apply in feature_repo/ and materialize."
+        )
+
+
+def _live(root: Root, live: LiveFeatures, frame: pd.DataFrame, quarantine: Path | None) -> pd.DataFrame:
     """The features of the live tables, and their `<table>_seen`, null where the frame has none."""
     by_table: dict[str, list[dict[str, Any]]] = {}
     processed_until: dict[str, Any] = {}
     for table in live.tables:
         entities = frame[[*table.keys, "event_timestamp", *frame.columns.intersection([seen_of(table)])]]
-        by_table[table.name] = records_at_moments(root, table, entities)
+        by_table[table.name] = records_at_moments(root, table, entities, _of_table(quarantine, table.name))
         processed_until[seen_of(table)] = frame[seen_of(table)].tolist() if seen_of(table) in frame else None
     columns = frame[list(live.request)].astype(object)
     requests = columns.where(columns.notna(), None).to_dict("records")
@@ -50,3 +66,8 @@ def _live(root: Root, live: LiveFeatures, frame: pd.DataFrame) -> pd.DataFrame:
         for i in range(len(frame))
     ]
     return pd.DataFrame(rows, columns=[feature.name for feature in live.features]).assign(**processed_until)
+
+
+def _of_table(quarantine: Path | None, table: str) -> Path | None:
+    """Two tables do not share a file: `bad.csv` → `bad-clicks.csv`."""
+    return quarantine and quarantine.with_stem(f"{quarantine.stem}-{table}")

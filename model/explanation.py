@@ -1,6 +1,9 @@
 """What each input adds to a score. The contributions of a row and the card's base sum to the log-odds of a probability,
 or to an estimated number."""
 
+import hashlib
+import io
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -39,3 +42,63 @@ class Trees:
         """Shape (n, inputs), as `rows`. LightGBM answers one column more, the base."""
         rounded = rows.astype(self._dtype).astype(float)  # or a split could go the other way than in the ONNX file
         return np.asarray(self._booster.predict(rounded, pred_contrib=True, num_threads=1))[:, :-1]
+
+
+#: A row's contributions cost at most this many scores.
+MOST_SCORES = 2048
+#: Training rows that are kept to compare with, if the inputs are few enough for `MOST_SCORES`.
+BACKGROUND_ROWS = 32
+
+
+def background_rows(inputs: int) -> int:
+    """How many training rows are kept for a model of so many inputs.
+
+    >>> [background_rows(inputs) for inputs in (1, 4, 30, 300)]
+    [32, 32, 32, 3]
+    """
+    return max(1, min(BACKGROUND_ROWS, MOST_SCORES // (2 * max(inputs - 1, 1))))
+
+
+class Sampled:
+    """Shapley values against background rows, by sampling. From each background row a random order of the inputs leads
+    to the row, input by input, and so does the reverse order. What the score gains at a step is the contribution of the
+    step's input; the mean over all orders is answered. So base and contributions sum exactly to the row's own log-odds,
+    or number. The orders are drawn from the row itself: the same row has the same contributions, in every process.
+
+    >>> explanation = Sampled("a,b\\n0,0\\n2,0\\n", lambda rows: rows[:, 0] * (1 + rows[:, 1]))
+    >>> explanation.base, explanation.contributions(np.array([[3.0, 1.0]])).tolist()
+    (1.0, [[3.0, 2.0]])
+    """
+
+    def __init__(self, background: str, sums: Callable[[np.ndarray], np.ndarray]) -> None:
+        """`background` is CSV with a header, a column for each input. `sums` gives the log-odds or the numbers of rows,
+        (n, inputs) → (n,)."""
+        self._rows = np.loadtxt(io.StringIO(background), delimiter=",", skiprows=1, ndmin=2)
+        self._sums = sums
+        self._ends = sums(self._rows)
+
+    @property
+    def base(self) -> float:
+        """The mean log-odds or number of the background rows."""
+        return float(self._ends.mean())
+
+    def contributions(self, rows: np.ndarray, rounds: int = 1) -> np.ndarray:
+        """Shape (n, inputs), as `rows`. With more `rounds`, more orders are drawn."""
+        drawn: list[list[np.ndarray]] = [[self._round(row, number) for number in range(rounds)] for row in rows]
+        return np.asarray(np.reshape(drawn, (len(rows), rounds, self._rows.shape[1])).mean(axis=1))
+
+    def _round(self, row: np.ndarray, number: int) -> np.ndarray:
+        """The contributions of one row, (inputs,)."""
+        count, inputs = self._rows.shape
+        seed = hashlib.sha256(row.astype("<f8").tobytes() + number.to_bytes(4, "little")).digest()
+        rank = np.random.default_rng(int.from_bytes(seed, "little")).permuted(
+            np.tile(np.arange(inputs), (count, 1)), axis=1
+        )
+        ranks = np.stack([rank, inputs - 1 - rank], axis=1)  # (background, 2, inputs): when an input takes its step
+        steps = np.arange(1, inputs)[:, None]
+        mixed = np.where(ranks[:, :, None, :] < steps, row, self._rows[:, None, None, :])
+        scored = self._sums(np.vstack([mixed.reshape(-1, inputs), row]))
+        between = scored[:-1].reshape(count, 2, inputs - 1)
+        start = np.broadcast_to(self._ends[:, None, None], (count, 2, 1))
+        path = np.concatenate([start, between, np.full((count, 2, 1), scored[-1])], axis=2)
+        return np.asarray(np.take_along_axis(np.diff(path, axis=2), ranks, axis=2).mean(axis=(0, 1)))

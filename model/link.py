@@ -15,25 +15,42 @@ class Link:
     """How to read a model of one task.
 
     `score_of` takes the scores, shape (n,), out of the ONNX model's answer. `of_sum` makes them of the sums of base and
-    contributions, (n,): both give the same if the card explains the model. `tolerance` says by how much they may
-    differ, (n,), given base and contributions, (n, 1 + inputs).
+    contributions, (n,): both give the same if the card explains the model. `sum_of` is its inverse. `tolerance` says by
+    how much they may differ, (n,), given base and contributions, (n, 1 + inputs).
     """
 
     score_of: Callable[[list[Any]], np.ndarray]
     of_sum: Callable[[np.ndarray], np.ndarray]
+    sum_of: Callable[[np.ndarray], np.ndarray]
     tolerance: Callable[[np.ndarray], np.ndarray]
 
 
 def _probabilities(answer: list[Any]) -> np.ndarray:
-    return np.asarray(answer[1])[:, 1].astype(float)
+    """The last column of the last output. The outputs are labels and the probabilities of 0 and 1, or the probability
+    of 1 alone."""
+    return _last_column(answer)
 
 
 def _numbers(answer: list[Any]) -> np.ndarray:
-    return np.asarray(answer[0])[:, 0].astype(float)
+    return _last_column(answer)
+
+
+def _last_column(answer: list[Any]) -> np.ndarray:
+    matrix = np.asarray(answer[-1])
+    return np.asarray(matrix.reshape(len(matrix), -1)[:, -1].astype(float))
 
 
 def _sigmoid(log_odds: np.ndarray) -> np.ndarray:
     return np.asarray(1 / (1 + np.exp(-log_odds)))
+
+
+#: A probability of exactly 0 or 1 has no finite log-odds. The log-odds of a score end at those of this probability.
+LEAST_PROBABILITY = 1e-7
+
+
+def _logit(probabilities: np.ndarray) -> np.ndarray:
+    inner = probabilities.clip(LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
+    return np.asarray(np.log(inner / (1 - inner)))
 
 
 def _identity(total: np.ndarray) -> np.ndarray:
@@ -51,6 +68,6 @@ def _number_tolerance(parts: np.ndarray) -> np.ndarray:
 
 
 LINKS: Mapping[Task, Link] = {
-    "classification": Link(_probabilities, _sigmoid, _probability_tolerance),
-    "regression": Link(_numbers, _identity, _number_tolerance),
+    "classification": Link(_probabilities, _sigmoid, _logit, _probability_tolerance),
+    "regression": Link(_numbers, _identity, _identity, _number_tolerance),
 }

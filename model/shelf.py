@@ -1,6 +1,6 @@
 """The shelf: where models are stored. `models/<name>/<version>/` holds `model.onnx`, `card.json`, `report.html`, the
-challengers, and `trees.txt` if the model is made of trees. `models/<name>/current` is a link to the version that
-serves.
+challengers, and `trees.txt` or `background.csv` if the model needs one to be explained. `models/<name>/current` is a
+link to the version that serves.
 
 A version is written once and never changed. The link is switched last, in one step.
 """
@@ -17,7 +17,8 @@ from errors import ModelBroken, ModelNotTrained
 from model import history
 from model.card import Card
 
-MODEL, CARD, REPORT, TREES, CURRENT = "model.onnx", "card.json", "report.html", "trees.txt", "current"
+MODEL, CARD, REPORT, TREES, BACKGROUND = "model.onnx", "card.json", "report.html", "trees.txt", "background.csv"
+CURRENT = "current"
 
 #: The start of the name of a folder in which a version is written before it has its own name.
 _NEW = ".new-"
@@ -103,15 +104,23 @@ def current_version(shelf: Path, name: str) -> str:
 
 
 def take(folder: Path) -> tuple[Card, bytes, str | None]:
-    """The card, the ONNX file and the trees, if there are any, of a version. Raises ModelBroken if a file is missing or
-    is not the one that the card describes."""
+    """The card, the ONNX file, and the trees or the background rows, if there are any, of a version. Raises ModelBroken
+    if a file is missing or is not the one that the card describes."""
     remedy = f"Train again: python -m jobs train {folder.parent.name}"
     try:
         card = Card.model_validate_json((folder / CARD).read_text())
         model = (folder / MODEL).read_bytes()
-        trees = (folder / TREES).read_bytes() if card.trees_sha256 else None
+        explanation, digest = _explanation(folder, card)
     except (OSError, ValueError) as error:  # pydantic's and UTF-8's errors are ValueErrors
         raise ModelBroken(f"The model at {folder} cannot be read ({type(error).__name__}). {remedy}") from error
-    if sha256(model) != card.model_sha256 or (trees is not None and sha256(trees) != card.trees_sha256):
+    if sha256(model) != card.model_sha256 or (explanation is not None and sha256(explanation) != digest):
         raise ModelBroken(f"The model at {folder} is not the one that its card describes. {remedy}")
-    return card, model, None if trees is None else trees.decode()
+    return card, model, None if explanation is None else explanation.decode()
+
+
+def _explanation(folder: Path, card: Card) -> tuple[bytes | None, str | None]:
+    """The file that explains the model, and the digest that the card gives of it."""
+    for name, digest in ((TREES, card.trees_sha256), (BACKGROUND, card.background_sha256)):
+        if digest:
+            return (folder / name).read_bytes(), digest
+    return None, None

@@ -38,8 +38,19 @@ MAY_IMPORT = {
     "exact_stores": "exact_stores",
     "simulators": "features simulators",
     "generate_data": "cli errors files settings features simulators jobs.world",
-    "model": "files errors model",
-    "model.publishing": "files errors model",
+    # `model.publish` hands on what is in publishing; the service imports the rest.
+    "model": "settings root features.domains features.risk serving model.card model.publishing",
+    "model.card": "",
+    "model.link": "model.card",
+    "model.explanation": "model.card",
+    "model.session": "",
+    "model.history": "files",
+    "model.shelf": "files errors model.card model.history",
+    "model.scorer": "errors model.shelf model.card model.explanation model.link model.session",
+    "model.promotion": "errors model.history model.shelf model.scorer",
+    "model.report": "features.risk model.card model.report",
+    "model.publishing": "errors features.risk features.utc model.card model.link model.explanation model.session "
+    "model.shelf model.scorer model.report model.publishing",
     "serving": "files errors root features model serving",
     "serving.DOMAIN": "files errors root features features.DOMAIN model serving",
     # Files on disk → checked rows → features → models; the stream beside them; everything on top.
@@ -49,7 +60,7 @@ MAY_IMPORT = {
     "jobs.world": "files errors root features simulators jobs.world",
     "jobs.own": "files errors root features jobs.sql jobs.raw jobs.own",
     "jobs.batch": "files errors root features jobs.sql jobs.raw jobs.batch",
-    "jobs.point_in_time": "root features serving jobs.batch",
+    "jobs.point_in_time": "errors root features serving jobs.batch",
     "jobs.train": "files errors root features model serving settings "
     "jobs.sql jobs.raw jobs.batch jobs.point_in_time jobs.train",
     "jobs.stream": "files errors root features serving settings jobs.sql jobs.raw jobs.stream",

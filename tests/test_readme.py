@@ -37,6 +37,7 @@ NOT_RUN = {
     "pip install path/to/stores": "tests/test_stores_package.py installs it into an environment of its own",
     "python -m jobs execute --all": "a minute of work; each pipeline is run by tests/test_jobs.py",
     "python -m jobs simulate coupon --attack --attempts 20": "it needs a stream job; tests/test_simulate.py runs both",
+    "python -m jobs shelve chargeback --onnx my_model.onnx": "it needs a file; tests/test_own_model.py publishes some",
     "python -m jobs parity coupon": "the same job as parity chargeback, which is run",
     "python -m jobs train chargeback --train-days 7 --delay-days 7 --test-days 7": "the world trained it so",
     "make docs": "tests/test_functions.py compares the table that it prints",

@@ -19,7 +19,9 @@ class Reason(BaseModel):
     text: str = Field(examples=["The social security number was seen on another driver."])
     contribution: float = Field(
         description="What the inputs that share the reason added to the log-odds of a probability, or to an estimated "
-        "number before its bounds. A positive contribution raised the score. A rule has 0.",
+        "number before its bounds. A positive contribution raised the score. A rule has 0. "
+        "It is exact for linear models and gradient-boosted trees. For another model it is approximate: the card of "
+        "the model states the error, `sampled.error`.",
         examples=[4.27],
     )
 

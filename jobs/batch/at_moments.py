@@ -22,13 +22,17 @@ from root import Root
 
 
 def at_moments(
-    root: Root, table: AggregationTable, entity_frame: pd.DataFrame, files: list[Path] | None = None
+    root: Root,
+    table: AggregationTable,
+    entity_frame: pd.DataFrame,
+    files: list[Path] | None = None,
+    quarantine: Path | None = None,
 ) -> pd.DataFrame:
     """The rows of `entity_frame` in their order, with the table's features as further columns.
 
     `entity_frame` has the table's keys and `event_timestamp` (UTC). A column `<table>_seen` (µs since 1970, null for
     nothing) says up to when events were known, if that is not `event_timestamp`. `files`: the raw events; by default
-    those of `root`. Raises NoData, BadInput.
+    those of `root`. Invalid ones go to `quarantine`; without it they are an error. Raises NoData, BadInput.
     """
     files = places.raw_files(root, table.source.name) if files is None else files
     has_seen = seen_of(table) in entity_frame
@@ -38,15 +42,19 @@ def at_moments(
     requests = pa.table({"n": range(len(entity_frame)), "t": timestamps, "known": known, **keys})
     newest_us = max(timestamps.max(), known.max()) + AHEAD_US if len(entity_frame) else 0
     with sql.connect() as connection:
-        open_events(connection, table, files, EPOCH + int(newest_us) * MICROSECOND, versions=True)
+        open_events(
+            connection, table, files, EPOCH + int(newest_us) * MICROSECOND, quarantine=quarantine, versions=True
+        )
         connection.register("requests", requests)
         features = connection.execute(f"{_query(table, has_seen)} ORDER BY n").df()
     return entity_frame.reset_index(drop=True).join(features.drop(columns="n"))
 
 
-def records_at_moments(root: Root, table: AggregationTable, entity_frame: pd.DataFrame) -> list[dict[str, Any]]:
+def records_at_moments(
+    root: Root, table: AggregationTable, entity_frame: pd.DataFrame, quarantine: Path | None = None
+) -> list[dict[str, Any]]:
     """The features alone, row by row, None where one is missing. Raises NoData, BadInput."""
-    features = at_moments(root, table, entity_frame)[list(table.empty)].astype(object)
+    features = at_moments(root, table, entity_frame, quarantine=quarantine)[list(table.empty)].astype(object)
     return features.where(features.notna(), None).to_dict("records")
 
 

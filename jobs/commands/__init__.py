@@ -12,6 +12,7 @@ from jobs.commands.risk.models import models
 from jobs.commands.risk.parity import parity
 from jobs.commands.risk.policy import policy
 from jobs.commands.risk.score import score
+from jobs.commands.risk.shelve import shelve
 from jobs.commands.risk.train import train
 from jobs.commands.stream import stream
 from jobs.simulate import simulate
@@ -27,6 +28,7 @@ def jobs() -> None:
 
 
 for command in (
-    new, import_, pipeline, list_pipelines, describe, execute, train, models, policy, score, parity, stream, simulate,
+    new, import_, pipeline, list_pipelines, describe, execute, train, shelve, models, policy, score, parity, stream,
+    simulate,
 ):  # fmt: skip
     jobs.add_command(command)

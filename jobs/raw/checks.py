@@ -105,7 +105,9 @@ def check(
     quarantined, valid = 0, file_input.relation
     if present and quarantine is None:
         texts = "; ".join(text for fault in present for text in file_input.describe(fault))
-        raise BadInput(f"{texts}. Mend the input, or give --quarantine PATH: bad rows go there, the job goes on.")
+        raise BadInput(
+            f"{texts}. Mend the input. `execute` and `train` go on without bad rows, with --quarantine PATH."
+        )
     if present and quarantine:
         is_invalid = " OR ".join(f"coalesce({fault.test}, false)" for fault in present)
         reasons = [

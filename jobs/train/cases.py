@@ -49,10 +49,10 @@ def cases(
     return events
 
 
-def known_cases(root: Root, risk: Risk, now: datetime) -> pd.DataFrame:
+def known_cases(root: Root, risk: Risk, now: datetime, quarantine: Path | None = None) -> pd.DataFrame:
     """Every case whose outcome was known at `now`, oldest first. Raises NoData, BadInput."""
     with sql.connect() as connection:
-        cases(root, connection, risk, now)
+        cases(root, connection, risk, now, quarantine=quarantine)
         frame = connection.execute(
             f"SELECT * FROM past ORDER BY event_timestamp, {risk.outcomes.table.columns[0].name}"
         ).df()
@@ -91,20 +91,3 @@ def split(frame: pd.DataFrame, risk: Risk, now: datetime, protocol: Protocol | N
     train = (day >= 0) & (day < protocol.train_days)
     test = (day >= protocol.train_days + protocol.delay_days) & (day < length) & ~(known_on <= day)
     return Parts(train, test)
-
-
-def card_precision(who: pd.Series, timestamps: pd.Series, labels: np.ndarray, scores: np.ndarray, top: int) -> float:
-    """The share that was bad of the `top` entities with the highest scores of a day, as a mean over the days. An entity
-    that was bad on one day is left out on the days after it."""
-    frame = pd.DataFrame(
-        {"who": who.to_numpy(), "day": timestamps.dt.date.to_numpy(), "label": labels, "score": scores}
-    )
-    caught: set[object] = set()
-    shares = []
-    for _, day in frame.groupby("day"):
-        entities = day[~day["who"].isin(caught)].groupby("who")[["score", "label"]].max()
-        suspects = entities.nlargest(top, "score")
-        bad = suspects.index[suspects["label"] == 1]
-        shares.append(len(bad) / top)
-        caught |= set(bad)
-    return float(np.mean(shares))

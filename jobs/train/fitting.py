@@ -1,37 +1,16 @@
 """Fits one model: its scores as ONNX, its explanation, and the inputs in which it goes against a declared direction."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, is_classifier
+from sklearn.base import BaseEstimator
 
 from features.risk import Algorithm, Risk, Task
-from model.publishing.trees import ONNX_INPUT, lightgbm_in_64_bits
+from model.publishing.fitted import ONNX_INPUT, Fitted, scores_of
+from model.publishing.trees import lightgbm_in_64_bits
 
-Fit = Callable[[Risk, np.ndarray, np.ndarray], "Fitted"]
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A model. `algorithm` describes it in words. A linear model has `weights`, shape (inputs,); a model of trees has
-    `trees`, LightGBM's text, which estimates labels less `shift`. `against` names the inputs in which it goes against a
-    declared direction: such a model cannot serve."""
-
-    algorithm: str
-    estimator: BaseEstimator
-    onnx: bytes
-    base: float
-    weights: np.ndarray | None = None
-    trees: str | None = None
-    shift: float = 0.0
-    against: tuple[str, ...] = field(default=())
-
-    def scores(self, rows: np.ndarray) -> np.ndarray:
-        """Probabilities, or a regressor's numbers before any bounds. `rows` has shape (n, inputs), the answer (n,)."""
-        estimator = self.estimator
-        return estimator.predict_proba(rows)[:, 1] if is_classifier(estimator) else estimator.predict(rows) + self.shift
+Fit = Callable[[Risk, np.ndarray, np.ndarray], Fitted]
 
 
 def logistic_regression(risk: Risk, rows: np.ndarray, labels: np.ndarray) -> Fitted:
@@ -63,7 +42,16 @@ def _linear(
     onnx = to_onnx(fitted, initial_types=shape, options=options).SerializeToString()
     weights = np.ravel(fitted[-1].coef_) / fitted[0].scale_
     against = tuple(i.name for i, w in zip(risk.inputs, weights, strict=True) if i.direction * w < 0)
-    return Fitted(algorithm, fitted, onnx, float(np.ravel(fitted[-1].intercept_)[0]), weights=weights, against=against)
+    base = float(np.ravel(fitted[-1].intercept_)[0])
+    return Fitted(
+        algorithm,
+        onnx,
+        scores_of(fitted),
+        base,
+        weights=weights,
+        against=against,
+        libraries=("scikit-learn", "skl2onnx"),
+    )
 
 
 def gradient_boosting(risk: Risk, rows: np.ndarray, labels: np.ndarray) -> Fitted:
@@ -93,7 +81,10 @@ def _trees(kind: Callable[..., Any], risk: Risk, rows: np.ndarray, labels: np.nd
     assert model is not None, "these trees have numbers only"
     base = float(np.asarray(booster.predict(rows[:1], pred_contrib=True))[0, -1]) + shift
     algorithm = "150 gradient-boosted trees of at most 8 leaves, held to the declared directions"
-    return Fitted(algorithm, fitted, model.SerializeToString(), base, trees=booster.model_to_string(), shift=shift)
+    scores = scores_of(fitted, shift)
+    return Fitted(
+        algorithm, model.SerializeToString(), scores, base, trees=booster.model_to_string(), libraries=("lightgbm",)
+    )
 
 
 FIT: Mapping[Task, Mapping[Algorithm, Fit]] = {

@@ -8,8 +8,8 @@ import numpy as np
 from lightgbm import Booster
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-#: The name of the ONNX input.
-ONNX_INPUT = "rows"
+from model.publishing.fitted import ONNX_INPUT
+
 _OPSETS = [helper.make_opsetid("", 15), helper.make_opsetid("ai.onnx.ml", 3)]
 _IR_VERSION = 8
 _LINKS = ("regression", "binary")

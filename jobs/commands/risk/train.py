@@ -1,7 +1,10 @@
 """`python -m jobs train`."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import reduce
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,18 +21,34 @@ if TYPE_CHECKING:
 DECLARED = "what the risk declares, 7 if it declares nothing"
 
 
+def rows_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that choose the training and the test rows."""
+    options = (
+        click.option(
+            "--now", type=TIMESTAMP, show_default="the clock", help="Use the outcomes that were known by then."
+        ),
+        click.option(
+            "--train-start",
+            type=TIMESTAMP,
+            show_default="as late as outcomes are known",
+            help="The first day to learn from.",
+        ),
+        click.option("--train-days", type=DAYS, show_default=DECLARED, help="Days to learn from."),
+        click.option("--delay-days", type=DAYS, show_default=DECLARED, help="Days between, until outcomes are known."),
+        click.option("--test-days", type=DAYS, show_default=DECLARED, help="Later days to test on."),
+        click.option(
+            "--quarantine",
+            type=click.Path(path_type=Path),
+            show_default="a bad row stops the job",
+            help="Write bad rows to this file (.csv or .parquet) and go on.",
+        ),
+    )
+    return reduce(lambda decorated, option: option(decorated), reversed(options), command)
+
+
 @click.command()
 @click.argument("risk", help=RISK)
-@click.option("--now", type=TIMESTAMP, show_default="the clock", help="Use the outcomes that were known by then.")
-@click.option(
-    "--train-start",
-    type=TIMESTAMP,
-    show_default="as late as outcomes are known",
-    help="The first day to learn from.",
-)
-@click.option("--train-days", type=DAYS, show_default=DECLARED, help="Days to learn from.")
-@click.option("--delay-days", type=DAYS, show_default=DECLARED, help="Days between, until outcomes are known.")
-@click.option("--test-days", type=DAYS, show_default=DECLARED, help="Later days to test on.")
+@rows_options
 def train(
     risk: str,
     now: datetime | None,
@@ -37,6 +56,7 @@ def train(
     train_days: int | None,
     delay_days: int | None,
     test_days: int | None,
+    quarantine: Path | None,
 ) -> None:
     """Train a risk's models; the best one serves.
 
@@ -50,23 +70,42 @@ def train(
     from serving.retrieval import FeastStore
 
     root, store = settings.root(), FeastStore(settings.FEATURE_REPO)
-    days = {"train_days": train_days, "delay_days": delay_days, "test_days": test_days}
-    protocol = _protocol(declared, {name: count for name, count in days.items() if count}, train_start)
-    card = champion.train(root, store, declared, now or datetime.now(UTC), protocol=protocol, start=train_start)
-    _show_metrics(card)
-    console.line(
-        f"{card.name} {card.version}: trained on {card.train.rows:,} rows, tested on {card.test.rows:,} later ones"
+    protocol = protocol_of(declared, train_start, train_days, delay_days, test_days)
+    card = champion.train(
+        root, store, declared, now_or_clock(now), protocol=protocol, start=train_start, quarantine=quarantine
     )
-    console.line(f"Report: {root.models / card.name / card.version / 'report.html'}")
+    show(root.models, card)
 
 
-def _protocol(risk: "Risk", days: dict[str, Any], start: datetime | None) -> "Protocol | None":
+def now_or_clock(now: datetime | None) -> datetime:
+    """The option, or the clock."""
+    return now or datetime.now(UTC)
+
+
+def protocol_of(
+    risk: "Risk", start: datetime | None, train_days: int | None, delay_days: int | None, test_days: int | None
+) -> "Protocol | None":
     """The risk's own protocol, changed by the options. None where there is neither."""
     from features.risk import Protocol
 
+    options = {"train_days": train_days, "delay_days": delay_days, "test_days": test_days}
+    days: dict[str, Any] = {name: count for name, count in options.items() if count}
     if risk.protocol is None and not days and start is None:
         return None
     return replace(risk.protocol or Protocol(who=risk.entity_keys[0]), **days)
+
+
+def show(models: Path, card: "Card") -> None:
+    """Print the metrics, what to know before they are trusted, and where the report is."""
+    _show_metrics(card)
+    for name, cause in card.unserved.items():
+        console.line(f"{name}: {cause}")
+    for note in card.notes:
+        console.line(f"Note: {note}")
+    console.line(
+        f"{card.name} {card.version}: trained on {card.train.rows:,} rows, tested on {card.test.rows:,} later ones"
+    )
+    console.line(f"Report: {models / card.name / card.version / 'report.html'}")
 
 
 def _show_metrics(card: "Card") -> None:
@@ -76,6 +115,9 @@ def _show_metrics(card: "Card") -> None:
         for name, metrics in card.metrics.items()
     }
     names = list(dict.fromkeys(metric for metrics in by_model.values() for metric in metrics))
+    if card.replaced:
+        values = card.replaced.metrics.model_dump()
+        by_model[f"before: {card.replaced.version}"] = {n: v for n, v in values.items() if v is not None}
     columns = [Column(""), Column("model", wraps=False), *(_metric(name) for name in names)]
     rows = [
         ("serves" if model == card.champion else "", model, *(_three_digits(metrics.get(name)) for name in names))

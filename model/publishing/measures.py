@@ -1,4 +1,4 @@
-"""Where classification and regression differ in training: the cases they need, and the metrics of a model."""
+"""Where classification and regression differ: the cases that training needs, and the metrics of a model."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,9 +17,10 @@ from sklearn.metrics import (
 )
 
 from features.risk import Risk, Task
-from jobs.train.cases import card_precision
 from model.card import Metrics
 
+#: The importance of an input is measured on at most this many test rows, shuffled this many times.
+SHUFFLED_ROWS, SHUFFLES = 10_000, 3
 #: Training needs at least this many rows, and this many of each class.
 FEWEST_ROWS, FEWEST_OF_A_CLASS = 200, 10
 
@@ -38,17 +39,16 @@ class TaskRules:
 
     `lack` says what is wrong with too few labels, and is empty if there are enough. `metrics` measures a model's scores
     on the test rows, and `worth` makes one number of the metrics: the larger, the better. `split` and `outcome` are
-    what the card says about some labels. `shuffled` is scikit-learn's name of the metric that measures an input's
-    importance.
+    what the card says about some labels. `loss` measures scores against labels, for the importance of an input.
     """
 
     dtype: type
-    shuffled: str
     lack: Callable[[pd.Series], str]
     metrics: Callable[[Risk, pd.DataFrame, Labels, np.ndarray], Metrics]
     worth: Callable[[Metrics], float]
     split: Callable[[np.ndarray], dict[str, Any]]
     outcome: Callable[[np.ndarray], dict[str, Any]]
+    loss: Callable[[np.ndarray, np.ndarray], float]
 
 
 def _class_lack(labels: pd.Series) -> str:
@@ -75,7 +75,7 @@ def _number_lack(labels: pd.Series) -> str:
 def _probability_metrics(risk: Risk, rows: pd.DataFrame, labels: Labels, scores: np.ndarray) -> Metrics:
     protocol, truth = risk.protocol, labels.future
     precision = None
-    if protocol:
+    if protocol and {protocol.who, "event_timestamp"} <= set(rows):
         precision = card_precision(rows[protocol.who], rows["event_timestamp"], truth, scores, protocol.top)
     return Metrics(
         roc_auc=roc_auc_score(truth, scores),
@@ -99,20 +99,55 @@ def _number_metrics(risk: Risk, rows: pd.DataFrame, labels: Labels, scores: np.n
 TASKS: Mapping[Task, TaskRules] = {
     "classification": TaskRules(
         dtype=int,
-        shuffled="roc_auc",
         lack=_class_lack,
         metrics=_probability_metrics,
         worth=lambda metrics: metrics.average_precision or 0.0,
         split=lambda labels: {"positives": int(labels.sum())},
         outcome=lambda labels: {"positive_rate": float(labels.mean()) if len(labels) else None},
+        loss=lambda labels, scores: 1 - roc_auc_score(labels, scores),
     ),
     "regression": TaskRules(
         dtype=float,
-        shuffled="neg_root_mean_squared_error",
         lack=_number_lack,
         metrics=_number_metrics,
         worth=lambda metrics: -(metrics.rmse or 0.0),
         split=lambda labels: {"mean": float(labels.mean())},
         outcome=lambda labels: {"mean": float(labels.mean()) if len(labels) else None},
+        loss=root_mean_squared_error,
     ),
 }
+
+
+def importance(
+    task: TaskRules, score: Callable[[np.ndarray], np.ndarray], rows: np.ndarray, labels: np.ndarray
+) -> np.ndarray:
+    """How much worse the scores become if an input is shuffled among the test rows, in AUC or RMSE. Shape (inputs,)."""
+    rng = np.random.default_rng(0)
+    sample = rng.permutation(len(labels))[:SHUFFLED_ROWS]
+    rows, labels = rows[sample], labels[sample]
+    if len(np.unique(labels)) < 2:  # such a sample has no AUC
+        return np.zeros(rows.shape[1])
+    whole, lost = task.loss(labels, score(rows)), np.zeros(rows.shape[1])
+    for column in range(rows.shape[1]):
+        shuffled = rows.copy()
+        for _ in range(SHUFFLES):
+            shuffled[:, column] = rng.permutation(rows[:, column])
+            lost[column] += (task.loss(labels, score(shuffled)) - whole) / SHUFFLES
+    return lost
+
+
+def card_precision(who: pd.Series, timestamps: pd.Series, labels: np.ndarray, scores: np.ndarray, top: int) -> float:
+    """The share that was bad of the `top` entities with the highest scores of a day, as a mean over the days. An entity
+    that was bad on one day is left out on the days after it."""
+    frame = pd.DataFrame(
+        {"who": who.to_numpy(), "day": timestamps.dt.date.to_numpy(), "label": labels, "score": scores}
+    )
+    caught: set[object] = set()
+    shares = []
+    for _, day in frame.groupby("day"):
+        entities = day[~day["who"].isin(caught)].groupby("who")[["score", "label"]].max()
+        suspects = entities.nlargest(top, "score")
+        bad = suspects.index[suspects["label"] == 1]
+        shares.append(len(bad) / top)
+        caught |= set(bad)
+    return float(np.mean(shares))

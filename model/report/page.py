@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import date, datetime
 from pathlib import Path
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from features.risk import Appetite
-from jobs.train.pictures import Pictures, number_pictures, probability_pictures, svg
+from features.risk import Appetite, Risk
 from model.card import Card, OutcomeRate, Split, Task
+from model.report.pictures import Pictures, number_pictures, probability_pictures, svg
 
 #: A row of a table: texts, numbers, and None for a cell that does not apply.
 Row = tuple[object, ...]
@@ -48,7 +49,9 @@ WORDS: Mapping[Task, Words] = {
 }
 
 
-def report(card: Card, appetite: Appetite, labels: np.ndarray, scores: np.ndarray, importance: np.ndarray) -> str:
+def report(
+    card: Card, risk: Risk, appetite: Appetite, labels: np.ndarray, scores: np.ndarray, importance: np.ndarray
+) -> str:
     """The page, with the thresholds of `appetite`. `labels` and `scores` are of the test rows, shape (test rows,).
     `importance` has shape (inputs,): how much worse the model is when an input is shuffled, in AUC or RMSE."""
     folder = FileSystemLoader(Path(__file__).parent)
@@ -67,7 +70,7 @@ def _splits(card: Card) -> list[Row]:
     return [
         ("", "from", "to", "rows", words.label),
         *(
-            (name, split.since.date(), split.until.date(), split.rows, words.of_split(split))
+            (name, _day(split.since), _day(split.until), split.rows, words.of_split(split))
             for name, split in (("train", card.train), ("test", card.test))
         ),
     ]
@@ -77,11 +80,11 @@ def _metrics(card: Card) -> list[Row]:
     """Each figure that applies to the task, of the champion and of its challengers."""
     figures = {name: metrics.model_dump() for name, metrics in card.metrics.items()}
     names = {name: name for name, value in figures[card.champion].items() if value is not None}
-    if card.top:
+    if card.top and "card_precision" in names:
         names["card_precision"] = f"card_precision, top {card.top}"
     return [
         ("", *figures),
-        *((label, *(values[name] for values in figures.values())) for name, label in names.items()),
+        *((label, *(values.get(name) for values in figures.values())) for name, label in names.items()),
         ("", *(_role(card, name) for name in figures)),
     ]
 
@@ -102,6 +105,10 @@ def _outcomes(card: Card) -> list[Row]:
 def _inputs(card: Card) -> list[Row]:
     inputs = ((i.name, i.weight, i.mean, i.low, i.high) for i in card.inputs)
     return [("input", WORDS[card.task].weight, "training mean", "least", "most"), *inputs]
+
+
+def _day(timestamp: datetime | None) -> date | None:
+    return None if timestamp is None else timestamp.date()
 
 
 def _as_text(cell: object) -> str:

@@ -1,0 +1,46 @@
+"""`python -m jobs shelve`."""
+
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from jobs.commands.risk import RISK
+from jobs.commands.risk.train import now_or_clock, protocol_of, rows_options, show
+
+
+@click.command()
+@click.argument("risk", help=RISK)
+@click.option("--onnx", type=click.Path(path_type=Path), required=True, help="The ONNX file of the model.")
+@click.option("--algorithm", show_default="the name of the file", help="The model in words, for its card.")
+@click.option("--accept-against", multiple=True, help="An input in which it may go against the declared direction.")
+@rows_options
+def shelve(
+    risk: str,
+    onnx: Path,
+    algorithm: str | None,
+    accept_against: tuple[str, ...],
+    now: datetime | None,
+    train_start: datetime | None,
+    train_days: int | None,
+    delay_days: int | None,
+    test_days: int | None,
+    quarantine: Path | None,
+) -> None:
+    """Make a model of your own, an ONNX file, the one that serves a risk.
+
+    Its metrics are those of the risk's latest cases. What the service cannot load or explain is refused.
+    """
+    import settings
+    from features.domains import risk_named
+
+    declared = risk_named(risk)
+    from jobs.train import shelve as shelving
+    from serving.retrieval import FeastStore
+
+    root, store = settings.root(), FeastStore(settings.FEATURE_REPO)
+    protocol = protocol_of(declared, train_start, train_days, delay_days, test_days)
+    card = shelving.shelve(
+        root, store, declared, onnx, now_or_clock(now), protocol, train_start, quarantine, accept_against, algorithm
+    )
+    show(root.models, card)

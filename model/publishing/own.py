@@ -1,0 +1,175 @@
+"""A model of a team's own: a fitted estimator or an ONNX file, with the frame that it was fitted on."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from errors import BadInput, ModelRefused
+from features.risk import Appetite, Risk
+from features.utc import EARLIEST, LATEST
+from model.card import Card
+from model.link import LINKS
+from model.publishing import directions
+from model.publishing.estimators import fitted_with
+from model.publishing.fitted import Fitted
+from model.publishing.onnx_files import read, served
+from model.publishing.proof import STAYS
+from model.publishing.version import Rows, rows_of
+from model.publishing.version import publish as publish_version
+from model.session import Session
+
+#: The name of the algorithm on the card.
+OWN = "own"
+
+
+def publish(
+    models: Path,
+    risk: Risk,
+    appetite: Appetite,
+    estimator: Any,
+    training_frame: pd.DataFrame,
+    test_frame: pd.DataFrame | None,
+    now: datetime,
+    label: str | None = None,
+    missing: Mapping[str, float] | None = None,
+    algorithm: str | None = None,
+    accept_against: tuple[str, ...] = (),
+) -> Card:
+    """As `model.publish`, which explains the arguments; without a clock and settings. `models` is the shelf, and
+    `appetite` the thresholds of today."""
+    label = label or risk.outcomes.label
+    for given in (missing or {}, accept_against):
+        _check_names(risk, given)
+    _check(risk, training_frame, label, "training")
+    if test_frame is not None:
+        _check(risk, test_frame, label, "test")
+    names = [i.name for i in risk.inputs]
+    medians = training_frame[names].astype(float).median().fillna(0)
+    filled = pd.Series({**medians.to_dict(), **{name: float(value) for name, value in (missing or {}).items()}})
+    past = rows_of(risk, training_frame, label, filled)
+    future = past if test_frame is None else rows_of(risk, test_frame, label, filled)
+    notes = _missing_notes(risk, training_frame, filled)
+    if test_frame is None:
+        notes += ("The metrics are those of the training rows, which the model has seen. Later rows would be worse.",)
+    ways = _onnx_file(risk, estimator) if isinstance(estimator, str | Path | bytes) else fitted_with(risk, estimator)
+    refusal: ModelRefused | None = None
+    for fitted in ways:
+        fitted = replace(fitted, algorithm=algorithm or f"Own model: {fitted.algorithm}")
+        try:
+            fitted = _directed(risk, fitted, past, accept_against)
+            return publish_version(models, risk, appetite, now, {OWN: fitted}, past, future, filled, notes)
+        except ModelRefused as error:
+            refusal = refusal or error
+    assert refusal is not None, "there is a way at least"
+    raise refusal
+
+
+def _onnx_file(risk: Risk, file: str | Path | bytes) -> list[Fitted]:
+    """The model of an ONNX file. Raises ModelRefused, BadInput."""
+    try:
+        content = file if isinstance(file, bytes) else Path(file).read_bytes()
+    except OSError as error:
+        raise BadInput(f"The ONNX file {file!s} cannot be read ({error.strerror}). Give the path of a file.") from error
+    words = "an ONNX file" if isinstance(file, bytes) else f"the ONNX file {Path(str(file)).name}"
+    return [Fitted(words, served(read(content), [i.name for i in risk.inputs], risk.task), None)]
+
+
+def _directed(risk: Risk, fitted: Fitted, past: Rows, accepted: tuple[str, ...]) -> Fitted:
+    """The model with a note for each input in which it wavers. Raises ModelRefused if it goes against a declared
+    direction, or if its answer is not one score for each row."""
+    link = LINKS[risk.task]
+    try:
+        session = Session(fitted.onnx)
+        scores = link.score_of(session.answer(past.matrix))
+    except Exception as error:  # onnxruntime has a class for each fault
+        raise ModelRefused(f"The model of {risk.name} cannot be served. It cannot be run ({error}). {STAYS}") from error
+    is_score = np.isfinite(scores) & ((scores >= 0) & (scores <= 1) | (risk.task == "regression"))
+    if scores.shape != past.labels.shape or not is_score.all():
+        seen = scores[~is_score][0] if scores.shape == past.labels.shape else f"{len(scores)} scores"
+        raise ModelRefused(
+            f"The model of {risk.name} gives {seen} for {len(past.labels):,} training rows. The service needs "
+            f"{'a probability' if risk.task == 'classification' else 'a number'} for each row. {STAYS}"
+        )
+    wrong, wavering = directions.against(
+        risk, lambda rows: link.sum_of(link.score_of(session.answer(rows))), past.matrix
+    )
+    if refused := [name for name in wrong if name not in accepted]:
+        raise ModelRefused(
+            f"The model of {risk.name} goes against the declared direction of {', '.join(refused)}. Fit it with "
+            f"monotone constraints, change the direction in features, or accept it with accept_against. {STAYS}"
+        )
+    notes = [f"It goes against the declared direction of {name}, which was accepted." for name in wrong]
+    notes += [
+        f"In {100 * share:.0f} % of the probed rows, it goes against the declared direction of {name} for a while."
+        for name, share in wavering.items()
+    ]
+    return replace(fitted, notes=(*fitted.notes, *notes))
+
+
+def _check_names(risk: Risk, names: Any) -> None:
+    known = [i.name for i in risk.inputs]
+    if unknown := [name for name in names if name not in known]:
+        raise BadInput(f"{unknown[0]!r} is no input of {risk.name}. Its inputs are {', '.join(known)}.")
+
+
+def _check(risk: Risk, frame: pd.DataFrame, label: str, part: str) -> None:
+    """Raises BadInput if the frame cannot be the training or the test frame."""
+    names = [i.name for i in risk.inputs]
+    if lacking := [name for name in (*names, label) if name not in frame]:
+        seen = ", ".join(map(str, frame.columns[:20]))
+        raise BadInput(f"The {part} frame has no {', '.join(lacking)}. It has {seen}. {risk.name} needs the inputs "
+                       f"{', '.join(names)} and the label {label}.")  # fmt: skip
+    if not len(frame):
+        raise BadInput(f"The {part} frame has no rows.")
+    for name in (*names, label):
+        column = frame[name]
+        if isinstance(column, pd.DataFrame):
+            raise BadInput(f"The {part} frame has {name} {column.shape[1]} times. Keep one of them.")
+        if column.dtype == object:
+            column = column.infer_objects()
+        if not (pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column) or column.isna().all()):
+            raise BadInput(f"{name} of the {part} frame is {column.dtype}. A model takes numbers: encode it as one.")
+        if infinite := int(np.isinf(column.astype(float)).sum()):
+            raise BadInput(
+                f"{name} is infinite in {infinite:,} of {len(frame):,} {part} rows. Use null if it is missing."
+            )
+    _check_label(risk, frame[label], label, part)
+    if "event_timestamp" in frame:
+        _check_timestamps(frame["event_timestamp"], part)
+
+
+def _check_label(risk: Risk, labels: pd.Series, label: str, part: str) -> None:
+    if unknown := int(labels.isna().sum()):
+        raise BadInput(f"{label} is missing in {unknown:,} of {len(labels):,} {part} rows. Leave these rows out.")
+    values = sorted(set(labels.astype(float).unique()))
+    if risk.task == "classification" and values != [0.0, 1.0]:
+        seen = ", ".join(f"{value:g}" for value in values[:5])
+        raise BadInput(f"{label} of the {part} frame is {seen}. A classification needs rows with 0 and rows with 1.")
+
+
+def _check_timestamps(timestamps: pd.Series, part: str) -> None:
+    if not isinstance(timestamps.dtype, pd.DatetimeTZDtype):
+        raise BadInput(
+            f"event_timestamp of the {part} frame is {timestamps.dtype}, without a time zone. Make it UTC: "
+            "frame['event_timestamp'].dt.tz_localize('UTC'), or leave the column out."
+        )
+    if timestamps.isna().any() or timestamps.min() < EARLIEST or timestamps.max() >= LATEST:
+        raise BadInput(
+            f"event_timestamp of the {part} frame has nulls, or years outside of 1970 to 2199. Correct them."
+        )
+
+
+def _missing_notes(risk: Risk, frame: pd.DataFrame, filled: pd.Series) -> tuple[str, ...]:
+    """What the model gets where the frame has nulls."""
+    shares = {i.name: float(frame[i.name].isna().mean()) for i in risk.inputs}
+    return tuple(
+        f"{name} is missing in {100 * share:.1f} % of the training rows. The model gets {filled[name]:g} there, "
+        "here and in the service."
+        for name, share in shares.items()
+        if share
+    )
