@@ -109,7 +109,7 @@ def test_a_version_on_the_shelf_comes_back_whole_and_serves(tmp_path):
     assert directory == tmp_path / "made_up" / "v1" == shelf.current(tmp_path, "made_up")
     assert shelf.take(directory) == (CARD, MODEL, None)
     assert (directory / "report.html").read_text() == "<!doctype html>"
-    assert set(files(tmp_path)) == {"made_up/current"} | {
+    assert set(files(tmp_path)) == {f"made_up/{name}" for name in ("current", "served.json", "switch.lock")} | {
         f"made_up/v1/{name}" for name in ("model.onnx", "card.json", "report.html")
     }
 

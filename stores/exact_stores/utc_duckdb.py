@@ -2,6 +2,7 @@
 
 import tempfile
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 import duckdb
@@ -22,5 +23,6 @@ def connect(memory_limit: str | None = None) -> duckdb.DuckDBPyConnection:
         settings = {"memory_limit": memory_limit, "temp_directory": str(spill)}
     connection = duckdb.connect(config=settings)
     connection.execute("SET GLOBAL TimeZone = 'UTC'")
-    connection.execute("SET enable_progress_bar = false")
+    with suppress(duckdb.InvalidInputException):  # in a notebook without ipywidgets, which shows no bar anyway
+        connection.execute("SET enable_progress_bar = false")
     return connection
