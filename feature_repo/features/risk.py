@@ -131,6 +131,15 @@ class Rule:
 
 
 @dataclass(frozen=True)
+class Costs:
+    """What wrong decisions cost, in one unit: a bad case that is not stopped, and a good one that is. The training
+    report says with them what each threshold costs. They change no decision."""
+
+    false_approve: float = 10.0
+    false_decline: float = 1.0
+
+
+@dataclass(frozen=True)
 class Population:
     """The entities of batch scoring: the distinct values of `key` in a raw table, up to the timestamp of the run."""
 
@@ -180,6 +189,8 @@ class Risk:
     #: The lowest and the highest score of a regression. An estimate outside becomes the nearer of the two.
     bounds: tuple[float, float] | None = None
     publishes: Publication | None = None
+    #: What wrong decisions cost, for the report. None: the costs of `Costs`, and the report says that they are assumed.
+    costs: Costs | None = None
     #: The features that its feature service computes from live tables. Training computes them at each case's timestamp.
     live: LiveFeatures | None = None
 

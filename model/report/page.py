@@ -11,9 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from features.risk import Appetite, Risk
 from model.card import Card, OutcomeRate, Split, Task
 from model.report.pictures import Pictures, number_pictures, probability_pictures, svg
-
-#: A row of a table: texts, numbers, and None for a cell that does not apply.
-Row = tuple[object, ...]
+from model.report.tables import Row, calibration, costs_of, percent, thresholds
 
 
 @dataclass(frozen=True)
@@ -23,8 +21,8 @@ class Words:
 
     pictures: Pictures
     label: str
-    of_split: Callable[[Split], float | None]
-    of_outcome: Callable[[OutcomeRate], float | None]
+    of_split: Callable[[Split], object]
+    of_outcome: Callable[[OutcomeRate], object]
     weight: str
     worse: str
 
@@ -33,8 +31,8 @@ WORDS: Mapping[Task, Words] = {
     "classification": Words(
         probability_pictures,
         "positive rate",
-        lambda split: (split.positives or 0) / split.rows,
-        lambda outcome: outcome.positive_rate,
+        lambda split: percent((split.positives or 0) / split.rows),
+        lambda outcome: percent(outcome.positive_rate),
         "log-odds per unit",
         "is less precise",
     ),
@@ -60,9 +58,32 @@ def report(
     pictures = WORDS[card.task].pictures(card, appetite, labels, scores, importance)
     return environment.get_template("report.html").render(
         card=card,
-        tables=[_splits(card), _metrics(card), _outcomes(card), _inputs(card)],
+        tables=[*_tables(card), *_by_score(risk, appetite, labels, scores), ("Inputs", "", _inputs(card))],
         pictures={title: svg(draw) for title, draw in pictures.items()},
     )
+
+
+#: A title, a sentence or nothing, and the rows with their headings first.
+Table = tuple[str, str, list[Row]]
+
+
+def _tables(card: Card) -> list[Table]:
+    return [
+        ("Rows", "", _splits(card)),
+        ("Models", "On the same test rows.", _metrics(card)),
+        ("Outcomes", "With the thresholds of today.", _outcomes(card)),
+    ]
+
+
+def _by_score(risk: Risk, appetite: Appetite, labels: np.ndarray, scores: np.ndarray) -> list[Table]:
+    """Of a classification: what other thresholds would cost, and the calibration."""
+    if risk.task == "regression":
+        return []
+    costs, text = costs_of(risk)
+    return [
+        ("Thresholds", text, thresholds(appetite, costs, labels, scores)),
+        ("Calibration", "The interval is Wilson's.", calibration(labels, scores)),
+    ]
 
 
 def _splits(card: Card) -> list[Row]:
@@ -82,10 +103,14 @@ def _metrics(card: Card) -> list[Row]:
     names = {name: name for name, value in figures[card.champion].items() if value is not None}
     if card.top and "card_precision" in names:
         names["card_precision"] = f"card_precision, top {card.top}"
+    roles = [_role(card, name) for name in figures]
+    if card.replaced:
+        figures[f"before: {card.replaced.version}"] = card.replaced.metrics.model_dump()
+        roles.append("served before")
     return [
         ("", *figures),
         *((label, *(values.get(name) for values in figures.values())) for name, label in names.items()),
-        ("", *(_role(card, name) for name in figures)),
+        ("", *roles),
     ]
 
 
@@ -98,7 +123,7 @@ def _role(card: Card, algorithm: str) -> str:
 
 def _outcomes(card: Card) -> list[Row]:
     words = WORDS[card.task]
-    rates = ((outcome, rate.share, words.of_outcome(rate)) for outcome, rate in card.outcomes.items())
+    rates = ((outcome, percent(rate.share), words.of_outcome(rate)) for outcome, rate in card.outcomes.items())
     return [("outcome", "share", words.label), *rates]
 
 

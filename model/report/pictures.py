@@ -7,11 +7,11 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from sklearn.calibration import calibration_curve
 from sklearn.metrics import PrecisionRecallDisplay, RocCurveDisplay
 
 from features.risk import Appetite
 from model.card import Card
+from model.report.tables import BINS, wilson
 
 #: The card; the thresholds; labels and scores, (test rows,); importance, (inputs,) → title → the function that draws
 #: the picture.
@@ -19,6 +19,8 @@ Pictures = Callable[[Card, Appetite, np.ndarray, np.ndarray, np.ndarray], dict[s
 
 INK, RISE, FALL, QUIET = "#1f2937", "#b91c1c", "#15803d", "#9ca3af"
 TENTHS = 10
+#: Width and height of a picture, and the height of a bar, in inches.
+FIGURE, BAR_INCHES = (4.6, 3.2), 0.2
 matplotlib.rcParams.update(
     {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "svg.fonttype": "none"}
 )
@@ -53,18 +55,23 @@ def number_pictures(
 
 def svg(draw: Callable[[Axes], object]) -> str:
     """The picture as an `<svg>` element."""
-    figure = Figure(figsize=(4.6, 3.2), layout="constrained")
+    figure = Figure(figsize=FIGURE, layout="constrained")
     draw(figure.subplots())
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     text = buffer.getvalue()
     return text[text.index("<svg") :]
 
 
 def _calibration(axes: Axes, labels: np.ndarray, scores: np.ndarray) -> None:
-    positive_rate, mean_score = calibration_curve(labels, scores, n_bins=10, strategy="uniform")
+    """A point for each bin that has rows, with the 95 % interval of its share."""
+    number = np.minimum((scores * BINS).astype(int), BINS - 1)
+    bins = [number == n for n in range(BINS) if (number == n).any()]
+    shares = np.array([(labels[inside] == 1).mean() for inside in bins])
+    ends = np.array([wilson(int((labels[inside] == 1).sum()), int(inside.sum())) for inside in bins])
+    errors = np.abs(ends.T - shares)
     axes.plot([0, 1], [0, 1], color=QUIET, linestyle=":")
-    axes.plot(mean_score, positive_rate, marker="o", color=INK)
+    axes.errorbar([scores[inside].mean() for inside in bins], shares, yerr=errors, marker="o", color=INK, ecolor=QUIET)
     axes.set(xlabel="score", ylabel="share that came true")
 
 
@@ -79,7 +86,7 @@ def _distribution(axes: Axes, appetite: Appetite, labels: np.ndarray, scores: np
     )
     _thresholds(axes, appetite)
     axes.set(xlabel="score", ylabel="rows", yscale="log")
-    axes.legend(title="outcome")
+    axes.legend(title="outcome", loc="upper right")
 
 
 def _thresholds(axes: Axes, appetite: Appetite) -> None:
@@ -117,5 +124,14 @@ def _diagonal(axes: Axes, labels: np.ndarray) -> None:
 
 
 def _importance(axes: Axes, card: Card, importance: np.ndarray) -> None:
-    order = np.argsort(importance)
-    axes.barh([card.inputs[i].name for i in order], importance[order], color=INK)
+    """In per cent of the sum, the largest above. An input whose shuffling helps has 0."""
+    lost = importance.clip(min=0)
+    shares = 100 * lost / (lost.sum() or 1.0)
+    order = np.argsort(shares, kind="stable")
+    figure = axes.figure
+    assert isinstance(figure, Figure)
+    figure.set_figheight(max(FIGURE[1], 0.8 + BAR_INCHES * len(order)))  # a bar stays readable
+    bars = axes.barh([card.inputs[i].name for i in order], shares[order], color=INK)
+    axes.bar_label(bars, labels=[f"{share:.1f} %" for share in shares[order]], padding=2, fontsize=7)
+    axes.tick_params(axis="y", labelsize=7)
+    axes.set(xlabel="% of all that is lost", xlim=(0, max(1.0, 1.15 * shares.max())))
