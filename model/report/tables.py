@@ -63,8 +63,8 @@ def thresholds(appetite: Appetite, costs: Costs, labels: np.ndarray, scores: np.
         caught = int((bad & stopped).sum())
         prices.append(PER * (missed * costs.false_approve + wrong * costs.false_decline) / len(labels))
         right = caught / stopped.sum() if stopped.any() else None
-        found = caught / bad.sum() if bad.any() else None
-        rows.append((threshold, percent(stopped.mean()), percent(right), percent(found), missed, wrong))
+        recall = caught / bad.sum() if bad.any() else None
+        rows.append((threshold, percent(stopped.mean()), percent(right), percent(recall), missed, wrong))
     cheapest = int(np.argmin(prices))
     marks = [
         ", ".join(filter(None, (in_force.get(row[0]), "cheapest" if n == cheapest else "")))
