@@ -106,7 +106,7 @@ def check(
     if present and quarantine is None:
         texts = "; ".join(text for fault in present for text in file_input.describe(fault))
         raise BadInput(
-            f"{texts}. Mend the input. `execute` and `train` go on without bad rows, with --quarantine PATH."
+            f"{texts}. Mend the input. To go on without bad rows, give --quarantine PATH to `execute` or `train`."
         )
     if present and quarantine:
         is_invalid = " OR ".join(f"coalesce({fault.test}, false)" for fault in present)
