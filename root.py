@@ -9,7 +9,17 @@ WORLD = (
     "registry.db*", "online.db*", "scores.db*", "materialized", "world.json",
 )  # fmt: skip
 #: What outlives a world: trained models and the decisions that were taken, and the pipeline's own files.
-KEPT = ("models", "policies", "decisions", "replaced", "hash-key", "pipeline.json", "pipeline.lock", "sign-up.lock")
+KEPT = (
+    "models",
+    "policies",
+    "decisions",
+    "decisions.index",
+    "replaced",
+    "hash-key",
+    "pipeline.json",
+    "pipeline.lock",
+    "sign-up.lock",
+)
 
 
 @dataclass(frozen=True)

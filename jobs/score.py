@@ -1,22 +1,29 @@
 """Batch scoring: a decision about every entity of a risk's population, on point-in-time features, on a cadence."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
+from typing import Any
+from uuid import NAMESPACE_OID, uuid5
 
 import pandas as pd
+from pydantic_core import to_json
 
-from errors import BadInput, NoData
+from errors import BadInput, Busy, NoData
 from features.domains import risks, tables
 from features.risk import Population, Risk
 from features.windows.raw import RawTable
+from files import locked
 from jobs import point_in_time, sql
 from jobs.raw import checks, places
 from model.scorer import Scorers
 from root import Root
-from serving import featurization, scores
+from serving import audit, featurization, scores
 from serving.policies import Policies
 from serving.service import decide_all
 from serving.store import Store
+
+#: Decisions are made for this many entities at a time, so that memory does not grow with the population.
+CHUNK_ROWS = 100_000
 
 
 def population(root: Root, declared: Population, as_of: datetime) -> pd.DataFrame:
@@ -43,7 +50,9 @@ def _raw_tables() -> Iterator[RawTable]:
 def score(root: Root, store: Store, risk: Risk, as_of: datetime) -> int:
     """Decide about every entity as of a timestamp, log the decisions and put them on the pages. Returns how many.
 
-    Raises NoData, BadInput, FeaturesNotReady, ModelNotTrained, ModelBroken, PolicyBroken, AuditUnavailable.
+    The decision about an entity, as of a timestamp, by a version of the model is made once: a second run, also one
+    after a crash, takes it from the log. Raises NoData, BadInput, FeaturesNotReady, ModelNotTrained, ModelBroken,
+    PolicyBroken, AuditUnavailable, and Busy where another run of the risk is at work.
     """
     if risk.population is None:
         raise NoData(
@@ -51,12 +60,32 @@ def score(root: Root, store: Store, risk: Risk, as_of: datetime) -> int:
         )
     scorer, key = Scorers(root.models)[risk.name], risk.population.key
     policy = Policies(root.policies, store)[risk]
-    entities = population(root, risk.population, as_of)
-    views = store.views(risk.name)
-    frame = point_in_time.features(root, store, risk, entities)[list(views)].astype(object)
-    features = [featurization.complete(values, views) for values in frame.to_dict("records")]
-    keys = entities[key].tolist()
-    rows = [{key: value} for value in keys]
-    decisions = decide_all(scorer, risk, policy, rows, rows, features, as_of, root.decisions)
-    scores.write(root.scores_db, risk.name, zip(keys, decisions, strict=True))
-    return len(decisions)
+    decision_id = ids_of(risk, scorer.card.version, as_of)
+    busy = Busy(f"Another run scores {risk.name} in {root}. Wait for it.")
+    with locked(audit.index(root.decisions) / f"{risk.name}.lock", busy):
+        entities = population(root, risk.population, as_of)
+        ids = [decision_id({key: entity}) for entity in entities[key].tolist()]
+        taken = {record["decision_id"] for record in audit.logged(root.decisions, risk, as_of)}
+        new = entities[[number not in taken for number in ids]].reset_index(drop=True)
+        views = store.views(risk.name)
+        for begin in range(0, len(new), CHUNK_ROWS):
+            some = new[begin : begin + CHUNK_ROWS].reset_index(drop=True)
+            frame = point_in_time.features(root, store, risk, some)[list(views)].astype(object)
+            features = [featurization.complete(values, views) for values in frame.to_dict("records")]
+            rows = [{key: value} for value in some[key].tolist()]
+            decide_all(scorer, risk, policy, rows, rows, features, as_of, root.decisions, decision_id)
+        of_run = set(ids)
+        records = (r for r in audit.logged(root.decisions, risk, as_of) if r["decision_id"] in of_run)
+        scores.write(root.scores_db, risk.name, ((r["entity"][key], audit.decision_of(r)) for r in records))
+    return len(entities)
+
+
+def ids_of(risk: Risk, version: str, as_of: datetime) -> Callable[[Mapping[str, Any]], str]:
+    """A function from a request's row to the id of the decision about it: the same for the same risk, entity,
+    timestamp and version of the model."""
+
+    def decision_id(row: Mapping[str, Any]) -> str:
+        entity = {name: row[name] for name in risk.entity_keys if name in row}
+        return str(uuid5(NAMESPACE_OID, to_json([risk.name, entity, as_of, version]).decode()))
+
+    return decision_id

@@ -6,7 +6,7 @@ crash cut, and the line that somebody is still writing.
 
 import fcntl
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,11 +15,19 @@ from pydantic_core import from_json, to_json
 import files
 
 SUFFIX = ".jsonl"
+#: A file is read backwards by this many bytes at a time.
+BLOCK_BYTES = 64 * 1024
 
 
-def append(path: Path, records: Iterable[Mapping[str, Any]], to_disk: bool = False) -> None:
-    """Append all records or none, a line each. With `to_disk` they survive a power cut once this returns. Raises
-    OSError, and then the file is as it was."""
+def append(
+    path: Path,
+    records: Iterable[Mapping[str, Any]],
+    to_disk: bool = False,
+    note: Callable[[int, int], object] = lambda first, after: None,
+) -> None:
+    """Append all records or none, a line each. With `to_disk` they survive a power cut once this returns. `note` is
+    called before, under the lock, with the first byte of the lines and the byte after them. Raises OSError, and then
+    the file is as it was."""
     text = b"".join(to_json(record) + b"\n" for record in records)
     log = _open(path, to_disk)
     try:
@@ -27,6 +35,7 @@ def append(path: Path, records: Iterable[Mapping[str, Any]], to_disk: bool = Fal
         size = os.fstat(log).st_size
         if size and os.pread(log, 1, size - 1) != b"\n":
             text = b"\n" + text  # a crash cut the last line: this closes it, so that it spoils no other
+        note(size, size + len(text))
         try:
             _write_all(log, text)
             if to_disk:
@@ -38,12 +47,13 @@ def append(path: Path, records: Iterable[Mapping[str, Any]], to_disk: bool = Fal
         os.close(log)
 
 
-def read(path: Path, offset: int = 0) -> Iterator[dict[str, Any]]:
-    """The records of a file from a byte offset on, in order. A file that does not exist has none."""
+def read(path: Path, offset: int = 0, prefix: bytes = b"") -> Iterator[dict[str, Any]]:
+    """The records of a file from a byte offset on, in order. A file that does not exist has none. Only lines that begin
+    with `prefix` are parsed."""
     try:
         with path.open("rb") as log:
             log.seek(offset)
-            yield from filter(None, (_record(line) for line in log if line.endswith(b"\n")))
+            yield from filter(None, (_record(line) for line in log if line.endswith(b"\n") and line.startswith(prefix)))
     except FileNotFoundError:
         return
 
@@ -71,15 +81,23 @@ def whole_lines(log: IO[bytes], most_bytes: int, final: bool, longest: int) -> b
     return chunk[:end]
 
 
-def read_backwards(path: Path, tail_bytes: int, prefix: bytes = b"") -> Iterator[dict[str, Any]]:
-    """The records in the last `tail_bytes` of a file, newest first. Only lines that begin with `prefix` are parsed."""
+def read_backwards(path: Path, first: int, after: int, prefix: bytes = b"") -> Iterator[dict[str, Any]]:
+    """The records whose lines are in a range of bytes, from `first` to before `after`, newest first. It reads only as
+    much of the file as the caller takes records. Only lines that begin with `prefix` are parsed."""
     try:
         with path.open("rb") as log:
-            log.seek(max(0, os.fstat(log.fileno()).st_size - tail_bytes))
-            *lines, _ = log.read(tail_bytes).split(b"\n")  # what follows the last newline is no whole line
+            end, rest = min(after, os.fstat(log.fileno()).st_size), b""
+            while end > first:
+                begin = max(first, end - BLOCK_BYTES)
+                # One byte more where the range begins: only after a newline there, it begins with a whole line.
+                log.seek(begin - 1 if begin == first and first else begin)
+                head, *whole = (log.read(end - log.tell()) + rest).split(b"\n")
+                end, rest = begin, head + b"\n" if whole else head
+                if begin == 0 and whole:
+                    whole = [head, *whole]
+                yield from filter(None, (_record(line) for line in reversed(whole[:-1]) if line.startswith(prefix)))
     except FileNotFoundError:
         return
-    yield from filter(None, (_record(line) for line in reversed(lines) if line.startswith(prefix)))
 
 
 def _record(line: bytes) -> dict[str, Any] | None:

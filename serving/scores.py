@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, closing
 from datetime import datetime
 from pathlib import Path
@@ -10,7 +10,6 @@ from typing import Any
 
 from errors import RootBroken
 from files import explained, make_folder, read_only
-from serving.decision import Decision
 
 #: The file keeps this many runs of a risk. The audit log keeps every decision.
 KEPT_RUNS = 30
@@ -27,11 +26,11 @@ def _explained(path: Path) -> AbstractContextManager[None]:
     return explained(path, RootBroken, _DAMAGED)
 
 
-def write(path: Path, risk: str, decisions: Iterable[tuple[Any, Decision]]) -> None:
-    """Add a run of (entity, decision) pairs. A pair with the same entity and `as_of` is replaced. A reader sees all of
-    a run or nothing of it. Raises RootBroken."""
+def write(path: Path, risk: str, decisions: Iterable[tuple[Any, Mapping[str, Any]]]) -> None:
+    """Add a run of (entity, decision as JSON) pairs. A pair with the same entity and `as_of` is replaced. A reader sees
+    all of a run or nothing of it. Raises RootBroken."""
     rows = (
-        (risk, str(entity), decision.as_of.isoformat(), decision.score, json.dumps(decision.as_json()))
+        (risk, str(entity), decision["as_of"], decision["score"], json.dumps(decision))
         for entity, decision in decisions
     )
     with _explained(path):

@@ -2,7 +2,7 @@
 `score` on with the same function, `decide_all`."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +21,11 @@ from serving.policies import Policies
 from serving.store import Row, Store
 
 
+def new_id(row: Row) -> str:
+    """The id of a decision that is made once."""
+    return str(uuid.uuid4())
+
+
 def decide_all(
     scorer: Scorer,
     risk: Risk,
@@ -30,14 +35,16 @@ def decide_all(
     features: Sequence[Mapping[str, Any]],
     as_of: datetime,
     log: Path,
+    decision_id: Callable[[Row], str] = new_id,
 ) -> list[Decision]:
     """Score, decide and append to the audit log below `log`: all rows or none. `features` are complete. They and
-    `fields`, which rules see of each request, are in the order of `rows`. Raises AuditUnavailable, ModelBroken."""
+    `fields`, which rules see of each request, are in the order of `rows`. `decision_id` names the decision about a row.
+    Raises AuditUnavailable, ModelBroken."""
     matrix = featurization.matrix(features, scorer.card)
-    scored = zip(features, fields, scorer.score(matrix), scorer.contributions(matrix), strict=True)
+    scored = zip(rows, features, fields, scorer.score(matrix), scorer.contributions(matrix), strict=True)
     decisions = [
-        decide(str(uuid.uuid4()), risk, scorer.card, policy, values, seen, float(score), contributions, as_of)
-        for values, seen, score, contributions in scored
+        decide(decision_id(row), risk, scorer.card, policy, values, seen, float(score), contributions, as_of)
+        for row, values, seen, score, contributions in scored
     ]
     records = (audit.record(risk, row, decision.as_record()) for row, decision in zip(rows, decisions, strict=True))
     audit.append(log, as_of, records)

@@ -1,10 +1,12 @@
 """The page one watches attacks on: what it says before anything happens, and where it takes what it shows from."""
 
 import json
+import shutil
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from fake import NOW, Fake
@@ -13,11 +15,11 @@ from playwright.sync_api import Page, expect
 from servers import in_thread
 from werkzeug.serving import make_server
 
-from errors import FeaturesNotReady
+from errors import AuditUnavailable, FeaturesNotReady
 from features.coupon import COUPON
 from features.onboarding import DAILY
 from jobs.stream.state import StateFile
-from serving import audit
+from serving import audit, lines
 from serving.intake import oldest_waiting
 from serving.store import Row, Vector
 
@@ -105,8 +107,44 @@ def test_half_a_line_is_skipped_wherever_it_is(decisions: Path):
     assert [record["entity"]["msg_id"] for record in audit.latest(decisions, COUPON, NOW, 9)] == ["m1", "m0"]
 
 
-def test_only_the_end_of_a_long_log_is_read(decisions: Path):
+def test_the_newest_decisions_are_found_whatever_else_is_in_the_log(decisions: Path, monkeypatch: pytest.MonkeyPatch):
+    audit.append(decisions, NOW, [record(n) for n in range(300)])
+    daily = [audit.record(DAILY, {"driver_id": n}, {"decision": "approve", "text": "x" * 900}) for n in range(5000)]
+    audit.append(decisions, NOW, daily)
+    read = list[bytes]()
+    monkeypatch.setattr(lines, "from_json", lambda line: read.append(line) or json.loads(line))
+    ids = [record["entity"]["msg_id"] for record in audit.latest(decisions, COUPON, NOW, 100)]
+    assert ids == [f"m{n}" for n in range(299, 199, -1)]
+    assert len(read) == 100
+    assert [r["entity"]["driver_id"] for r in audit.latest(decisions, DAILY, NOW, 2)] == [4999, 4998]
+
+
+@pytest.mark.parametrize("cut", [3, 16, 19, 40])
+def test_an_index_that_a_crash_cut_loses_what_it_had_alone(decisions: Path, cut: int):
+    for n in range(3):
+        audit.append(decisions, NOW, [record(n), record(n + 10)])
+    (index,) = decisions.with_name("decisions.index").iterdir()
+    index.write_bytes(index.read_bytes()[:-cut])
+    audit.append(decisions, NOW, [record(3)])
+    ids = [record["entity"]["msg_id"] for record in audit.latest(decisions, COUPON, NOW, 100)]
+    assert ids[0] == "m3"
+    assert ids[1:] == ["m12", "m2", "m11", "m1", "m10", "m0"][-len(ids[1:]) :]
+    assert len(set(ids)) == len(ids)
+
+
+def test_an_append_that_failed_is_no_decision_and_the_next_one_is(decisions: Path, monkeypatch: pytest.MonkeyPatch):
+    audit.append(decisions, NOW, [record(0)])
+    with monkeypatch.context() as full:
+        full.setattr(lines, "_write_all", mock.Mock(side_effect=OSError(28, "No space left on device")))
+        with pytest.raises(AuditUnavailable):
+            audit.append(decisions, NOW, [record(1), record(2)])
+    audit.append(decisions, NOW, [record(3)])
+    assert [r["entity"]["msg_id"] for r in audit.latest(decisions, COUPON, NOW, 9)] == ["m3", "m0"]
+
+
+def test_a_log_without_ranges_shows_the_end_of_the_log(decisions: Path):
     audit.append(decisions, NOW, [record(n) for n in range(5000)])
+    shutil.rmtree(decisions.with_name("decisions.index"))
     ids = [record["entity"]["msg_id"] for record in audit.latest(decisions, COUPON, NOW, 10_000)]
     assert ids == [f"m{n}" for n in range(4999, 4999 - len(ids), -1)]
     size = (decisions / f"{NOW.date()}.jsonl").stat().st_size

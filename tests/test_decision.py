@@ -141,7 +141,7 @@ def test_strictness_may_be_at_the_low_end_of_the_scores():
 
 def run(root, day, score=0.1, risk="daily"):
     taken = decision(score, as_of=NOON + timedelta(days=day), number=f"d-{day}")
-    scores.write(root / "scores.db", risk, [(7, taken), (8, taken)])
+    scores.write(root / "scores.db", risk, [(7, taken.as_json()), (8, taken.as_json())])
     return taken.as_of
 
 
@@ -171,7 +171,7 @@ def test_a_reader_never_sees_half_a_run(tmp_path):
 
     def decisions():
         for entity in (7, 8):
-            yield entity, decision(0.9, as_of=NOON + timedelta(days=1))
+            yield entity, decision(0.9, as_of=NOON + timedelta(days=1)).as_json()
             seen.append([len(latest(tmp_path, e)[1]) for e in (7, 8)])
 
     scores.write(tmp_path / "scores.db", "daily", decisions())

@@ -1,0 +1,108 @@
+"""Batch scoring decides about each entity once, as of a timestamp, by a version of the model."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import pandas as pd
+import pytest
+from fake import NOW, STATS, Fake, shelve
+
+import settings
+from errors import Busy
+from features.domains import risks
+from files import locked
+from jobs import score as scoring
+from serving import audit, lines, scores
+from serving.store import Store
+
+DAILY, DAY = risks()["daily"], timedelta(days=1)
+
+
+class Drivers(Fake):
+    """Features that change whenever somebody asks."""
+
+    asked = 0
+
+    def historical(self, risk: Any, frame: pd.DataFrame) -> pd.DataFrame:
+        self.asked += len(frame)
+        return super().historical(risk, frame).assign(**dict.fromkeys(STATS, float(self.asked)))
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Drivers:
+    monkeypatch.setenv("RISK_DATA", str(tmp_path))
+    shelve("daily")
+    hours = pd.DataFrame({"driver_id": range(1000, 1050), "event_timestamp": pd.Timestamp(NOW - DAY)})
+    path = settings.root().raw_table("drivers").with_suffix(".parquet")
+    path.parent.mkdir()
+    hours.to_parquet(path)
+    return Drivers()
+
+
+def score(store: Drivers, days: int = 0) -> int:
+    return scoring.score(settings.root(), cast(Store, store), DAILY, NOW + days * DAY)
+
+
+def log() -> list[dict[str, Any]]:
+    return list(lines.read_folder(settings.root().decisions))
+
+
+def page(driver: int) -> dict[str, Any] | None:
+    return scores.latest(settings.root().scores_db, "daily", driver)[0]
+
+
+def test_a_second_run_as_of_a_timestamp_logs_no_decision_again(store: Drivers) -> None:
+    assert score(store) == 50
+    before, shown = log(), page(1007)
+    assert score(store) == 50
+    assert (log(), page(1007), store.asked) == (before, shown, 50)
+    assert len({record["decision_id"] for record in before}) == 50
+    score(store, days=1)
+    assert len(log()) == 100
+
+
+@pytest.mark.parametrize("failing", ["scores.write", "audit.append"])
+def test_a_run_after_a_crash_logs_only_what_is_missing(
+    store: Drivers, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    monkeypatch.setattr(scoring, "CHUNK_ROWS", 20)
+    module, name = failing.split(".")
+    owner = {"scores": scores, "audit": audit}[module]
+    calls, real = [], getattr(owner, name)
+
+    def crash(*args: Any) -> None:
+        calls.append(args)
+        if module == "scores" or len(calls) > 2:
+            raise RuntimeError("killed")
+        real(*args)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(owner, name, crash)
+        with pytest.raises(RuntimeError):
+            score(store)
+    before = log()
+    assert len(before) == {"scores": 50, "audit": 40}[module]
+    assert score(store) == 50
+    assert log()[: len(before)] == before
+    assert len({record["decision_id"] for record in log()}) == len(log()) == 50
+    for record in log():
+        assert page(record["entity"]["driver_id"]) == audit.decision_of(record)
+
+
+def test_another_version_of_the_model_decides_again(store: Drivers) -> None:
+    score(store)
+    path = settings.root().models / "daily" / "current" / "card.json"
+    text = json.loads(path.read_text())
+    path.write_text(json.dumps(text | {"version": "2"}))
+    score(store)
+    assert len({record["decision_id"] for record in log()}) == len(log()) == 100
+    newest = page(1007)
+    assert newest is not None
+    assert newest["model"]["version"] == "2"
+
+
+def test_two_runs_of_a_risk_do_not_work_at_once(store: Drivers) -> None:
+    with locked(audit.index(settings.root().decisions) / "daily.lock"), pytest.raises(Busy):
+        score(store)
