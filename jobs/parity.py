@@ -6,7 +6,7 @@ a sign-up does, is equal once the next batch has run."""
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from features.risk import Risk
-from features.utc import utc
+from features.utc import EARLIEST, LATEST, since_1970, utc
 from features.windows.live import seen_of
 from jobs import point_in_time
 from root import Root
@@ -23,19 +23,22 @@ from serving.store import Store
 
 #: Decisions that one join takes.
 BATCH = 50_000
+#: A timestamp in a request may be a date of birth. Nobody was born before it.
+LONG_AGO = datetime(1800, 1, 1, tzinfo=UTC)
 
 
 @dataclass
 class Parity:
     """The comparison for one risk. `equal` and `other` count, by feature, the decisions that agree and those that do
     not. `first` is the first of the latter: decision, served value, joined value. `left_out` counts the decisions whose
-    line in the log lacks what their features need. `seen` names the columns that say up to when live tables had
-    processed events; they are no features."""
+    line in the log lacks what their features need, and `unreadable` those with a timestamp that cannot be joined.
+    `seen` names the columns that say up to when live tables had processed events; they are no features."""
 
     risk: str
     seen: tuple[str, ...] = ()
     decisions: int = 0
     left_out: int = 0
+    unreadable: int = 0
     equal: Counter[str] = field(default_factory=Counter)
     other: Counter[str] = field(default_factory=Counter)
     first: dict[str, tuple[str, Any, Any]] = field(default_factory=dict)
@@ -52,7 +55,10 @@ class Parity:
     def summary(self) -> str:
         """One line: how many decisions, and how many values differ."""
         left_out = f", {self.left_out:,} left out, as their lines lack what was asked" if self.left_out else ""
-        return f"{self.risk}: {self.decisions:,} decisions{left_out}, {self.other.total():,} mismatches"
+        unreadable = (
+            f", {self.unreadable:,} left out, as a timestamp in their lines is invalid" if self.unreadable else ""
+        )
+        return f"{self.risk}: {self.decisions:,} decisions{left_out}{unreadable}, {self.other.total():,} mismatches"
 
     def rows(self) -> list[tuple[str, str, str, str]]:
         """Feature, how many are equal, how many are not, and the first of those."""
@@ -75,32 +81,59 @@ def replay(root: Root, store: Store, risk: Risk, since: datetime | None = None) 
     while batch := list(islice(records, BATCH)):
         whole = [record for record in batch if needed <= _values(record).keys()]
         parity.left_out += len(batch) - len(whole)
-        if whole:
-            joined = point_in_time.features(root, store, risk, _frame(whole, types, seen))
+        entities = [(record, row) for record in whole if (row := _entity(record, types, seen)) is not None]
+        parity.unreadable += len(whole) - len(entities)
+        if entities:
+            joined = point_in_time.features(root, store, risk, _frame([row for _, row in entities], types, seen))
             rows = joined[list(views)].astype(object).to_dict("records")
-            for record, row in zip(whole, rows, strict=True):
+            for (record, _), row in zip(entities, rows, strict=True):
                 parity.compare(record["decision_id"], record["features"], featurization.complete(row, views))
     return parity
 
 
 def logged(folder: Path, risk: str, since: datetime | None) -> Iterator[dict[str, Any]]:
-    """The risk's decisions in the audit log, from `since` on."""
+    """The risk's decisions in the audit log, from `since` on, and those whose `as_of` is invalid."""
     for record in lines.read_folder(folder):
-        if record.get("risk") == risk and (since is None or utc(record["as_of"]) >= since):
-            yield record
+        if record.get("risk") == risk:
+            as_of = _timestamp(record.get("as_of"), EARLIEST)
+            if since is None or as_of is None or as_of >= since:
+                yield record
 
 
 def _values(record: Mapping[str, Any]) -> dict[str, Any]:
     """What the request held, and up to when the live tables had processed events."""
-    return {**record["features"], **record["entity"], **record.get("request", {})}
+    return {**record.get("features", {}), **record.get("entity", {}), **record.get("request", {})}
 
 
-def _frame(records: list[dict[str, Any]], types: Mapping[str, str], seen: Sequence[str]) -> pd.DataFrame:
-    """The entity frame. `types`: column of a request → its Feast type."""
-    names = [*types, *seen]
-    frame = pd.DataFrame([{name: _values(record)[name] for name in names} for record in records], columns=names)
-    frame = frame.astype(dict.fromkeys(seen, "Int64"))  # as a float it would lose microseconds
-    for name in (name for name, kind in types.items() if kind == "UNIX_TIMESTAMP"):
-        frame[name] = pd.to_datetime(frame[name], utc=True, format="ISO8601")
-    timestamps = pd.to_datetime([record["as_of"] for record in records], utc=True, format="ISO8601")
-    return frame.assign(event_timestamp=timestamps.as_unit("us"))
+def _timestamp(text: Any, earliest: datetime) -> datetime | None:
+    """A text of the log as a timestamp, by itself: a text without a zone is in UTC, whatever the lines around it say.
+    None where it is no timestamp, or none from `earliest` to `LATEST`."""
+    try:
+        timestamp = utc(text)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return timestamp if earliest <= timestamp < LATEST else None
+
+
+def _entity(record: Mapping[str, Any], types: Mapping[str, str], seen: Sequence[str]) -> dict[str, Any] | None:
+    """A row of the entity frame. `types`: column of a request → its Feast type. None where a timestamp is invalid."""
+    values = _values(record)
+    row = {name: values[name] for name in (*types, *seen)}
+    for name in (name for name, kind in types.items() if kind == "UNIX_TIMESTAMP" and row[name] is not None):
+        row[name] = _timestamp(row[name], LONG_AGO)
+        if row[name] is None:
+            return None
+    for name in seen:
+        if row[name] is not None and not (type(row[name]) is int and 0 <= row[name] < since_1970(LATEST)):
+            return None
+    as_of = _timestamp(record.get("as_of"), EARLIEST)
+    return None if as_of is None else {**row, "event_timestamp": as_of}
+
+
+def _frame(rows: list[dict[str, Any]], types: Mapping[str, str], seen: Sequence[str]) -> pd.DataFrame:
+    """The entity frame."""
+    timestamps = [name for name, kind in types.items() if kind == "UNIX_TIMESTAMP"]
+    frame = pd.DataFrame(rows, columns=[*types, *seen, "event_timestamp"])
+    # As a float a commit timestamp would lose microseconds.
+    dtypes = dict.fromkeys(seen, "Int64") | dict.fromkeys([*timestamps, "event_timestamp"], "datetime64[us, UTC]")
+    return frame.astype(dtypes)

@@ -64,7 +64,7 @@ MAY_IMPORT = {
     "jobs.train": "files errors root features model serving settings "
     "jobs.sql jobs.raw jobs.batch jobs.point_in_time jobs.train",
     "jobs.stream": "files errors root features serving settings jobs.sql jobs.raw jobs.stream",
-    "jobs.score": "errors root features model serving jobs.sql jobs.raw jobs.point_in_time",
+    "jobs.score": "errors files root features model serving jobs.sql jobs.raw jobs.point_in_time",
     "jobs.parity": "root features serving jobs.point_in_time",
     "jobs.pipelines": "errors root features",
     "jobs.execute": "cli errors root features jobs.raw jobs.batch jobs.train jobs.pipelines",

@@ -23,11 +23,11 @@ DAILY, DAY = risks()["daily"], timedelta(days=1)
 class Drivers(Fake):
     """Features that change whenever somebody asks."""
 
-    asked = 0
+    joined = 0
 
     def historical(self, risk: Any, frame: pd.DataFrame) -> pd.DataFrame:
-        self.asked += len(frame)
-        return super().historical(risk, frame).assign(**dict.fromkeys(STATS, float(self.asked)))
+        self.joined += len(frame)
+        return super().historical(risk, frame).assign(**dict.fromkeys(STATS, float(self.joined)))
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_a_second_run_as_of_a_timestamp_logs_no_decision_again(store: Drivers) -
     assert score(store) == 50
     before, shown = log(), page(1007)
     assert score(store) == 50
-    assert (log(), page(1007), store.asked) == (before, shown, 50)
+    assert (log(), page(1007), store.joined) == (before, shown, 50)
     assert len({record["decision_id"] for record in before}) == 50
     score(store, days=1)
     assert len(log()) == 100
