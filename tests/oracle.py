@@ -23,11 +23,17 @@ def exact(values: Iterable[Any], unit: Decimal = BILLIONTH) -> list[Decimal]:
     return [Decimal(v).quantize(unit, ROUND_HALF_EVEN) for v in values]
 
 
+def mean(values: Sequence[Decimal]) -> float:
+    """The exact mean, rounded once."""
+    return float(Fraction(sum(values, Decimal())) / len(values))
+
+
 def stddev(values: Sequence[Decimal]) -> float | None:
-    if len(values) < 2:
+    """From the exact sums of whole millionths."""
+    x, n = [int(value.scaleb(6)) for value in values], len(values)
+    if n < 2:
         return None
-    mean = sum(values, Decimal()) / len(values)
-    return math.sqrt(sum(((v - mean) ** 2 for v in values), Decimal()) / (len(values) - 1))
+    return math.sqrt(float(n * sum(v * v for v in x) - sum(x) ** 2) / float(n * (n - 1))) / 10**6
 
 
 def distinct(values: set[Any]) -> int:
@@ -45,12 +51,12 @@ BY_HAND: dict[str, Callable[[Any], Any]] = {
     "count": len,
     "count_distinct": lambda x: distinct(set(x)),
     "sum": lambda x: float(sum(exact(x))),
-    "mean": lambda x: float(sum(exact(x)) / len(x)) if x else None,
+    "mean": lambda x: mean(exact(x)) if x else None,
     "stddev": lambda x: stddev(exact(x, MILLIONTH)),
     "min": lambda x: min(x, default=None),
     "max": lambda x: max(x, default=None),
     "last": lambda x: x[-1] if x else None,
-    "last_n_mean": lambda x: float(sum(exact(x)) / len(x)) if x else None,
+    "last_n_mean": lambda x: mean(exact(x)) if x else None,
     "last_n_sum": lambda x: float(sum(exact(x))),
     "rate": lambda x: sum(x) / len(x) if x else None,
 }

@@ -9,8 +9,10 @@ from unittest import mock
 
 import docs_tables
 import hypothesis.strategies as st
+import numpy as np
 import oracle
 import pandas as pd
+import pyarrow as pa
 import pytest
 import readme
 from hypothesis import given
@@ -25,8 +27,11 @@ from features.windows.folds import Fold
 from features.windows.functions import FUNCTIONS, Function, StateSql
 from features.windows.live import state_of
 from features.windows.state import LiveTable
+from jobs import sql
+from jobs.batch import states
 from jobs.batch.at_moments import records_at_moments
 from jobs.batch.table import compute
+from jobs.raw.relations import SCALES, cell
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 ADD_A_FUNCTION = readme.DOCS / "how-to" / "add-a-function.md"
@@ -175,3 +180,27 @@ def test_the_old_edge_of_an_aggregation_moves_by_its_hop(timestamp: datetime):
     a = Aggregation("n", "count", None, 90 * timedelta(minutes=1), delay=HOUR)
     edge = a.old_edge(since_1970(timestamp + timedelta(minutes=7)))
     assert edge == since_1970(timestamp - timedelta(minutes=145))
+
+
+@pytest.mark.parametrize("name", ["sum", "mean", "stddev", "last_n_sum", "last_n_mean"])
+@pytest.mark.parametrize("largest", [9e9, 3e8, 9007199.254740993])
+@pytest.mark.parametrize("count", [2, 3, 200, 20_000])
+def test_sums_beyond_64_bits_have_the_same_last_digit_in_sql(name: str, largest: float, count: int):
+    """A whole number beyond 64 bits must not be rounded twice on its way to a float."""
+    record, n = FUNCTIONS[name], 7 if FUNCTIONS[name].needs_n else None
+    rng = np.random.default_rng(count)
+    fold, values = record.fold_of(n), [*rng.uniform(-largest / 9, largest, count - 1).tolist(), largest]
+    a = Aggregation("any", name, "x", timedelta(days=1), n=n)
+    columns = {cell("x"): values} | {
+        cell("x", scale): [round(value * factor) for value in values] for scale, factor in SCALES.items()
+    }
+    event = pa.table({**columns, "t": range(count), "tie": [""] * count})
+    with sql.connect() as connection:
+        connection.register("event", event)
+        parts = ", ".join(f"{state} AS {part}" for part, state in states.states(a).items())
+        value = states.value(a, {part: part for part in states.states(a)})
+        (in_sql,) = sql.row(connection, f"SELECT {value} FROM (SELECT {parts} FROM event)")
+    state = fold.zero
+    for order, x in enumerate(values):
+        state = fold.add(state, x, (order, ""))
+    assert in_sql == fold.value(state)

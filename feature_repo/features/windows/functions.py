@@ -130,16 +130,52 @@ def rows() -> Iterator[tuple[str, ...]]:
         )
 
 
+# A value is computed from exact whole numbers. Python rounds the quotient of two whole numbers once. DuckDB rounds a
+# whole number beyond 64 bits twice where it becomes a DOUBLE, and a text once. So such a number becomes a text first.
+#: Whole numbers below it are exact as floats.
+_EXACT = 2**53
+#: The number of billionths in a text of billionths.
+_EXPONENT = f"e-{len(str(UNITS)) - 1}"
+#: So many decimals of a quotient decide how it is rounded.
+_DECIMALS = 26
+#: Whole numbers below it fit into SQL's longest type.
+_FITS = 2**126
+
+
 def _mean(state: tuple[int, int]) -> float | None:
     total, events = state
-    return float(total) / float(events * UNITS) if events else None
+    return total / (events * UNITS) if events else None
+
+
+def _mean_sql(total: str, events: str) -> str:
+    """SQL of `_mean`, for whole numbers of any size."""
+    whole, rest = f"abs({total}) // {events}", f"abs({total}) % {events} * {10**_DECIMALS} // {events}"
+    decimals = f"lpad(({rest})::VARCHAR, {_DECIMALS}, '0')"
+    return f"sign({total}) * (({whole})::VARCHAR || '.' || {decimals} || '{_EXPONENT}')::DOUBLE"
 
 
 def _stddev(state: tuple[int, int, int]) -> float | None:
     squares, total, events = state
     if events < 2:
         return None
-    return math.sqrt(float(events * squares - total * total) / float(events * (events - 1))) / ROOT_UNITS
+    near = abs(total) // events * (1 if total > 0 else -1)  # the mean, cut to a whole number as SQL does
+    rest = total - events * near
+    around = squares - events * near * near - 2 * near * rest  # the sum of the squares of the distances from `near`
+    if around < _FITS // events:
+        variance = float(events * around - rest * rest) / float(events * (events - 1))
+    else:  # too large to be exact, and `rest` makes no difference
+        variance = float(around) / float(events - 1)
+    return math.sqrt(variance) / ROOT_UNITS
+
+
+def _stddev_sql() -> str:
+    """SQL of `_stddev`."""
+    near, rest = "({roots} // {events})::HUGEINT", "({roots} % {events})"
+    around = f"({{squares}} - {{events}} * {near} * {near} - 2 * {near} * {rest})"
+    exact = f"({{events}} * {around} - {rest} * {rest})::VARCHAR::DOUBLE / ({{events}} * ({{events}} - 1))::DOUBLE"
+    large = f"{around}::VARCHAR::DOUBLE / ({{events}} - 1)::DOUBLE"
+    variance = f"CASE WHEN {around} < {_FITS} // {{events}} THEN {exact} ELSE {large} END"
+    return f"CASE WHEN {{events}} > 1 THEN sqrt({variance}) / {{ROOT_UNITS}}::DOUBLE END"
 
 
 def _squares(value: float) -> tuple[int, int, int]:
@@ -173,13 +209,17 @@ _ALL = (
         "int", empty=0, runs_on_spark=False,
     ),
     Function(
-        "sum", "the sum", summed(billionths, lambda state: float(state) / UNITS),
-        {"total": _TOTAL}, "coalesce({total}, 0)::DOUBLE / {UNITS}::DOUBLE", empty=0.0,
+        "sum", "the sum", summed(billionths, lambda state: state / UNITS),
+        {"total": _TOTAL},
+        f"CASE WHEN abs({{total}}) < {_EXACT} THEN {{total}}::DOUBLE / {{UNITS}}::DOUBLE "
+        f"ELSE coalesce(({{total}}::VARCHAR || '{_EXPONENT}')::DOUBLE, 0) END", empty=0.0,
     ),
     Function(
         "mean", "the mean", Fold((0, 0), lambda state, x, _: (state[0] + billionths(x), state[1] + 1), plus, _mean),
         {"total": _TOTAL, "events": _EVENTS},
-        "CASE WHEN {events} > 0 THEN {total}::DOUBLE / ({events} * {UNITS})::DOUBLE END",
+        f"CASE WHEN abs({{total}}) < {_EXACT} AND {{events}} * {{UNITS}} < {_EXACT} "
+        f"THEN {{total}}::DOUBLE / ({{events}} * {{UNITS}})::DOUBLE "
+        f"WHEN {{events}} > 0 THEN {_mean_sql('{total}', '{events}')} END",
     ),
     Function(
         "stddev", "the standard deviation of a sample; missing under two events",
@@ -189,8 +229,7 @@ _ALL = (
             "roots": StateSql("sum({root_units})", "sum({state}) {over}"),
             "events": _EVENTS,
         },
-        "CASE WHEN {events} > 1 THEN sqrt(({events} * {squares} - {roots}::HUGEINT * {roots})::DOUBLE "
-        "/ ({events} * ({events} - 1))::DOUBLE) / {ROOT_UNITS}::DOUBLE END",
+        _stddev_sql(),
     ),
     Function(
         "min", "the smallest value", extreme(min),
@@ -207,12 +246,12 @@ _ALL = (
     Function(
         "last_n_mean", "the mean of the `n` newest values",
         lambda n: newest(n, lambda values: _mean((sum(map(billionths, values)), len(values)))),
-        {"newest": _NEWEST}, f"{_NEWEST_TOTAL}::DOUBLE / (len({{newest}}) * {{UNITS}})::DOUBLE", runs_on_spark=False,
+        {"newest": _NEWEST}, _mean_sql(_NEWEST_TOTAL, "len({newest})"), runs_on_spark=False,
     ),
     Function(
         "last_n_sum", "the sum of the `n` newest values",
-        lambda n: newest(n, lambda values: float(sum(map(billionths, values))) / UNITS),
-        {"newest": _NEWEST}, f"coalesce({_NEWEST_TOTAL}, 0)::DOUBLE / {{UNITS}}::DOUBLE", empty=0.0,
+        lambda n: newest(n, lambda values: sum(map(billionths, values)) / UNITS),
+        {"newest": _NEWEST}, f"coalesce((({_NEWEST_TOTAL})::VARCHAR || '{_EXPONENT}')::DOUBLE, 0)", empty=0.0,
         runs_on_spark=False,
     ),
     Function(
