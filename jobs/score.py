@@ -81,11 +81,10 @@ def score(root: Root, store: Store, risk: Risk, as_of: datetime) -> int:
 
 
 def ids_of(risk: Risk, version: str, as_of: datetime) -> Callable[[Mapping[str, Any]], str]:
-    """A function from a request's row to the id of the decision about it: the same for the same risk, entity,
-    timestamp and version of the model."""
+    """A function from a request's row, the entity with all that is said of it, to the id of the decision about it: the
+    same for the same risk, row, timestamp and version of the model."""
 
     def decision_id(row: Mapping[str, Any]) -> str:
-        entity = {name: row[name] for name in risk.entity_keys if name in row}
-        return str(uuid5(NAMESPACE_OID, to_json([risk.name, entity, as_of, version]).decode()))
+        return str(uuid5(NAMESPACE_OID, to_json([risk.name, row, as_of, version]).decode()))
 
     return decision_id

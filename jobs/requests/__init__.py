@@ -1,0 +1,1 @@
+"""Requests in a file → decisions in a file."""
