@@ -4,14 +4,13 @@ import hashlib
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
 from features.windows import Aggregation, AggregationTable
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-BILLIONTH, MILLIONTH = Decimal("1e-9"), Decimal("1e-6")
 Event = Mapping[str, Any]
 
 
@@ -19,8 +18,9 @@ def floor(timestamp: datetime, hop: timedelta) -> datetime:
     return EPOCH + (timestamp - EPOCH) // hop * hop if hop else timestamp
 
 
-def exact(values: Iterable[Any], unit: Decimal = BILLIONTH) -> list[Decimal]:
-    return [Decimal(v).quantize(unit, ROUND_HALF_EVEN) for v in values]
+def exact(values: Iterable[Any], places: int = 9) -> list[Decimal]:
+    """The values in whole billionths, or in whole units of another decimal place."""
+    return [Decimal(round(v * 10**places)).scaleb(-places) for v in values]
 
 
 def mean(values: Sequence[Decimal]) -> float:
@@ -52,7 +52,7 @@ BY_HAND: dict[str, Callable[[Any], Any]] = {
     "count_distinct": lambda x: distinct(set(x)),
     "sum": lambda x: float(sum(exact(x))),
     "mean": lambda x: mean(exact(x)) if x else None,
-    "stddev": lambda x: stddev(exact(x, MILLIONTH)),
+    "stddev": lambda x: stddev(exact(x, 6)),
     "min": lambda x: min(x, default=None),
     "max": lambda x: max(x, default=None),
     "last": lambda x: x[-1] if x else None,
