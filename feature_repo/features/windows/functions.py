@@ -130,16 +130,12 @@ def rows() -> Iterator[tuple[str, ...]]:
         )
 
 
-# A value is computed from exact whole numbers. Python rounds the quotient of two whole numbers once. DuckDB rounds a
-# whole number beyond 64 bits twice where it becomes a DOUBLE, and a text once. So such a number becomes a text first.
-#: Whole numbers below it are exact as floats.
-_EXACT = 2**53
-#: The number of billionths in a text of billionths.
-_EXPONENT = f"e-{len(str(UNITS)) - 1}"
-#: So many decimals of a quotient decide how it is rounded.
-_DECIMALS = 26
-#: Whole numbers below it fit into SQL's longest type.
-_FITS = 2**126
+# DuckDB rounds a whole number beyond 64 bits twice where it becomes a DOUBLE, and a text once. So such a number becomes
+# a text first. Python rounds a whole number, and the quotient of two, once.
+#: Whole numbers below them are exact as floats, and fit into SQL's longest type.
+_EXACT, _FITS = 2**53, 2**126
+#: The end of a text of billionths, and how many decimals of a quotient decide how it is rounded.
+_EXPONENT, _DECIMALS = f"e-{len(str(UNITS)) - 1}", 26
 
 
 def _mean(state: tuple[int, int]) -> float | None:
