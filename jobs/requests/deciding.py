@@ -96,7 +96,7 @@ def decide_file(
                 if not is_unknown
             ]
             ids = [decision_id(row) for _, row, _ in decided]
-            taken = known.of(ids)
+            taken = known.with_ids(ids)
             counts.repeated += sum(number in taken for number in ids)
             new = {n: d for n, d in zip(ids, decided, strict=True) if n not in taken}
             if new:
@@ -106,7 +106,7 @@ def decide_file(
                     scorer, risk, policy, new_rows, fields, new_features, as_of, root.decisions, decision_id
                 )
                 known.add([decision.as_json() for decision in made])
-                taken = known.of(ids)
+                taken = known.with_ids(ids)
             output([(line.number, row, taken[n]) for n, (line, row, _) in zip(ids, decided, strict=True)])
     return counts
 
@@ -159,7 +159,7 @@ class _Known:
         self._db.executemany("INSERT OR IGNORE INTO made VALUES (?, ?)", rows)
         self._db.execute("COMMIT")
 
-    def of(self, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    def with_ids(self, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Those with these ids."""
         query = "SELECT made.id, decision FROM json_each(?) JOIN made ON made.id = value"
         return {number: from_json(text) for number, text in self._db.execute(query, (to_json(ids).decode(),))}
