@@ -27,7 +27,8 @@ def run(
     engine: str = "duckdb",
 ) -> Iterator[object]:
     """Compute the rows of (start, end] of each pipeline, from the raw files at `path` or those of the root. Yield each
-    report as its pipeline ends. Raises NoData, BadInput, Busy, FeaturesNotReady, BadParameter."""
+    report as its pipeline ends. `quarantine` is a file, or a folder that gets `<pipeline>.parquet` of each pipeline
+    with bad rows. Raises NoData, BadInput, Busy, FeaturesNotReady, BadParameter."""
     files = None if path is None else places.files_at(path)
     if path and quarantine and quarantine.resolve().parent == path.resolve():
         raise BadParameter(f"--quarantine {quarantine} is in the folder of the input. Give another folder.")
@@ -35,12 +36,15 @@ def run(
         with console.progress() as progress:
             bar = progress.add_task(pipeline.name, total=None)
             tell = partial(_describe, progress, bar, pipeline.name)
+            aside = quarantine
+            if quarantine and quarantine.suffix not in places.READERS:
+                aside = quarantine / f"{pipeline.name}.parquet"
             if isinstance(pipeline.definition, Risk):
                 from jobs.train import dataset
 
-                report: object = dataset.run(root, pipeline.definition, start, end, now, files, quarantine, tell)
+                report: object = dataset.run(root, pipeline.definition, start, end, now, files, aside, tell)
             else:
-                report = compute(root, pipeline.definition, end, now, start, files, quarantine, tell, _fold(engine))
+                report = compute(root, pipeline.definition, end, now, start, files, aside, tell, _fold(engine))
         yield report
 
 

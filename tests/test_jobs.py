@@ -15,8 +15,10 @@ from processes import environment, run
 import settings
 from errors import BadInput
 from features.chargeback import MERCHANT_RISK, USER_ORDERS
+from jobs import execute
 from jobs.batch.table import compute
 from jobs.commands import jobs
+from jobs.pipelines import named
 from simulators import Size
 from simulators.chargeback import events
 
@@ -182,6 +184,18 @@ def test_a_bad_row_stops_the_job_with_its_column_and_place_or_is_put_aside(root:
     assert (report.events.rows, report.events.quarantined) == (len(orders), 1)
     aside = pd.read_csv(quarantine) if suffix == ".csv" else pd.read_parquet(quarantine)
     assert aside["reason"].str.startswith(column).tolist() == [True]
+
+
+def test_a_quarantine_for_several_pipelines_is_a_folder_with_a_file_for_each(root: Path, orders: pd.DataFrame):
+    bad = spoil(orders, "amount", 7, -4.5).astype({"amount": float})
+    bad = bad.assign(order_timestamp=orders["order_timestamp"], chargeback_timestamp=orders["chargeback_timestamp"])
+    bad.to_parquet(root / "raw" / "orders.parquet")
+    chosen = [named(settings.root(), f"feature_store.{table.name}") for table in (USER_ORDERS, MERCHANT_RISK)]
+    reports = list(execute.run(settings.root(), chosen, None, END, END, quarantine=root / "aside.d"))
+    assert len(reports) == 2
+    (file,) = (root / "aside.d").iterdir()  # the other table does not read the amount
+    assert file.name == "feature_store.user_orders.parquet"
+    assert pd.read_parquet(file)["reason"].tolist() == ["amount is under 0"]
 
 
 def test_csv_parquet_and_a_folder_of_either_give_the_same_rows(root: Path, orders: pd.DataFrame):

@@ -103,7 +103,7 @@ def _show(pipeline: "Pipeline") -> None:
     "--quarantine",
     type=click.Path(path_type=Path),
     show_default="a bad row stops the job",
-    help="Write bad rows to this file (.csv or .parquet) and go on.",
+    help="Write bad rows to this file (.csv or .parquet) and go on; with --all to a folder, a file for each pipeline.",
 )
 @click.option("--engine", type=OneOf("engine", ENGINES), default=ENGINES[0], help="What computes feature tables.")
 def execute(
@@ -124,9 +124,13 @@ def execute(
 
     if bool(name) == every:
         raise BadParameter("Name one pipeline, or say --all. See: python -m jobs list-pipelines")
-    if every and (path or quarantine):
-        raise BadParameter("--input and --quarantine are for one pipeline. Name it instead of --all.")
-    if quarantine and quarantine.suffix not in QUARANTINE_SUFFIXES:
+    if every and path:
+        raise BadParameter("--input is for one pipeline. Name it instead of --all.")
+    if every and quarantine and (quarantine.suffix in QUARANTINE_SUFFIXES or quarantine.is_file()):
+        raise BadParameter(
+            f"--quarantine {quarantine} is a file. With --all, give a folder: it gets a file a pipeline."
+        )
+    if name and quarantine and quarantine.suffix not in QUARANTINE_SUFFIXES:
         raise BadParameter(f"--quarantine {quarantine} ends in neither .csv nor .parquet. Give a name that does.")
     root, now = settings.root(), datetime.now(UTC)
     chosen = list(pipelines(root).values()) if name is None else [named(root, name)]
