@@ -60,8 +60,8 @@ SPAN = Function(
         n, lambda x: (max(u) - min(u)) / folds.UNITS if (u := [*map(folds.billionths, x)]) else None
     ),
     FUNCTIONS["last_n_sum"].states,
-    "((list_max(list_transform({newest}, lambda e : e.x))::HUGEINT - list_min(list_transform({newest}, lambda e : e.x)))"
-    "::VARCHAR || 'e-9')::DOUBLE",
+    "((list_max(list_transform({newest}, lambda e : e.x))::HUGEINT "
+    "- list_min(list_transform({newest}, lambda e : e.x)))::VARCHAR || 'e-9')::DOUBLE",
 )
 
 
