@@ -10,6 +10,7 @@ from rich.progress import Progress, TaskID
 from cli import console
 from errors import BadParameter
 from features.risk import Risk
+from files import DATA_SUFFIXES
 from jobs.batch.table import Engine, compute, fold_in_duckdb
 from jobs.pipelines import Pipeline
 from jobs.raw import places
@@ -37,7 +38,7 @@ def run(
             bar = progress.add_task(pipeline.name, total=None)
             tell = partial(_describe, progress, bar, pipeline.name)
             aside = quarantine
-            if quarantine and quarantine.suffix not in places.READERS:
+            if quarantine and quarantine.suffix not in DATA_SUFFIXES:
                 aside = quarantine / f"{pipeline.name}.parquet"
             if isinstance(pipeline.definition, Risk):
                 from jobs.train import dataset

@@ -68,7 +68,7 @@ MAY_IMPORT = {
     "jobs.requests": "errors files root features model serving jobs.score jobs.requests",
     "jobs.parity": "root features serving jobs.point_in_time",
     "jobs.pipelines": "errors root features",
-    "jobs.execute": "cli errors root features jobs.raw jobs.batch jobs.train jobs.pipelines",
+    "jobs.execute": "cli errors files root features jobs.raw jobs.batch jobs.train jobs.pipelines",
     "jobs.build": "cli files errors root settings features model serving simulators "
     "jobs.raw jobs.world jobs.batch jobs.train jobs.stream jobs.score jobs.build",
     "jobs.simulate": "errors features serving jobs.simulate jobs.simulate.DOMAIN",

@@ -34,10 +34,12 @@ class Drivers(Fake):
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Drivers:
     monkeypatch.setenv("RISK_DATA", str(tmp_path))
     shelve("daily")
-    hours = pd.DataFrame({"driver_id": range(1000, 1050), "event_timestamp": pd.Timestamp(NOW - DAY)})
+    known = pd.Timestamp(NOW - DAY)
+    drivers = pd.DataFrame({"driver_id": range(1000, 1050), "event_timestamp": known, "created": known})
+    drivers = drivers.assign(ssn=drivers["driver_id"].astype(str), dl=drivers["driver_id"].astype(str))
     path = settings.root().raw_table("drivers").with_suffix(".parquet")
     path.parent.mkdir()
-    hours.to_parquet(path)
+    drivers.to_parquet(path)
     return Drivers()
 
 
