@@ -9,7 +9,6 @@ function. A new function is one more record here, and one line in the tests' ora
 2.0
 """
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from string import Formatter
@@ -17,15 +16,20 @@ from string import Formatter
 from errors import unknown
 from features.windows.folds import (
     EXACT,
-    ROOT_UNITS,
+    EXACT_AS_FLOAT,
+    EXPONENT,
     UNITS,
     Fold,
     billionths,
     distinct,
     extreme,
+    mean,
+    mean_sql,
     millionths,
     newest,
     plus,
+    stddev,
+    stddev_sql,
     summed,
 )
 from features.windows.raw import Dtype
@@ -130,50 +134,6 @@ def rows() -> Iterator[tuple[str, ...]]:
         )
 
 
-# DuckDB rounds a whole number beyond 64 bits twice where it becomes a DOUBLE, and a text once. So such a number becomes
-# a text first. Python rounds a whole number, and the quotient of two, once.
-#: Whole numbers below them are exact as floats, and fit into SQL's longest type.
-_EXACT, _FITS = 2**53, 2**126
-#: The end of a text of billionths, and how many decimals of a quotient decide how it is rounded.
-_EXPONENT, _DECIMALS = f"e-{len(str(UNITS)) - 1}", 26
-
-
-def _mean(state: tuple[int, int]) -> float | None:
-    total, events = state
-    return total / (events * UNITS) if events else None
-
-
-def _mean_sql(total: str, events: str) -> str:
-    """SQL of `_mean`, for whole numbers of any size."""
-    whole, rest = f"abs({total}) // {events}", f"abs({total}) % {events} * {10**_DECIMALS} // {events}"
-    decimals = f"lpad(({rest})::VARCHAR, {_DECIMALS}, '0')"
-    return f"sign({total}) * (({whole})::VARCHAR || '.' || {decimals} || '{_EXPONENT}')::DOUBLE"
-
-
-def _stddev(state: tuple[int, int, int]) -> float | None:
-    squares, total, events = state
-    if events < 2:
-        return None
-    near = abs(total) // events * (1 if total > 0 else -1)  # the mean, cut to a whole number as SQL does
-    rest = total - events * near
-    around = squares - events * near * near - 2 * near * rest  # the sum of the squares of the distances from `near`
-    if around < _FITS // events:
-        variance = float(events * around - rest * rest) / float(events * (events - 1))
-    else:  # too large to be exact, and `rest` makes no difference
-        variance = float(around) / float(events - 1)
-    return math.sqrt(variance) / ROOT_UNITS
-
-
-def _stddev_sql() -> str:
-    """SQL of `_stddev`."""
-    near, rest = "({roots} // {events})::HUGEINT", "({roots} % {events})"
-    around = f"({{squares}} - {{events}} * {near} * {near} - 2 * {near} * {rest})"
-    exact = f"({{events}} * {around} - {rest} * {rest})::VARCHAR::DOUBLE / ({{events}} * ({{events}} - 1))::DOUBLE"
-    large = f"{around}::VARCHAR::DOUBLE / ({{events}} - 1)::DOUBLE"
-    variance = f"CASE WHEN {around} < {_FITS} // {{events}} THEN {exact} ELSE {large} END"
-    return f"CASE WHEN {{events}} > 1 THEN sqrt({variance}) / {{ROOT_UNITS}}::DOUBLE END"
-
-
 def _squares(value: float) -> tuple[int, int, int]:
     root = millionths(value)
     return (root * root, root, 1)
@@ -207,25 +167,25 @@ _ALL = (
     Function(
         "sum", "the sum", summed(billionths, lambda state: state / UNITS),
         {"total": _TOTAL},
-        f"CASE WHEN abs({{total}}) < {_EXACT} THEN {{total}}::DOUBLE / {{UNITS}}::DOUBLE "
-        f"ELSE coalesce(({{total}}::VARCHAR || '{_EXPONENT}')::DOUBLE, 0) END", empty=0.0,
+        f"CASE WHEN abs({{total}}) < {EXACT_AS_FLOAT} THEN {{total}}::DOUBLE / {{UNITS}}::DOUBLE "
+        f"ELSE coalesce(({{total}}::VARCHAR || '{EXPONENT}')::DOUBLE, 0) END", empty=0.0,
     ),
     Function(
-        "mean", "the mean", Fold((0, 0), lambda state, x, _: (state[0] + billionths(x), state[1] + 1), plus, _mean),
+        "mean", "the mean", Fold((0, 0), lambda state, x, _: (state[0] + billionths(x), state[1] + 1), plus, mean),
         {"total": _TOTAL, "events": _EVENTS},
-        f"CASE WHEN abs({{total}}) < {_EXACT} AND {{events}} * {{UNITS}} < {_EXACT} "
+        f"CASE WHEN abs({{total}}) < {EXACT_AS_FLOAT} AND {{events}} * {{UNITS}} < {EXACT_AS_FLOAT} "
         f"THEN {{total}}::DOUBLE / ({{events}} * {{UNITS}})::DOUBLE "
-        f"WHEN {{events}} > 0 THEN {_mean_sql('{total}', '{events}')} END",
+        f"WHEN {{events}} > 0 THEN {mean_sql('{total}', '{events}')} END",
     ),
     Function(
         "stddev", "the standard deviation of a sample; missing under two events",
-        Fold((0, 0, 0), lambda state, x, _: plus(state, _squares(x)), plus, _stddev),
+        Fold((0, 0, 0), lambda state, x, _: plus(state, _squares(x)), plus, stddev),
         {
             "squares": StateSql("sum({root_units}::HUGEINT * {root_units})", "sum({state}) {over}"),
             "roots": StateSql("sum({root_units})", "sum({state}) {over}"),
             "events": _EVENTS,
         },
-        _stddev_sql(),
+        stddev_sql(),
     ),
     Function(
         "min", "the smallest value", extreme(min),
@@ -241,13 +201,13 @@ _ALL = (
     ),
     Function(
         "last_n_mean", "the mean of the `n` newest values",
-        lambda n: newest(n, lambda values: _mean((sum(map(billionths, values)), len(values)))),
-        {"newest": _NEWEST}, _mean_sql(_NEWEST_TOTAL, "len({newest})"), runs_on_spark=False,
+        lambda n: newest(n, lambda values: mean((sum(map(billionths, values)), len(values)))),
+        {"newest": _NEWEST}, mean_sql(_NEWEST_TOTAL, "len({newest})"), runs_on_spark=False,
     ),
     Function(
         "last_n_sum", "the sum of the `n` newest values",
         lambda n: newest(n, lambda values: sum(map(billionths, values)) / UNITS),
-        {"newest": _NEWEST}, f"coalesce((({_NEWEST_TOTAL})::VARCHAR || '{_EXPONENT}')::DOUBLE, 0)", empty=0.0,
+        {"newest": _NEWEST}, f"coalesce((({_NEWEST_TOTAL})::VARCHAR || '{EXPONENT}')::DOUBLE, 0)", empty=0.0,
         runs_on_spark=False,
     ),
     Function(
