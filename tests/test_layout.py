@@ -62,7 +62,10 @@ def score(n: int, value: float) -> Decision:
     """The score of the n-th day before now."""
     reasons = (GivenReason("acc_rate_fine", "Yesterday's acceptance rate was good.", -1.2),)
     model = {"name": "daily", "version": "20260131T120000-0a1b2c3d"}
-    return Decision(f"d{n}", "approve", value, reasons, {}, model, NOW - timedelta(days=n))
+    return Decision(
+        decision_id=f"d{n}", decision="approve", score=value, reasons=reasons, features={}, model=model, policy={},
+        as_of=NOW - timedelta(days=n),
+    )  # fmt: skip
 
 
 @pytest.fixture

@@ -237,4 +237,4 @@ def test_nothing_is_written_where_something_cannot_be_read(tmp_path: Path, monke
         patch.setattr(store, "stored", unreadable)
         assert client.post("/sign-up/", json=APPLICANT).status_code == 503
     assert store.written == []
-    assert {path.name for path in tmp_path.iterdir()} <= {"models", "sign-up.lock"}
+    assert {path.name for path in tmp_path.iterdir()} <= {"models", "sign-up.lock", "hash-key"}
