@@ -19,7 +19,8 @@ from feast.type_map import feast_value_type_to_python_type, python_values_to_pro
 
 from errors import FeaturesNotReady
 from features.utc import MICROSECOND, since_1970
-from features.windows.live import Columns
+from features.windows.live import MARKER, Columns, reserved_key
+from serving.completeness import Completeness
 from serving.plan import Computed, Kept, Plan, Read, Stored, full
 from serving.store import Row
 
@@ -116,15 +117,25 @@ def _stored(store: FeatureStore, view: Any, projection: FeatureViewProjection, n
             f"The feature view {view.name!r} is not materialized yet (it is {state.name}). Run: make pipeline. Where "
             "it finds nothing to do, run in feature_repo: feast materialize-incremental, with the present time"
         )
-    keys = tuple(_key_types(view, projection))
+    key_types = _key_types(view, projection)
+    read = reads(store, view, names)
     ttl = getattr(view, "ttl", None)  # Feast takes None and 0 as no limit
     return Stored(
         _name(projection),
-        _key(keys),
+        _key(tuple(key_types)),
         tuple(full(_name(projection), name) for name in names),
         ttl // MICROSECOND if ttl else None,
-        _read(store, view, names),
+        read,
+        _completeness(view, key_types, read),
     )
+
+
+def _completeness(view: FeatureView, key_types: Mapping[str, str], read: Read) -> Completeness | None:
+    """Of a live view."""
+    if view.tags.get("kind") != "live":
+        return None
+    dtypes = ["string" if kind == "STRING" else "int" for kind in key_types.values()]
+    return Completeness(view.name, reserved_key(MARKER, dtypes), read)
 
 
 def _key(names: tuple[str, ...]) -> Callable[[Row], tuple[Any, ...]]:
@@ -135,7 +146,7 @@ def _key(names: tuple[str, ...]) -> Callable[[Row], tuple[Any, ...]]:
     return itemgetter(*names) if more else lambda row: (row[name],)
 
 
-def _read(store: FeatureStore, view: FeatureView, names: tuple[str, ...]) -> Read:
+def reads(store: FeatureStore, view: FeatureView, names: tuple[str, ...]) -> Read:
     """A function that reads keys: our own store's compiled reader, or `online_read` of any other store."""
     provider: Any = store._get_provider()
     online = provider.online_store

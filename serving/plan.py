@@ -7,15 +7,19 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
+from errors import FeaturesNotReady
 from features.utc import EPOCH, MICROSECOND, since_1970
 from features.windows.live import Columns
-from serving.store import Row, Vector
+from serving.completeness import Completeness
+from serving.store import Row, StoredRow, Vector
 
 #: Feast's words for a value that is stored, is null, is not stored, or is older than its view's TTL.
 PRESENT, NULL_VALUE, NOT_FOUND, TOO_OLD = "PRESENT", "NULL_VALUE", "NOT_FOUND", "OUTSIDE_MAX_AGE"
 
-#: A stored row: its event time (µs since 1970) and its values.
-Kept = tuple[int, tuple[Any, ...]]
+#: A state of a live view may be dated this much after a request, in µs: the clocks of machines differ.
+CLOCK_SLACK_US = 60_000_000
+
+Kept = StoredRow
 #: A function from join keys to their stored rows, in order, None for a key without one.
 Read = Callable[[Sequence[tuple[Any, ...]]], Sequence[Kept | None]]
 
@@ -23,27 +27,49 @@ Read = Callable[[Sequence[tuple[Any, ...]]], Sequence[Kept | None]]
 @dataclass(frozen=True)
 class Stored:
     """A stored view. `names` are the names of its values, `<view>__<feature>`. `ttl_us` is None if values never
-    expire."""
+    expire. `completeness` is None if the view is not live."""
 
     view: str
     key: Callable[[Row], tuple[Any, ...]]
     names: tuple[str, ...]
     ttl_us: int | None
     read: Read
+    completeness: Completeness | None = None
 
-    def rows(self, rows: Sequence[Row]) -> list[Kept | None]:
-        """The stored row of each row, however old it is. Nothing is stored under a key that is null."""
+    def rows(self, rows: Sequence[Row], now: int = 0) -> list[Kept | None]:
+        """The stored row of each row, however old it is. Nothing is stored under a key that is null. `now` is in µs
+        since 1970. Raises FeaturesNotReady where states of a live view are missing."""
         keys = [self.key(row) for row in rows]
         complete = [key for key in keys if None not in key]
-        if len(complete) == len(keys):
-            return list(self.read(keys))
-        stored = iter(self.read(complete) if complete else ())
+        stored = iter(self._read(complete, now) if complete else ())
         return [None if None in key else next(stored) for key in keys]
+
+    def _read(self, keys: list[tuple[Any, ...]], now: int) -> Sequence[Kept | None]:
+        kept = self.read(keys)
+        if self.completeness is None:
+            return kept
+        has_all = None not in kept
+        if has_all and not self.completeness.is_due(now):
+            return kept
+        self.completeness.check(has_all, now)
+        return kept if has_all else self.read(keys)  # again: the states may have come between the two reads
+
+    def check_clock(self, kept: Sequence[Kept | None], now: int) -> None:
+        """Raises FeaturesNotReady where a state of a live view is dated after `now`, µs since 1970: to take it for
+        missing would be to forget all events of its key."""
+        newest = max((row[0] for row in kept if row), default=now)
+        if self.completeness is not None and newest > now + CLOCK_SLACK_US:
+            raise FeaturesNotReady(
+                f"A state of {self.view} has an event of {_in_words(newest)}, and the clock of this machine says "
+                f"{_in_words(now)}. Set the clock. If it is right, it was ahead when the event was accepted: stop the "
+                "stream job, remove its file in streams/ and the online store, and run: make pipeline"
+            )
 
     def holds(self, kept: Kept, as_of: int) -> bool:
         """Whether the point-in-time join would find the row at `as_of` (µs since 1970): it is not dated later, and not
-        older than the TTL, to the microsecond."""
-        return kept[0] <= as_of and (self.ttl_us is None or as_of - kept[0] <= self.ttl_us)
+        older than the TTL, to the microsecond. A state of a live view may be dated a little later."""
+        slack = 0 if self.completeness is None else CLOCK_SLACK_US
+        return kept[0] <= as_of + slack and (self.ttl_us is None or as_of - kept[0] <= self.ttl_us)
 
     def dates_and_statuses(self, kept: Sequence[Kept | None], as_of: int) -> tuple[list[datetime | None], list[str]]:
         """The date of each row, and whether its values hold at `as_of` (µs since 1970)."""
@@ -75,15 +101,19 @@ class Plan:
     types: Mapping[str, str] = field(default_factory=dict)
 
     def answer(self, rows: Sequence[Row], as_of: datetime) -> list[dict[str, Any]]:
-        """The features of each row at `as_of`, in order; None where nothing is stored that holds then."""
-        return list(map(self._named, *self._values(rows, as_of, self._kept(rows))))
+        """The features of each row at `as_of`, which is now, in order; None where nothing is stored that holds then.
+        Raises FeaturesNotReady."""
+        kept = self._kept(rows, since_1970(as_of))
+        for stored in self.stored:
+            stored.check_clock(kept[stored.view], since_1970(as_of))
+        return list(map(self._named, *self._values(rows, as_of, kept)))
 
     def vectors(self, rows: Sequence[Row], as_of: datetime) -> list[Vector]:
-        """The same, with the date and the status of each feature."""
-        kept = self._kept(rows)
+        """The same, with the date and the status of each feature. `as_of` may be in the past."""
+        now = since_1970(as_of)
+        kept = self._kept(rows, now)
         values = self._values(rows, as_of, kept)
         shown = {view for view, _ in self.outputs.values()}
-        now = since_1970(as_of)
         by_view = {
             stored.view: stored.dates_and_statuses(kept[stored.view], now)
             for stored in self.stored
@@ -100,8 +130,8 @@ class Plan:
     def _named(self, *values: Any) -> dict[str, Any]:
         return dict(zip(self.outputs, values, strict=True))
 
-    def _kept(self, rows: Sequence[Row]) -> dict[str, list[Kept | None]]:
-        return {stored.view: stored.rows(rows) for stored in self.stored}
+    def _kept(self, rows: Sequence[Row], now: int) -> dict[str, list[Kept | None]]:
+        return {stored.view: stored.rows(rows, now) for stored in self.stored}
 
     def _values(
         self, rows: Sequence[Row], as_of: datetime, kept: Mapping[str, Sequence[Kept | None]]
@@ -127,6 +157,10 @@ def _with_nulls(statuses: Sequence[str], values: Sequence[Any]) -> Sequence[str]
         NULL_VALUE if value is None and status == PRESENT else status
         for status, value in zip(statuses, values, strict=True)
     ]
+
+
+def _in_words(timestamp: int) -> str:
+    return f"{EPOCH + timestamp * MICROSECOND:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def full(view: str, feature: str) -> str:

@@ -22,9 +22,9 @@ from feast.errors import FeatureViewNotFoundException
 from errors import FeaturesNotReady, RiskError, UnknownEntity
 from features.risk import Risk
 from files import fault, is_file_fault
-from serving.compiler import NOT_APPLIED, compiled, stored_view
+from serving.compiler import NOT_APPLIED, compiled, reads, stored_view
 from serving.plan import Plan, Stored, full
-from serving.store import Row, Store, Vector
+from serving.store import Row, Store, StoredRow, Vector
 
 logger = logging.getLogger(__name__)
 
@@ -118,11 +118,19 @@ class FeastStore(Store):
     def stored(self, view: str, keys: Row) -> dict[str, Any]:
         """By the same read as a plan's, so it can be read whenever a plan can. Raises FeaturesNotReady."""
         with _explained():
-            reads = self._reads  # one reference: the thread may replace the dict at any time
-            stored = reads.get(view) or reads.setdefault(view, stored_view(self._store, view))
+            views = self._reads  # one reference: the thread may replace the dict at any time
+            stored = views.get(view) or views.setdefault(view, stored_view(self._store, view))
             (kept,) = stored.rows([keys])
         values = kept[1] if kept else (None,) * len(stored.names)
         return {name.removeprefix(full(view, "")): value for name, value in zip(stored.names, values, strict=True)}
+
+    def kept(self, view: str, names: Sequence[str], keys: Sequence[tuple[Any, ...]]) -> list[StoredRow | None]:
+        """By the reads of a plan. Raises FeaturesNotReady where the view is not applied."""
+        target = self._view(view)
+        try:
+            return list(reads(self._store, target, tuple(names))(keys))
+        except sqlite3.OperationalError:  # no file or no table, and then there is no row; a write says what is wrong
+            return [None] * len(keys)
 
     def write(self, view: str, row: Row) -> None:
         """By Feast's own write. Raises FeaturesNotReady."""

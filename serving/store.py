@@ -9,6 +9,8 @@ import pyarrow as pa
 
 from features.risk import Risk
 
+#: A stored row: its event time (µs since 1970) and its values.
+StoredRow = tuple[int, tuple[Any, ...]]
 #: Join keys and request data of one entity, by name.
 Row = Mapping[str, Any]
 
@@ -55,6 +57,10 @@ class Store(Protocol):
 
     def stored(self, view: str, keys: Row) -> dict[str, Any]:
         """The newest stored values of one entity in a feature view, however old they are; None where there are none."""
+
+    def kept(self, view: str, names: Sequence[str], keys: Sequence[tuple[Any, ...]]) -> list[StoredRow | None]:
+        """The stored row of each key (the values of the view's join keys), with the values of `names`, in order,
+        whatever its date is. None where nothing is stored, or nothing can be read."""
 
     def write(self, view: str, row: Row) -> None:
         """Write one row, with its `event_timestamp` and `created`, into the online store."""

@@ -17,7 +17,7 @@ from features.domains import risks
 from features.risk import Risk
 from model import shelf
 from model.card import Card, CardInput, Metrics, OutcomeRate, Split
-from serving.store import Row, Vector
+from serving.store import Row, StoredRow, Vector
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 APPLICANT = {"state": "CA", "ssn": "512-34-8765", "dl": "D1234567", "dob": "1990-05-17"}
@@ -63,6 +63,9 @@ class Fake:
 
     def stored(self, view: str, keys: Row) -> dict[str, Any]:
         return dict.fromkeys(("last_driver_with_ssn", "last_driver_with_dl"))
+
+    def kept(self, view: str, names: Sequence[str], keys: Sequence[tuple[Any, ...]]) -> list[StoredRow | None]:
+        raise NotImplementedError
 
     def write(self, view: str, row: Row) -> None:
         self.written.append((view, row))

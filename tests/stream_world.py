@@ -15,6 +15,7 @@ from pydantic_core import from_json, to_json
 
 import settings
 from features.domains import Stream
+from features.utc import since_1970
 from features.windows.aggregation import Aggregation
 from features.windows.raw import Column, RawTable
 from features.windows.state import LiveTable
@@ -22,7 +23,7 @@ from features.windows.tables import AggregationTable
 from jobs.raw import offline_log
 from jobs.stream.job import StreamJob
 from jobs.stream.sources import Line, Position
-from serving.store import Store
+from serving.store import Store, StoredRow
 
 SECOND, MINUTE, HOUR, DAY = (timedelta(**{unit: 1}) for unit in ("seconds", "minutes", "hours", "days"))
 BEGIN = datetime(2026, 3, 1, 8, tzinfo=UTC)
@@ -66,21 +67,30 @@ class Sink:
     def __init__(self, path: str | Path = ":memory:") -> None:
         self.db = sqlite3.connect(path, isolation_level=None)
         self.db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF")
-        self.db.execute(
-            "CREATE TABLE IF NOT EXISTS online "
-            "(view, key, dated, created, state, PRIMARY KEY (view, key)) WITHOUT ROWID"
-        )
+        for name in ("online", "reserved"):
+            self.db.execute(
+                f"CREATE TABLE IF NOT EXISTS {name} "
+                "(view, key, dated, created, state, PRIMARY KEY (view, key)) WITHOUT ROWID"
+            )
 
     def write_table(self, view: str, table: pa.Table) -> None:
         for row in table.to_pylist():
             values = {view, f"{view.removesuffix('_state')}_seen", "event_timestamp", "created"}
             key = json.dumps([value for column, value in row.items() if column not in values])
+            name = "reserved" if row[view].startswith(b"{") else "online"
             self.db.execute(
-                "INSERT INTO online VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET dated = excluded.dated, "
+                f"INSERT INTO {name} VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET dated = excluded.dated, "
                 "created = excluded.created, state = excluded.state "
                 "WHERE (excluded.dated, excluded.created) >= (dated, created)",
                 (view, key, row["event_timestamp"].isoformat(), row["created"].isoformat(), row[view]),
             )
+
+    def kept(self, view: str, names: Sequence[str], keys: Sequence[tuple[Any, ...]]) -> list[StoredRow | None]:
+        """The rows under reserved keys; the commit timestamp of a batch is the date of its row."""
+        query = "SELECT dated, state FROM reserved WHERE view = ? AND key = ?"
+        rows = [self.db.execute(query, (view, json.dumps(list(key)))).fetchone() for key in keys]
+        dates = [since_1970(datetime.fromisoformat(row[0])) if row else 0 for row in rows]
+        return [(date, (row[1], date)) if row else None for date, row in zip(dates, rows, strict=True)]
 
     def rows(self) -> set[tuple[Any, ...]]:
         return set(self.db.execute("SELECT view, key, dated, state FROM online"))

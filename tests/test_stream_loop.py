@@ -5,7 +5,8 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
+from time import sleep
 from types import ModuleType
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from stream_world import STREAM, Batches, Sink, event
 
 import settings
+from errors import FeaturesNotReady
 from jobs.stream import loop, process
 
 
@@ -49,3 +51,35 @@ def test_the_process_of_the_stream_jobs_collects_rarely(
     process.run(settings.root(), "coupon", "log", True, None)
     assert in_job == [process.GC_THRESHOLDS]
     assert thresholds < process.GC_THRESHOLDS
+
+
+class NotApplied(Sink):
+    """A store without the views, as before `feast apply`."""
+
+    tries = 0
+
+    def kept(self, *_: object) -> Any:
+        NotApplied.tries += 1
+        raise FeaturesNotReady("The feature view 'people_state' is not applied. Run: make pipeline")
+
+
+def test_a_job_that_runs_once_ends_with_the_error_of_the_store() -> None:
+    source: Any = Batches([event(0, 0)])
+    store: Any = NotApplied()
+    with pytest.raises(FeaturesNotReady, match=r"is not applied\. Run: make pipeline"):
+        loop.run(settings.root(), STREAM, source, store, True, Event(), lambda line: None)
+
+
+def test_a_job_that_goes_on_says_once_what_it_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    source: Any = Batches([event(0, 0)])
+    store: Any = NotApplied()
+    monkeypatch.setattr(loop, "RETRY_SECONDS", 0.001)
+    NotApplied.tries, stop, lines = 0, Event(), list[str]()
+    running = Thread(target=loop.run, args=(settings.root(), STREAM, source, store, False, stop, lines.append))
+    running.start()
+    while NotApplied.tries < 5 and running.is_alive():
+        sleep(0.001)
+    stop.set()
+    running.join()
+    assert sum("is not applied" in line for line in lines) <= 3  # once in each phase of the run
+    assert NotApplied.tries >= 5

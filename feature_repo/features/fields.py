@@ -26,7 +26,9 @@ def birth_date(text: str) -> str:
     """
     form = next((form for pattern, form in _DATES.items() if pattern.fullmatch(text.strip())), None)
     if form is None:
-        raise BadDate(f"dob has the form {shape(text)!r}. Write YYYY-MM-DD or MM-DD-YYYY.", "dob")
+        raise BadDate(
+            f"dob {f'has the form {shape(text)!r}' if text else 'is empty'}. Write YYYY-MM-DD or MM-DD-YYYY.", "dob"
+        )
     try:
         born = datetime.strptime(text.strip(), form).date()  # noqa: DTZ007 a birthday has no time zone
     except ValueError:
@@ -40,7 +42,10 @@ def state_code(text: str) -> str:
     """The code of a US state in capitals, also of a state where the business is not open. Raises BadState."""
     code = text.strip().upper()
     if code not in STATES or not text.isascii():
-        raise BadState(f"state is {shape(text)!r}. Write the two letters of a US state, such as CA.", "state")
+        raise BadState(
+            f"state is {repr(shape(text)) if text else 'empty'}. Write the two letters of a US state, such as CA.",
+            "state",
+        )
     return code
 
 

@@ -18,13 +18,14 @@ from features.windows import events
 from features.windows.events import ACCEPTED, Change, Row
 from features.windows.live import state_of
 from features.windows.state import LiveTable
-from features.windows.tiles import State
+from features.windows.tiles import AHEAD_US, State
 from jobs.raw import offline_log
 from jobs.stream.lines import Batch, parse
 from jobs.stream.memory import Changes, Memory
 from jobs.stream.offline import DEAD, EVENT, OfflineLog, online_rows
+from jobs.stream.online.states import OnlineStates
 from jobs.stream.sources import Position, Source
-from jobs.stream.state import COMMITTED, COUNTS, ONLINE, WATERMARK, Key, StateFile, StateRow
+from jobs.stream.state import COMMITTED, COUNTS, HISTORY, ONLINE, WATERMARK, Key, StateFile, StateRow
 from jobs.stream.status import Counts, Status
 from root import Root
 from serving.store import Store
@@ -33,6 +34,8 @@ from serving.store import Store
 MOST_BYTES = 16 * 1024 * 1024
 #: Decoded states of a table that are kept in memory. Once there are more, the job empties the cache.
 MOST_STATES = 500_000
+#: An event may be this much further in the future than when it was accepted: clocks are set back by seconds.
+CLOCK_SLACK_SECONDS = 60
 DAY_US = timedelta(days=1) // MICROSECOND
 
 
@@ -47,7 +50,7 @@ class StreamJob:
     """The job of one stream. `store` has the online store. `clock` says what time it is, for the commit timestamps."""
 
     def __init__(self, root: Root, stream: Stream, source: Source, store: Store, clock: Callable[[], datetime]) -> None:
-        self.stream, self._source, self._store, self._clock = stream, source, store, clock
+        self.stream, self._source, self._clock = stream, source, clock
         self._live = [LiveTable(table) for table in stream.tables]
         self.state = StateFile(root.stream_state(stream.domain), stream.tables)
         self._position = self.state.position(source.name)
@@ -60,6 +63,7 @@ class StreamJob:
         self.status = Status(stream.domain, Counts(**from_json(self.state.meta(COUNTS, "{}"))))
         self.status.watermark = self.state.meta(WATERMARK, 0)
         self._offline = OfflineLog(root, stream.raw, self._live, self.state)
+        self._online_states = OnlineStates(store, self._live, self.state, self._online)
 
     def recover(self) -> None:
         """Write what a run that was killed may not have written. Raises FeaturesNotReady."""
@@ -91,6 +95,22 @@ class StreamJob:
             self._commit(changes, self._next_commit())
             count += len(changes.after)
         return count
+
+    def finish_history(self, fingerprint: str) -> None:
+        """Note that the history is processed, in the state file and in the online store. Raises FeaturesNotReady."""
+        with self.state.batch():
+            self.state.set_meta({HISTORY: fingerprint})
+        self._online_states.check(is_due=True)
+
+    def clock_fault(self) -> str:
+        """What is wrong with the clock: an event was accepted that is dated after now. Empty where nothing is."""
+        ahead = (self.status.watermark - since_1970(self._clock()) - AHEAD_US) / 1e6
+        if ahead <= CLOCK_SLACK_SECONDS:
+            return ""
+        return (
+            f"The newest event is {ahead:,.0f} s in the future of this machine's clock, so the clock is behind, or was "
+            "ahead when the event was accepted. Set the clock. Decisions about the keys of such events get an error."
+        )
 
     def is_flush_due(self) -> bool:
         """Whether enough events wait for the offline log, or have waited long enough."""
@@ -211,13 +231,13 @@ class StreamJob:
             cache[key] = live.from_json(stored[key]) if key in stored else live.zero()
 
     def _catch_up(self) -> None:
-        """Write online what is committed and not online: the process was killed, or the store raised an error."""
+        """Write online what is committed and not online: the process was killed, or the store raised an error, or is
+        another one."""
+        self._online_states.check()
         if self._online < self._committed:
             self._write_online([self.state.states_since(live.table.name, self._online) for live in self._live])
 
     def _write_online(self, changed: Sequence[Sequence[StateRow]]) -> None:
         """Write states of each live table online: all that were committed and are not online yet."""
-        for live, states in zip(self._live, changed, strict=True):
-            if states:
-                self._store.write_table(state_of(live.table), online_rows(live, states))
+        self._online_states.write(changed)
         self._online = self._committed

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import takewhile
 from pathlib import Path
 from threading import Event
@@ -52,7 +53,8 @@ def run(
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> None:
     """Process the history, then what the source has, then what is added to it until `stop` is set; with `once`, nothing
-    that is added. `report` gets lines for a person. `metrics` is the port for Prometheus. Raises Busy, BadInput.
+    that is added. `report` gets lines for a person. `metrics` is the port for Prometheus. Raises Busy, BadInput, and
+    with `once` FeaturesNotReady where the online store cannot be written.
 
     After a fault of a file, such as a full disk, the job starts again from its state file, which has all that it
     committed, until the fault is mended. With `once`, the fault is raised as RootBroken.
@@ -85,13 +87,16 @@ def _run(
     clock: Callable[[], datetime],
 ) -> None:
     with closing(StreamJob(root, stream, source, store, clock)) as job, _served(job, metrics):
-        _retry(job.recover, stop, report)
-        if count := _retry(lambda: seed(root, job, clock(), stop), stop, report):
+        if clock_fault := job.clock_fault():
+            report(f"{stream.domain}: {clock_fault}")
+        retry = partial(_retry, stop=stop, report=report, once=once)
+        retry(job.recover)
+        if count := retry(lambda: seed(root, job, clock(), stop)):
             report(f"{stream.domain}: {count:,} events of the history processed")
         reported_at, pause, counts = time.monotonic(), POLL_SECONDS, dict(vars(job.status.counts))
         job.status.line(0, reported_at)
         while not stop.is_set():
-            has_moved = _retry(lambda: job.step(final=once), stop, report)
+            has_moved = retry(lambda: job.step(final=once))
             if job.is_flush_due():
                 job.flush_part()
             if time.monotonic() - reported_at > STATUS_SECONDS:
@@ -99,6 +104,8 @@ def _run(
                 line = job.status.line(job.behind(), reported_at)
                 if counts != before:  # a stream without events prints nothing
                     report(line)
+                if bool(clock_fault) < bool(clock_fault := job.clock_fault()):
+                    report(f"{stream.domain}: {clock_fault}")
             if not has_moved and once:
                 break
             pause = POLL_SECONDS if has_moved else min(2 * pause, IDLE_SECONDS)
@@ -117,14 +124,19 @@ def state_lock(root: Root, stream: Stream) -> AbstractContextManager[None]:
     return locked(root.stream_state(stream.domain).with_suffix(".lock"), busy)
 
 
-def _retry(work: Callable[[], T], stop: Event, report: Report) -> T | None:
-    """Try again for as long as the online store cannot be written. The job keeps what it has to write there. Returns
-    None where `stop` is set meanwhile."""
+def _retry(work: Callable[[], T], stop: Event, report: Report, once: bool) -> T | None:
+    """Try again for as long as the online store cannot be written, which is reported once. The job keeps what it has to
+    write there. Returns None where `stop` is set meanwhile. With `once`, raises FeaturesNotReady at the first time."""
+    reported = ""
     while True:
         try:
             return work()
         except FeaturesNotReady as error:
-            report(f"{error.name}: {error.message} The job tries again every {RETRY_SECONDS} s.")
+            if once:
+                raise
+            if error.message != reported:
+                report(f"{error.name}: {error.message} The job tries again every {RETRY_SECONDS} s.")
+                reported = error.message
             if stop.wait(RETRY_SECONDS):
                 return None
 
@@ -146,8 +158,7 @@ def seed(root: Root, job: StreamJob, now: datetime, stop: Event) -> int:
     count = job.seed(takewhile(lambda _: not stop.is_set(), batches))
     job.flush()
     if not stop.is_set():
-        with job.state.batch():
-            job.state.set_meta({HISTORY: current})
+        job.finish_history(current)
     return count
 
 

@@ -10,6 +10,7 @@ an older version has a table `seen` instead, with the ids alone.
 
 import json
 import sqlite3
+import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,6 +39,8 @@ SYNCED = "synced"
 #: More names in `meta`: counts of all runs as JSON, the fingerprint of the history that is processed, the timestamp of
 #: the newest event in µs, and the version of each table's definition.
 COUNTS, HISTORY, WATERMARK, DEFINITIONS = "counts", "history", "watermark", "definitions"
+#: And the name of the file, which no other file has.
+ID = "id"
 
 Key = tuple[Any, ...]
 #: Key and state as JSON, the newest timestamp in the state, and the commit timestamp of the batch that wrote it.
@@ -75,7 +78,7 @@ class StateFile:
                 f"CREATE TABLE IF NOT EXISTS {identifier(table.name)} "
                 "(key BLOB PRIMARY KEY, state BLOB, newest INTEGER, stamp INTEGER) WITHOUT ROWID"
             )
-        self.set_meta({DEFINITIONS: versions})
+        self.set_meta({DEFINITIONS: versions, ID: self.meta(ID) or uuid.uuid4().hex})
 
     def close(self) -> None:
         """Close the file."""
@@ -137,6 +140,27 @@ class StateFile:
         """The rows that batches after this commit timestamp wrote."""
         query = f"SELECT key, state, newest, stamp FROM {identifier(table)} WHERE stamp > ?"
         return self._db.execute(query, (committed,)).fetchall()
+
+    def newest_state(self, table: str, until: int) -> int:
+        """The newest commit timestamp of a state, of those up to `until`; 0 where there is none."""
+        query = f"SELECT coalesce(max(stamp), 0) FROM {identifier(table)} WHERE stamp <= ?"
+        (newest,) = self._db.execute(query, (until,)).fetchone()
+        return int(newest)
+
+    def pages_since(self, table: str, since: int, until: int, most: int) -> Iterator[list[StateRow]]:
+        """The rows that batches after `since`, up to `until`, wrote, so many at a time."""
+        query = (
+            f"SELECT key, state, newest, stamp FROM {identifier(table)} "
+            "WHERE stamp > ? AND stamp <= ? AND key > ? ORDER BY key LIMIT ?"
+        )
+        last = b""
+        while rows := self._db.execute(query, (since, until, last, most)).fetchall():
+            last = rows[-1][0]
+            yield rows
+
+    def id(self) -> str:
+        """The name of this file among all, which the online store keeps beside the states."""
+        return str(self.meta(ID))
 
     def events(self, ids: list[str]) -> list[tuple[str, bytes]]:
         """Id and content of each event that is already processed, of those with these ids."""

@@ -38,6 +38,25 @@ def seen_of(table: AggregationTable) -> str:
     return f"{table.name}_seen"
 
 
+#: Of a live view, the rows that the stream job keeps beside the states, under keys that no event has. One is a marker:
+#: it says that the states of all keys were written, by which state file. The other says up to which batch.
+MARKER, PROGRESS = {"string": "", "int": -(2**63)}, {"string": " ", "int": 1 - 2**63}
+
+
+def reserved_key(by_type: Mapping[str, Any], dtypes: Sequence[str]) -> tuple[Any, ...]:
+    """The key of such a row: `MARKER` or `PROGRESS` for keys of these types.
+
+    >>> reserved_key(PROGRESS, ["string", "int"])
+    (' ', -9223372036854775807)
+    """
+    return tuple(by_type[dtype] for dtype in dtypes)
+
+
+def is_whole(marker: Sequence[Any]) -> bool:
+    """Whether the values of a marker, of one or of both columns of its view, say that all states are there."""
+    return all(value == 1 if isinstance(value, int) else b'"whole":true' in (value or b"") for value in marker)
+
+
 @dataclass(frozen=True)
 class LiveFeatures:
     """The features of some live tables, and `more` features that `then` computes from those and from the `request`
@@ -92,7 +111,7 @@ class LiveFeatures:
         by_table: dict[str, Mapping[str, Any]] = {}
         for live in self._live_tables:
             state = inputs[state_of(live.table)]
-            if state is None:
+            if state is None or state[:1] == b"{":  # of a reserved key
                 by_table[live.table.name] = live.empty
             elif state[:1] == b"[":
                 by_table[live.table.name] = live.values(live.from_json(state), inputs["as_of"])
