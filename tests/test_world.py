@@ -1,43 +1,23 @@
 """The generator replaces only what it made. What a user, the service or a stream put into a root stays."""
 
-import json
 import shutil
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from click.testing import CliRunner
-from fake import Fake
+from made_world import DAY, DOMAINS, NEXT_DAY, ONLY, OTHER, WORLD, contents, generate, invoke, put
 
-import features
 import generate_data
 import jobs.world.generate
-import serve
-import settings
-from app import create_app
 from cli.exit_codes import ExitCode
-from errors import BadSetting, Busy, NotGenerated
+from errors import Busy, NotGenerated
 from files import locked
-from jobs.commands import jobs as commands
-from jobs.world.generate import generate as generate_shares
 from jobs.world.marker import Marker, World
-from jobs.world.shares import shares
 from root import Root
-from simulators import Size
 
 pytestmark = pytest.mark.slow
-
-DAY = datetime(2026, 1, 31, tzinfo=UTC)
-NEXT_DAY = DAY + timedelta(days=1)
-SIZE = Size(drivers=100, users=10, merchants=10, order_days=1, coupon_days=1, customers=100, products=12, shop_days=1)
-WORLD, OTHER = World(7, SIZE, b"key"), World(8, SIZE, b"key")
-DOMAINS = ("onboarding", "coupon", "catalog")
-
-
-def generate(root: Root, world: World, day: datetime, domains: tuple[str, ...] = features.DOMAINS) -> None:
-    generate_shares(root, world, day, shares(root, domains))
 
 
 @pytest.fixture(scope="module")
@@ -52,17 +32,6 @@ def root(made: Root, tmp_path: Path) -> Root:
     """A root with generated events."""
     shutil.copytree(made.path, tmp_path / "root")
     return Root(tmp_path / "root")
-
-
-def contents(root: Root) -> dict[str, bytes]:
-    files = (file for file in root.path.rglob("*") if file.is_file())
-    return {file.relative_to(root.path).as_posix(): file.read_bytes() for file in files}
-
-
-def put(path: Path, text: str = "mine") -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    return path
 
 
 @pytest.mark.parametrize(("world", "day"), [(WORLD, DAY), (WORLD, NEXT_DAY), (OTHER, DAY)])
@@ -250,19 +219,6 @@ def test_another_world_than_that_of_an_older_version_loses_nothing(old: Root):
         generate(old, OTHER, DAY, domains=DOMAINS)
 
 
-# The commands
-
-
-def invoke(command: object, root: Root, *arguments: str, **env: str) -> tuple[int, str]:
-    sizes = [f"--{name.replace('_', '-')}={value}" for name, value in vars(SIZE).items()]
-    run = CliRunner(env={"RISK_DATA": str(root), **env}).invoke
-    result = run(command, [*arguments, *sizes, "--now=2026-01-31"])  # type: ignore[arg-type]
-    return result.exit_code, result.output
-
-
-ONLY = ("--domain=coupon", "--domain=catalog")
-
-
 def test_the_command_refuses_a_users_file_and_moves_it_aside_when_told(tmp_path: Path):
     root = Root(tmp_path)
     put(root.raw / "coupon_attempts.csv")
@@ -293,53 +249,3 @@ def test_replacing_moves_everything_of_the_world_and_deletes_nothing(root: Root)
 def test_a_second_generator_is_refused_while_one_is_at_work(root: Root):
     with locked(root.pipeline_lock):
         assert invoke(generate_data.main, root, RISK_HASH_KEY="key")[0] == ExitCode.BUSY
-
-
-@pytest.mark.parametrize("arguments", ["list-pipelines", "describe dataset.coupon", "execute --all", "train coupon",
-    "score daily", "parity coupon", "stream all --once", "pipeline"])  # fmt: skip
-def test_every_command_refuses_a_root_of_another_hash_key(root: Root, arguments: str):
-    before = contents(root)
-    run = CliRunner(env={"RISK_DATA": str(root), "RISK_HASH_KEY": "another"}).invoke
-    result = run(commands, arguments.split())
-    assert (result.exit_code, result.stderr.split(":")[0]) == (ExitCode.FAILED, "bad_setting")
-    assert f"RISK_HASH_KEY is not the key of {root}" in result.stderr
-    assert contents(root) == before
-
-
-def test_the_service_refuses_a_root_of_another_hash_key(root: Root, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("RISK_DATA", str(root))
-    monkeypatch.setenv("RISK_HASH_KEY", "another")
-    for start in (lambda: create_app(Fake()), lambda: serve.run(create_app, 1, "")):
-        with pytest.raises(BadSetting, match="RISK_HASH_KEY is not the key of"):
-            start()
-    monkeypatch.setenv("RISK_HASH_KEY", "key")
-    create_app(Fake())
-
-
-def test_a_root_belongs_to_the_key_of_the_first_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("RISK_DATA", str(tmp_path))
-    monkeypatch.setenv("RISK_HASH_KEY", "first")
-    put(Root(tmp_path).hash_key, "")  # a writer was killed
-    create_app(Fake())
-    monkeypatch.setenv("RISK_HASH_KEY", "second")
-    with pytest.raises(BadSetting, match="RISK_HASH_KEY is not the key of"):
-        create_app(Fake())
-
-
-def test_a_check_value_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("RISK_DATA", str(tmp_path))
-    Root(tmp_path).hash_key.mkdir()
-    with pytest.raises(BadSetting, match=r"hash-key cannot be read \(Is a directory\)"):
-        settings.root()
-
-
-def test_another_hash_key_may_take_a_root_whose_world_is_moved_aside(root: Root):
-    assert invoke(generate_data.main, root, *ONLY, RISK_HASH_KEY="another")[0] == ExitCode.FAILED
-    assert invoke(generate_data.main, root, *ONLY, "--replace-demo", RISK_HASH_KEY="another")[0] == 0
-    assert invoke(generate_data.main, root, *ONLY, RISK_HASH_KEY="another")[0] == 0
-    assert invoke(generate_data.main, root, *ONLY, RISK_HASH_KEY="key")[0] == ExitCode.FAILED
-
-
-def test_neither_the_marker_nor_the_check_value_tells_the_hash_key(root: Root):
-    assert b"key" not in root.hash_key.read_bytes()
-    assert json.loads(root.generated.read_text())["coupon"]["world"]["key"] == root.hash_key.read_text().strip()
