@@ -8,7 +8,8 @@ from typing import Any, TypeAlias
 
 import click
 
-from errors import SHOWN_CHARACTERS, unknown
+from choices import unknown
+from errors import SHOWN_CHARACTERS
 from features.utc import OutOfBounds, bounded
 
 LONGEST_DAYS = 9_999

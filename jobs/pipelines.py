@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from errors import unknown
+from choices import unknown
 from features import DOMAINS
 from features.domains import NO_RISK, risks_of, tables_of
 from features.risk import Risk

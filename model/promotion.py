@@ -3,7 +3,8 @@
 from collections.abc import Collection
 from pathlib import Path
 
-from errors import BadParameter, ModelBroken, unknown
+from choices import unknown
+from errors import BadParameter, ModelBroken
 from model import history, shelf
 from model.scorer import Scorer
 

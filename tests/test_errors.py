@@ -6,7 +6,8 @@ import re
 import pytest
 
 import errors
-from errors import JobError, RiskError, unknown
+from choices import unknown
+from errors import JobError, RiskError
 
 
 def below(error: type[RiskError]) -> list[type[RiskError]]:

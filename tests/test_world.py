@@ -181,9 +181,6 @@ def test_a_damaged_marker_knows_nothing(root: Root, text: str):
     assert contents(root) == before
 
 
-# Roots of an older version
-
-
 @pytest.fixture
 def old(root: Root) -> Root:
     """As an older version left it: its marker knew no digests, and was written last."""

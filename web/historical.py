@@ -7,7 +7,8 @@ from typing import Any
 import pandas as pd
 from flask import Blueprint, Response, jsonify, request
 
-from errors import SHOWN_CHARACTERS, BadParameter, unknown
+from choices import unknown
+from errors import SHOWN_CHARACTERS, BadParameter
 from features.domains import NO_RISK, internal_features, risks
 from features.risk import Risk
 from features.utc import bounded

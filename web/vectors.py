@@ -22,7 +22,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from errors import BadParameter, RiskError, unknown
+from choices import unknown
+from errors import BadParameter, RiskError
 from features.domains import internal_features, secret_patterns
 from features.fields import OLDEST_BIRTH
 from features.utc import EARLIEST, OutOfBounds, bounded

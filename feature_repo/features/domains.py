@@ -7,7 +7,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from errors import unknown
+from choices import unknown
 from features import DOMAINS
 from features.risk import Risk
 from features.windows import AggregationTable, LiveFeatures, RawTable

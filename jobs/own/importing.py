@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from errors import BadInput, BadParameter, Busy, NoData, unknown
+from choices import unknown
+from errors import BadInput, BadParameter, Busy, NoData
 from features.domains import risks, streams, tables
 from features.windows.raw import RawTable
 from files import locked, replacing

@@ -9,7 +9,8 @@ from unicodedata import normalize
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from errors import BadInput, BadParameter, unknown
+from choices import unknown
+from errors import BadInput, BadParameter
 from features.windows.raw import RawTable
 from jobs.raw.dialect import RFC_4180, Dialect
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from errors import BadInput, BadParameter, unknown
+from choices import unknown
+from errors import BadInput, BadParameter
 from features.utc import as_utc
 from features.windows.raw import CREATED, Column, RawTable
 from jobs.own.cells import Convert, Fault, converter

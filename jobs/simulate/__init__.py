@@ -10,7 +10,7 @@ from importlib.util import find_spec
 
 import click
 
-from errors import unknown
+from choices import unknown
 from features import DOMAINS
 
 NONE = "No domain has a simulation. Write one: a click command named `command` in jobs/simulate/<domain>.py."

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from string import Formatter
 
-from errors import unknown
+from choices import unknown
 from features.windows.folds import (
     EXACT,
     EXACT_AS_FLOAT,

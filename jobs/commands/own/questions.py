@@ -9,8 +9,9 @@ from unicodedata import normalize
 
 import click
 
+from choices import unknown
 from cli import console
-from errors import SHOWN_CHARACTERS, BadParameter, unknown
+from errors import SHOWN_CHARACTERS, BadParameter
 from jobs.own import reading
 from jobs.own.mapping import Mapping
 from jobs.own.new import naming

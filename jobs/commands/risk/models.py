@@ -4,9 +4,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from choices import unknown
 from cli import console
 from cli.console import Column
-from errors import ModelBroken, ModelNotTrained, unknown
+from errors import ModelBroken, ModelNotTrained
 from jobs.commands.risk import RISK, RiskGroup
 
 if TYPE_CHECKING:

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from choices import unknown
 from cli import console
 from cli.console import Column
 from cli.values import TIMESTAMP
-from errors import Mismatch, unknown
+from errors import Mismatch
 from features import DOMAINS
 
 if TYPE_CHECKING:

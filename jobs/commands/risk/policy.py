@@ -5,8 +5,9 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
+from choices import unknown
 from cli import console
-from errors import BadParameter, unknown
+from errors import BadParameter
 from jobs.commands.risk import RISK, RiskGroup
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from typing import Any
 
 import jinja2
 
-from errors import BadParameter, unknown
+from choices import unknown
+from errors import BadParameter
 from features.windows import Column, RawTable
 from jobs.own.mapping import Mapping
 from jobs.own.new import naming
