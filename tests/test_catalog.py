@@ -34,7 +34,7 @@ HISTORY = [
     ("h3", "0002", "007", "garden tools", 12.5, 2, "2026-03-01T10:00:00+00:00", None),
     ("h4", "0002", "008", BOOKS, 8.0, 1, "2026-03-02T10:00:00+00:00", 3.0),
 ]
-#: In the order of arrival: out of order, one in another zone, one twice, some without a rating.
+#: In the order of arrival: out of order, one in another zone, one corrected, some without a rating.
 LIVE = [
     ("e1", "0001", "007", "garden tools", 9.99, 3, "2026-03-05T10:00:00Z", 1),
     ("e2", "0003", "007", "garden tools", 11, 1, "2026-03-04T10:00:00Z", 2),
@@ -97,20 +97,20 @@ def shop(tmp_path_factory):
 STREAM, OFFLINE = "/api/v1/stream", "/api/v1/offline"
 RATINGS = f"{STREAM}/products/007/average-last-5-reviews"
 EXPECTED = {
-    RATINGS: (3.4, "stars", "2026-03-10T11:00:00+00:00"),
+    RATINGS: (4.0, "stars", "2026-03-10T11:00:00+00:00"),
     f"{STREAM}/products/009/average-last-5-reviews": (None, "stars", "2026-03-09T10:00:00+00:00"),
-    f"{STREAM}/categories/garden%20tools/revenue-last-3-orders": (50.97, "USD", "2026-03-10T11:00:00+00:00"),
+    f"{STREAM}/categories/garden%20tools/revenue-last-3-orders": (930.97, "USD", "2026-03-10T11:00:00+00:00"),
     f"{STREAM}/categories/{quote(BOOKS, safe='')}/revenue-last-3-orders": (48.0, "USD", "2026-03-07T22:00:00+00:00"),
     f"{STREAM}/customers/0001/last-order-amount": (40.0, "USD", "2026-03-07T22:00:00+00:00"),
-    f"{STREAM}/customers/0003/last-order-amount": (11.0, "USD", "2026-03-04T10:00:00+00:00"),
+    f"{STREAM}/customers/0003/last-order-amount": (891.0, "USD", "2026-03-04T10:00:00+00:00"),
     f"{STREAM}/customers/0001/products/007/last-rating": (1.0, "stars", "2026-03-05T10:00:00+00:00"),
     f"{STREAM}/customers/0002/products/007/last-rating": (5.0, "stars", "2026-03-10T11:00:00+00:00"),
     f"{STREAM}/customers/0001/products/008/last-rating": (None, "stars", "2026-03-07T22:00:00+00:00"),
-    f"{OFFLINE}/products/007/average-rating-30d": (pytest.approx(7 / 3), "stars", "2026-03-06T00:00:00+00:00"),
+    f"{OFFLINE}/products/007/average-rating-30d": (pytest.approx(10 / 3), "stars", "2026-03-06T00:00:00+00:00"),
     f"{OFFLINE}/products/009/average-rating-30d": (None, "stars", "2026-03-10T00:00:00+00:00"),
-    f"{OFFLINE}/products/007/units-sold-30d": (7.0, "units", "2026-03-06T00:00:00+00:00"),
-    f"{OFFLINE}/products/007/revenue-30d": (75.97, "USD", "2026-03-06T00:00:00+00:00"),
-    f"{OFFLINE}/categories/garden%20tools/revenue-30d": (75.97, "USD", "2026-03-06T00:00:00+00:00"),
+    f"{OFFLINE}/products/007/units-sold-30d": (15.0, "units", "2026-03-06T00:00:00+00:00"),
+    f"{OFFLINE}/products/007/revenue-30d": (955.97, "USD", "2026-03-06T00:00:00+00:00"),
+    f"{OFFLINE}/categories/garden%20tools/revenue-30d": (955.97, "USD", "2026-03-06T00:00:00+00:00"),
     # One o'clock on the 8th in Moscow is the 7th in UTC, so the value holds from the midnight after that.
     f"{OFFLINE}/categories/{quote(BOOKS)}/revenue-30d": (48.0, "USD", "2026-03-08T00:00:00+00:00"),
 }
@@ -172,7 +172,7 @@ def test_other_services_read_the_same_numbers_as_feature_vectors(shop):
     (vector,) = shop.post("/api/v1/features/catalog", json={"entities": [entity]}).json["results"]
     features = vector["features"]
     numbers = ("average_last_5_reviews", "last_order_amount", "last_rating")
-    assert [features[name] for name in numbers] == [3.4, 40.0, 1.0]
+    assert [features[name] for name in numbers] == [4.0, 40.0, 1.0]
     assert not [name for part in vector.values() for name in part if name.endswith("_seen")]
 
 

@@ -72,7 +72,7 @@ def test_every_option_is_described_with_its_default(name: str, param: click.Para
     assert record
     assert param.help, f"{param.name} has no help"
     is_switch = isinstance(param, click.Option) and param.is_flag
-    assert isinstance(param, click.Argument) or is_switch or "[default: " in record[1], record
+    assert isinstance(param, click.Argument) or is_switch or param.required or "[default: " in record[1], record
 
 
 def test_an_option_without_help_is_noticed():

@@ -21,9 +21,9 @@ VERSION = "A version that `list` shows, or: current."
 @click.argument("risk", help=RISK)
 @click.pass_context
 def models(context: click.Context, risk: str) -> None:
-    """List a risk's models, compare them, and choose the one that serves.
+    """List and compare a risk's models; choose one.
 
-    A running service uses it from its next request on.
+    The chosen model serves. A running service uses it from its next request on.
     """
     from features.domains import risk_named
 

@@ -43,9 +43,10 @@ def score(
     output: Path | None,
     quarantine: Path | None,
 ) -> None:
-    """Decide about everybody in a risk's population, or about requests in a file.
+    """Decide about a population, or about a file.
 
-    The decisions go to the audit log. Those about a population go to the pages, too.
+    A population is everybody that a risk decides about on a schedule. A file holds requests. The decisions go to the
+    audit log. Those about a population go to the pages, too.
     """
     import settings
     from features.domains import risk_named

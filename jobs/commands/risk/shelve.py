@@ -13,7 +13,12 @@ from jobs.commands.risk.train import now_or_clock, protocol_of, rows_options, sh
 @click.argument("risk", help=RISK)
 @click.option("--onnx", type=click.Path(path_type=Path), required=True, help="The ONNX file of the model.")
 @click.option("--algorithm", show_default="the name of the file", help="The model in words, for its card.")
-@click.option("--accept-against", multiple=True, help="An input in which it may go against the declared direction.")
+@click.option(
+    "--accept-against",
+    multiple=True,
+    show_default="none",
+    help="An input in which it may go against the declared direction. Give it again for another.",
+)
 @rows_options
 def shelve(
     risk: str,
@@ -27,9 +32,10 @@ def shelve(
     test_days: int | None,
     quarantine: Path | None,
 ) -> None:
-    """Make a model of your own, an ONNX file, the one that serves a risk.
+    """Serve a risk with a model of your own.
 
-    Its metrics are those of the risk's latest cases. What the service cannot load or explain is refused.
+    The model is an ONNX file. Its metrics are those of the risk's latest cases. What the service cannot
+    load or explain is refused.
     """
     import settings
     from features.domains import risk_named
