@@ -29,10 +29,11 @@ def features(root: Root, store: Store, risk: Risk, frame: pd.DataFrame, quaranti
     table added to its own; without it they are an error. Raises FeaturesNotReady, NoData, BadInput.
     """
     views = store.views(risk.name)
-    _check_inputs(risk, views)
     if risk.live is None:
+        _check_inputs(risk, views)
         return featurization.complete_frame(store.historical(risk, frame), views)
     live = _live(root, risk.live, frame, quarantine)
+    _check_inputs(risk, views)
     stored = [name for name in views if name not in live]
     if stored:
         entities = frame.drop(columns=[seen_of(table) for table in risk.live.tables], errors="ignore")
