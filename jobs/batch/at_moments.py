@@ -39,15 +39,15 @@ def at_moments(
     timestamps = entity_frame["event_timestamp"].dt.as_unit("us").astype("int64")
     known = entity_frame[seen_of(table)].astype("Int64").fillna(-1) if has_seen else timestamps
     keys = {f"k{i}": pa.Array.from_pandas(entity_frame[name]) for i, name in enumerate(table.keys)}
-    requests = pa.table({"n": range(len(entity_frame)), "t": timestamps, "known": known, **keys})
+    requests = pa.table({"nth": range(len(entity_frame)), "t": timestamps, "known": known, **keys})
     newest_us = max(timestamps.max(), known.max()) + AHEAD_US if len(entity_frame) else 0
     with sql.connect() as connection:
         open_events(
             connection, table, files, EPOCH + int(newest_us) * MICROSECOND, quarantine=quarantine, versions=True
         )
         connection.register("requests", requests)
-        features = connection.execute(f"{_query(table, has_seen)} ORDER BY n").df()
-    return entity_frame.reset_index(drop=True).join(features.drop(columns="n"))
+        features = connection.execute(f"{_query(table, has_seen)} ORDER BY nth").df()
+    return entity_frame.reset_index(drop=True).join(features.drop(columns="nth"))
 
 
 def records_at_moments(
@@ -66,22 +66,22 @@ def _query(table: AggregationTable, has_seen: bool) -> str:
         for part, state in _states(a).items():
             parts[part] = f"s{len(folded)}"
             folded.append(f"{state} AS {parts[part]}")
-        values.append(f"{states.value(a, parts)} AS {a.name}")
-    flags = [f"{flag.sql} AS {flag.name}" for flag in table.flags]
+        values.append(f"{states.value(a, parts)} AS {sql.identifier(a.name)}")
+    flags = [f"{flag.sql} AS {sql.identifier(flag.name)}" for flag in table.flags]
     keys = [f"k{i}" for i in range(len(table.keys))]
     key = keys[0] if len(keys) == 1 else f"[{', '.join(keys)}]"
     reaches = [microseconds(a.reach + a.old_edge_hop) for a in table.aggregations if a.window is not None]
     oldest = f"AND e.t >= r.t - {max(reaches)}" if len(reaches) == len(table.aggregations) else ""
-    requests = f"SELECT n, t, known, {key} AS key FROM requests"
+    requests = f"SELECT nth, t, known, {key} AS key FROM requests"
     if has_seen:
         requests = _answerable(table, requests)
     inside = (
-        f"SELECT r.n, r.t AS request_t, e.* FROM ({requests}) r "
+        f"SELECT r.nth, r.t AS request_t, e.* FROM ({requests}) r "
         f"JOIN event e ON e.key = r.key AND e.t < r.t AND e.created <= r.known "
         f"AND (e.superseded IS NULL OR e.superseded > r.known) {oldest}"
     )
-    by_request = f"SELECT n, {', '.join(folded)} FROM ({inside}) GROUP BY n"
-    valued = f"SELECT n, {', '.join(values)} FROM (SELECT n FROM requests) LEFT JOIN ({by_request}) USING (n)"
+    by_request = f"SELECT nth, {', '.join(folded)} FROM ({inside}) GROUP BY nth"
+    valued = f"SELECT nth, {', '.join(values)} FROM (SELECT nth FROM requests) LEFT JOIN ({by_request}) USING (nth)"
     return f"SELECT *{''.join(', ' + flag for flag in flags)} FROM ({valued})"
 
 
@@ -89,8 +89,8 @@ def _answerable(table: AggregationTable, requests: str) -> str:
     """The requests, at the timestamps that a live state answers: where it answers only later ones, at the first."""
     newest = f"greatest(e.t, coalesce({cell(table.outcome)}, 0))" if table.outcome else "e.t"
     known = f"JOIN event e ON e.key = r.key AND e.created <= r.known AND {newest} - {SLACK_US} > r.t"
-    first = f"SELECT r.n, max({newest}) - {SLACK_US} AS first FROM ({requests}) r {known} GROUP BY r.n"
-    return f"SELECT n, coalesce(first, t) AS t, known, key FROM ({requests}) LEFT JOIN ({first}) USING (n)"
+    first = f"SELECT r.nth, max({newest}) - {SLACK_US} AS first FROM ({requests}) r {known} GROUP BY r.nth"
+    return f"SELECT nth, coalesce(first, t) AS t, known, key FROM ({requests}) LEFT JOIN ({first}) USING (nth)"
 
 
 def _states(a: Aggregation) -> dict[str, str]:

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from features.windows.aggregation import TICK, Aggregation
+from jobs import sql
 from jobs.batch import states
 from jobs.batch.layout import Layout, microseconds
 
@@ -28,7 +29,7 @@ class _Parts:
 
     tiles    SQL of a tile's state → its column
     merged   SQL of a merged state → its column
-    values   feature → SQL over the merged states
+    values   feature, in quotes → SQL over the merged states
     """
 
     tiles: dict[str, str]
@@ -51,7 +52,7 @@ def _parts(layout: Layout) -> _Parts:
             frame = f"{unit} BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING"
             window = f"sum(known_{a.name}) OVER ({KEY_ORDER} {frame})"
             columns["known"] = merged.setdefault(window, f"m{len(merged)}")
-        values[a.name] = states.value(a, columns)
+        values[sql.identifier(a.name)] = states.value(a, columns)
     return _Parts(tiles, merged, values)
 
 
@@ -92,10 +93,12 @@ def at_ticks(layout: Layout, since: int | None, until: int) -> str:
     """
     tick, again_after = microseconds(TICK), layout.repeats_after
     day_0 = None if since is None else since - (again_after or 0)
-    names = [a.name for a in layout.table.aggregations]
+    names = [sql.identifier(a.name) for a in layout.table.aggregations]
     values = ", ".join(names)
     row_values = f"struct_pack({', '.join(f'{name} := {name}' for name in names)})"
-    empty = f"struct_pack({', '.join(f'{a.name} := {_typed_empty(a)}' for a in layout.table.aggregations)})"
+    empty = (
+        f"struct_pack({', '.join(f'{sql.identifier(a.name)} := {_typed_empty(a)}' for a in layout.table.aggregations)})"
+    )
     valued = _valued(layout, _dense(layout, until) if layout.is_dense else _sparse(layout, day_0, until))
     base = "" if day_0 is None else f"WHERE t >= {day_0}"
     after = "" if since is None else f"WHERE t > {since}"

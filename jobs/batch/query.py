@@ -4,6 +4,7 @@ from datetime import datetime
 
 from features.utc import since_1970
 from features.windows.tables import AggregationTable, LastDistinctTable, Table
+from jobs import sql
 from jobs.batch import at_ticks
 from jobs.batch.layout import Layout
 from jobs.raw.relations import cell
@@ -32,19 +33,21 @@ def whole(table: Table, until: int) -> str:
 
 def finished(table: AggregationTable, rows: str) -> str:
     """Rows of `at_ticks` with the table's own names, its flags and `event_timestamp`."""
-    values = ", ".join(a.name for a in table.aggregations)
-    flags = "".join(f", {flag.sql} AS {flag.name}" for flag in table.flags)
-    return f"SELECT key AS {table.key}, {values}{flags}, make_timestamptz(t) AS event_timestamp FROM ({rows})"
+    values = ", ".join(sql.identifier(a.name) for a in table.aggregations)
+    flags = "".join(f", {flag.sql} AS {sql.identifier(flag.name)}" for flag in table.flags)
+    key = sql.identifier(table.key)
+    return f"SELECT key AS {key}, {values}{flags}, make_timestamptz(t) AS event_timestamp FROM ({rows})"
 
 
 def last_distinct(table: LastDistinctTable, since: int | None) -> str:
     """Rows dated from `since` (µs) on: one where a value was first seen with a key."""
-    key, value = table.key, cell(table.value)
+    key, value = sql.identifier(table.key), cell(table.value)
     return f"""
         WITH first_sight AS (
             SELECT key, {value} AS value, min(t) + 1 AS seen FROM event WHERE {value} IS NOT NULL GROUP BY ALL
         )
-        SELECT key AS {key}, value AS {table.last}, lag(value) OVER by_sight AS {table.previous},
+        SELECT key AS {key}, value AS {sql.identifier(table.last)},
+            lag(value) OVER by_sight AS {sql.identifier(table.previous)},
             make_timestamptz(seen) AS event_timestamp
         FROM first_sight WINDOW by_sight AS (PARTITION BY key ORDER BY seen, value)
         QUALIFY row_number() OVER (PARTITION BY key, seen ORDER BY value DESC) = 1 AND seen >= {since or 0}"""

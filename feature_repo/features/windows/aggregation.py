@@ -159,7 +159,7 @@ class Flag:
 
     >>> flag = Flag("few", "trips", "<", 10)
     >>> flag.value(9.5), flag.value(10), flag.value(None), flag.sql
-    (1, 0, None, 'CAST(trips < 10 AS BIGINT)')
+    (1, 0, None, 'CAST("trips" < 10 AS BIGINT)')
     """
 
     name: str
@@ -176,4 +176,4 @@ class Flag:
     @property
     def sql(self) -> str:
         """Over a relation with a column for the aggregation."""
-        return f"CAST({self.aggregation} {self.operator} {self.bound} AS BIGINT)"
+        return f'CAST("{self.aggregation}" {self.operator} {self.bound} AS BIGINT)'

@@ -1,10 +1,16 @@
 """Feature tables: what `jobs execute` computes at every tick, and what a stream job keeps up to date."""
 
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 
 from features.windows.aggregation import FOR_EVER, TICK, Aggregation, Flag
 from features.windows.raw import Dtype, RawTable
+
+#: Columns that the queries of `jobs/batch/` have beside the features.
+RESERVED = re.compile(
+    r"key|t|tie|known|created|before|row_values|next_t|is_tick|event_timestamp|request_t|nth|[skm]\d+", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,11 @@ class AggregationTable:
     description: str = ""
     also: tuple[str, ...] = ()
     lives: timedelta | None = None
+
+    def __post_init__(self) -> None:
+        for name in (*(a.name for a in self.aggregations), *(flag.name for flag in self.flags)):
+            if not name.isidentifier() or RESERVED.fullmatch(name):
+                raise ValueError(f"{self.name}: a feature cannot be named {name!r}. Choose another name.")
 
     @property
     def keys(self) -> tuple[str, ...]:
