@@ -31,8 +31,14 @@ class Scorer:
 
     def score(self, rows: np.ndarray) -> np.ndarray:
         """Probabilities, or numbers within the card's bounds. `rows` has shape (n, inputs), in the card's order and
-        without missing values; the scores have shape (n,)."""
+        without missing values; the scores have shape (n,). Raises ModelBroken on a score that is no number: it would
+        fall into the mildest band."""
         scores = self._raw_scores(rows)
+        if not np.isfinite(scores).all():
+            raise ModelBroken(
+                f"{self.card.name} {self.card.version} gave a score that is no number. Promote another version: "
+                f"python -m jobs models {self.card.name} list"
+            )
         return scores if self.card.bounds is None else scores.clip(*self.card.bounds)
 
     def contributions(self, rows: np.ndarray) -> np.ndarray:

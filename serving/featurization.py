@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from errors import ModelBroken
 from features.domains import empty_values
 from model.card import Card
 
@@ -29,8 +30,13 @@ def complete_frame(frame: pd.DataFrame, views: Mapping[str, str]) -> pd.DataFram
 
 def matrix(features: Sequence[Mapping[str, Any]], card: Card) -> np.ndarray:
     """The model's input, shape (rows, inputs), float64: the card's inputs in the card's order, and the card's median
-    for a value that is None."""
+    for a value that is None. Raises ModelBroken if the feature service no longer has an input of the card."""
     names = [(i.name, i.missing) for i in card.inputs]
+    if features and (gone := [name for name, _ in names if name not in features[0]]):
+        raise ModelBroken(
+            f"The model {card.name} {card.version} needs {', '.join(gone)}, which its feature service does not have. "
+            f"Train again: python -m jobs train {card.name}"
+        )
     rows = [[missing if row[name] is None else row[name] for name, missing in names] for row in features]
     return np.array(rows, dtype=float).reshape(len(rows), len(names))
 

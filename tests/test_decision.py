@@ -12,6 +12,7 @@ from decided import CARD, KNOWN, NAMES, NOON, SEVERITY, decision, rule
 from hypothesis import given
 from hypothesis import strategies as st
 
+from errors import ModelBroken
 from features.risk import Appetite
 from serving import featurization, scores
 from serving.decision import band_of
@@ -205,3 +206,8 @@ def test_the_matrix_has_the_cards_inputs_in_its_order_without_gaps():
     expected = [[40.0, 1.0, 2.0, 0.5], [0.0, 0.0, 2.0, 3.0]]
     assert featurization.matrix(people, CARD).tolist() == expected
     assert featurization.matrix([], CARD).shape == (0, 4)
+
+
+def test_an_input_that_the_feature_service_lost_is_named():
+    with pytest.raises(ModelBroken, match=f"needs {CARD.inputs[0].name}, which its feature service does not have"):
+        featurization.matrix([{i.name: 1 for i in CARD.inputs[1:]}], CARD)

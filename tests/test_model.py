@@ -98,6 +98,11 @@ def test_a_score_is_a_probability_for_extreme_rows_too():
     assert ((scores >= 0) & (scores <= 1)).all()
 
 
+def test_a_score_that_is_no_number_is_refused():
+    with pytest.raises(ModelBroken, match="gave a score that is no number"):
+        Scorer(CARD, MODEL).score(np.array([[np.nan, 0.2, 55.0]]))
+
+
 def test_a_row_scores_the_same_alone_and_among_others():
     scorer, rows = Scorer(CARD, MODEL), np.random.default_rng(3).normal(size=(50, 3))
     alone = np.concatenate([scorer.score(row[None]) for row in rows])
@@ -177,7 +182,7 @@ def test_the_link_is_switched_after_the_version_is_written(tmp_path, monkeypatch
     override(monkeypatch, shelf, switch=lambda *to: seen.append((to, set(files(tmp_path)))))
     put(tmp_path, 1)
     whole = {f"made_up/v1/{name}" for name in ("model.onnx", "card.json", "report.html")}
-    assert seen == [((tmp_path, "made_up", "v1"), whole | {"made_up/switch.lock"})]
+    assert seen == [((tmp_path, "made_up", "v1"), whole)]
 
 
 def test_a_model_that_is_not_trained_says_how_to_train_it(tmp_path):
