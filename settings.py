@@ -18,8 +18,6 @@ from root import Root
 
 PROJECT = Path(__file__).resolve().parent
 FEATURE_REPO = PROJECT / "feature_repo"
-#: How files of others are read, a file for each raw table. It is part of the repository.
-SOURCES = PROJECT / "sources"
 LARGEST_PORT = 65_535
 
 _DEMO_HASH_KEY = "demo-key: the people in this data do not exist"
@@ -54,6 +52,11 @@ def unchecked_root() -> Root:
     if not folder:
         raise BadSetting("RISK_DATA is empty. Set it to a folder, or unset it for data/ in the project's folder.")
     return Root((PROJECT / folder).resolve())
+
+
+def sources() -> Path:
+    """Folder of the mappings of `python -m jobs import`, a file for each raw table."""
+    return PROJECT / "sources"
 
 
 def host() -> str:

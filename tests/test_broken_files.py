@@ -6,12 +6,14 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from importlib import import_module
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from constants import override
 from flask.testing import FlaskClient
 from test_upgrade import ATTEMPT, as_of, old, stream  # noqa: F401  the root of an older version is small and has it all
 
@@ -227,7 +229,7 @@ def test_a_stream_job_names_its_broken_state_file_or_makes_a_lost_one_again(real
 
 
 def test_a_stream_job_goes_on_when_its_disk_has_space_again(real: Root, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(loop, "RESTART_SECONDS", 0.01)
+    override(monkeypatch, loop, RESTART_SECONDS=0.01)
     stop, lines = Event(), list[str]()
     real.offline_logs.rename(real.path / "space")
     file(real.offline_logs)
@@ -242,8 +244,8 @@ def test_a_stream_job_goes_on_when_its_disk_has_space_again(real: Root, monkeypa
             (real.path / "space").rename(real.offline_logs)
         stop.set() if len(lines) > 1 else None
 
-    monkeypatch.setattr("jobs.stream.offline.FLUSH_SECONDS", 0.0)
-    monkeypatch.setattr(loop, "STATUS_SECONDS", 0.0)
+    override(monkeypatch, import_module("jobs.stream.offline"), FLUSH_SECONDS=0.0)
+    override(monkeypatch, loop, STATUS_SECONDS=0.0)
     source, store = open_source(real, "log", "coupon_attempts"), FeastStore(settings.FEATURE_REPO)
     loop.run(real, stream_of("coupon"), source, store, False, stop, report, clock=lambda: as_of(real))
     assert any(line.startswith("coupon: root_broken: ") for line in lines)

@@ -100,7 +100,7 @@ def test_a_lost_online_store_is_filled_from_the_beginning_again(world: Path, tmp
 def test_a_failed_materialize_leaves_no_mark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("RISK_DATA", str(tmp_path))
     Root(tmp_path).registry_db.write_bytes(b"no registry")
-    with pytest.raises(FeastFailed, match=r"(?s)feast materialize-incremental failed.*Error"):
+    with pytest.raises(FeastFailed, match=r"(?s)feast materialize-incremental failed.*is damaged"):
         repository.materialize(Root(tmp_path), datetime.now(UTC), print)
     assert not Root(tmp_path).materialized.exists()
 

@@ -195,7 +195,7 @@ def test_one_import_at_a_time_works_on_a_table(importer: Importer):
 
 
 def test_the_command_says_what_became_of_each_row(importer: Importer, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(settings, "SOURCES", importer.folder / "sources")
+    monkeypatch.setattr(settings, "sources", lambda: importer.folder / "sources")
     monkeypatch.setenv("RISK_DATA", str(importer.root))
     file = importer.file("Nr,user_id,order_timestamp\n#1,u1,2026-01-02T00:00:00Z\n#1,u1,2026-01-02T00:00:00Z\n")
     stated = (["--map", "order_id=Nr"], [])  # the second time, the mapping is kept
@@ -209,7 +209,7 @@ def test_the_command_says_what_became_of_each_row(importer: Importer, monkeypatc
 
 
 def test_a_tab_is_stated_as_a_backslash_and_a_t(importer: Importer, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(settings, "SOURCES", importer.folder / "sources")
+    monkeypatch.setattr(settings, "sources", lambda: importer.folder / "sources")
     monkeypatch.setenv("RISK_DATA", str(importer.root))
     file = importer.file("order_id\tuser_id\torder_timestamp\nb\tu1\t2026-01-02T00:00:00Z\n")
     missing = CliRunner().invoke(jobs, ["import", "orders", str(file)])

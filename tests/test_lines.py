@@ -5,6 +5,7 @@ from itertools import accumulate
 from pathlib import Path
 
 import pytest
+from constants import override
 
 from serving import lines
 
@@ -55,7 +56,7 @@ def test_a_line_counts_only_once_it_has_its_newline(file: Path):
 
 @pytest.mark.parametrize("block", [1, 7, 64, 10_000])
 def test_reading_backwards_takes_the_whole_lines_of_a_range(file: Path, monkeypatch: pytest.MonkeyPatch, block: int):
-    monkeypatch.setattr(lines, "BLOCK_BYTES", block)
+    override(monkeypatch, lines, BLOCK_BYTES=block)
     lines.append(file, MANY)
     ends = list(accumulate(len(line) for line in file.read_bytes().splitlines(keepends=True)))
     assert list(lines.read_backwards(file, 0, ends[-1])) == MANY[::-1]

@@ -9,6 +9,7 @@ from pathlib import Path
 import own_data
 import pytest
 from click.testing import CliRunner, Result
+from constants import override
 
 import settings
 from errors import BadParameter
@@ -28,7 +29,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     copy = tmp_path / "project"
     (copy / "feature_repo/features").mkdir(parents=True)
     shutil.copy(settings.FEATURE_REPO / "features/__init__.py", copy / "feature_repo/features")
-    monkeypatch.setattr(settings, "PROJECT", copy)
+    override(monkeypatch, settings, PROJECT=copy)
     monkeypatch.setenv("RISK_DATA", str(copy / "data"))
     own_data.write(copy / "orders.csv", 1200, datetime.now(UTC))
     return copy

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from constants import override
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -20,7 +21,7 @@ def read(path: Path, content: str | bytes, dialect: Dialect = RFC_4180, block_by
     """Line and cells of every row; of a ragged row, its text alone."""
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(csv_files, "BLOCK_BYTES", block_bytes)
+        override(patch, csv_files, BLOCK_BYTES=block_bytes)
         tables = list(CsvFile(path, dialect).tables(keeps_ragged=True))
     rows = []
     for table in tables:
@@ -147,7 +148,7 @@ def test_a_dialect_that_cannot_be_is_refused(marks: dict[str, str]):
 
 
 def test_a_row_that_is_too_long_is_refused_with_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(csv_files, "MOST_ROW_BYTES", 1000)
+    override(monkeypatch, csv_files, MOST_ROW_BYTES=1000)
     with pytest.raises(BadInput, match=r"line 3: a row is longer"):
         read(tmp_path / "in.csv", 'a,b\n1,2\n"' + "3,4\n" * 1000, block_bytes=100)
 

@@ -10,6 +10,7 @@ from typing import Any, cast
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from constants import override
 from fake import NOW, Fake, shelve
 
 import settings
@@ -143,7 +144,7 @@ def test_an_unknown_entity_is_a_bad_row(store: Orders, tmp_path: Path) -> None:
 def test_a_second_run_as_of_a_timestamp_takes_its_decisions_from_the_log(
     store: Orders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deciding, "CHUNK_ROWS", 2)
+    override(monkeypatch, deciding, CHUNK_ROWS=2)
     source = tmp_path / "requests.csv"
     as_csv(source, ORDERS[:2])
     decide(store, source, tmp_path / "some.csv")

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pandas as pd
 import pytest
+from constants import override
 from fake import NOW, STATS, Fake, shelve
 
 import settings
@@ -69,7 +70,7 @@ def test_a_second_run_as_of_a_timestamp_logs_no_decision_again(store: Drivers) -
 def test_a_run_after_a_crash_logs_only_what_is_missing(
     store: Drivers, monkeypatch: pytest.MonkeyPatch, failing: str
 ) -> None:
-    monkeypatch.setattr(scoring, "CHUNK_ROWS", 20)
+    override(monkeypatch, scoring, CHUNK_ROWS=20)
     module, name = failing.split(".")
     owner = {"scores": scores, "audit": audit}[module]
     calls, real = [], getattr(owner, name)

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from constants import override
 from stream_world import STREAM, Batches, Sink, event
 
 import settings
@@ -73,7 +74,7 @@ def test_a_job_that_runs_once_ends_with_the_error_of_the_store() -> None:
 def test_a_job_that_goes_on_says_once_what_it_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
     source: Any = Batches([event(0, 0)])
     store: Any = NotApplied()
-    monkeypatch.setattr(loop, "RETRY_SECONDS", 0.001)
+    override(monkeypatch, loop, RETRY_SECONDS=0.001)
     NotApplied.tries, stop, lines = 0, Event(), list[str]()
     running = Thread(target=loop.run, args=(settings.root(), STREAM, source, store, False, stop, lines.append))
     running.start()

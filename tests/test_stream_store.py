@@ -6,12 +6,14 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import coupon_root
 import pytest
+from constants import override
 from pydantic_core import to_json
 from stream_world import Batches
 
@@ -35,8 +37,8 @@ def applied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A root with the views of this one domain. Its registry has its paths, so all tests have this root."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RISK_DATA", str(tmp_path_factory.mktemp("applied")))
-        patch.setattr(states, "CHECK_SECONDS", 0.0)
-        patch.setattr("serving.completeness.CHECK_US", 0)
+        override(patch, states, CHECK_SECONDS=0.0)
+        override(patch, import_module("serving.completeness"), CHECK_US=0)
         coupon_root.apply()
         yield
 
@@ -170,7 +172,7 @@ def test_a_rewrite_that_is_cut_short_is_an_error_until_it_is_done(store: Any, mo
     with stream_job(store, first_batch()) as job:
         job.step()
         remove_and_apply()
-        monkeypatch.setattr(states, "PAGE_STATES", 2)
+        override(monkeypatch, states, PAGE_STATES=2)
         write, calls = store.write_table, list[str]()
 
         def fail(view: str, table: Any) -> None:
@@ -199,7 +201,7 @@ def test_states_without_their_history_are_an_error(store: Any) -> None:
 
 
 def test_a_run_that_ends_at_once_leaves_a_store_that_answers(store: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr(states, "CHECK_SECONDS", 3600.0)
+    override(monkeypatch, states, CHECK_SECONDS=3600.0)
     source: Any = Batches(first_batch())
     loop.run(settings.root(), COUPON, source, store, True, Event(), lambda line: None, clock=lambda: NOW)
     assert counts(store) == RIGHT

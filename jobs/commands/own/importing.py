@@ -48,7 +48,7 @@ def import_(
         stated["columns"] = dict(pair(text, "--map") for text in columns)
     if identity:
         stated["id"] = tuple(name.strip() for name in identity.split(","))
-    place = mapping.path_of(settings.SOURCES, raw.name)
+    place = mapping.path_of(settings.sources(), raw.name)
     now = datetime.now(UTC)
     report = importing.run(settings.root(), raw, files, mapping.read(place).changed(stated), place, now, quarantine)
     show(report, quarantine, now)

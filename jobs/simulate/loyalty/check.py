@@ -16,6 +16,7 @@ from features.loyalty import CUSTOMER_PURCHASES, LOYALTY, LOYALTY_LIVE, PURCHASE
 from features.utc import utc
 from features.windows import events
 from features.windows.events import Row
+from features.windows.raw import CREATED
 from features.windows.state import LiveTable
 from features.windows.tiles import Entry, State
 from jobs.batch.at_moments import records_at_moments
@@ -33,8 +34,9 @@ LOGGED_WITHIN_SECONDS, POLL_SECONDS = 30.0, 0.25
 
 
 def logged(root: Root, ids: frozenset[str]) -> list[tuple[str, float]]:
-    """The purchases with these ids in the offline log: id and predicted score, once for each time that the log has the
-    purchase. Waits until all are there, for at most `LOGGED_WITHIN_SECONDS`."""
+    """The purchases with these ids in the offline log: id and predicted score. A purchase that was sent again, as its
+    answer was lost, was scored again: its last version counts, as in every batch. Waits until all are there, for at
+    most `LOGGED_WITHIN_SECONDS`."""
     deadline = time.monotonic() + LOGGED_WITHIN_SECONDS
     while len(purchases := _logged(root, ids)) < len(ids) and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
@@ -43,9 +45,10 @@ def logged(root: Root, ids: frozenset[str]) -> list[tuple[str, float]]:
 
 def _logged(root: Root, ids: frozenset[str]) -> list[tuple[str, float]]:
     files = offline_log.files(root.offline_log(PURCHASES.name))
-    tables = [pq.read_table(f, columns=["purchase_id", "predicted_score"], partitioning=None) for f in files]
-    rows = (zip(*(column.to_pylist() for column in table.columns), strict=True) for table in tables)
-    return [(purchase_id, score) for table in rows for purchase_id, score in table if purchase_id in ids]
+    columns = [CREATED, "purchase_id", "predicted_score"]
+    tables = [pq.read_table(file, columns=columns, partitioning=None) for file in files]
+    rows = (row for table in tables for row in zip(*(column.to_pylist() for column in table.columns), strict=True))
+    return list({purchase_id: score for _, purchase_id, score in sorted(rows) if purchase_id in ids}.items())
 
 
 def differing(root: Root, service: Caller, customers: Sequence[str]) -> list[str]:
