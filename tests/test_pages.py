@@ -83,6 +83,7 @@ def test_the_page_shows_the_decision_that_the_service_took(sign_up: Page):
             taken["decision_id"],
             taken["as_of"][:19].replace("T", " ") + " UTC",
             f"{taken['model']['name']} {taken['model']['version']}",
+            taken["policy"]["version"],
         ]
     )
     assert taken["reasons"]
