@@ -87,7 +87,13 @@ def test_an_answer_that_is_not_as_shown_is_told_by_its_field(shown: Any, answer:
     assert [re.split(r"[: ]", difference)[0] for difference in differences(shown, answer)] == fields
 
 
-@pytest.mark.parametrize("page", [page for page in pages() if readme.calls(page)], ids=name_of)
+#: Its commands are run one after the other by `tests/test_tutorial_own_data.py`, in a clone of their own.
+OWN_DATA = "tutorial-own-data.md"
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in pages() if readme.calls(page) and page.name != OWN_DATA], ids=name_of
+)
 def test_every_request_of_a_page_is_answered_as_shown(page: Path, world: Path, served: str):
     for call in readme.calls(page):
         command = call.command.replace("http://127.0.0.1:5000", served)
