@@ -137,9 +137,6 @@ def test_a_root_with_the_signs_of_an_address_in_its_name_is_only_read(tmp_path: 
     assert names(tmp_path) == before
 
 
-# What a message says
-
-
 @pytest.mark.parametrize(
     ("number", "remedy"),
     [

@@ -41,7 +41,7 @@ STALE = {
     "jobs/batch/at_moments.py": "train score",
     "jobs/stream/*": "stream",
     "jobs/train/*": "train",
-    "jobs/train/report.html": "train",
+    "model/report/report.html": "train score",
     "jobs/score.py": "score",
     "serving/scores.py": "score",
     "model/card.py": "train score",
