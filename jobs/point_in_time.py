@@ -4,7 +4,6 @@ Feast joins the stored features. The features of live tables are computed from t
 newest is stored, but the events say what was known at any time.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +29,8 @@ def features(root: Root, store: Store, risk: Risk, frame: pd.DataFrame, quaranti
     """
     views = store.views(risk.name)
     if risk.live is None:
-        _check_inputs(risk, views)
         return featurization.complete_frame(store.historical(risk, frame), views)
     live = _live(root, risk.live, frame, quarantine)
-    _check_inputs(risk, views)
     stored = [name for name in views if name not in live]
     if stored:
         entities = frame.drop(columns=[seen_of(table) for table in risk.live.tables], errors="ignore")
@@ -41,8 +38,10 @@ def features(root: Root, store: Store, risk: Risk, frame: pd.DataFrame, quaranti
     return frame.reset_index(drop=True).assign(**{name: live[name] for name in views})
 
 
-def _check_inputs(risk: Risk, views: Mapping[str, str]) -> None:
-    """Raises FeaturesNotReady if the registry does not know what the code declares."""
+def require_inputs(risk: Risk, store: Store) -> None:
+    """Raises FeaturesNotReady if the registry does not know what the code declares. Training and batch scoring call it
+    before they join."""
+    views = store.views(risk.name)
     declared = [i.name for i in risk.inputs]
     declared += [] if risk.live is None else [feature.name for feature in risk.live.features]
     if unknown := [name for name in dict.fromkeys(declared) if name not in views]:

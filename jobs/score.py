@@ -67,6 +67,7 @@ def score(root: Root, store: Store, risk: Risk, as_of: datetime) -> int:
         ids = [decision_id({key: entity}) for entity in entities[key].tolist()]
         taken = {record["decision_id"] for record in audit.logged(root.decisions, risk, as_of)}
         new = entities[[number not in taken for number in ids]].reset_index(drop=True)
+        point_in_time.require_inputs(risk, store)
         views = store.views(risk.name)
         for begin in range(0, len(new), CHUNK_ROWS):
             some = new[begin : begin + CHUNK_ROWS].reset_index(drop=True)

@@ -72,6 +72,7 @@ def case_rows(
         if lack := TASKS[risk.task].lack(part[label]):
             raise NoData(f"{len(part)} {name} rows of {risk.name} {lack}")
     used = parts.train | parts.test
+    point_in_time.require_inputs(risk, store)
     rows = point_in_time.features(root, store, risk, frame[used].reset_index(drop=True), quarantine)
     for i in risk.inputs:
         if infinite := int(np.isinf(rows[i.name].astype(float)).sum()):
