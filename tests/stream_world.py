@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -94,6 +95,19 @@ class Sink:
 
     def rows(self) -> set[tuple[Any, ...]]:
         return set(self.db.execute("SELECT view, key, dated, state FROM online"))
+
+
+class StoppingSink(Sink):
+    """Stops the job at its first state. What marks the store comes before the states."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        super().__init__()
+        self.stop = stop
+
+    def write_table(self, view: str, table: pa.Table) -> None:
+        super().write_table(view, table)
+        if self.rows():
+            self.stop.set()
 
 
 class Batches:

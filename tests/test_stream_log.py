@@ -25,12 +25,13 @@ from stream_world import (
     STREAM,
     Batches,
     Sink,
+    StoppingSink,
     event,
     logged,
     recovered_job,
     result,
     take_in,
-)
+)  # fmt: skip
 
 import settings
 from features.domains import Stream
@@ -196,8 +197,8 @@ def test_of_a_history_that_grew_only_the_new_events_are_processed(
 def test_a_history_that_was_interrupted_is_continued(monkeypatch: pytest.MonkeyPatch) -> None:
     override(monkeypatch, loop, HISTORY_BATCH=3)
     write_history(*(event(n, 300 * n) for n in range(10)))
-    sink, stop = Sink(), Event()
-    monkeypatch.setattr(Sink, "write_table", lambda *_: stop.set())
+    stop = Event()
+    sink = StoppingSink(stop)
     assert "3 events of the history" in run(sink, stop=stop)[0]
     assert "7 events of the history" in run(sink)[0]
     assert len(run(sink)) == 1
