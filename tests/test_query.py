@@ -1,11 +1,13 @@
 """The query that `python -m jobs describe TABLE --sql` prints gives the rows that the job writes."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import duckdb
 import hypothesis.strategies as st
+import pandas as pd
 import pytest
 from hypothesis import Phase, given
 from hypothesis import settings as examples
@@ -17,6 +19,7 @@ from features.windows.aggregation import old_edge
 from features.windows.tables import Table
 from jobs import sql
 from jobs.batch import layout, query
+from jobs.batch.at_moments import at_moments
 from jobs.batch.layout import Layout
 from jobs.batch.table import compute
 from jobs.raw import places
@@ -24,8 +27,17 @@ from jobs.raw.relations import open_events
 
 pytestmark = pytest.mark.slow
 
+DAY = timedelta(days=1)
 UNTIL = DAY_0 + timedelta(days=20, hours=5)
 FLAGS = AggregationTable("made_table", RAW, "key", ALL["days"].aggregations, (Flag("many", "n_3d", ">", 2),))
+#: Names that SQL has for itself, or that a query might have for a column of its own.
+WORDS = AggregationTable(
+    "made_table", RAW, "key",
+    (Aggregation("select", "count", None, 3 * DAY), Aggregation("order", "sum", "x", 3 * DAY),
+     Aggregation("some", "mean", "x", 3 * DAY), Aggregation("n", "count", None, DAY),
+     Aggregation("Group", "max", "x", DAY)),
+    (Flag("end", "order", ">", 2),),
+)  # fmt: skip
 DISTINCT = LastDistinctTable("made_table", RAW, "key", "who", last="last_who", previous="previous_who")
 
 
@@ -39,13 +51,30 @@ def rows_of(table: Table) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (row["event_timestamp"], row["key"]))
 
 
-@pytest.mark.parametrize("table", [*ALL.values(), FLAGS, DISTINCT], ids=[*ALL, "flags", "distinct"])
+@pytest.mark.parametrize("table", [*ALL.values(), FLAGS, WORDS, DISTINCT], ids=[*ALL, "flags", "words", "distinct"])
 @given(raw=histories)
 @examples(max_examples=4, deadline=None, phases=[Phase.generate])
 def test_the_printed_query_gives_the_rows_that_the_job_writes(table: Table, raw: list[dict[str, Any]]):
     with root_with(raw):
         compute(settings.root(), table, UNTIL, NOW)
         assert rows_of(table) == without_created(stored())
+
+
+@given(raw=histories)
+@examples(max_examples=4, deadline=None, phases=[Phase.generate])
+def test_a_feature_has_the_same_values_whatever_its_name_is(raw: list[dict[str, Any]]):
+    plain = replace(WORDS, aggregations=tuple(replace(a, name=f"plain_{a.name}") for a in WORDS.aggregations), flags=())
+    frame = pd.DataFrame({"key": ["a", "b"], "event_timestamp": pd.Series([UNTIL, UNTIL]).dt.as_unit("us")})
+    with root_with(raw):
+        words, others = (at_moments(settings.root(), table, frame) for table in (WORDS, plain))
+        others = others.rename(columns=lambda name: name.removeprefix("plain_"))
+        pd.testing.assert_frame_equal(words.drop(columns="end"), others, check_exact=True)
+
+
+@pytest.mark.parametrize("name", ["key", "T", "s0", "m12", "nth", "event_timestamp", "two words", 'a"b', ""])
+def test_a_name_that_a_query_needs_or_cannot_write_is_refused(name: str):
+    with pytest.raises(ValueError, match="made_table: a feature cannot be named"):
+        AggregationTable("made_table", RAW, "key", (Aggregation(name, "count", None, DAY),))
 
 
 def test_the_printed_query_says_what_it_reads_and_is_formatted():
