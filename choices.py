@@ -1,4 +1,4 @@
-"""The error for a wrong name: it suggests the nearest of those there are."""
+"""A wrong name is answered with the nearest of those there are."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -16,8 +16,15 @@ def unknown(kind: str, name: str, names: Iterable[str], when_none: str, field: s
     "There is no risk 'coupon'. No domain declares one."
     """
     known = list(names)
-    message = f"There is no {kind} {name[:SHOWN_CHARACTERS]!r}."
-    if close := get_close_matches(name, known, n=1):
-        message += f" Did you mean {close[0]!r}?"
     choice = f"Choose one of: {', '.join(known)}." if known else when_none
-    return BadParameter(f"{message} {choice}", field)
+    return BadParameter(f"There is no {kind} {name[:SHOWN_CHARACTERS]!r}. {did_you_mean(name, known)}{choice}", field)
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """A question with a space behind it, or nothing where no name is near.
+
+    >>> did_you_mean("copon", ["daily", "coupon"]), did_you_mean("xyz", ["daily"])
+    ("Did you mean 'coupon'? ", '')
+    """
+    close = get_close_matches(name, list(names), n=1)
+    return f"Did you mean {close[0]!r}? " if close else ""

@@ -8,11 +8,11 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from typing import Any, NoReturn
 
 import yaml
 
+from choices import did_you_mean
 from errors import SHOWN_CHARACTERS, PolicyBroken
 from features.risk import Appetite, Reason, Risk, Rule
 from features.rules import RuleFault, parsed
@@ -128,8 +128,7 @@ class _File:
             if name in parts:
                 self.fail(_line(key), f"{name!r} stands a second time. Keep one of them")
             if allowed is not None and name not in allowed:
-                close = get_close_matches(name, allowed, n=1)
-                hint = f"Did you mean {close[0]!r}? " if close else ""
+                hint = did_you_mean(name, allowed)
                 self.fail(_line(key), f"{name[:SHOWN_CHARACTERS]!r} is unknown. {hint}Use: {', '.join(allowed)}")
             parts[name] = value
         if absent := [name for name in needed if name not in parts]:

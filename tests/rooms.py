@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "features.identifiers": "errors",
     "features.fields": "errors features.identifiers features.utc",
     "features.windows": "errors choices features.utc features.windows",
-    "features.rules": "features.utc features.rules",
+    "features.rules": "choices features.utc features.rules",
     "features.request": "features.identifiers",
     "features.risk": "features.request features.rules features.windows",
     "features.policy": "features.risk features.rules",
@@ -52,7 +52,7 @@ MAY_IMPORT = {
     "model.report": "features.risk model.card model.report",
     "model.publishing": "errors features.risk features.utc model.card model.link model.explanation model.session "
     "model.shelf model.scorer model.report model.publishing",
-    "serving": "files errors root features model serving",
+    "serving": "files errors choices root features model serving",
     "serving.DOMAIN": "files errors root features features.DOMAIN model serving",
     # Files on disk → checked rows → features → models; the stream beside them; everything on top.
     "jobs": "",

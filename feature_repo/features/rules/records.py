@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, Literal, NamedTuple
+
+from choices import did_you_mean
 
 #: What a value is. A value of another kind can only be missing or not.
 Kind = Literal["number", "text", "time", "flag", "other"]
@@ -41,8 +42,7 @@ class Names:
         if is_field:
             return Name(1, key, self._request[key])
         known = [*self._features, *self._request]
-        close = get_close_matches(key, known, n=1)
-        hint = f"Did you mean {close[0]!r}? " if close else ""
+        hint = did_you_mean(key, known)
         raise RuleFault(f"there is no feature or request field {name!r}. {hint}There are: {', '.join(known)}")
 
 
