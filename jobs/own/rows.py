@@ -17,8 +17,8 @@ from features.windows.raw import CREATED, Column, RawTable
 from jobs.own.cells import Convert, Fault, converter
 from jobs.own.mapping import Mapping, columns_of
 from jobs.own.reading import Batch, TheirFile
+from jobs.raw.offline_log import ARROW_TYPES
 
-TYPES = {"string": pa.string(), "int": pa.int64(), "float": pa.float64(), "timestamp": pa.timestamp("us", "UTC")}
 #: Columns beside those of the raw table: the place of a row among all that are imported, and its line in its file.
 PLACE, LINE = ":place", ":line"
 
@@ -52,8 +52,8 @@ class Rows:
 
 def schema(raw: RawTable) -> pa.Schema:
     """The columns of an imported file. A stream's has `created`: when a change of an earlier row was imported."""
-    columns = [(name, TYPES[raw.column(name).dtype]) for name in columns_of(raw)]
-    return pa.schema([*columns, *([(CREATED, TYPES["timestamp"])] if raw.is_live else [])])
+    columns = [(name, ARROW_TYPES[raw.column(name).dtype]) for name in columns_of(raw)]
+    return pa.schema([*columns, *([(CREATED, ARROW_TYPES["timestamp"])] if raw.is_live else [])])
 
 
 def check_header(raw: RawTable, mapping: Mapping, file: TheirFile) -> dict[str, str]:

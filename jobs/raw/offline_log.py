@@ -22,7 +22,8 @@ from features.utc import EPOCH, MICROSECOND
 from features.windows.raw import CREATED, RawTable
 from files import replacing
 
-_TYPES = {"string": pa.string(), "int": pa.int64(), "float": pa.float64(), "timestamp": pa.timestamp("us", "UTC")}
+#: The declared type of a column → its type in Arrow.
+ARROW_TYPES = {"string": pa.string(), "int": pa.int64(), "float": pa.float64(), "timestamp": pa.timestamp("us", "UTC")}
 #: From this age on, events lie in the partition of their month, or of their year.
 BY_MONTH_AFTER, BY_YEAR_AFTER = timedelta(days=31), timedelta(days=366)
 #: A day with more files than this is compacted.
@@ -34,7 +35,7 @@ KEPT_SECONDS = 60
 def schema(stream: RawTable) -> pa.Schema:
     """The columns of the events in the log. `created` is when the stream job committed them."""
     columns = {stream.time: "timestamp", **{c.name: c.dtype for c in stream.columns}, CREATED: "timestamp"}
-    return pa.schema([(name, _TYPES[dtype]) for name, dtype in columns.items()])
+    return pa.schema([(name, ARROW_TYPES[dtype]) for name, dtype in columns.items()])
 
 
 def pack(stream: RawTable, rows: Sequence[Mapping[str, Any]]) -> bytes:
@@ -53,7 +54,7 @@ def unpack(stream: RawTable, batches: Sequence[tuple[int, bytes]]) -> pa.Table:
     tables = []
     for committed, packed in batches:
         table = pa.ipc.open_stream(packed).read_all()
-        created = pa.array([committed], pa.int64()).cast(_TYPES["timestamp"])[0]
+        created = pa.array([committed], pa.int64()).cast(ARROW_TYPES["timestamp"])[0]
         tables.append(table.append_column(CREATED, pa.repeat(created, len(table))))
     return pa.concat_tables([schema(stream).empty_table(), *tables], promote_options="permissive").select(
         schema(stream).names

@@ -20,7 +20,6 @@ from root import Root
 EVENT, DEAD = "event", "dead"
 #: The job writes to the offline log when more events than this wait, or when the oldest has waited longer than this.
 FLUSH_EVENTS, FLUSH_SECONDS = 200_000, 5.0
-_ARROW_TYPES = {"string": pa.string(), "int": pa.int64(), "float": pa.float64()}
 
 
 class OfflineLog:
@@ -100,7 +99,7 @@ def online_rows(live: LiveTable, states: Sequence[StateRow]) -> pa.Table:
     that much before its newest event, and no request finds a row that is dated later than itself."""
     table, timestamp = live.table, pa.timestamp("us", "UTC")
     keys = list(zip(*(from_json(key) for key, *_ in states), strict=True)) or [()] * len(table.keys)
-    types = [_ARROW_TYPES[table.source.column(key).dtype] for key in table.keys]
+    types = [offline_log.ARROW_TYPES[table.source.column(key).dtype] for key in table.keys]
     committed = pa.array([row[3] for row in states], pa.int64())
     dated = pa.array([newest - AHEAD_US for *_, newest, _ in states], pa.int64())
     return pa.table(
