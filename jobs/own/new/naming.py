@@ -4,6 +4,7 @@ of them would read it otherwise."""
 import keyword
 import re
 import unicodedata
+from functools import cache
 from pathlib import Path
 
 import duckdb
@@ -12,12 +13,13 @@ from errors import BadParameter
 from features.risk import RiskRequest
 from features.windows.events import ENVELOPE
 from features.windows.raw import CREATED
+from features.windows.tables import RESERVED
 
 MOST_CHARACTERS = 30
 FORM = re.compile(rf"[a-z][a-z0-9_]{{1,{MOST_CHARACTERS - 1}}}")
 #: What rows have beside the declared columns: in files, in relations, in requests.
 TAKEN = {CREATED, *(column.name for column in ENVELOPE), "event_timestamp", "as_of", "filename"} | {
-    "year", "month", "day", "key", "t", "tie", "superseded", "n", "label",
+    "year", "month", "day", "superseded", "n", "label",
 }  # fmt: skip
 ENDINGS = ("_state", "_seen", "_now", "_timestamp")
 _LETTERS = {"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "æ": "ae", "ø": "oe", "å": "aa", "ł": "l", "đ": "d"}
@@ -55,13 +57,14 @@ def fault_of(name: str) -> str:
         return "is a word of Python"
     if name in _reserved():
         return "is a word of SQL"
-    if name in TAKEN or name.endswith(ENDINGS):
+    if name in TAKEN or RESERVED.fullmatch(name) or name.endswith(ENDINGS):
         return "is used, or ends as a name that is used"
     if hasattr(RiskRequest, name) or name.startswith("model_"):
         return "is a word of a request"
     return ""
 
 
+@cache
 def _reserved() -> frozenset[str]:
     """Words that SQL takes for its own where a column is named without quotes."""
     with duckdb.connect() as connection:
