@@ -58,6 +58,13 @@ def raw_tables_of(domain: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
+def raw_tables() -> dict[str, RawTable]:
+    """The raw tables that the domains declare, by name."""
+    declared = [table.source for table in tables()]
+    declared += [stream.raw for stream in streams().values()] + [risk.outcomes.table for risk in risks().values()]
+    return {raw.name: raw for raw in declared}
+
+
 def simulated() -> tuple[str, ...]:
     """The domains with a simulator, `simulators/<domain>.py`. The raw events of the others are the user's own."""
     return tuple(domain for domain in DOMAINS if find_spec(f"simulators.{domain}"))

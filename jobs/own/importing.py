@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from choices import unknown
 from errors import BadInput, BadParameter, Busy, NoData
-from features.domains import risks, streams, tables
+from features.domains import raw_tables
 from features.windows.raw import RawTable
 from files import locked, replacing
 from jobs.own import faults, reading, versions
@@ -57,13 +57,6 @@ class Report:
     changes: int
     faults: dict[str, int]
     newest: datetime | None
-
-
-def raw_tables() -> dict[str, RawTable]:
-    """The raw tables that the domains declare, by name."""
-    declared = [table.source for table in tables()]
-    declared += [stream.raw for stream in streams().values()] + [risk.outcomes.table for risk in risks().values()]
-    return {raw.name: raw for raw in declared}
 
 
 def raw_table_named(name: str) -> RawTable:

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from errors import BadParameter, NoData
 from features import DOMAINS
-from features.domains import live_of, streams, tables
+from features.domains import live_of, raw_tables, streams, tables
 from jobs.own import importing, mapping
 from jobs.own.new import spec as specs
 from jobs.own.new.spec import Spec
@@ -63,7 +63,7 @@ def create(
 def _table_names() -> list[str]:
     live = [table.name for stream in streams().values() for table in stream.tables]
     live += [features.name for domain in DOMAINS for features in live_of(domain)]
-    return [*importing.raw_tables(), *(table.name for table in tables()), *live]
+    return [*raw_tables(), *(table.name for table in tables()), *live]
 
 
 def _labels(spec: Spec, contents: dict[Path, bytes | pa.Table], now: datetime) -> tuple[int, int]:
