@@ -205,6 +205,12 @@ def listing(*places: Path) -> list[list[Any]]:
     return [[str(f.relative_to(f.parents[3])), f.stat().st_size, f.stat().st_mtime_ns] for f in data]
 
 
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's content, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def fingerprint(value: Any) -> str:
     """SHA-256 of a JSON value, in hex. The order of an object's keys does not matter."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

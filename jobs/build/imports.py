@@ -6,7 +6,6 @@ import-linter builds on, reads neither names like these nor modules outside a pa
 """
 
 import ast
-import hashlib
 import re
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -14,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 
 from features import DOMAINS
-from files import fingerprint
+from files import fingerprint, sha256
 
 #: Where Python looks for our modules, below the project.
 IMPORT_FOLDERS = ("", "feature_repo", "stores")
@@ -35,7 +34,7 @@ class Sources:
     def fingerprint(self, *names: str) -> str:
         """Changes with any byte in the files that these modules depend on."""
         files = self.files(*names)
-        return fingerprint({name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in files.items()})
+        return fingerprint({name: sha256(file) for name, file in files.items()})
 
     def files(self, *names: str) -> dict[str, Path]:
         """The files that these modules depend on, themselves included, by their paths below the project: modules, and

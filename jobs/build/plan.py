@@ -2,7 +2,6 @@
 
 from datetime import datetime
 from functools import partial
-from hashlib import sha256
 
 from errors import NoData
 from features import DOMAINS
@@ -10,7 +9,7 @@ from features.domains import raw_tables_of, risks, simulated, stream_of, streams
 from features.risk import Risk
 from features.utc import midnight
 from features.windows.live import state_of
-from files import listing
+from files import listing, sha256
 from jobs.build.imports import FEATURE_STORE, REPOSITORY
 from jobs.build.steps import Step
 from jobs.build.work import batch, raw_events, repository, scoring, training
@@ -116,7 +115,7 @@ def _train(root: Root, risk: Risk, now: datetime) -> Step:
 def _policies(root: Root) -> list[list[str]]:
     """Each policy and each list below the folder, with a digest of its content."""
     files = (path for path in sorted(root.policies.rglob("*")) if path.is_file())
-    return [[str(path.relative_to(root.policies)), sha256(path.read_bytes()).hexdigest()] for path in files]
+    return [[str(path.relative_to(root.policies)), sha256(path)] for path in files]
 
 
 def _score(root: Root, risk: Risk, now: datetime, day: datetime) -> Step:

@@ -1,7 +1,6 @@
 """`python -m jobs import`: files of others → checked rows of a raw table, each row counted. An import is whole or not
 there, and the same file twice changes nothing."""
 
-import hashlib
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ from choices import unknown
 from errors import BadInput, BadParameter, Busy, NoData
 from features.domains import raw_tables
 from features.windows.raw import RawTable
-from files import locked, replacing
+from files import locked, replacing, sha256
 from jobs.own import faults, reading, versions
 from jobs.own import mapping as mappings
 from jobs.own.mapping import Mapping
@@ -118,8 +117,7 @@ def prepare(
     for file in [reading.open_file(path, mapping) for path in files]:
         place = sum(len(rows.good) for rows in read_files)
         read_files.append(read(raw, mapping, file, now, place))
-        with file.path.open("rb") as opened:
-            digests.append(hashlib.file_digest(opened, "sha256").hexdigest())
+        digests.append(sha256(file.path))
     if not any(rows.count for rows in read_files):
         raise NoData(f"{files[0]} holds no rows. Nothing was changed; bring rows.")
     result = versions.sort(raw, [rows.good for rows in read_files], list(known), now)

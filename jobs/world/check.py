@@ -7,7 +7,8 @@ from itertools import islice
 from pathlib import Path
 
 from errors import NotGenerated
-from jobs.world.marker import Marker, World, sha256
+from files import sha256
+from jobs.world.marker import Marker, World
 from root import Root
 
 #: A message names at most this many files.

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from errors import BadParameter
-from files import claim_for_key, replacing
+from files import claim_for_key, replacing, sha256
 from jobs.world import aside, check
-from jobs.world.marker import Marker, Part, World, sha256
+from jobs.world.marker import Marker, Part, World
 from root import Root
 
 

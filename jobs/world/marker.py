@@ -1,6 +1,5 @@
 """The marker of a root, `world.json`: which raw files were generated, by digest, and of which world they are."""
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -83,9 +82,3 @@ class Marker:
             and all((self.root.path / name).is_file() for name in part.digests)
             for part in parts
         )
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
