@@ -6,6 +6,8 @@ from typing import Any, Literal
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 Task = Literal["classification", "regression"]
+#: The name of the algorithm of a model that a team published itself.
+OWN = "own"
 
 
 def _is_none(value: object) -> bool:
@@ -142,6 +144,11 @@ class Card(Part):
     def quality(self) -> Metrics:
         """The champion's metrics."""
         return self.metrics[self.champion]
+
+    @property
+    def is_own(self) -> bool:
+        """Whether a team published it, and no training made it."""
+        return self.champion == OWN
 
     @property
     def headline(self) -> str:

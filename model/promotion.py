@@ -4,8 +4,9 @@ from collections.abc import Collection
 from pathlib import Path
 
 from choices import unknown
-from errors import BadParameter, ModelBroken
+from errors import BadParameter, ModelBroken, ModelNotTrained
 from model import history, shelf
+from model.card import Card
 from model.scorer import Scorer
 
 
@@ -48,3 +49,27 @@ def rollback(shelf_folder: Path, name: str, inputs: Collection[str]) -> str:
     loaded(shelf_folder, name, earlier[-1], inputs)
     shelf.switch(shelf_folder, name, earlier[-1], earlier)
     return earlier[-1]
+
+
+def kept_line(shelf_folder: Path, card: Card) -> str | None:
+    """That a model of a team's own serves on, and how the version of `card` would serve in its place. None if that one
+    serves."""
+    current = shelf.current_version(shelf_folder, card.name)
+    if current == card.version:
+        return None
+    return (
+        f"{card.name} {current}, a model of your own, serves on. To let the trained one serve: "
+        f"python -m jobs models {card.name} promote {card.version}"
+    )
+
+
+def own_that_serves(shelf_folder: Path, name: str, inputs: Collection[str]) -> str | None:
+    """The version that serves, if a team published it. None if training made it, or if none serves. Raises ModelBroken
+    if it cannot serve."""
+    try:
+        version = shelf.current_version(shelf_folder, name)
+        return version if loaded(shelf_folder, name, version, inputs).card.is_own else None
+    except ModelNotTrained:
+        return None
+    except BadParameter as error:  # the link leads nowhere
+        raise ModelBroken(error.message) from error

@@ -37,7 +37,21 @@ def put(
     others: Mapping[str, bytes] | None = None,
     prove: Callable[[Path], object] = lambda version: None,
 ) -> Path:
-    """Write a new version, with the files `others` (name → content), and make it the current one. Returns its folder.
+    """Write a new version as `add` does, and make it the current one. Returns its folder."""
+    folder = add(shelf, card, model, report, others, prove)
+    switch(shelf, card.name, card.version)
+    return folder
+
+
+def add(
+    shelf: Path,
+    card: Card,
+    model: bytes,
+    report: str,
+    others: Mapping[str, bytes] | None = None,
+    prove: Callable[[Path], object] = lambda version: None,
+) -> Path:
+    """Write a new version, with the files `others` (name → content). What serves stays. Returns its folder.
 
     `prove` gets the folder of the written version before anybody else can see it. If it raises, nothing is left of the
     version. Raises FileExistsError if the version exists.
@@ -60,7 +74,6 @@ def put(
             prove(version)
             files.sync(*version.iterdir())
             files.replace({version: folder})
-    switch(shelf, card.name, card.version)
     return folder
 
 

@@ -65,7 +65,7 @@ def _run_stale(root: Root, world: World, now: datetime, screen: Console) -> list
             summary = step.work(partial(_advance, progress, bar, step.name))
             finished.add(step, fingerprint)
             progress.remove_task(bar)
-            results.append((step.name, summary, time.perf_counter() - started))
+            results.append((step.name, summary.partition("\n")[0], time.perf_counter() - started))
             screen.print(f"[green]✓[/] {step.name}: {summary}", highlight=False, soft_wrap=True)
     return results
 

@@ -16,8 +16,8 @@ class Step:
     """One thing that the pipeline makes."""
 
     name: str
-    #: Does the work, a function of a module in `jobs/build/work`, and returns a short summary. It takes one more
-    #: argument: a function to call after each part.
+    #: Does the work, a function of a module in `jobs/build/work`, and returns a short summary, and below it lines that
+    #: somebody must read. It takes one more argument: a function to call after each part.
     work: partial[str]
     #: What the result depends on beside code, as JSON: parameters, and listings of files. Called before the work.
     inputs: Callable[[], Any]

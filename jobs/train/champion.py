@@ -1,5 +1,7 @@
-"""Trains the models of a risk on point-in-time rows. The best one serves, with its card and its report."""
+"""Trains the models of a risk on point-in-time rows. The best one serves, with its card and its report, unless a team
+published a model of its own."""
 
+import re
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -7,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from errors import BadInput, NoData
+from errors import BadInput, ModelBroken, NoData
 from features.risk import Protocol, Risk
 from jobs import point_in_time
 from jobs.train.cases import Parts, known_cases, split
 from jobs.train.fitting import FIT
+from model import promotion, shelf
 from model.card import Card
 from model.publishing import version
 from model.publishing.fitted import Fitted
@@ -33,6 +36,7 @@ def train(
     quarantine: Path | None = None,
 ) -> Card:
     """Train a model with each of the risk's algorithms and put the best one on the shelf, where it serves from then on.
+    A model that a team published itself still serves: training does not displace it, unless it cannot serve any more.
 
     `done` is called after each of the four steps. `protocol` and `start` choose the days; by default the risk does.
     Invalid rows go to the file `quarantine`; without it, they are an error.
@@ -52,7 +56,13 @@ def train(
         name: FIT[risk.task][name](risk, training.matrix, training.labels) for name in risk.algorithms
     }
     done("fit")
-    return version.publish(root.models, risk, appetite, now, fitted, training, test, missing, done=done)
+    try:
+        own, notes = promotion.own_that_serves(root.models, risk.name, risk.by_input), ()
+    except ModelBroken as error:
+        cause = re.split(r" (?:Train again|Choose another)", error.message)[0]
+        own, notes = None, (f"It takes the place of a version that cannot serve. {cause}",)
+    place = shelf.put if own is None else shelf.add
+    return version.publish(root.models, risk, appetite, now, fitted, training, test, missing, notes, done, place)
 
 
 def case_rows(

@@ -12,7 +12,7 @@ import pandas as pd
 from errors import BadInput, ModelRefused
 from features.risk import Appetite, Risk
 from features.utc import EARLIEST, LATEST
-from model.card import Card
+from model.card import OWN, Card
 from model.link import LINKS
 from model.publishing import directions
 from model.publishing.estimators import fitted_with
@@ -22,9 +22,6 @@ from model.publishing.proof import STAYS
 from model.publishing.version import Rows, rows_of
 from model.publishing.version import publish as publish_version
 from model.session import Session
-
-#: The name of the algorithm on the card.
-OWN = "own"
 
 
 def publish(

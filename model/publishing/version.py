@@ -63,11 +63,12 @@ def publish(
     missing: pd.Series,
     notes: tuple[str, ...] = (),
     done: Callable[[str], object] = lambda step: None,
+    place: Callable[..., Path] = shelf.put,
 ) -> Card:
-    """Put the best of the models on the shelf, where it serves from then on. `appetite` are the thresholds
-    of today, for the figures of the card and the report. `fitted` maps an algorithm to its model,
-    `past` are the training rows, and `future` the test rows. Raises ModelRefused if every model goes against a declared
-    direction or cannot be served."""
+    """Put the best of the models on the shelf with `place`: with `shelf.put` it serves from then on, and with
+    `shelf.add` what serves stays. `appetite` are the thresholds of today, for the figures of the card and the report.
+    `fitted` maps an algorithm to its model, `past` are the training rows, and `future` the test rows. Raises
+    ModelRefused if every model goes against a declared direction or cannot be served."""
     candidates, unserved = _candidates(risk, now, fitted, past, future, missing)
     scores = {name: candidate.scorer.score(future.matrix) for name, candidate in candidates.items()}
     labels, task = Labels(past.labels, future.labels), TASKS[risk.task]
@@ -91,7 +92,7 @@ def publish(
     if best.explanation is not None:
         others[shelf.TREES if card.trees_sha256 else shelf.BACKGROUND] = best.explanation.encode()
     try:
-        shelf.put(models, card, best.fitted.onnx, page, others, prove=partial(_prove, fitted=best.fitted, past=past))
+        place(models, card, best.fitted.onnx, page, others, prove=partial(_prove, fitted=best.fitted, past=past))
     except FileExistsError as error:
         raise ModelRefused(f"{error} {STAYS}") from error
     done("report")

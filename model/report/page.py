@@ -106,7 +106,7 @@ def _metrics(card: Card) -> list[Row]:
     roles = [_role(card, name) for name in figures]
     if card.replaced:
         figures[f"before: {card.replaced.version}"] = card.replaced.metrics.model_dump()
-        roles.append("served before")
+        roles.append("served at the time")
     return [
         ("", *figures),
         *((label, *(values.get(name) for values in figures.values())) for name, label in names.items()),
@@ -116,7 +116,7 @@ def _metrics(card: Card) -> list[Row]:
 
 def _role(card: Card, algorithm: str) -> str:
     if algorithm == card.champion:
-        return "serves"
+        return "the best"
     against = card.refused.get(algorithm)
     return f"goes against {', '.join(against)}" if against else WORDS[card.task].worse
 

@@ -9,9 +9,12 @@ from root import Root
 
 
 def train(root: Root, risk: Risk, now: datetime, on_part: OnPart) -> str:
-    """Train the risk's model. Returns a short summary."""
+    """Train the risk's model. Returns a short summary, and a second line if a model of a team's own serves on."""
     from jobs.train import champion
+    from model import promotion
     from serving.retrieval import FeastStore
 
     card = champion.train(root, FeastStore(settings.FEATURE_REPO), risk, now, on_part)
-    return f"{card.headline} on {card.test.rows:,} rows"
+    summary = f"{card.headline} on {card.test.rows:,} rows"
+    kept = promotion.kept_line(root.models, card)
+    return f"{summary}; your own model serves on\n{kept}" if kept else summary

@@ -49,9 +49,8 @@ def versions(risk: "Risk") -> None:
         except ModelBroken:
             rows.append((mark, version, "cannot be read", "", "", ""))
             continue
-        rows.append(
-            (mark, version, card.champion, card.headline, f"{card.train.rows:,}", f"{card.train.until:%Y-%m-%d}")
-        )
+        until = f"{card.train.until:%Y-%m-%d}" if card.train.until else ""
+        rows.append((mark, version, card.champion, card.headline, f"{card.train.rows:,}", until))
     if not rows:
         raise ModelNotTrained(f"{risk.name} has no models. Run: python -m jobs train {risk.name}")
     columns = [Column(""), Column("version", wraps=False), Column("algorithm"), Column("quality")]
@@ -162,7 +161,8 @@ def _figure(value: float | None) -> str:
 
 
 def _rows(split: "Split") -> str:
-    return f"{split.rows:,}, {split.since:%Y-%m-%d} to {split.until:%Y-%m-%d}"
+    days = f"{split.since:%Y-%m-%d} to {split.until:%Y-%m-%d}" if split.since else "without timestamps"
+    return f"{split.rows:,}, {days}"
 
 
 def _thresholds(risk: "Risk") -> str:

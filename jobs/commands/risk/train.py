@@ -60,7 +60,7 @@ def train(
 ) -> None:
     """Train a risk's models; the best one serves.
 
-    The rows are point-in-time rows. The model gets a card and a report.
+    The rows are point-in-time rows. The model gets a card and a report. A model of your own serves on.
     """
     import settings
     from features.domains import risk_named
@@ -97,7 +97,10 @@ def protocol_of(
 
 def show(models: Path, card: "Card") -> None:
     """Print the metrics, what to know before they are trusted, and where the report is."""
-    _show_metrics(card)
+    from model import promotion
+
+    kept = promotion.kept_line(models, card)
+    _show_metrics(card, is_kept=kept is not None)
     for name, cause in card.unserved.items():
         console.line(f"{name}: {cause}")
     for note in card.notes:
@@ -106,21 +109,26 @@ def show(models: Path, card: "Card") -> None:
         f"{card.name} {card.version}: trained on {card.train.rows:,} rows, tested on {card.test.rows:,} later ones"
     )
     console.line(f"Report: {models / card.name / card.version / 'report.html'}")
+    if kept:
+        console.line(kept)
 
 
-def _show_metrics(card: "Card") -> None:
-    """Print a row for each trained model, and which of them serves."""
+def _show_metrics(card: "Card", is_kept: bool) -> None:
+    """Print a row for each trained model, and for the version that served. With `is_kept`, that one still serves."""
     by_model = {
         name: {metric: value for metric, value in metrics.model_dump().items() if value is not None}
         for name, metrics in card.metrics.items()
     }
     names = list(dict.fromkeys(metric for metrics in by_model.values() for metric in metrics))
+    before = None
     if card.replaced:
         values = card.replaced.metrics.model_dump()
-        by_model[f"before: {card.replaced.version}"] = {n: v for n, v in values.items() if v is not None}
+        before = card.replaced.version if is_kept else f"before: {card.replaced.version}"
+        by_model[before] = {n: v for n, v in values.items() if v is not None}
+    serving = before if is_kept else card.champion
     columns = [Column(""), Column("model", wraps=False), *(_metric(name) for name in names)]
     rows = [
-        ("serves" if model == card.champion else "", model, *(_three_digits(metrics.get(name)) for name in names))
+        ("serves" if model == serving else "", model, *(_three_digits(metrics.get(name)) for name in names))
         for model, metrics in by_model.items()
     ]
     console.table(columns, rows)

@@ -1,0 +1,113 @@
+"""A model that a team published serves until the team says otherwise: training puts its own models beside it."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from click.testing import CliRunner
+from constants import override
+from regression import NAMES, declared, made_up
+from sklearn.linear_model import LinearRegression
+
+import model
+import settings
+from features import domains
+from jobs.build.work import training
+from jobs.commands import jobs
+from jobs.train.champion import train
+from model import history, promotion, shelf
+from serving import retrieval
+
+pytestmark = pytest.mark.slow
+
+NOW = datetime.now(UTC)
+RISK = declared()
+
+
+@pytest.fixture
+def source(tmp_path, monkeypatch):
+    """The made-up store; the risk is one that the commands know."""
+    monkeypatch.setenv("RISK_DATA", str(tmp_path))
+    source = made_up()
+    monkeypatch.setattr(retrieval, "FeastStore", lambda repository: source)
+    override(monkeypatch, domains, risks=lambda: {"made_up": RISK})
+    return source
+
+
+def published(source):
+    frame = source.features.assign(loyalty=source.features["orders"] + 1.0)
+    return model.publish(RISK, LinearRegression().fit(frame[list(NAMES)], frame["loyalty"]), frame)
+
+
+def current():
+    return shelf.current(settings.root().models, "made_up").name
+
+
+def step(days):
+    """What the pipeline prints of its training step, some days later."""
+    return training.train(settings.root(), RISK, NOW + timedelta(days=days), lambda part: None)
+
+
+def command(*arguments):
+    return CliRunner().invoke(jobs, arguments, catch_exceptions=False, standalone_mode=False).output
+
+
+def test_the_pipeline_keeps_a_published_model_and_names_the_command_that_ends_it(source):
+    step(0)
+    own = published(source)
+    first, line = step(1).split("\n")
+    assert current() == own.version
+    assert first.endswith("your own model serves on")
+    *_, trained = line.split()
+    assert trained in set(history.versions(settings.root().models / "made_up")) - {own.version}
+    assert f"made_up {own.version}, a model of your own, serves on" in line
+    command(*line.split("python -m jobs ")[1].split())
+    assert current() == trained
+    assert "\n" not in step(2)
+    assert current() not in (trained, own.version)
+
+
+def test_the_command_that_trains_keeps_it_too_and_marks_what_serves(source):
+    own = published(source)
+    printed = command("train", "made_up").splitlines()
+    assert [line.split()[:2] for line in printed if "serves" in line][0] == ["serves", own.version]
+    assert "python -m jobs models made_up promote" in printed[-1]
+    assert current() == own.version
+
+
+def test_a_model_that_a_roll_back_brought_back_is_kept_as_well(source):
+    own = published(source)
+    trained = train(settings.root(), source, RISK, NOW)
+    models = settings.root().models
+    promotion.promote(models, "made_up", trained.version, RISK.by_input)
+    assert promotion.rollback(models, "made_up", RISK.by_input) == own.version
+    train(settings.root(), source, RISK, NOW + timedelta(days=1))
+    assert current() == own.version
+
+
+def damaged(card):
+    card.write_text("{")
+
+
+def takes_another_input(card):
+    text = json.loads(card.read_text())
+    text["inputs"][0]["name"] = "gone"
+    card.write_text(json.dumps(text))
+
+
+@pytest.mark.parametrize("spoil", [damaged, takes_another_input])
+def test_a_published_model_that_cannot_serve_any_more_is_replaced_and_the_card_says_so(source, spoil):
+    own = published(source)
+    spoil(settings.root().models / "made_up" / own.version / "card.json")
+    card = train(settings.root(), source, RISK, NOW + timedelta(days=1))
+    assert current() == card.version
+    assert "It takes the place of a version that cannot serve. " in card.notes[0]
+
+
+def test_a_version_whose_rows_have_no_timestamps_is_listed_shown_and_compared(source):
+    train(settings.root(), source, RISK, NOW)
+    own = published(source)
+    assert f"serves  {own.version}  own" in command("models", "made_up", "list")
+    assert "3,000, without timestamps" in command("models", "made_up", "show")
+    older = history.versions(settings.root().models / "made_up")[0]
+    assert "3,000, without timestamps" in command("models", "made_up", "compare", older, "current")
