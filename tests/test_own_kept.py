@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from click.testing import CliRunner
-from constants import override
 from regression import NAMES, declared, made_up
 from sklearn.linear_model import LinearRegression
 
@@ -30,7 +29,7 @@ def source(tmp_path, monkeypatch):
     monkeypatch.setenv("RISK_DATA", str(tmp_path))
     source = made_up()
     monkeypatch.setattr(retrieval, "FeastStore", lambda repository: source)
-    override(monkeypatch, domains, risks=lambda: {"made_up": RISK})
+    monkeypatch.setattr(domains, "risk_named", lambda name: RISK)
     return source
 
 
@@ -70,7 +69,7 @@ def test_the_pipeline_keeps_a_published_model_and_names_the_command_that_ends_it
 def test_the_command_that_trains_keeps_it_too_and_marks_what_serves(source):
     own = published(source)
     printed = command("train", "made_up").splitlines()
-    assert [line.split()[:2] for line in printed if "serves" in line][0] == ["serves", own.version]
+    assert next(line.split()[:2] for line in printed if "serves" in line) == ["serves", own.version]
     assert "python -m jobs models made_up promote" in printed[-1]
     assert current() == own.version
 

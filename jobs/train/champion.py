@@ -56,11 +56,12 @@ def train(
         name: FIT[risk.task][name](risk, training.matrix, training.labels) for name in risk.algorithms
     }
     done("fit")
+    own, notes = None, tuple[str, ...]()
     try:
-        own, notes = promotion.own_that_serves(root.models, risk.name, risk.by_input), ()
+        own = promotion.own_that_serves(root.models, risk.name, risk.by_input)
     except ModelBroken as error:
         cause = re.split(r" (?:Train again|Choose another)", error.message)[0]
-        own, notes = None, (f"It takes the place of a version that cannot serve. {cause}",)
+        notes = (f"It takes the place of a version that cannot serve. {cause}",)
     place = shelf.put if own is None else shelf.add
     return version.publish(root.models, risk, appetite, now, fitted, training, test, missing, notes, done, place)
 
