@@ -48,7 +48,7 @@ MAY_IMPORT = {
     "model.history": "files",
     "model.shelf": "files errors model.card model.history",
     "model.scorer": "errors model.shelf model.card model.explanation model.link model.session",
-    "model.promotion": "errors choices model.history model.shelf model.scorer",
+    "model.promotion": "errors choices model.card model.history model.shelf model.scorer",
     "model.report": "features.risk model.card model.report",
     "model.publishing": "errors features.risk features.utc model.card model.link model.explanation model.session "
     "model.shelf model.scorer model.report model.publishing",

@@ -51,7 +51,7 @@ def command(*arguments):
     return CliRunner().invoke(jobs, arguments, catch_exceptions=False, standalone_mode=False).output
 
 
-def test_the_pipeline_keeps_a_published_model_and_names_the_command_that_ends_it(source):
+def test_the_pipeline_keeps_a_published_model_and_says_how_to_replace_it(source):
     step(0)
     own = published(source)
     first, line = step(1).split("\n")
@@ -95,7 +95,7 @@ def takes_another_input(card):
 
 
 @pytest.mark.parametrize("spoil", [damaged, takes_another_input])
-def test_a_published_model_that_cannot_serve_any_more_is_replaced_and_the_card_says_so(source, spoil):
+def test_a_published_model_that_cannot_serve_is_replaced_with_a_note(source, spoil):
     own = published(source)
     spoil(settings.root().models / "made_up" / own.version / "card.json")
     card = train(settings.root(), source, RISK, NOW + timedelta(days=1))
@@ -103,7 +103,7 @@ def test_a_published_model_that_cannot_serve_any_more_is_replaced_and_the_card_s
     assert "It takes the place of a version that cannot serve. " in card.notes[0]
 
 
-def test_a_version_whose_rows_have_no_timestamps_is_listed_shown_and_compared(source):
+def test_a_version_without_timestamps_is_listed_shown_and_compared(source):
     train(settings.root(), source, RISK, NOW)
     own = published(source)
     assert f"serves  {own.version}  own" in command("models", "made_up", "list")
