@@ -7,6 +7,7 @@ wait is for a condition, with a deadline that a machine under load keeps.
 import ctypes
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -135,6 +136,16 @@ def run(
     """Run a command to its end. Fails unless it exits with `code`; None allows any."""
     with started(command, cwd=cwd, env=env, pipe=pipe) as child:
         return child.ended(code, RUN_SECONDS)
+
+
+def clone(copy: Path) -> Path:
+    """A copy of this project, as git would have it, without an environment."""
+    listed = run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]).stdout
+    for name in filter(None, listed.split("\0")):
+        if (settings.PROJECT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(settings.PROJECT / name, copy / name)
+    return copy
 
 
 def jobs_command(*arguments: str) -> list[str]:

@@ -3,13 +3,13 @@
 import json
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import own_data
+import processes
 import pytest
 import readme
 from processes import Child, environment, run, started
@@ -31,12 +31,7 @@ def commands(*names: str) -> list[str]:
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of this project, with the environment that `make setup` made."""
-    copy = tmp_path_factory.mktemp("own") / "clone"
-    listed = run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]).stdout
-    for name in filter(None, listed.split("\0")):
-        if (settings.PROJECT / name).is_file():
-            (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(settings.PROJECT / name, copy / name)
+    copy = processes.clone(tmp_path_factory.mktemp("own") / "clone")
     (copy / ".venv").symlink_to(settings.PROJECT / ".venv")
     return copy
 
