@@ -163,14 +163,19 @@ def fault(error: Exception, path: Path | None = None, damaged: str = f"{_MOVE}, 
     'a.db: Permission denied. Let this process read and write it.'
     """
     if isinstance(error, OSError):
-        named, words = path or error.filename, error.strerror or str(error)
+        named, words = path or error.filename, error.strerror or _first_line(error)
         remedy = _BY_ERRNO.get(error.errno or 0, damaged)
     else:
-        named, words = path, str(error).splitlines()[0] if str(error) else type(error).__name__
+        named, words = path, _first_line(error)
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         is_folder = path is not None and path.is_dir()
         remedy = _BY_ERRNO[errno.EISDIR] if is_folder else _BY_SQLITE.get(code, damaged)
+    words = words.rstrip(". ")
     return f"{os.fsdecode(named)}: {words}. {remedy}" if named else f"{words}. {remedy}"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0] or type(error).__name__
 
 
 @contextmanager
@@ -185,7 +190,8 @@ def explained(path: Path, error_class: Callable[[str], Exception], damaged: str)
 def is_file_fault(error: BaseException) -> bool:
     """Whether a file or a disk is at fault: the system, SQLite, DuckDB or Arrow says so."""
     library = type(error).__module__.partition(".")[0]
-    names = {"IOException", "InvalidInputException", "ArrowInvalid", "SerializationException"}
+    # DuckDB raises `Error` itself where a page of a Parquet file is broken.
+    names = {"IOException", "InvalidInputException", "ArrowInvalid", "SerializationException", "Error"}
     of_table = library in ("duckdb", "_duckdb", "pyarrow") and type(error).__name__ in names
     return of_table or isinstance(error, FileFaults)
 

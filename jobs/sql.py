@@ -1,6 +1,8 @@
 """Python values as SQL, and a DuckDB in UTC."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,13 @@ def literal(value: bool | int | float | str | Path) -> str:
     if isinstance(value, bool | int | float):
         return str(value)
     return "'" + str(value).replace("'", "''") + "'"
+
+
+def parquet(files: Iterable[Path], options: str = "") -> str:
+    """The rows of exactly these Parquet files. A name of a file may hold `*`, `?` and `[`, which DuckDB takes for a
+    pattern. The keys in a path, such as year=2026, are no columns: they would hide the file's own."""
+    names = ", ".join(literal(escape(str(file))) for file in files)
+    return f"read_parquet([{names}], hive_partitioning = false{options})"
 
 
 def timestamp(value: datetime) -> str:

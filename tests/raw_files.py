@@ -43,7 +43,7 @@ def execute(
     assert result.exit_code == code, (result.output, result.exception)
     if code:
         return result.output.replace("\n", " ")
-    written = f"read_parquet('{root}/root/features/{table}/**/*.parquet', hive_partitioning = false)"
+    written = sql.parquet((root / "root/features" / table).rglob("*.parquet"))
     query = f"SELECT {key}, {column} FROM {written} WHERE event_timestamp = '2026-01-11 00:00:00+00' ORDER BY ALL"
     with sql.connect() as connection:
         return connection.execute(query).fetchall()
@@ -63,6 +63,14 @@ def orders(**columns: Any) -> pa.Table:
     """One order as Parquet; `columns` replace its own, or are added."""
     whole = {"order_id": ["1"], "user_id": ["u1"], "amount": [10.5], "order_timestamp": pa.array([NOON], US)}
     return pa.table(whole | columns)
+
+
+def broken(table: pa.Table) -> bytes:
+    """A Parquet file of which the footer can be read, and no page."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    content = sink.getvalue().to_pybytes()
+    return content[:8] + b"\xff" * 60 + content[68:]
 
 
 def hours(**columns: Any) -> pa.Table:

@@ -5,13 +5,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from openpyxl import Workbook
-from own_data import HEAD, NOW, ROW, Importer, counts
+from own_data import HEAD, NOW, ROW, Importer
 
-from errors import BadInput, BadParameter, RiskError
+from errors import BadInput, BadParameter
 from features.windows import Column
 from features.windows.folds import LARGEST
 from jobs.own import mapping
@@ -57,6 +54,7 @@ LOCAL = {"time_zone": "Europe/Berlin"}
         ("M", "string", {"values": {"x": {"M": "male"}}}, "male"),
         (1001, "string", {}, "1001"),
         (1001.0, "string", {}, "1001"),
+        (Decimal(10**25), "string", {}, str(10**25)),
         ("007", "string", {}, "007"),
         ("2026-07-01T12:00:00+02:00", "timestamp", {}, datetime(2026, 7, 1, 10, tzinfo=UTC)),
         ("2026-07-01 12:00:00", "timestamp", LOCAL, datetime(2026, 7, 1, 10, tzinfo=UTC)),
@@ -87,6 +85,10 @@ def test_a_cell_is_read_as_it_was_stated(value: object, dtype: str, stated: dict
         ("yes", "int", {}, "is no whole number"),
         (True, "int", {}, "is no whole number"),
         ("maybe", "int", {"values": {"x": {"yes": "1"}}}, "is none of the stated values: yes"),
+        (float("inf"), "int", {}, "is no whole number"),
+        (Decimal("Infinity"), "int", {}, "is no whole number"),
+        (Decimal("5.00"), "string", {}, "is a number with a fraction and no text"),
+        (2.0**60, "string", {}, "is a number that is too large to be exact"),
         (1001.5, "string", {}, "is a number with a fraction and no text"),
         (NAIVE, "string", {}, "is a timestamp and no text"),
         ("a\0b", "string", {}, "has a NUL in it"),
@@ -182,64 +184,3 @@ def test_what_was_not_stated_is_refused(importer: Importer, text: str, stated: d
 def test_an_impossible_statement_is_refused(importer: Importer, stated: dict[str, Any]):
     with pytest.raises(BadParameter):
         importer.run(importer.file(f"{HEAD}\n{ROW}\n"), **stated)
-
-
-# Excel and Parquet
-
-
-def workbook(path: Path, *sheets: str) -> Path:
-    book = Workbook()
-    for name in sheets:
-        sheet = book.create_sheet(name)
-        sheet.append(["order_id", "customer", "ordered_at", "amount", "is_fraud", None])
-        sheet.append([1001, "007", datetime.fromisoformat("2026-11-01T13:00:07"), 12.5, True])
-        sheet.append([1002, "007", datetime.fromisoformat("2026-11-01T13:00:00"), "#N/A", False])
-        sheet.append([None] * 5)
-        sheet.append([1003, "007", datetime.fromisoformat("2026-10-25T02:30:00"), 1, None, None, "x"])
-    del book["Sheet"]
-    book.save(path)
-    return path
-
-
-def test_a_sheet_has_local_times_whole_numbers_as_ids_and_errors(importer: Importer):
-    file = workbook(importer.folder / "orders.xlsx", "2026")
-    words: dict[str, Any] = {"ones": ("TRUE",), "zeros": ("FALSE",)}
-    with pytest.raises(BadInput, match="ordered_at is without a time zone"):
-        importer.run(file, **words)
-    report = importer.run(file, **words, **LOCAL, quarantines=True)
-    assert counts(report) == [(3, 1, 0, 2)]
-    (row,) = importer.rows()
-    assert (row["order_id"], row["customer"], row["is_fraud"]) == ("1001", "007", 1)
-    assert row["ordered_at"] == datetime(2026, 11, 1, 12, 0, 7, tzinfo=UTC)
-    bad = importer.quarantine.read_text()
-    assert "orders.xlsx,3,amount is an error of its program" in bad
-    assert "orders.xlsx,5,the row has not as many cells as the header" in bad
-
-
-def test_a_workbook_with_two_sheets_asks_for_one(importer: Importer):
-    file = workbook(importer.folder / "orders.xlsx", "2025", "2026")
-    with pytest.raises(BadInput, match=r"has the sheets 2025, 2026\. State one: --sheet NAME"):
-        importer.run(file)
-    with pytest.raises(BadInput, match=r"no sheet '2027'\. State one of: 2025, 2026"):
-        importer.run(file, sheet="2027")
-
-
-@pytest.mark.parametrize("name", ["orders.json", "missing.csv", "broken.xlsx", "broken.parquet", "folder.csv"])
-def test_a_file_that_cannot_be_read_is_named(importer: Importer, name: str):
-    if name == "folder.csv":
-        (importer.folder / name).mkdir()
-    elif not name.startswith("missing"):
-        (importer.folder / name).write_bytes(b"nothing")
-    with pytest.raises(RiskError, match=name):
-        importer.run(importer.folder / name)
-
-
-def test_a_parquet_file_in_nanoseconds_without_a_zone_is_local(importer: Importer):
-    times = pa.array([1_793_541_600_000_000_999], pa.timestamp("ns"))
-    values = {"order_id": pa.array([5], pa.int64()), "customer": pa.array(["c"]).dictionary_encode(),
-              "amount": pa.array([Decimal("2.50")]), "ordered_at": times}  # fmt: skip
-    pq.write_table(pa.table(values), importer.folder / "orders.parquet")
-    importer.run(importer.folder / "orders.parquet", **LOCAL)
-    (row,) = importer.rows()
-    assert (row["order_id"], row["customer"], row["amount"]) == ("5", "c", 2.5)
-    assert row["ordered_at"] == datetime(2026, 11, 1, 13, tzinfo=UTC)

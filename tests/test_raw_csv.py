@@ -55,6 +55,8 @@ EXACT = {
 REFUSED = {
     "empty": (b"", "line 1: the file is empty"),
     "breaks alone": (b"\n\n", "line 1: the file is empty"),
+    "an empty line before the header": (b"\r\na,b\n1,2\n", "line 1: the line is empty. Remove it"),
+    "a blank line before the header": (b"  \na,b\n1,2\n", "line 1: the line is empty. Remove it"),
     "a lone quote in a cell": (b'a,b\n1,2\n3,4"\n5,6\n', "line 3: a quote opens a cell and none closes it"),
     "a quote inside of a cell": (b'a,b\n1,2\n3,4"4"\n', "line 3: there is a quote inside of a cell"),
     "text after a quote": (b'a,b\n1,2\n3,"4"4\n', "line 3: a cell begins with a quote and goes on after"),
@@ -74,6 +76,8 @@ REFUSED = {
     "CR in a cell": (b"a,b\n1,2\n3\r,4\n", "line 3: there is a carriage return without a line feed"),
     "a second header": (b"a,b\n1,2\na,b\n3,4\n", "line 3: the row is a header again"),
     "a second header in another order": (b"a,b\n1,2\nb,a\n", "line 3: the row is a header again"),
+    "a second header in capitals": (b"aa,b,c\n1,2,3\nC,B,Aa\n", "line 3: the row is a header again"),
+    "a ragged second header in capitals": (b"a,b\n1,2\nA,B,C\n1,2,3\n", "line 3: the row is a header again"),
     "a second header with a name more": (b"a,b\n1,2\na,b,c\n1,2,3\n", "line 3: the row is a header again"),
     "a second header after a byte order mark": (b"a,b\n1,2\n\xef\xbb\xbfa,b\n", "line 3: a byte order mark"),
     "a name twice": (b"a,b,a\n1,2,3\n", "line 1: the name 'a' is there twice"),
@@ -128,6 +132,7 @@ def test_a_dialect_that_is_stated_is_read_exactly(tmp_path: Path, case: str, blo
         (Dialect(escape="\\"), 'a,b\n"1""1",2\n', "line 2: a cell begins with a quote and goes on"),
         (Dialect(encoding="cp1252"), b"a,b\n1,2\n\x81,3\n", "line 3: the text is not cp1252"),
         (Dialect(encoding="utf-16"), "a,b\n1,2\n".encode("utf-16")[:-1], "the text is not utf-16"),
+        (Dialect(encoding="ascii"), "a,b\n1,ü\n", "line 2: the text is not ascii"),
         (Dialect(delimiter=";"), "a,b\n1,2\n", "line 1: between the names is ',', and nowhere ';'"),
     ],
 )
@@ -139,7 +144,8 @@ def test_a_file_that_is_not_as_stated_is_refused(tmp_path: Path, dialect: Dialec
 @pytest.mark.parametrize(
     "marks",
     [{"delimiter": ",,"}, {"delimiter": "\n"}, {"delimiter": "x"}, {"quote": ","}, {"quote": ""}, {"escape": '"'},
-     {"decimal": "'"}, {"encoding": "utf-99"}, {"encoding": "hex"}, {"time_zone": "Berlin"},
+     {"decimal": "'"}, {"encoding": "utf-99"}, {"encoding": "hex"}, {"encoding": "idna"},
+     {"encoding": "punycode"}, {"encoding": "unicode_escape"}, {"time_zone": "Berlin"},
      {"time_format": "dd.mm.yyyy"}],
 )  # fmt: skip
 def test_a_dialect_that_cannot_be_is_refused(marks: dict[str, str]):

@@ -97,6 +97,11 @@ RIGHT: dict[str, tuple[dict[str, Any], dict[str, str], list[Any]]] = {
         {"a.parquet": orders(filename=["x"], file_row_number=[3], year=[1], key=["k"], t=[5])}, ORDERS, ONE
     ),
     "what Spark writes beside": ({"a.parquet": orders(), "_SUCCESS": "", ".a.parquet.crc": "x"}, ORDERS, ONE),
+    "what is a pattern elsewhere in the path": (
+        {name: orders(order_id=[name]) for name in ("a*.parquet", "a1.parquet", "a[1].parquet", "a?.parquet")},
+        ORDERS,
+        [("u1", 4)],
+    ),
     "a quote in the path": ({"it's, a \"file\".parquet": orders()}, ORDERS, ONE),
 }  # fmt: skip
 
@@ -105,6 +110,12 @@ RIGHT: dict[str, tuple[dict[str, Any], dict[str, str], list[Any]]] = {
 def test_an_odd_file_that_says_all_gives_the_right_rows(tmp_path: Path, monkeypatch, case: str):
     files, asks, rows = RIGHT[case]
     assert execute(tmp_path, monkeypatch, files, **asks) == rows
+
+
+def test_a_root_may_have_a_name_that_is_a_pattern_elsewhere(tmp_path: Path, monkeypatch):
+    (tmp_path / "a1").mkdir()
+    for _ in range(2):  # the second run reads what the first one wrote
+        assert execute(tmp_path / "a[1]", monkeypatch, {"a.parquet": orders()}, **ORDERS) == ONE
 
 
 RIDES = RawTable(

@@ -8,7 +8,22 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
-from raw_files import AMOUNTS, AT, HEADER, HOURS, NOON, ORDERS, csv, execute, hour, hours, order, order_at, orders
+from raw_files import (
+    AMOUNTS,
+    AT,
+    HEADER,
+    HOURS,
+    NOON,
+    ORDERS,
+    broken,
+    csv,
+    execute,
+    hour,
+    hours,
+    order,
+    order_at,
+    orders,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -46,6 +61,7 @@ WRONG: dict[str, tuple[dict[str, Any], dict[str, str], str]] = {
     "both kinds": ({"a.csv": order(), "b.parquet": orders()}, ORDERS, "has both Parquet and CSV files"),
     "a folder in a folder": ({"a.csv": order(), "b/c.csv": order()}, ORDERS, "has the folder b, whose files would not"),
     "packed": ({"a.csv.gz": order()}, ORDERS, "neither Parquet nor CSV"),
+    "a broken page in Parquet": ({"a.parquet": broken(orders())}, ORDERS, "a.parquet cannot be read: .* Mend it"),
     "no Parquet": ({"a.parquet": order()}, ORDERS, "a.parquet cannot be read as Parquet"),
     "a name in capitals": ({"a.csv": order().replace("user_id", "USER_ID")}, ORDERS, "has no column user_id"),
     "no column": (
@@ -101,6 +117,7 @@ WRONG: dict[str, tuple[dict[str, Any], dict[str, str], str]] = {
         f"{text} as a driver": ({"a.csv": hour(driver_id=text)}, HOURS, "driver_id: 1 row is no int")
         for text in ("1.23E+03", "1_000", "0x10", "1e3", "7.5", "1 000", "true", "1-2")
     },
+    "an endless amount": ({"a.csv": order(amount="-inf")}, AMOUNTS, r"input: amount: 1 row is beyond ±9e\+09, [^;]+$"),
     **{
         f"{text} as an amount": ({"a.csv": order(amount=f'"{text}"')}, AMOUNTS, "amount: 1 row is no float")
         for text in ("1_000", "1,5", "0x10", "$5", "5 USD", "true")

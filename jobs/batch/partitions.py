@@ -90,8 +90,7 @@ def replace(
 def _add_created(db: duckdb.DuckDBPyConnection, key: str, stored: dict[date, Path], now: datetime) -> set[date]:
     """Make the relation `dated`: `result` with `created`. Returns the days that differ from the stored ones."""
     columns = [name for name, *_ in db.execute("DESCRIBE result").fetchall()]
-    paths = ", ".join(sql.literal(path / PART) for path in stored.values())
-    table = f"read_parquet([{paths}], hive_partitioning = false)"
+    table = sql.parquet(path / PART for path in stored.values())
     before = [name for name, *_ in db.execute(f"DESCRIBE FROM {table}").fetchall()] if stored else []
     if before != [*columns, "created"]:
         db.execute(f"CREATE OR REPLACE VIEW dated AS SELECT *, {sql.timestamp(now)} AS created FROM result")

@@ -52,7 +52,7 @@ def fold_in_spark(connection: duckdb.DuckDBPyConnection, layout: Layout, since: 
     spark.sql(in_spark(at_ticks.tiles(layout))).createOrReplaceTempView("tile")
     rows = spark.sql(in_spark(at_ticks.at_ticks(layout, since, until)))
     rows.write.parquet(str(scratch / "rows"))
-    return f"FROM read_parquet({sql.literal(scratch / 'rows' / '*.parquet')})"
+    return f"FROM {sql.parquet((scratch / 'rows').glob('*.parquet'))}"
 
 
 def in_spark(query: str) -> str:

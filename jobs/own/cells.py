@@ -13,8 +13,8 @@ from features.utc import EARLIEST, LATEST
 from features.windows.events import LONGEST_STRING
 from features.windows.folds import LARGEST
 from features.windows.raw import Column
+from jobs.own.forms.batches import CellError
 from jobs.own.mapping import Mapping
-from jobs.own.reading import CellError
 
 #: A whole number from here on is not exact as a float.
 LARGEST_EXACT_FLOAT = 2**53
@@ -45,7 +45,7 @@ def converter(column: Column, mapping: Mapping, now: datetime) -> Convert:
                 return None
             raise Fault("is empty")
         if isinstance(cell, CellError):
-            raise Fault("is an error of its program")
+            raise Fault(cell.fault)
         if words:
             text = cell if isinstance(cell, str) else _text(cell)
             if text in words:
@@ -73,8 +73,12 @@ def _text(cell: Any) -> str:
         text = cell
     elif isinstance(cell, int):
         text = str(cell)
-    elif isinstance(cell, float) and cell.is_integer() and abs(cell) < LARGEST_EXACT_FLOAT:
+    elif isinstance(cell, float) and cell.is_integer():
+        if abs(cell) >= LARGEST_EXACT_FLOAT:
+            raise Fault("is a number that is too large to be exact")
         text = str(int(cell))
+    elif isinstance(cell, Decimal) and cell.as_tuple().exponent == 0:
+        text = str(cell)
     else:
         raise Fault(f"is a {_kind(cell)} and no text")
     if "\0" in text:
@@ -134,7 +138,7 @@ def _ints(column: Column, mapping: Mapping, now: datetime) -> Convert:
     def number(cell: Any) -> int:
         if isinstance(cell, str) and re.fullmatch(r"[+-]?\d+", text := _or_nothing(plain, cell), re.ASCII):
             value = int(text)
-        elif isinstance(cell, int) or (isinstance(cell, float | Decimal) and cell == cell.__trunc__()):
+        elif isinstance(cell, int) or (isinstance(cell, float | Decimal) and math.isfinite(cell) and cell % 1 == 0):
             value = int(cell)
         else:
             raise Fault("is no whole number")

@@ -15,8 +15,8 @@ from errors import BadInput, BadParameter
 from features.utc import as_utc
 from features.windows.raw import CREATED, Column, RawTable
 from jobs.own.cells import Convert, Fault, converter
+from jobs.own.forms.batches import Batch, TheirFile
 from jobs.own.mapping import Mapping, columns_of
-from jobs.own.reading import Batch, TheirFile
 from jobs.raw.offline_log import ARROW_TYPES
 
 #: Columns beside those of the raw table: the place of a row among all that are imported, and its line in its file.

@@ -84,9 +84,8 @@ def _existing(raw: RawTable, files: Sequence[Path]) -> str:
     empty = sql.identifier("incoming")
     if not files:
         return f"SELECT * FROM {empty} LIMIT 0"
-    names = ", ".join(sql.literal(file) for file in files)
     columns = ", ".join(map(sql.identifier, columns_of(raw)))
     return (
         f"SELECT {columns} FROM ((SELECT * FROM {empty} LIMIT 0) UNION ALL BY NAME "
-        f"FROM read_parquet([{names}], union_by_name = true, hive_partitioning = false))"
+        f"FROM {sql.parquet(files, ', union_by_name = true')})"
     )

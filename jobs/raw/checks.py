@@ -15,6 +15,8 @@ import duckdb
 from errors import SHOWN_CHARACTERS, BadInput, NoData
 from features.windows.folds import LARGEST
 from features.windows.raw import CREATED, Column, RawTable
+from files import fault as fault_of_file
+from files import is_file_fault
 from jobs import sql
 from jobs.raw.csv_files import RAGGED
 from jobs.raw.forms import quarantines, scans, typed
@@ -68,8 +70,10 @@ def readable(files: list[Path]) -> Iterator[None]:
     """Inside, what DuckDB says of a file that it cannot read is raised as BadInput."""
     try:
         yield
-    except (duckdb.InvalidInputException, duckdb.IOException) as error:
-        raise BadInput(f"{files[0]} cannot be read: {str(error).splitlines()[0]} Mend it.") from error
+    except duckdb.Error as error:
+        if not is_file_fault(error):
+            raise
+        raise BadInput(f"{files[0]} cannot be read: {fault_of_file(error, damaged='Mend it.')}") from error
 
 
 def check(
@@ -94,7 +98,9 @@ def check(
     file_input = _Input(connection, source, tuple(files), frozenset(needed), frozenset(used))
     columns, values = file_input.columns(), file_input.values
     unique = f"count(DISTINCT {sql.identifier(source.id)})" if source.id else "count(*)"
-    beyond = [_beyond(name, values[name]) for name in sorted(summed)]
+    # Each cell of a float is checked for it already.
+    bounded = {column.name for column in source.columns if column.dtype == "float"}
+    beyond = [_beyond(name, values[name]) for name in sorted(set(summed) - bounded)]
     faults = [_RAGGED, *beyond, *(_any(column.name) for column in columns)]
     rows, different, *counts = file_input.count(
         ["count(*)", unique, *(f"count(*) FILTER (WHERE {fault.test})" for fault in faults)]

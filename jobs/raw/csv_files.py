@@ -49,6 +49,8 @@ class CsvFile:
         if rows is None:
             raise self._refusal(1, "the file is empty", "Give a file with a header.")
         line = self._decoded(rows, rows.row(0))
+        if not line.strip():
+            raise self._refusal(1, "the line is empty", "Remove it: the names of the columns stand in the first line.")
         names = self._cells(line)
         if "" in names:
             raise self._refusal(1, f"column {names.index('') + 1} has no name", "Name it.")
@@ -180,11 +182,16 @@ class CsvFile:
 
     def _refuse_second_header(self, table: pa.Table, lines: np.ndarray) -> None:
         """Two files in one may have their columns in another order: what follows a second header is not known."""
-        names = pa.array(self.header)
+        names = pa.array(sorted(self._names_of_headers))
         hits = sum(pc.is_in(column, names).cast(pa.int8()).to_numpy() for column in table.columns)
         is_header = 2 * hits > table.num_columns
         if is_header.any():
             raise self._second_header(int(lines[is_header][0]))
+
+    @cached_property
+    def _names_of_headers(self) -> set[str]:
+        """The names of the columns, as they are and in the other cases in which programs write them."""
+        return {form(name) for name in self.header for form in (str, str.lower, str.upper, str.capitalize, str.title)}
 
     def _set_aside(self, rows: Rows, is_ragged: np.ndarray, lines: np.ndarray, keeps_ragged: bool) -> pa.Table:
         """The ragged rows as a table."""
@@ -192,7 +199,7 @@ class CsvFile:
         texts = [self._decoded(rows, rows.row(number)) for number in numbers]
         for number, text in zip(numbers, texts, strict=True):
             cells = self._cells(text) if text else []
-            if 2 * len(set(cells) & set(self.header)) > len(self.header):
+            if 2 * len(self._names_of_headers.intersection(cells)) > len(self.header):
                 raise self._second_header(int(lines[number]))
             if not keeps_ragged:
                 count = f"{rows.cells[number]} {'cell' if rows.cells[number] == 1 else 'cells'}" if text else "no cell"

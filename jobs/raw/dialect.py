@@ -8,6 +8,8 @@ from errors import BadParameter
 
 #: A line break ends a row, so it is no mark.
 _NO_MARKS = "\r\n\0"
+#: What Python calls encodings of text, and are notations of its own or of domain names.
+_NO_ENCODINGS = ("idna", "punycode", "unicode_escape", "raw_unicode_escape")
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class Dialect:
         try:
             "".encode(self.encoding)
             self.encoding.encode("ascii")
+            if codecs.lookup(self.encoding).name.replace("-", "_") in _NO_ENCODINGS:
+                raise LookupError
         except (LookupError, UnicodeError):
             raise BadParameter(f"There is no encoding {self.encoding!r}. Give one that Python knows: utf-8.") from None
         if self.time_format is not None and "%" not in self.time_format:
@@ -57,7 +61,7 @@ class Dialect:
     @property
     def is_utf8(self) -> bool:
         """Whether the bytes of the file are UTF-8 as they are."""
-        return codecs.lookup(self.encoding).name in ("utf-8", "utf-8-sig", "ascii")
+        return codecs.lookup(self.encoding).name in ("utf-8", "utf-8-sig")
 
 
 #: What a CSV file is, where nobody states anything else.

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from pyarrow import types
 
 from errors import BadInput
+from files import fault
 from jobs import sql
 from jobs.raw.csv_files import LINE, RAGGED, CsvFile
 
@@ -68,10 +69,8 @@ def _parquet(paths: list[Path]) -> Iterator[Scan]:
         alike.setdefault(columns if is_plain else f"{columns} {path}", []).append((path, schema))
     for of_schema in alike.values():
         schema = of_schema[0][1]
-        names = ", ".join(sql.literal(path) for path, _ in of_schema)
         cells = [f"c{number}" for number in range(len(schema))]
-        # The keys in a path, such as year=2026, are no columns: they would hide the file's own.
-        read = f"read_parquet([{names}], hive_partitioning = false) AS t({', '.join(cells)})"
+        read = f"{sql.parquet(path for path, _ in of_schema)} AS t({', '.join(cells)})"
         rows = (
             f"(SELECT {', '.join(cells)}, filename AS {sql.identifier(FILE)}, file_row_number + 1 AS "
             f"{sql.identifier(PLACE)}, NULL::VARCHAR AS {sql.identifier(RAGGED)} FROM {read})"
@@ -87,7 +86,7 @@ def _schema(path: Path) -> pa.Schema:
     try:
         schema = pq.read_schema(path)
     except (pa.ArrowException, OSError) as error:
-        raise BadInput(f"{path} cannot be read as Parquet: {str(error).splitlines()[0]}. Write it again.") from error
+        raise BadInput(f"{path} cannot be read as Parquet: {fault(error, damaged='Write it again.')}") from error
     names = schema.names
     if again := [name for name in names if names.count(name) > 1]:
         raise BadInput(f"{path} has the column {again[0]!r} twice. Give each column a name of its own.")

@@ -1,0 +1,1 @@
+"""Files of others, one module a form: CSV, Parquet, Excel."""
