@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import click
 import pytest
 from fake import APPLICANT, NOW, Fake
 from flask.testing import FlaskClient
 from pydantic_core import from_json
 
 from app import create_app
+from cli.values import TIMESTAMP
 from features.domains import risks, stream_named, streams
 from features.windows import events
 from serving.store import Row, Vector
@@ -21,7 +23,13 @@ BEYOND = (
     "9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00", "9999-12-31T00:00:00Z", "1600-01-01T00:00:00Z",
     "2200-01-01T00:00:00Z", "2199-12-31T23:59:59-01:00", "1969-12-31T23:59:59Z", "1970-01-01T00:00:00+00:01",
 )  # fmt: skip
-NO_TIMESTAMPS = ("", "yesterday", "2026-01-10", "2026-01-10T12:00:00", "20260110", "1768046400", "2026-02-29T00:00:00Z")
+#: Each of them is a timestamp for some reader: digits, a week, and a day whose offset is read as a time of day.
+NO_FORMS = (
+    "yesterday", "20260110", "1768046400", "2026-W02-6", "2026-01-10-10:00", "2026-01-10+02:00", "2026-01-10x12:00:00Z",
+    "2026-01-10_12:00:00Z", "20260110T1200Z", "2026-01-10T12Z", "2026-01-10T12:00:00+23:59",
+    "2026-01-10T12:00:00+16:00", "2026-01-10T12:00:00+02:00:30", "2026-02-29T00:00:00Z",
+)  # fmt: skip
+NO_TIMESTAMPS = ("", "2026-01-10", "2026-01-10T12:00:00", *NO_FORMS)
 ORDER = {"order_id": "o1", "user_id": "u1"}
 PURCHASE = {"purchase_id": "p1", "customer_id": "c1", "purchase_value": 5}
 TYPES = {"driver_id": "INT64", "dob": "UNIX_TIMESTAMP", "state": "STRING", "amount": "DOUBLE", "is_new": "BOOL"}
@@ -82,16 +90,30 @@ def test_a_request_dated_without_a_zone_is_refused(client: FlaskClient, timestam
     assert "with its zone" in answer.json["error"]["message"]
 
 
-@pytest.mark.parametrize("timestamp", [*BEYOND, "yesterday", ""])
+@pytest.mark.parametrize("timestamp", [*BEYOND, *NO_FORMS, ""])
 def test_features_of_the_past_are_joined_in_known_years_only(client: FlaskClient, timestamp: str):
     answer = client.get("/historical-features/", query_string={"driver_id": 1001, "event_timestamp": timestamp or "x"})
     assert (answer.status_code, answer.json["error"]["field"]) == (400, "event_timestamp")
 
 
-@pytest.mark.parametrize("timestamp", [*BEYOND, "yesterday"])
+@pytest.mark.parametrize("timestamp", [*BEYOND, *NO_FORMS])
 def test_vectors_are_read_as_of_known_years_only(vectors: FlaskClient, timestamp: str):
     answer = ask(vectors, timestamp)
     assert (answer.status_code, answer.json["error"]["field"]) == (400, "as_of")
+
+
+@pytest.mark.parametrize("timestamp", [*BEYOND, *NO_TIMESTAMPS])
+@pytest.mark.parametrize("name", list(streams()))
+def test_an_event_is_dated_in_known_years_with_a_zone(client: FlaskClient, name: str, timestamp: str):
+    raw = stream_named(name).raw
+    answer = client.post(f"/api/v1/events/{name}", json=from_json(examples.of_event(name)) | {raw.time: timestamp})
+    assert (answer.status_code, answer.json["error"]["field"]) == (400, raw.time)
+
+
+@pytest.mark.parametrize("timestamp", [*BEYOND, *NO_FORMS])
+def test_no_command_takes_what_is_no_timestamp(timestamp: str):
+    with pytest.raises(click.BadParameter, match=r"is not (a timestamp|in the years 1970 to 2199)"):
+        TIMESTAMP.convert(timestamp, None, None)
 
 
 def test_a_date_of_birth_in_a_vector_may_be_before_1970(vectors: FlaskClient, store: Vectors):

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from errors import SHOWN_CHARACTERS, BadDate, BadParameter, BadState
 from features.identifiers import shape
-from features.utc import OutOfBounds, bounded
+from features.utc import OutOfBounds, bounded, has_zone
 
 STATES = frozenset(
     "AL AK AZ AR CA CO CT DE DC FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ NM NY NC ND OH "
@@ -57,7 +57,7 @@ def zoned(field: str) -> Callable[[str], str]:
         shown = f"{field} is {text[:SHOWN_CHARACTERS]!r}"
         try:
             bounded(text)
-            is_zoned = datetime.fromisoformat(text).tzinfo is not None
+            is_zoned = has_zone(text)
         except OutOfBounds as error:
             raise BadParameter(f"{shown}, which {error}. Check the year.", field) from None
         except ValueError:

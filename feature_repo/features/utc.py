@@ -1,5 +1,6 @@
 """Timestamps are UTC. A timestamp without a zone is taken as UTC."""
 
+import re
 from datetime import UTC, date, datetime, timedelta
 
 EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
@@ -8,13 +9,29 @@ EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 EARLIEST, LATEST = EPOCH, datetime(2200, 1, 1, tzinfo=UTC)
 
 
+#: A day and a time of day, and the time zone behind it: no clock is 16 hours from UTC.
+MOMENT = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?"
+ZONE = r"(?:[Zz]|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)"
+#: What a timestamp may look like. Python reads more: `20260131`, and 10:00 out of `2026-01-31-10:00`.
+_FORM = re.compile(rf"(?:{MOMENT}(?P<zone>{ZONE})?|[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})")
+
+
 def utc(text: str) -> datetime:
-    """An ISO 8601 text as a timestamp. Raises ValueError, and OverflowError at the ends of the calendar.
+    """An ISO 8601 text as a timestamp: a day, or a day and a time of day, which may have a time zone. Raises
+    ValueError, and OverflowError at the ends of the calendar.
 
     >>> utc("2026-01-31T12:00:00+02:00").isoformat()
     '2026-01-31T10:00:00+00:00'
     """
-    return as_utc(datetime.fromisoformat(text))
+    if not _FORM.fullmatch(text):
+        raise ValueError("is no timestamp")
+    return as_utc(datetime.fromisoformat(text.upper()))
+
+
+def has_zone(text: str) -> bool:
+    """Whether a timestamp says its time zone. The end of a day, `-10`, is none."""
+    form = _FORM.fullmatch(text)
+    return form is not None and form["zone"] is not None
 
 
 def bounded(text: str, earliest: datetime = EARLIEST) -> datetime:

@@ -170,7 +170,7 @@ def _timestamps(column: Column, mapping: Mapping, now: datetime) -> Convert:
 
     def timestamp(cell: Any) -> datetime:
         if isinstance(cell, str):
-            if not form and not re.match(r"\d{4}-\d\d-\d\d", cell):  # `20260131` is a number, too
+            if not form and not re.fullmatch(r"\d{4}-\d\d-\d\d([Tt ].+)?", cell):  # `20260131` is a number
                 raise Fault("is no ISO 8601 timestamp")
             cell = parsed(cell)
         elif isinstance(cell, date) and not isinstance(cell, datetime):

@@ -12,7 +12,7 @@ from pydantic import Field, GetPydanticSchema, Strict, StringConstraints, TypeAd
 from pydantic_core import core_schema
 from typing_extensions import TypedDict
 
-from features.utc import EARLIEST, LATEST, since_1970
+from features.utc import EARLIEST, LATEST, MOMENT, ZONE, since_1970
 from features.windows.folds import LARGEST
 from features.windows.raw import Column, RawTable
 from features.windows.state import LiveTable
@@ -37,7 +37,7 @@ ENVELOPE = (
 _TIMESTAMP = core_schema.chain_schema(
     [
         core_schema.custom_error_schema(
-            core_schema.str_schema(strict=True, pattern=":"),
+            core_schema.str_schema(strict=True, pattern=f"^{MOMENT}(?:{ZONE})?$"),
             custom_error_type="timestamp_type",
             custom_error_message="Input should be a text with a time and a zone, such as 2026-01-31T12:00:00Z",
         ),
