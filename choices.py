@@ -5,9 +5,28 @@ from difflib import get_close_matches
 
 from errors import SHOWN_CHARACTERS, BadParameter
 
+#: So many names are listed in full. Of more, a message shows the few that are nearest.
+MOST_NAMES, FEW_NAMES = 12, 5
+
+
+def listed(names: Iterable[str], near: str = "") -> str:
+    """The names for a message. Of many, only those nearest to `near`, or the first ones, and how many more there are.
+
+    >>> listed(["daily", "coupon"])
+    'daily, coupon'
+    >>> listed([f"column_{n}" for n in range(300)], "column_77")
+    'column_77, column_277, column_177, column_7, column_97 and 295 more'
+    """
+    known = list(names)
+    if len(known) <= MOST_NAMES:
+        return ", ".join(known)
+    shown = get_close_matches(near, known, n=FEW_NAMES) if near else []
+    shown += [name for name in known if name not in shown][: FEW_NAMES - len(shown)]
+    return f"{', '.join(shown)} and {len(known) - FEW_NAMES:,} more"
+
 
 def unknown(kind: str, name: str, names: Iterable[str], when_none: str, field: str | None = None) -> BadParameter:
-    """The error for a name that is not among `names`. It suggests the nearest one and lists them all; where there are
+    """The error for a name that is not among `names`. It suggests the nearest one and lists them; where there are
     none, it says `when_none`.
 
     >>> unknown("risk", "copon", ["daily", "coupon"], "No domain declares one.").message
@@ -16,7 +35,7 @@ def unknown(kind: str, name: str, names: Iterable[str], when_none: str, field: s
     "There is no risk 'coupon'. No domain declares one."
     """
     known = list(names)
-    choice = f"Choose one of: {', '.join(known)}." if known else when_none
+    choice = f"Choose one of: {listed(known, name)}." if known else when_none
     return BadParameter(f"There is no {kind} {name[:SHOWN_CHARACTERS]!r}. {did_you_mean(name, known)}{choice}", field)
 
 

@@ -57,7 +57,7 @@ MAY_IMPORT = {
     # Files on disk → checked rows → features → models; the stream beside them; everything on top.
     "jobs": "",
     "jobs.sql": "",
-    "jobs.raw": "files errors root features jobs.sql jobs.raw",
+    "jobs.raw": "files errors choices root features jobs.sql jobs.raw",
     "jobs.world": "files errors root features simulators jobs.world",
     "jobs.own": "files errors choices root features jobs.sql jobs.raw jobs.own",
     "jobs.batch": "files errors root features jobs.sql jobs.raw jobs.batch",

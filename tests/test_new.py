@@ -1,61 +1,19 @@
 """`python -m jobs new`: names that would break are refused, nothing is overwritten, and what is written runs."""
 
-import shlex
-import shutil
-from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
-import own_data
 import pytest
-from click.testing import CliRunner, Result
-from constants import override
+from new_command import STATED, new, project_in, refused, tree
 
-import settings
 from errors import BadParameter
 from features import DOMAINS
-from jobs.commands import jobs
 from jobs.own.new import naming
 from jobs.own.new.spec import Spec, files, with_domain
-
-COLUMNS = ("--id", "order_id=Bestellnr", "--time", "ordered_at=Bestellt am", "--key", "customer=Kunden-Nr")
-LABEL = ("--label", "fraud=Betrug", "--true", "ja", "--false", "nein", "--label-after", "14")
-STATED = (*own_data.DIALECT, *COLUMNS, "--amount", "amount=Betrag", *LABEL)
 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project with the files that `new` reads and changes, an empty root, and a file of orders."""
-    copy = tmp_path / "project"
-    (copy / "feature_repo/features").mkdir(parents=True)
-    shutil.copy(settings.FEATURE_REPO / "features/__init__.py", copy / "feature_repo/features")
-    override(monkeypatch, settings, PROJECT=copy)
-    monkeypatch.setenv("RISK_DATA", str(copy / "data"))
-    own_data.write(copy / "orders.csv", 1200, datetime.now(UTC))
-    return copy
-
-
-def new(project: Path, *arguments: str, answers: Sequence[str] = (), name: str = "shop") -> Result:
-    command = ["new", name, "--from", str(project / "orders.csv"), *arguments]
-    result = CliRunner().invoke(jobs, command, input="".join(f"{answer}\n" for answer in answers))
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
-
-
-def tree(project: Path) -> dict[str, bytes]:
-    """Path → content of every file; locks are no content."""
-    paths = (path for path in project.rglob("*") if path.is_file() and path.suffix != ".lock")
-    return {str(path.relative_to(project)): path.read_bytes() for path in paths}
-
-
-def refused(project: Path, *arguments: str, name: str = "shop") -> str:
-    """The message of a command that changes nothing."""
-    before = tree(project)
-    result = new(project, *arguments, name=name)
-    assert result.exit_code == 1, result.output
-    assert tree(project) == before
-    return result.stderr
+    return project_in(tmp_path, monkeypatch)
 
 
 # What is written
@@ -81,35 +39,6 @@ def test_only_switches_the_others_off_and_feast_leaves_them_out(project: Path):
     assert 'DOMAINS = ("shop",)\n' in (project / "feature_repo/features/__init__.py").read_text()
     ignored = (project / "feature_repo/.feastignore").read_text().splitlines()
     assert sorted(ignored) == sorted(["notes", *(f"views/{domain}.py" for domain in DOMAINS)])
-
-
-def test_what_is_not_given_is_asked_for_on_a_terminal(project: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("jobs.commands.own.new.is_terminal", lambda: True)
-    answers = [";", "%d.%m.%Y %H:%M:%S", "Europe/Berlin", ",", "ordered_at=Bestellt am", "Kunden-Nr,Händler", "-",
-               "Bestellnr", "Betrug", "ja", "nein", "14", "customer", "", "", ""]  # fmt: skip
-    result = new(project, "--quarantine", str(project / "bad.csv"), answers=answers)
-    assert result.exit_code == 0, result.output
-    features = (project / "feature_repo/features/shop.py").read_text()
-    assert '    "customer",\n    "haendler",\n' in features
-    assert "AMOUNTS" not in features
-
-
-def test_the_command_that_needs_no_questions_is_printed(project: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("jobs.commands.own.new.is_terminal", lambda: True)
-    words = ["--value", "fraud:ja=1", "--value", "fraud:nein=0", "--missing", "-"]
-    arguments = [*STATED, *words, "--quarantine", str(project / "bad.csv")]
-    first = new(project, *arguments)
-    (line,) = (line for line in first.output.splitlines() if line.startswith("python -m jobs new"))
-    written = tree(project)
-    shutil.rmtree(project / "data")
-    for name in ("feature_repo/features/shop.py", "feature_repo/views/shop.py", "tests/test_shop.py",
-                 "sources/shop_events.yaml"):  # fmt: skip
-        (project / name).unlink()
-    monkeypatch.setattr("jobs.commands.own.new.is_terminal", lambda: False)
-    second = CliRunner().invoke(jobs, shlex.split(line)[3:])
-    assert second.exit_code == 0, second.output
-    assert tree(project)["feature_repo/features/shop.py"] == written["feature_repo/features/shop.py"]
-    assert tree(project)["sources/shop_events.yaml"] == written["sources/shop_events.yaml"]
 
 
 # What is refused

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from choices import listed
 from features.utc import EARLIEST, LATEST
 from features.windows.events import LONGEST_STRING
 from features.windows.folds import LARGEST
@@ -51,7 +52,7 @@ def converter(column: Column, mapping: Mapping, now: datetime) -> Convert:
             if text in words:
                 return _within(column, _plain[column.dtype](words[text]))
             if has_words:
-                raise Fault(f"is none of the stated values: {', '.join(words)}")
+                raise Fault(f"is none of the stated values: {listed(words, text)}")
         return _within(column, value_of(cell))
 
     return convert

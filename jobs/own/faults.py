@@ -13,6 +13,8 @@ import pyarrow.parquet as pq
 
 from errors import SHOWN_CHARACTERS, BadInput
 from features.windows.raw import RawTable
+from jobs.own.hints import hints
+from jobs.own.mapping import Mapping
 from jobs.own.rows import LINE, PLACE, BadRow, Rows
 
 #: A message shows at most this many kinds of faults.
@@ -29,7 +31,7 @@ def refused(raw: RawTable, rows: Rows, by_place: dict[int, str]) -> Iterator[Bad
 
 
 def in_words(files: Sequence[Path], bad: Sequence[Sequence[BadRow]]) -> str:
-    """Each kind of fault with its count and its first row."""
+    """Each kind of fault with its count and its first row; "" where there is none."""
     first: dict[tuple[str, str], str] = {}
     counts: Counter[tuple[str, str]] = Counter()
     for path, rows in zip(files, bad, strict=True):
@@ -43,18 +45,15 @@ def in_words(files: Sequence[Path], bad: Sequence[Sequence[BadRow]]) -> str:
         rows_are = "1 row" if count == 1 else f"{count:,} rows"
         texts.append(f"{rows_are}: {column} {fault}; the first is {first[column, fault]}".replace("  ", " "))
     more = len(counts) - len(texts)
-    return ". ".join(texts) + (f". There are {more} more kinds of faults." if more else ".") + _hint(counts)
+    return (". ".join(texts) + (f". There are {more} more kinds of faults." if more else ".")) if texts else ""
 
 
-def _hint(counts: Counter[tuple[str, str]]) -> str:
-    """What a fault of many rows means most often."""
-    hints = {
-        "is without a time zone": "State in which zone the clock was: --time-zone Europe/Berlin.",
-        "is no ISO 8601 timestamp": "State how timestamps are written: --time-format '%d.%m.%Y %H:%M:%S'.",
-        "is no number": "If a number is written as 1.234,50, state it: --decimal ',' --thousands '.'.",
-        "is no whole number": "If there are words for 1 and 0, state them: --true yes --false no.",
-    }
-    return "".join(f" {hint}" for fault, hint in hints.items() if any(fault == kind for _, kind in counts))
+def remedies(raw: RawTable, bad: Sequence[Sequence[BadRow]], stated: Mapping) -> list[str]:
+    """What would read the cells of these rows. `stated`: how they were read."""
+    cells: dict[tuple[str, str], list[str]] = {}
+    for column, fault, cell in (fault for rows in bad for row in rows for fault in row.faults):
+        cells.setdefault((column, fault), []).append(cell)
+    return hints(cells, stated, raw)
 
 
 def quarantine_file(path: Path, files: Sequence[Path], bad: Sequence[Sequence[BadRow]]) -> dict[Path, bytes | pa.Table]:

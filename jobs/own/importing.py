@@ -50,11 +50,14 @@ class Imported:
 
 @dataclass(frozen=True)
 class Report:
-    """What an import did. `faults`: reason → how many rows. `newest` is the newest event time of the kept rows."""
+    """What an import did. `faults`: reason → how many rows, and `first_faults` the same in words, with the first row of
+    each. `remedies` are options that would read bad rows. `newest` is the newest event time of the kept rows."""
 
     files: tuple[Imported, ...]
     changes: int
     faults: dict[str, int]
+    first_faults: str
+    remedies: list[str]
     newest: datetime | None
 
 
@@ -124,10 +127,10 @@ def prepare(
     if raw.id is None:
         result = _without_known_files(result, read_files, digests, set(known.values()))
     bad = [[*rows.bad, *faults.refused(raw, rows, result.refused)] for rows in read_files]
+    in_words, remedies = faults.in_words(files, bad), faults.remedies(raw, bad, mapping)
     if quarantine is None and any(bad):
-        raise BadInput(
-            f"{faults.in_words(files, bad)} Correct the files, or give --quarantine PATH: bad rows go there."
-        )
+        advice = "Correct the files, or give --quarantine PATH: bad rows go there."
+        raise BadInput(" ".join([in_words, *remedies, advice]))
     contents: dict[Path, bytes | pa.Table] = {}
     imported = []
     for path, digest, rows, bad_rows in zip(files, digests, read_files, bad, strict=True):
@@ -143,7 +146,8 @@ def prepare(
         contents |= faults.quarantine_file(quarantine, files, bad)
     newest = pc.max(result.kept[raw.time]).as_py() if len(result.kept) else None
     by_kind = Counter(f"{column} {fault}".strip() for rows in bad for row in rows for column, fault, _ in row.faults)
-    return Report(tuple(imported), result.changes, dict(by_kind.most_common()), newest), contents
+    by_count = dict(by_kind.most_common())
+    return Report(tuple(imported), result.changes, by_count, in_words, remedies, newest), contents
 
 
 def _imported_files(root: Root, raw: RawTable) -> dict[Path, str]:

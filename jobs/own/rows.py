@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from choices import unknown
+from choices import listed, unknown
 from errors import BadInput, BadParameter
 from features.utc import as_utc
 from features.windows.raw import CREATED, Column, RawTable
@@ -74,8 +74,9 @@ def check_header(raw: RawTable, mapping: Mapping, file: TheirFile) -> dict[str, 
             missing.append(name)
     if missing:
         near = "".join(f" {name} may be {their!r}." for name in missing if (their := _nearest(name, file.header)))
+        has = listed(file.header, missing[0])
         raise BadInput(
-            f"{file.path} lacks {', '.join(missing)}, which {raw.name} needs. It has: {', '.join(file.header)}.{near} "
+            f"{file.path} lacks {', '.join(missing)}, which {raw.name} needs. It has: {has}.{near} "
             f"State which of them it is: --map {missing[0]}=THEIRS{_or_made(raw, missing)}"
         )
     return theirs

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import duckdb
 
+from choices import listed
 from errors import SHOWN_CHARACTERS, BadInput, NoData
 from features.windows.folds import LARGEST
 from features.windows.raw import CREATED, Column, RawTable
@@ -195,7 +196,7 @@ class _Input:
         required = [c.name for c in typed.columns_of(self.source) if not c.is_optional]
         if missing := [name for name in required if name not in self.names]:
             raise BadInput(
-                f"{self.files[0]} has no column {', '.join(missing)}; it has {', '.join(self.names)}. "
+                f"{self.files[0]} has no column {', '.join(missing)}; it has {listed(self.names, missing[0])}. "
                 f"{self.source.name} needs {', '.join(required)}."
             )
         return columns

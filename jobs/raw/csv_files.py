@@ -212,7 +212,7 @@ class CsvFile:
         return self._refusal(line, "the row is a header again", "Give each file by itself.")
 
     def _undecodable(self, line: int) -> BadInput:
-        return self._refusal(line, f"the text is not {self.dialect.encoding}", "State the encoding of the file.")
+        return self._refusal(line, f"the text is not {self.dialect.encoding}", f"Write it as {self.dialect.encoding}.")
 
     def _refusal(self, line: int, cause: str, advice: str) -> BadInput:
         return BadInput(f"{self.path}, line {line:,}: {cause}. {advice}")

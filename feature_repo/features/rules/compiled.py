@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
+from choices import listed
 from features.rules.records import (
     Between,
     Comparison,
@@ -98,7 +99,7 @@ def _within(condition: Within, name: Name, value: Value, lists: Mapping[str, fro
         raise RuleFault(f"{condition.name} is a {name.kind}, which no list holds. Use another operator")
     if isinstance(condition.values, str):
         if condition.values not in lists:
-            known = f"There are: {', '.join(lists)}" if lists else "Declare it under lists:"
+            known = f"There are: {listed(lists, condition.values)}" if lists else "Declare it under lists:"
             raise RuleFault(f"there is no list {condition.values!r}. {known}")
         values = lists[condition.values]
     else:

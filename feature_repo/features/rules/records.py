@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from choices import did_you_mean
+from choices import did_you_mean, listed
 
 #: What a value is. A value of another kind can only be missing or not.
 Kind = Literal["number", "text", "time", "flag", "other"]
@@ -42,8 +42,8 @@ class Names:
         if is_field:
             return Name(1, key, self._request[key])
         known = [*self._features, *self._request]
-        hint = did_you_mean(key, known)
-        raise RuleFault(f"there is no feature or request field {name!r}. {hint}There are: {', '.join(known)}")
+        there_are = f"There are: {listed(known, key)}"
+        raise RuleFault(f"there is no feature or request field {name!r}. {did_you_mean(key, known)}{there_are}")
 
 
 @dataclass(frozen=True)

@@ -65,5 +65,7 @@ def show(report: "Report", quarantine: Path | None, now: datetime) -> None:
         console.line(f"Quarantined in {quarantine}:")
         for fault, count in report.faults.items():
             console.line(f"  {count:>9,}  {fault}")
+    for remedy in report.remedies:
+        console.line(remedy)
     if report.newest and now - report.newest > OLD:
         console.line(f"The newest row is of {report.newest:%Y-%m-%d}. A window of the last days holds none of them.")

@@ -6,8 +6,10 @@ from typing import Any
 
 import click
 
+from choices import listed
 from cli import console
 from cli.values import Whole
+from features import DOMAINS
 from jobs.commands.own.importing import show
 from jobs.commands.own.options import dialect_options, is_terminal
 
@@ -62,8 +64,9 @@ def new(
     """
     import settings
     from jobs.commands.own.questions import Answers, command_line
-    from jobs.own.new import creating
+    from jobs.own.new import creating, naming
 
+    naming.check_domain(domain, settings.PROJECT, DOMAINS)  # before somebody answers questions
     answers = Answers(domain, files, stated, columns, is_terminal())
     spec, now = answers.spec(), datetime.now(UTC)
     if answers.is_asking:  # a bad row may stop it, and nobody answers twice
@@ -72,7 +75,7 @@ def new(
     created = creating.create(settings.root(), settings.PROJECT, spec, files, now, only, quarantine)
     show(created.report, quarantine, now)
     if answers.unused:
-        console.line(f"Left out: {', '.join(answers.unused)}")
+        console.line(f"Left out: {listed(answers.unused)}")
     console.line(f"{created.bad:,} of {created.known:,} events with a known end ended badly.")
     for file in created.files:
         console.line(f"Wrote {file.relative_to(settings.PROJECT)}")

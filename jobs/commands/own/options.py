@@ -10,6 +10,8 @@ import click
 
 from errors import BadParameter
 
+#: How somebody states a tab: a shell has no easy way to write one.
+TAB = r"\t"
 #: Option → the field of a Mapping, and its help.
 _DIALECT = {
     "--delimiter": ("delimiter", "What stands between two cells of a CSV file."),
@@ -41,7 +43,7 @@ def dialect_options(command: Callable[..., Any]) -> Callable[..., Any]:
     def with_stated(**params: Any) -> Any:
         fields = [*(field for field, _ in _DIALECT.values()), *(field for field, *_ in _WORDS.values())]
         stated = {field: value for field in fields if (value := params.pop(field)) not in (None, ())}
-        if stated.get("delimiter") == r"\t":  # a shell has no easy way to write it
+        if stated.get("delimiter") == TAB:
             stated["delimiter"] = "\t"
         values: dict[str, dict[str, str]] = {}
         for text in params.pop("values"):

@@ -1,33 +1,28 @@
 """What `python -m jobs new` was told on its command line, and the questions about the rest."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unicodedata import normalize
 
 import click
 
-from choices import unknown
-from cli import console
-from errors import SHOWN_CHARACTERS, BadParameter
-from jobs.own import reading
+from choices import listed, unknown
+from errors import BadInput, BadParameter
+from jobs.commands.own.asking import NONE, Example, ask
+from jobs.commands.own.options import TAB
+from jobs.own.forms.csv_form import undecodable
 from jobs.own.mapping import Mapping
 from jobs.own.new import naming
 from jobs.own.new.spec import Spec
 
 CSV = (".csv", ".txt", ".tsv")
 MOST_DAYS = 3650
-#: Which options are asked for where they are not given, and what is asked.
-_QUESTIONS = {
-    "time": "Which column is the time of the event?",
-    "keys": "Which columns have a history, such as a customer or a merchant? (a,b)",
-    "amounts": "Which columns are numbers, such as an amount? (a,b; - for none)",
-    "identity": "Which column names an event? (several of ours, a,b, if none does)",
-    "label": "Which column says that an event ended badly?",
-}
-_OPTIONS = {"time": "--time", "keys": "--key", "identity": "--id", "label": "--label"}
+#: Which options must be given where nobody can be asked.
+_OPTIONS = {"time": "--time", "keys": "--key", "identity": "--id", "label": "--label", "label_after": "--label-after"}
 
 
 @dataclass
@@ -41,95 +36,146 @@ class Answers:
     columns: dict[str, Any]
     is_asking: bool
     theirs: dict[str, str] = field(default_factory=dict)
+    parts: dict[str, str] = field(default_factory=dict)
     unused: list[str] = field(default_factory=list)
 
     def spec(self) -> Spec:
         """Raises BadParameter where something is missing and nobody can be asked; BadInput."""
-        self._ask_about_the_file()
-        header = reading.open_file(self.files[0], Mapping().changed(self.stated)).header
+        is_text = self.files[0].suffix.lower() in CSV
+        if self.is_asking and is_text:
+            self._ask_how_it_is_written()
+        example = self._example()
+        header = example.header
         if self.is_asking:
-            self._show(header)
-        self._ask_about_the_columns(header)
-        label, label_time = self.columns["label"], self.columns["label_time"]
-        if label and label_time:
-            raise BadParameter("--label and --label-time say the same. Give one of them.")
-        time = self._ours(self.columns["time"], "--time", header)
-        keys = tuple(self._ours(text, "--key", header) for text in self.columns["keys"])
-        amounts = tuple(self._ours(text, "--amount", header) for text in self.columns["amounts"])
-        bad = self._ours(label or label_time, "--label" if label else "--label-time", header)
-        parts = tuple(name.strip() for name in self.columns["identity"].split(","))
-        is_made = len(parts) > 1
-        name = f"{self.domain}_id" if is_made else self._ours(self.columns["identity"], "--id", header)
-        self.unused = [theirs for theirs in header if theirs and theirs not in self.theirs.values()]
+            example.show()
+        else:
+            self._check_that_all_is_stated(header)
+        time = self._one("time", "--time", "Which column is the time of the event?", header)
+        if self.is_asking:
+            self._ask_about_timestamps(self.theirs[time])
+        keys = self._several(
+            "keys", "--key", "Which columns have a history, such as a customer or a merchant? (a,b)", header
+        )
+        amounts = self._several(
+            "amounts", "--amount", f"Which columns are numbers, such as an amount? (a,b; {NONE} for none)", header
+        )
+        if self.is_asking and is_text and amounts and "decimal" not in self.stated:
+            check = partial(self._changed, "decimal", [(self.theirs[name], "float") for name in amounts])
+            ask("What stands before the fraction of a number?", check, ".")
+        identity, parts = self._identity(header, [time, *keys, *amounts])
+        label = self._label(header)
+        if self.columns["label_after"] is None:
+            days = click.IntRange(0, MOST_DAYS)
+            self.columns["label_after"] = click.prompt("How many days after an event is its end known?", type=days)
+        self.unused = [theirs for theirs in header if theirs not in self.theirs.values()]
         return Spec(
             domain=self.domain,
             table=self.columns["table"] or f"{self.domain}_events",
             time=time,
-            id=name,
+            id=identity,
             keys=keys,
             amounts=amounts,
-            label=bad,
+            label=label,
             known_after=self.columns["label_after"],
             theirs=self.theirs,
-            id_of=parts if is_made else (),
-            is_dated=bool(label_time),
+            id_of=parts,
+            is_dated=bool(self.columns["label_time"]),
             stated=self.stated,
         )
 
-    def _ask_about_the_file(self) -> None:
-        if not self.is_asking:
-            return
-        if self.files[0].suffix.lower() in CSV and "delimiter" not in self.stated:
-            self._ask("delimiter", "What stands between two cells?", ",")
+    def _example(self, **changes: Any) -> Example:
+        return Example(self.files[0], Mapping().changed(self.stated | changes))
+
+    def _check_that_all_is_stated(self, header: Sequence[str]) -> None:
+        given = self.columns | {"label": self.columns["label"] or self.columns["label_time"]}
+        if missing := [option for name, option in _OPTIONS.items() if given[name] in (None, ())]:
+            raise BadParameter(f"State {', '.join(missing)}. The columns are: {listed(header)}.")
+
+    # How the file is written
+
+    def _ask_how_it_is_written(self) -> None:
+        encoding = self.stated.get("encoding", Mapping().encoding)
+        if undecodable(self.files[0], encoding):
+            question = f"The file is not {encoding}. Which encoding does it have, such as cp1252 or latin-1?"
+            ask(question, partial(self._changed, "encoding", ()), "cp1252")
+        if "delimiter" not in self.stated:
+            ask("What stands between two cells?", partial(self._changed, "delimiter", ()), ",")
+
+    def _ask_about_timestamps(self, theirs: str) -> None:
         if "time_format" not in self.stated:
-            self._ask("time_format", "How are timestamps written, such as %d.%m.%Y %H:%M:%S? (- for ISO 8601)", "-")
+            question = f"How are timestamps written, such as %d.%m.%Y %H:%M:%S? ({NONE} for ISO 8601)"
+            check = partial(self._changed, "time_format", [(theirs, "timestamp")], passes="is without a time zone")
+            ask(question, check, NONE)
         if "time_zone" not in self.stated and "%z" not in self.stated.get("time_format", ""):
-            self._ask(
-                "time_zone", "In which time zone was the clock, such as Europe/Berlin? (- if each says its own)", "-"
-            )
-        if "decimal" not in self.stated and self.files[0].suffix.lower() in CSV:
-            self._ask("decimal", "What stands before the fraction of a number?", ".")
+            question = f"In which time zone was the clock, such as Europe/Berlin? ({NONE} if each says its own)"
+            ask(question, partial(self._changed, "time_zone", [(theirs, "timestamp")]), NONE)
 
-    def _ask(self, name: str, question: str, default: str) -> None:
-        answer = click.prompt(question, default=default)
-        if answer != "-":
-            self.stated[name] = answer
+    def _changed(self, name: str, checked: Sequence[tuple[str, Any]], answer: str, passes: str = "") -> None:
+        """State a field of the mapping, if the file can be read with it: its header, and cells of the columns that are
+        checked. Raises BadParameter, BadInput."""
+        value = {NONE: None, TAB: "\t"}.get(answer, answer)
+        example = self._example(**{name: value})
+        if name == "delimiter" and len(example.header) == 1:
+            raise BadInput(f"With {answer!r} between cells, the first row is one cell: {example.header[0]}")
+        for theirs, dtype in checked:
+            example.check(theirs, dtype, passes)
+        if value is not None:
+            self.stated[name] = value
 
-    def _show(self, header: Sequence[str]) -> None:
-        """The columns, each with the cell of the first row."""
-        file = reading.open_file(self.files[0], Mapping().changed(self.stated))
-        first = next(file.batches(), None)
-        rows = []
-        for name in filter(None, header):
-            cell = next((c for c in first.cells[name] if c not in (None, "")), "") if first else ""
-            rows.append((name, naming.proposed(name), str(cell)[:SHOWN_CHARACTERS]))
-        console.table(
-            [console.Column("column"), console.Column("a name of ours"), console.Column("a cell")], rows, True
-        )
+    # Which columns it has
 
-    def _ask_about_the_columns(self, header: Sequence[str]) -> None:
-        if self.columns["label_time"] and not self.columns["label"]:
-            questions = {name: text for name, text in _QUESTIONS.items() if name != "label"}
-        else:
-            questions = _QUESTIONS
-        missing = [name for name in questions if not self.columns[name] and name in _OPTIONS]
-        if not self.is_asking:
-            if missing or self.columns["label_after"] is None:
-                options = [*(_OPTIONS[name] for name in missing)]
-                options += ["--label-after"] if self.columns["label_after"] is None else []
-                raise BadParameter(f"State {', '.join(options)}. The columns are: {', '.join(filter(None, header))}.")
-            return
-        for name, text in questions.items():
-            if not self.columns[name]:
-                answer = click.prompt(text)
-                self.columns[name] = answer if name not in ("keys", "amounts") else _parts(answer)
-        if "ones" not in self.stated and self.columns["label"]:
+    def _one(self, name: str, option: str, question: str, header: Sequence[str]) -> str:
+        """Our name of the column that an option names."""
+        if self.columns[name]:
+            return self._ours(self.columns[name], option, header)
+        return ask(question, lambda answer: self._ours(answer, option, header))
+
+    def _several(self, name: str, option: str, question: str, header: Sequence[str]) -> tuple[str, ...]:
+        """Our names of the columns that an option names."""
+        given = self.columns[name]
+        if given or not self.is_asking:
+            return tuple(self._ours(text, option, header) for text in given)
+
+        def ours(answer: str) -> tuple[str, ...]:
+            texts = [] if answer == NONE else [text for text in map(str.strip, answer.split(",")) if text]
+            if not texts and option == "--key":
+                raise BadParameter("A domain has a key at least: the column of a customer, a merchant or a device.")
+            before = dict(self.theirs), dict(self.parts)
+            try:
+                return tuple(self._ours(text, option, header) for text in texts)
+            except BadParameter:
+                self.theirs, self.parts = before
+                raise
+
+        return ask(question, ours)
+
+    def _identity(self, header: Sequence[str], known: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+        """Our column that names an event, and the columns that it is made of."""
+
+        def taken(answer: str) -> tuple[str, tuple[str, ...]]:
+            parts = tuple(part.strip() for part in answer.split(","))
+            if len(parts) == 1:
+                return self._ours(answer, "--id", header), ()
+            if wrong := [part for part in parts if part not in known]:
+                raise unknown("column to make an id of", wrong[0], known, "")
+            return f"{self.domain}_id", parts
+
+        if self.columns["identity"]:
+            return taken(self.columns["identity"])
+        return ask("Which column names an event? (several of ours, a,b, if none does)", taken)
+
+    def _label(self, header: Sequence[str]) -> str:
+        if self.columns["label"] and self.columns["label_time"]:
+            raise BadParameter("--label and --label-time say the same. Give one of them.")
+        if self.columns["label_time"]:
+            return self._ours(self.columns["label_time"], "--label-time", header)
+        label = self._one("label", "--label", "Which column says that an event ended badly?", header)
+        if self.is_asking and "ones" not in self.stated:
             for name, value in (("ones", "1"), ("zeros", "0")):
-                answer = click.prompt(f"Which word in it is {value}?", default=value)
-                self.stated |= {} if answer == value else {name: (answer,)}
-        if self.columns["label_after"] is None:
-            days = click.IntRange(0, MOST_DAYS)
-            self.columns["label_after"] = click.prompt("How many days after an event is its end known?", type=days)
+                check = partial(self._example().check_word, self.theirs[label])
+                word = ask(f"Which word in it is {value}?", check, value)
+                self.stated |= {} if word == value else {name: (word,)}
+        return label
 
     def _ours(self, text: str, option: str, header: Sequence[str]) -> str:
         """Our name of a column, and note theirs. Raises BadParameter."""
@@ -137,14 +183,22 @@ class Answers:
         ours, equals, theirs = text.partition("=")
         if not equals or text in header:
             ours = theirs = text
-            if theirs in header and naming.fault_of(theirs) and self.is_asking:
-                ours = click.prompt(f"A name of ours for {theirs!r}", default=naming.proposed(theirs) or None)
         if theirs not in header:
-            raise unknown("column", theirs, filter(None, header), f"{self.files[0]} has no columns.")
+            raise unknown("column", theirs, header, f"{self.files[0]} has no columns.")
+        check: Callable[[str], str] = partial(self._noted, option=option, theirs=theirs)
+        if ours == theirs and naming.fault_of(ours) and self.is_asking:
+            return ask(f"A name of ours for {theirs!r}", check, naming.proposed(theirs) or None)
+        return check(ours)
+
+    def _noted(self, ours: str, option: str, theirs: str) -> str:
+        """Raises BadParameter where the name cannot be used, or stands for another column."""
         naming.check_column(ours, option)
         if self.theirs.get(ours, theirs) != theirs:
             raise BadParameter(f"{option}: {ours} is the column {self.theirs[ours]!r} already. Give another name.")
-        self.theirs[ours] = theirs
+        before = self.parts.get(ours)
+        if before is not None and {before, option} != {"--key", "--id"}:
+            raise BadParameter(f"{ours!r} is stated twice. A column has one part: time, id, key, amount or label.")
+        self.theirs[ours], self.parts[ours] = theirs, option
         return ours
 
 
@@ -169,7 +223,3 @@ def command_line(spec: Spec, files: Sequence[Path], rest: Sequence[str]) -> str:
 
 def _pair(spec: Spec, ours: str) -> str:
     return ours if spec.theirs[ours] == ours else f"{ours}={spec.theirs[ours]}"
-
-
-def _parts(answer: str) -> tuple[str, ...]:
-    return () if answer.strip() == "-" else tuple(part.strip() for part in answer.split(",") if part.strip())

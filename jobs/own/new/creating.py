@@ -51,7 +51,7 @@ def create(
         raise BadParameter(f"{root.raw_table(spec.table)} has rows. Choose another name: --table NAME, or remove them.")
     with importing.table_lock(root, spec.raw):
         report, contents = importing.prepare(root, spec.raw, files, spec.mapping, now, quarantine)
-        known, bad = _labels(spec, contents, now)
+        known, bad = _labels(spec, report, contents, now)
         texts = specs.files(spec, project, bad / known)
         if taken := [path for path in texts if path.exists()]:
             raise BadParameter(f"{taken[0]} is there. Choose another name for the domain, or remove the file.")
@@ -66,13 +66,16 @@ def _table_names() -> list[str]:
     return [*raw_tables(), *(table.name for table in tables()), *live]
 
 
-def _labels(spec: Spec, contents: dict[Path, bytes | pa.Table], now: datetime) -> tuple[int, int]:
+def _labels(
+    spec: Spec, report: importing.Report, contents: dict[Path, bytes | pa.Table], now: datetime
+) -> tuple[int, int]:
     """How many events have a known end, and how many of these a bad one. Raises NoData where there is too little to
-    learn from."""
+    learn from, with what is wrong with the rows that are not kept."""
+    rest = f" {lost}" if (lost := " ".join(filter(None, [report.first_faults, *report.remedies]))) else ""
     written = (content for content in contents.values() if isinstance(content, pa.Table))
     events = [table for table in written if spec.id in table.schema.names]
     if not events:
-        raise NoData("No row of the file is kept. Correct the file, or what you state about it.")
+        raise NoData(f"No row is kept.{rest} Correct the file, or what you state about it. Nothing was changed.")
     table = pa.concat_tables(events)
     mature = table.filter(
         pc.less_equal(table[spec.time], pa.scalar(now - spec.known_after * DAY, table[spec.time].type))
@@ -84,6 +87,7 @@ def _labels(spec: Spec, contents: dict[Path, bytes | pa.Table], now: datetime) -
             f"Of {len(table):,} events, {len(mature):,} are older than {spec.known_after} days, so that their end is "
             f"known. {bad:,} of them have the label {spec.label}, and {known - bad:,} have not. A model needs "
             f"{FEWEST_OF_A_KIND} of each. Bring older events, or check --label, --label-after, --true and --false."
+            f"{rest}"
         )
     return known, bad
 
