@@ -66,7 +66,7 @@ MAY_IMPORT = {
     "jobs.sql jobs.raw jobs.batch jobs.point_in_time jobs.train",
     "jobs.stream": "files errors root features serving settings jobs.sql jobs.raw jobs.stream",
     "jobs.score": "errors files root features model serving jobs.sql jobs.raw jobs.point_in_time",
-    "jobs.requests": "errors files root features model serving jobs.score jobs.requests",
+    "jobs.requests": "errors files root features model serving jobs.raw jobs.score jobs.requests",
     "jobs.parity": "root features serving jobs.point_in_time",
     "jobs.pipelines": "errors choices root features",
     "jobs.execute": "cli errors files root features jobs.raw jobs.batch jobs.train jobs.pipelines",

@@ -27,7 +27,7 @@ def read(path: Path, content: str | bytes, dialect: Dialect = RFC_4180, block_by
     for table in tables:
         for *cells, line, ragged in zip(*(column.to_pylist() for column in table.columns), strict=True):
             rows.append((line, cells if ragged is None else [ragged]))
-    return sorted(rows)
+    return rows
 
 
 #: Content → line and cells of its rows.
@@ -82,7 +82,10 @@ REFUSED = {
     "a second header after a byte order mark": (b"a,b\n1,2\n\xef\xbb\xbfa,b\n", "line 3: a byte order mark"),
     "a name twice": (b"a,b,a\n1,2,3\n", "line 1: the name 'a' is there twice"),
     "a name that is empty": (b",a\n0,1\n", "line 1: column 1 has no name"),
-    "semicolons": (b"a;b\n1;2\n", "line 1: between the names is ';', and nowhere ','. State the delimiter"),
+    "semicolons": (
+        b"a;b\n1;2\n",
+        "line 1: between the names is ';', and nowhere ','. Write the file with ','; `py",
+    ),
     "tabs": (b"a\tb\n1\t2\n", "line 1: between the names is '\\\\t'"),
 }
 

@@ -61,7 +61,15 @@ WRONG: dict[str, tuple[dict[str, Any], dict[str, str], str]] = {
     "both kinds": ({"a.csv": order(), "b.parquet": orders()}, ORDERS, "has both Parquet and CSV files"),
     "a folder in a folder": ({"a.csv": order(), "b/c.csv": order()}, ORDERS, "has the folder b, whose files would not"),
     "packed": ({"a.csv.gz": order()}, ORDERS, "neither Parquet nor CSV"),
-    "a broken page in Parquet": ({"a.parquet": broken(orders())}, ORDERS, "a.parquet cannot be read: .* Mend it"),
+    "a broken page in Parquet": (
+        {"a.parquet": orders(), "b.parquet": broken(orders())}, ORDERS, "b.parquet cannot be read: .* Mend it"
+    ),
+    "milliseconds that no microseconds can hold": (
+        {"a.parquet": order_at(2**62, unit="ms")}, ORDERS, "a.parquet cannot be read: Conversion Error"
+    ),
+    "text that is no UTF-8 in Parquet": (
+        {"a.parquet": orders(user_id=pa.array([b"\xff"]).cast(pa.string(), safe=False))}, ORDERS, "a.parquet cannot be"
+    ),
     "no Parquet": ({"a.parquet": order()}, ORDERS, "a.parquet cannot be read as Parquet"),
     "a name in capitals": ({"a.csv": order().replace("user_id", "USER_ID")}, ORDERS, "has no column user_id"),
     "no column": (

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from constants import override
@@ -160,16 +161,43 @@ def test_a_second_run_as_of_a_timestamp_takes_its_decisions_from_the_log(
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("", "no column order_id, user_id"), ("order_id,user_id,colour\n1,2,3\n", "column 'colour', and a request has"),
-     ("order_id,user_id,order_id\n1,2,3\n", "'order_id' twice"), ("order_id,user_id\n1\n", "1 is invalid: has 1 cells"),
-     ('order_id,user_id\n"1"x,2\n', "line 2 is no CSV")],
-)  # fmt: skip
+    [
+        ("", "line 1: the file is empty"),
+        ("order_id\n1\n", "no column user_id"),
+        ("order_id,user_id,colour\n1,2,3\n", "column 'colour', and a request has"),
+        ("order_id,user_id,order_id\n1,2,3\n", "the name 'order_id' is there twice"),
+        ("order_id,user_id\n1\n", "1 is invalid: is longer or shorter"),
+        ('order_id,user_id\n"1"x,2\n', "line 2: a cell begins with a quote"),
+        ("order_id;user_id\n1;2\n", "line 1: between the names is ';'"),
+        ("order_id,user_id\n1,\x00\n", "line 2: there is a N"),
+        ("order_id,user_id\n1,2\nuser_id,order_id\n2,1\n", "line 3: the row is a header again"),
+        ("order_id,user_id,amount\n1,2,1_000\n", "row 1 is invalid: amount: '1_000' is no number"),
+        ("order_id,user_id\n1,2\n1\n1,2\n1,2,3\n", "row 2 is invalid: is longer or shorter"),
+    ],
+)
 def test_a_file_that_holds_no_requests_is_refused(store: Orders, tmp_path: Path, text: str, message: str) -> None:
     source = tmp_path / "requests.csv"
     source.write_text(text)
     with pytest.raises(BadInput, match=message):
         decide(store, source, tmp_path / "decisions.csv")
     assert log() == []
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"order_timestamp": pa.array([9 * 10**18], pa.timestamp("us", "UTC"))}, "order_timestamp is not in the years"),
+        ({"order_timestamp": pa.array([1], pa.timestamp("us", "Mars/Base"))}, "order_timestamp cannot be read: 'Mars"),
+        ({"merchant_id": [b"\xff"]}, "merchant_id: Input should be a valid string"),
+        ({"merchant_id": pa.array([b"\xff"]).cast(pa.string(), safe=False)}, "merchant_id cannot be read: 'utf-8'"),
+    ],
+)
+def test_a_value_of_parquet_that_is_none_is_a_bad_row(
+    store: Orders, tmp_path: Path, columns: dict[str, Any], message: str
+) -> None:
+    pq.write_table(pa.table({"order_id": ["o1"], "user_id": ["u1"]} | columns), tmp_path / "requests.parquet")
+    with pytest.raises(BadInput, match=f"row 1 is invalid: {message}"):
+        decide(store, tmp_path / "requests.parquet", tmp_path / "decisions.csv")
 
 
 def test_nothing_that_exists_is_overwritten(store: Orders, tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from features.utc import EARLIEST, LATEST
 from features.windows.events import LONGEST_STRING
 from features.windows.folds import LARGEST
 from features.windows.raw import Column
-from jobs.own.forms.batches import CellError
 from jobs.own.mapping import Mapping
+from jobs.raw.forms.arrow_values import CellError
 
 #: A whole number from here on is not exact as a float.
 LARGEST_EXACT_FLOAT = 2**53

@@ -5,7 +5,6 @@ reason. An event that is there twice counts once.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -16,8 +15,6 @@ from choices import listed
 from errors import SHOWN_CHARACTERS, BadInput, NoData
 from features.windows.folds import LARGEST
 from features.windows.raw import CREATED, Column, RawTable
-from files import fault as fault_of_file
-from files import is_file_fault
 from jobs import sql
 from jobs.raw.csv_files import RAGGED
 from jobs.raw.forms import quarantines, scans, typed
@@ -64,17 +61,6 @@ class Checked:
     def has_versions(self) -> bool:
         """Whether an event may have several versions here."""
         return self.counts.repeated > 0
-
-
-@contextmanager
-def readable(files: list[Path]) -> Iterator[None]:
-    """Inside, what DuckDB says of a file that it cannot read is raised as BadInput."""
-    try:
-        yield
-    except duckdb.Error as error:
-        if not is_file_fault(error):
-            raise
-        raise BadInput(f"{files[0]} cannot be read: {fault_of_file(error, damaged='Mend it.')}") from error
 
 
 def check(

@@ -20,7 +20,7 @@ from pyarrow import csv as arrow_csv
 
 from errors import SHOWN_CHARACTERS, BadInput
 from jobs.raw.dialect import RFC_4180, Dialect
-from jobs.raw.forms.csv_rows import END_LINES, LONE_RETURN, Broken, Rows, split
+from jobs.raw.forms.csv_rows import END_LINES, LONE_RETURN, READ_ENCODINGS, Broken, Rows, split
 
 #: Columns after the file's own: the line where a row begins, from 1 on; and the text of a row that has not as many
 #: cells as the header. The file's own columns are null in such a row.
@@ -59,7 +59,8 @@ class CsvFile:
         others = [mark for mark in _DELIMITERS if mark in line and mark != self.dialect.delimiter]
         if len(names) == 1 and others:
             cause = f"between the names is {others[0]!r}, and nowhere {self.dialect.delimiter!r}"
-            raise self._refusal(1, cause, "State the delimiter of the file, or write the file with commas.")
+            advice = f"Write the file with {self.dialect.delimiter!r}; `python -m jobs import` reads other delimiters."
+            raise self._refusal(1, cause, advice)
         return names
 
     @property
@@ -68,8 +69,8 @@ class CsvFile:
         return pa.schema([*((name, pa.string()) for name in self.header), (LINE, pa.int64()), (RAGGED, pa.string())])
 
     def tables(self, keeps_ragged: bool = False) -> Iterator[pa.Table]:
-        """The rows as text columns with the names of `header`, then `LINE` and `RAGGED`. An empty cell is an empty
-        text.
+        """The rows in order, as text columns with the names of `header`, then `LINE` and `RAGGED`. An empty cell is an
+        empty text.
 
         A row that has not as many cells as the header is refused, or with `keeps_ragged` it is in `RAGGED`. Raises
         BadInput on such a row, and on every row whose form is broken: nobody knows where that one ends.
@@ -80,9 +81,11 @@ class CsvFile:
             is_row = ~is_ragged
             if rows.line == 1:
                 is_ragged[0] = is_row[0] = False
-            yield self._read(rows, is_row, lines[is_row])
+            table = self._read(rows, is_row, lines[is_row])
             if is_ragged.any():
-                yield self._set_aside(rows, is_ragged, lines, keeps_ragged)
+                ragged = self._set_aside(rows, is_ragged, lines, keeps_ragged)
+                table = pa.concat_tables([table, ragged]).sort_by(LINE)
+            yield table
 
     def _rows(self) -> Iterator[Rows]:
         """The rows, the header among them. Empty lines at the end of the file are no rows."""
@@ -212,7 +215,7 @@ class CsvFile:
         return self._refusal(line, "the row is a header again", "Give each file by itself.")
 
     def _undecodable(self, line: int) -> BadInput:
-        return self._refusal(line, f"the text is not {self.dialect.encoding}", f"Write it as {self.dialect.encoding}.")
+        return self._refusal(line, f"the text is not {self.dialect.encoding}", READ_ENCODINGS)
 
     def _refusal(self, line: int, cause: str, advice: str) -> BadInput:
         return BadInput(f"{self.path}, line {line:,}: {cause}. {advice}")

@@ -10,7 +10,8 @@ from features.windows.folds import ROOT_UNITS, UNITS
 from features.windows.raw import RawTable
 from features.windows.tables import AggregationTable, Table
 from jobs import sql
-from jobs.raw.checks import Checked, Counts, check, readable
+from jobs.raw.checks import Checked, Counts, check
+from jobs.raw.forms.scans import readable
 
 #: Whole numbers that a fold may add instead of a column's floats → how many of them make 1.
 SCALES = {"units": UNITS, "root_units": ROOT_UNITS}

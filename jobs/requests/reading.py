@@ -1,10 +1,10 @@
 """The requests in a CSV, Parquet or JSON lines file, checked as the API checks them. A file is read piece by piece."""
 
-import csv
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,13 @@ from pydantic_core import to_json
 
 from errors import BadInput, BadRequest
 from features.risk import Risk, RiskRequest
+from jobs.raw.csv_files import RAGGED, CsvFile
+from jobs.raw.forms.arrow_values import CellError, values
 from serving import strict_json
 
 SUFFIXES = (".csv", ".parquet", ".jsonl")
-#: A cell may be this long.
-LONGEST_CELL = 1_000_000
+#: pydantic takes `1_000` for a number, too.
+_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -55,22 +57,17 @@ def pieces(rows: Iterator[Read], size: int) -> Iterator[list[Read]]:
 
 def _csv(path: Path, risk: Risk) -> Iterator[Read]:
     """An empty cell is a field that the request does not have."""
-    csv.field_size_limit(LONGEST_CELL)
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        lines = csv.reader(file, strict=True)
-        names: list[str] = []
-        try:
-            names = next(lines, [])
-            _check_columns(path, risk, names)
-            for number, cells in enumerate(lines, 1):
-                text = _text(cells)
-                if len(cells) != len(names):
-                    yield Read(number, None, f"has {len(cells)} cells, and the header has {len(names)}", text)
-                    continue
-                fields = {name: cell for name, cell in zip(names, cells, strict=True) if cell.strip()}
-                yield _checked(risk, number, fields, text, is_text=True)
-        except csv.Error as error:
-            raise BadInput(f"{path}: line {lines.line_num} is no CSV: {error}. Mend it.") from error
+    file = CsvFile(path)
+    _check_columns(path, risk, file.header)
+    numbers = count(1)
+    for table in file.tables(keeps_ragged=True):
+        columns = [table[name].to_pylist() for name in (*file.header, RAGGED)]
+        for *cells, ragged in zip(*columns, strict=True):
+            if ragged is not None:
+                yield Read(next(numbers), None, "is longer or shorter than the header", ragged)
+                continue
+            fields = {name: cell for name, cell in zip(file.header, cells, strict=True) if cell.strip()}
+            yield _checked(risk, next(numbers), fields, _text(cells), is_text=True)
 
 
 def _parquet(path: Path, risk: Risk) -> Iterator[Read]:
@@ -79,9 +76,12 @@ def _parquet(path: Path, risk: Risk) -> Iterator[Read]:
         _check_columns(path, risk, file.schema_arrow.names)
         numbers = iter(range(1, file.metadata.num_rows + 1))
         for batch in file.iter_batches(batch_size=10_000):
-            for row in batch.to_pylist():
-                fields = {name: _json_value(value) for name, value in row.items() if value is not None}
-                yield _checked(risk, next(numbers), fields, _text(fields))
+            for cells in zip(*(values(column) for column in batch.columns), strict=True):
+                row = {name: v for name, v in zip(batch.schema.names, cells, strict=True) if v is not None}
+                fields, text = {name: _json_value(value) for name, value in row.items()}, _text(row)
+                wrong = [f"{name} {value.fault}" for name, value in row.items() if isinstance(value, CellError)]
+                number = next(numbers)
+                yield Read(number, None, wrong[0], text) if wrong else _checked(risk, number, fields, text)
 
 
 def _json_lines(path: Path, risk: Risk) -> Iterator[Read]:
@@ -120,7 +120,15 @@ def _checked(risk: Risk, number: int, fields: Mapping[str, Any], text: str, is_t
         return Read(number, None, ": ".join([*map(str, first["loc"]), first["msg"]]), text)
     except BadRequest as error:
         return Read(number, None, error.message, text)
+    if wrong := [
+        name for name, value in request if is_text and _is_number(value) and not _NUMBER.fullmatch(fields[name])
+    ]:
+        return Read(number, None, f"{wrong[0]}: {fields[wrong[0]]!r} is no number", text)
     return Read(number, request, "", text)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _json_value(value: Any) -> Any:
@@ -129,4 +137,4 @@ def _json_value(value: Any) -> Any:
 
 
 def _text(value: Any) -> str:
-    return to_json(value, fallback=str).decode()
+    return to_json(value, fallback=str, bytes_mode="hex").decode()

@@ -26,15 +26,3 @@ class TheirFile:
     path: Path
     header: list[str]
     batches: Callable[[], Iterator[Batch]]
-
-
-@dataclass(frozen=True)
-class CellError:
-    """A cell that holds no value: an error of its program, such as `#N/A`, or what nobody can read. `fault` are the
-    words after the name of its column."""
-
-    text: str
-    fault: str
-
-    def __str__(self) -> str:
-        return self.text

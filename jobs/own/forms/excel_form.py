@@ -11,8 +11,9 @@ from typing import Any
 from zipfile import ZipFile
 
 from errors import BadInput
-from jobs.own.forms.batches import BATCH_ROWS, Batch, CellError, TheirFile
+from jobs.own.forms.batches import BATCH_ROWS, Batch, TheirFile
 from jobs.own.mapping import Mapping
+from jobs.raw.forms.arrow_values import CellError
 
 #: Excel keeps the first 15 digits of a number, and makes the others 0.
 TOO_LARGE = 10**15

@@ -10,6 +10,7 @@ from jobs.raw.dialect import Dialect
 
 #: A cause, and the advice.
 LONE_RETURN = "there is a carriage return without a line feed"
+READ_ENCODINGS = "Write the file in UTF-8; `python -m jobs import` reads others with --encoding."
 END_LINES = "End lines with LF or CR LF, and put a cell that has one in quotes."
 _BREAK, _RETURN = ord("\n"), ord("\r")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -76,7 +77,7 @@ def split(text: bytes, line: int, dialect: Dialect) -> tuple[Rows, bytes]:
     """The whole rows of a text that begins with a row, and the bytes after them: an unfinished row, or the empty lines
     before one. Raises Broken."""
     if b"\0" in text:
-        raise Broken(text.index(b"\0"), "there is a NUL byte", "State the encoding of the file, or remove the byte.")
+        raise Broken(text.index(b"\0"), "there is a NUL byte", f"Remove it. If the text is not UTF-8: {READ_ENCODINGS}")
     data = np.frombuffer(text if dialect.escape is None else _unescaped(text, dialect), np.uint8)
     is_mark = (data == _BREAK) | (data == ord(dialect.delimiter))
     quotes = np.flatnonzero(data == ord(dialect.quote))

@@ -3,6 +3,7 @@ renames one of two names that differ in case only, so that another column answer
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,7 +14,7 @@ import pyarrow.parquet as pq
 from pyarrow import types
 
 from errors import BadInput
-from files import fault
+from files import fault, is_file_fault
 from jobs import sql
 from jobs.raw.csv_files import LINE, RAGGED, CsvFile
 
@@ -44,6 +45,29 @@ class Scan:
     rows: str
     columns: Mapping[str, Stored]
     unit: Literal["row", "line"]
+
+
+@contextmanager
+def readable(files: list[Path]) -> Iterator[None]:
+    """Inside, what DuckDB says of a file that it cannot read is raised as BadInput. Our queries convert with TRY_CAST,
+    so a value that cannot be converted is one of the file."""
+    try:
+        yield
+    except duckdb.Error as error:
+        if not (is_file_fault(error) or isinstance(error, duckdb.ConversionException)):
+            raise
+        file = next((file for file in files if not _is_readable(file)), files[0])
+        raise BadInput(f"{file} cannot be read: {fault(error, damaged='Mend it.')}") from error
+
+
+def _is_readable(file: Path) -> bool:
+    """Whether DuckDB can read every value of a Parquet file; true of a CSV file, which it does not read."""
+    try:
+        with sql.connect() as connection:
+            connection.execute("" if is_csv(file) else f"SELECT bit_xor(hash(COLUMNS(*))) FROM {sql.parquet([file])}")
+    except duckdb.Error:
+        return False
+    return True
 
 
 def scans(connection: duckdb.DuckDBPyConnection, files: Iterable[Path]) -> list[Scan]:
