@@ -149,6 +149,7 @@ _BY_SQLITE = {
     sqlite3.SQLITE_FULL: _BY_ERRNO[errno.ENOSPC],
     sqlite3.SQLITE_READONLY: _READ_AND_WRITE,
     sqlite3.SQLITE_PERM: _READ_AND_WRITE,
+    sqlite3.SQLITE_CANTOPEN: f"{_READ_AND_WRITE[:-1]}, and the folder that it is in.",
     sqlite3.SQLITE_IOERR: _BY_ERRNO[errno.EIO],
     sqlite3.SQLITE_BUSY: "Another process is writing it. Try again.",
     sqlite3.SQLITE_LOCKED: "Another process is writing it. Try again.",
@@ -163,7 +164,7 @@ def fault(error: Exception, path: Path | None = None, damaged: str = f"{_MOVE}, 
     'a.db: Permission denied. Let this process read and write it.'
     """
     if isinstance(error, OSError):
-        named, words = path or error.filename, error.strerror or _first_line(error)
+        named, words = path or error.filename, (error.strerror or _first_line(error)).rstrip(".")
         remedy = _BY_ERRNO.get(error.errno or 0, damaged)
     else:
         named, words = path, _first_line(error)

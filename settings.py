@@ -10,6 +10,7 @@ Only the edges read settings (`tests/test_layers.py` holds it): the commands, `a
 """
 
 import os
+import re
 from pathlib import Path
 
 from errors import BadSetting
@@ -43,6 +44,8 @@ def belongs_to_another_key(place: Root) -> bool:
         return False
     except OSError as error:
         raise BadSetting(f"{place.hash_key} cannot be read ({error.strerror}). Put the file back.") from error
+    if check and not re.fullmatch(rb"[0-9a-f]{64}", check):
+        raise BadSetting(f"{place.hash_key} holds no check value of a hash key. Put the file back.")
     return bool(check) and check != key_check(hash_key()).encode()
 
 

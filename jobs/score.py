@@ -1,6 +1,6 @@
 """Batch scoring: a decision about every entity of a risk's population, on point-in-time features, on a cadence."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
@@ -9,9 +9,8 @@ import pandas as pd
 from pydantic_core import to_json
 
 from errors import BadInput, Busy, NoData
-from features.domains import risks, tables
+from features.domains import raw_tables
 from features.risk import Population, Risk
-from features.windows.raw import RawTable
 from files import locked
 from jobs import point_in_time, sql
 from jobs.raw import checks, places
@@ -28,7 +27,7 @@ CHUNK_ROWS = 100_000
 
 def population(root: Root, declared: Population, as_of: datetime) -> pd.DataFrame:
     """The distinct keys that a raw table holds at `as_of`, as an entity frame. Raises NoData, BadInput."""
-    source = next((table for table in _raw_tables() if table.name == declared.table), None)
+    source = raw_tables().get(declared.table)
     if source is None:
         raise BadInput(f"No feature table and no outcome reads {declared.table}. Declare one that does.")
     key, time = sql.identifier(declared.key), sql.identifier(source.time)
@@ -40,11 +39,6 @@ def population(root: Root, declared: Population, as_of: datetime) -> pd.DataFram
     if entities.empty:
         raise NoData(f"{declared.table} has no {declared.key} at {as_of.isoformat()}. Score a later timestamp.")
     return entities.assign(event_timestamp=pd.Timestamp(as_of).as_unit("us"))
-
-
-def _raw_tables() -> Iterator[RawTable]:
-    yield from (table.source for table in tables())
-    yield from (risk.outcomes.table for risk in risks().values())
 
 
 def score(root: Root, store: Store, risk: Risk, as_of: datetime) -> int:

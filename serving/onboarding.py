@@ -20,7 +20,7 @@ from errors import LogUnavailable
 from features.identifiers import keyed_hash
 from features.onboarding import DRIVER_DL_ENTITIES, DRIVER_SSN_ENTITIES, ONBOARDING, Applicant
 from features.utc import utc
-from files import locked, replacing
+from files import fault, locked, replacing
 from root import Root
 from serving.service import RiskService
 from serving.store import Row, Store
@@ -34,10 +34,10 @@ FACTS = ("state", "ssn", "dl", "dob")
 
 
 class SignUps:
-    """The sign-ups of a root. `hash_key` is the service's."""
+    """The sign-ups of a root, which is the service's."""
 
-    def __init__(self, service: RiskService, root: Root, hash_key: bytes) -> None:
-        self._service, self._root, self._hash_key = service, root, hash_key
+    def __init__(self, service: RiskService, root: Root) -> None:
+        self._service, self._root, self._hash_key = service, root, service.hash_key
 
     def sign_up(self, applicant: Applicant, clock: Callable[[], datetime]) -> dict[str, Any]:
         """The decision as JSON, and `driver_id`, which is None unless approved. Only one process and thread at a time
@@ -48,9 +48,9 @@ class SignUps:
                 # The clock is read inside the lock, so that sign-ups and their rows have the same order.
                 return self._sign_up(applicant, clock())
         except OSError as error:
+            named = None if error.filename else self._root.path
             raise LogUnavailable(
-                f"The sign-up could not be read or written below {self._root} ({error.strerror or error}). "
-                "Let the service read and write there, and send the request again."
+                f"The sign-up could not be read or written. {fault(error, named)} Then send the request again."
             ) from error
 
     def _sign_up(self, applicant: Applicant, as_of: datetime) -> dict[str, Any]:

@@ -91,9 +91,7 @@ def _read(folder: Path, name: str) -> _Watched | None:
     except OSError as error:
         if isinstance(error, FileNotFoundError) and not path.is_symlink():
             return None
-        raise PolicyBroken(
-            f"{folder.name}/{name} cannot be read ({error.strerror}). Make it a file that the service may read."
-        ) from error
+        raise PolicyBroken(f"{folder.name}/{name} cannot be read. {files.fault(error, path)}") from error
 
 
 def appetite(folder: Path, risk: Risk) -> Appetite:

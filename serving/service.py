@@ -59,9 +59,9 @@ class RiskService:
         self.store = store
         self.scorers = Scorers(root.models)
         self.policies = Policies(root.policies, store)
+        self.hash_key = hash_key
         self._decisions = root.decisions
         self._event_logs = root.event_logs
-        self._hash_key = hash_key
 
     def prepare(self) -> None:
         """Load every plan, model and policy, so that the first request of a risk does not wait for them."""
@@ -75,14 +75,14 @@ class RiskService:
     def features(self, risk: Risk, request: RiskRequest, as_of: datetime) -> dict[str, Any]:
         """The features of the risk's feature service, as plain values, without the internal ones. Raises UnknownEntity,
         FeaturesNotReady."""
-        (features,) = self._features(risk, [request.row(as_of, self._hash_key)], as_of)
+        (features,) = self._features(risk, [request.row(as_of, self.hash_key)], as_of)
         return {name: value for name, value in features.items() if name not in internal_features()}
 
     def score(self, risk: Risk, request: RiskRequest, as_of: datetime) -> tuple[float, Card]:
         """The probability or the estimated number, and the card of the model that gave it. Raises UnknownEntity,
         FeaturesNotReady, ModelNotTrained, ModelBroken."""
         scorer = self.scorers[risk.name]
-        row = request.row(as_of, self._hash_key)
+        row = request.row(as_of, self.hash_key)
         matrix = featurization.matrix(self._features(risk, [row], as_of), scorer.card)
         return float(scorer.score(matrix)[0]), scorer.card
 
@@ -95,8 +95,8 @@ class RiskService:
         UnknownEntity, FeaturesNotReady, ModelNotTrained, ModelBroken, PolicyBroken, AuditUnavailable and
         LogUnavailable."""
         scorer, policy = self.scorers[risk.name], self.policies[risk]
-        rows = [request.row(as_of, self._hash_key) for request in requests]
-        fields = [request.fields(row, self._hash_key) for request, row in zip(requests, rows, strict=True)]
+        rows = [request.row(as_of, self.hash_key) for request in requests]
+        fields = [request.fields(row, self.hash_key) for request, row in zip(requests, rows, strict=True)]
         features = self._features(risk, rows, as_of)
         decisions = decide_all(scorer, risk, policy, rows, fields, features, as_of, self._decisions)
         if risk.publishes:

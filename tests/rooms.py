@@ -77,8 +77,8 @@ MAY_IMPORT = {
     "jobs.raw jobs.batch jobs.stream jobs.simulate jobs.simulate.DOMAIN",
     "jobs.commands": "cli errors choices settings features simulators model serving jobs",
     "jobs.__main__": "jobs.commands",
-    "web": "files errors choices root settings features model serving web web.DOMAIN",
-    "web.DOMAIN": "files errors root settings features features.DOMAIN model serving serving.DOMAIN web",
+    "web": "files errors choices root features model serving web web.DOMAIN",
+    "web.DOMAIN": "files errors root features features.DOMAIN model serving serving.DOMAIN web",
     "serve": "errors settings",
     "app": "cli errors files root settings features serving web serve",
 }

@@ -69,6 +69,14 @@ def ask(client: FlaskClient, as_of: str | None = None, **changes: Any) -> Any:
     return client.post("/api/v1/features/any", data=json.dumps(body | ({"as_of": as_of} if as_of else {})))
 
 
+def test_without_a_registry_no_service_is_unknown_but_none_is_ready(
+    vectors: FlaskClient, store: Vectors, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(store, "services", list)
+    answer = ask(vectors)
+    assert (answer.status_code, answer.json["error"]["name"]) == (503, "features_not_ready")
+
+
 # Timestamps
 
 

@@ -95,6 +95,14 @@ def test_a_file_that_is_no_sqlite_file_says_what_to_do(store, tmp_path):
         other.apply([DRIVER, view(Path())])
 
 
+def test_a_folder_in_the_place_of_the_file_is_no_question_of_permission(store):
+    path = Path(store.config.online_store.path)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(OnlineStoreError, match="This is a folder: move it away"):
+        trips(store, 1)
+
+
 def test_a_read_only_file_says_what_to_do(store, online):
     """Root may write everywhere, so a child process writes as another user."""
     with tempfile.TemporaryDirectory() as folder:

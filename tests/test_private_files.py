@@ -9,11 +9,14 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from fake import shelve
+from feast import FileSource
 from pydantic import ValidationError
+from small import DRIVER, NOON, repository, table, view
 
 import generate_data
 from app import create_app
 from errors import BadInput
+from exact_stores.parquet_append import append_to_folder
 from features.domains import secret_patterns
 from features.identifiers import HASH, keyed_hash
 from features.onboarding import DRIVERS
@@ -53,6 +56,27 @@ def test_what_the_service_writes_is_for_owner_and_group_only(fake, tmp_path: Pat
     shelve("daily")
     assert client.get("/daily-risk-decision/1001/").status_code == 200
     assert list((tmp_path / "root/decisions").iterdir())
+    assert readable_by_others(tmp_path) == []
+
+
+def test_what_the_stores_write_is_for_owner_and_group_only(tmp_path: Path):
+    store = repository(
+        tmp_path / "root",
+        online="exact_stores.online.WideSqliteOnlineStore",
+        offline="exact_stores.offline.AsofDuckDBOfflineStore",
+        registry={"registry_store_type": "exact_stores.registry.RiskDataRegistryStore"},
+    )
+    (tmp_path / "root").chmod(0o700)
+    folder = tmp_path / "root/rows"
+    append_to_folder(folder, table(created=[NOON]), None)
+    source = FileSource(path=str(folder), timestamp_field="event_timestamp", created_timestamp_column="created")
+    trips = view(tmp_path, name="trips", source=source)
+    store.apply([DRIVER, trips])
+    row = pd.DataFrame([{"driver_id": 1, "trips": 10, "event_timestamp": NOON, "created": NOON}])
+    store.write_to_online_store("trips", row)
+    store.write_to_offline_store("trips", row)
+    assert len(list(folder.glob("*.parquet"))) == 2
+    assert {path.name for path in (tmp_path / "root").glob("*")} >= {"online.db", "online.db-wal", "small.registry"}
     assert readable_by_others(tmp_path) == []
 
 

@@ -66,6 +66,14 @@ def test_a_check_value_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch:
         settings.root()
 
 
+@pytest.mark.parametrize("damage", [b"\xff\x00 garbage", b"0" * 63, b"null"])
+def test_a_damaged_check_value_is_no_other_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: bytes):
+    monkeypatch.setenv("RISK_DATA", str(tmp_path))
+    Root(tmp_path).hash_key.write_bytes(damage)
+    with pytest.raises(BadSetting, match="hash-key holds no check value of a hash key"):
+        settings.root()
+
+
 def test_another_hash_key_may_take_a_root_whose_world_is_moved_aside(root: Root):
     assert invoke(generate_data.main, root, *ONLY, RISK_HASH_KEY="another")[0] == ExitCode.FAILED
     assert invoke(generate_data.main, root, *ONLY, "--replace-demo", RISK_HASH_KEY="another")[0] == 0

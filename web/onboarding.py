@@ -4,7 +4,6 @@ from typing import cast
 
 from flask import Blueprint, Response, jsonify, render_template
 
-import settings
 from features.domains import risks
 from features.fields import STATES
 from features.onboarding import Applicant
@@ -31,7 +30,7 @@ def blueprint(face: Face) -> Blueprint:
     """The sign-up form, the sign-up itself, and the home page of a driver."""
     pages = Blueprint("pages", __name__)
     onboarding, daily = risks()["onboarding"], risks()["daily"]
-    sign_ups = SignUps(face.service, face.root, settings.hash_key())
+    sign_ups = SignUps(face.service, face.root)
 
     @pages.get("/")
     def sign_up_page() -> str:

@@ -23,7 +23,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from choices import unknown
-from errors import BadParameter, RiskError
+from errors import BadParameter, FeaturesNotReady, RiskError
 from features.domains import internal_features, secret_patterns
 from features.fields import OLDEST_BIRTH
 from features.utc import EARLIEST, OutOfBounds, bounded
@@ -102,8 +102,11 @@ def blueprint(face: Face) -> Blueprint:
 
     @paths.post("/api/v1/features/<service>")
     def vectors(service: str) -> Response:
-        if service not in store.services():
-            raise unknown("feature service", service, store.services(), "Run: make pipeline", "service")
+        services = store.services()
+        if not services:
+            raise FeaturesNotReady("No feature service is applied. Run: make pipeline")
+        if service not in services:
+            raise unknown("feature service", service, services, "", "service")
         example = examples.of_model(VectorsRequest)
         request = _validated(VectorsRequest, as_object(json_body(example), example), "")
         row_model = _row_model(tuple(store.asks(service).items()))

@@ -2,7 +2,6 @@
 Every decision is in the audit log before it is in the file."""
 
 import csv
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -175,7 +174,7 @@ def _quarantine(path: Path | None) -> Iterator[Any]:
     if path is None:
         yield lambda bad: None
         return
-    with replacing(path) as beside, open(beside, "w", newline="", opener=_private) as file:
+    with replacing(path) as beside, open(beside, "w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["row", "reason", "text"])
         yield lambda bad: writer.writerows((line.number, reason, line.text) for line, reason in bad)
@@ -208,7 +207,7 @@ def _writer(path: Path, suffix: str, schema: pa.Schema) -> Iterator[Any]:
         with pq.ParquetWriter(path, schema, compression="zstd") as writer:
             yield lambda rows: writer.write_table(pa.Table.from_pylist(rows, schema)) if rows else None
         return
-    with open(path, "w", newline="", opener=_private) as file:
+    with open(path, "w", newline="") as file:
         texts = csv.writer(file)
         texts.writerow(schema.names)
         yield lambda rows: texts.writerows([_cell(row[name]) for name in schema.names] for row in rows)
@@ -218,7 +217,3 @@ def _cell(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
     return to_json(value).decode() if isinstance(value, list | tuple | dict) else value
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o640)

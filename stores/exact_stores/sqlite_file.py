@@ -5,11 +5,12 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
 from exact_stores import forks
+from exact_stores.whole_file import PRIVATE_FILE, make_folder
 
 #: How long a writer waits for other writers before it gives up.
 BUSY_SECONDS = 60
@@ -68,7 +69,7 @@ class SqliteFile:
         Makes the file if there is none. Raises OnlineStoreError.
         """
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path.parent)
         except OSError as error:
             raise OnlineStoreError(f"{self.path}: its folder cannot be made ({error}). {_ALLOW_WRITING}") from error
         with self._thread_connection() as connection:
@@ -122,6 +123,7 @@ class Connection:
         self.in_use.release()
         if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, OnlineStoreError):
             remedy = _REMEDIES.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, "Run: feast apply")
+            remedy = "This is a folder: move it away." if self._path.is_dir() else remedy
             raise OnlineStoreError(f"{self._path}: {error}. {remedy}") from error
 
     def close(self) -> None:
@@ -137,6 +139,8 @@ class Connection:
                 self.close()
 
     def _open(self) -> sqlite3.Connection:
+        with suppress(OSError):  # SQLite says better what is wrong, and gives its other files the mode of this one
+            os.close(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE))
         # Another thread may close it before a fork, but no other thread uses it. Hence no check of the thread.
         connection = sqlite3.connect(
             self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=512

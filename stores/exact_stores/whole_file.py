@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+#: What the stores make is for its owner and group only.
+PRIVATE_FILE, PRIVATE_FOLDER = 0o640, 0o750
+
 
 @contextmanager
 def moving_into(folder: Path) -> Iterator[Path]:
@@ -15,16 +18,17 @@ def moving_into(folder: Path) -> Iterator[Path]:
     there. A power cut afterwards keeps all of them. If the block fails, the new files are removed and `folder` stays as
     it was.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with tempfile.TemporaryDirectory(prefix=".new-", dir=folder) as hidden:
         yield Path(hidden)
         new_files = sorted(path for path in Path(hidden).rglob("*") if path.is_file())
         for new_file in new_files:
+            new_file.chmod(new_file.stat().st_mode & PRIVATE_FILE)
             _sync(new_file)  # content first: otherwise a power cut can leave the new name without the content
         changed = {folder.parent, folder}
         for new_file in new_files:
             target = folder / new_file.relative_to(hidden)
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(target.parent)
             os.replace(new_file, target)
             changed.update(parent for parent in target.parents if parent.is_relative_to(folder))
         for changed_folder in changed:
@@ -36,6 +40,13 @@ def replacing(target: Path) -> Iterator[Path]:
     """A path to write the new file to. When the block ends, the file there replaces `target`, as `moving_into` says."""
     with moving_into(target.parent) as hidden:
         yield hidden / target.name
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(PRIVATE_FOLDER, exist_ok=True)
 
 
 def _sync(path: Path) -> None:
