@@ -166,10 +166,9 @@ def result(sink: Sink, stream: Stream = STREAM) -> dict[str, Any]:
         (counts,) = db.execute("SELECT value FROM meta WHERE name = 'counts'").fetchone()
         states = {t.name: set(db.execute(f"SELECT key, state, newest FROM {t.name}")) for t in stream.tables}
         waiting = db.execute("SELECT count(*) FROM to_log").fetchone()
-        events = {(key, newest, *from_json(packed)[1]) for key, newest, packed in db.execute("SELECT * FROM event")}
-        keys = set(db.execute("SELECT * FROM event_key"))
+        events = {row[1:] for row in db.execute("SELECT * FROM event")}
     return {
-        "online": sink.rows(), "states": states, "events": events, "keys": keys, "counts": from_json(counts),
+        "online": sink.rows(), "states": states, "events": events, "counts": from_json(counts),
         "numbers": numbers, "waiting": waiting, "log": logged(stream), "dead": sorted(map(str, dead_letters(stream))),
         "newest logged states": newest_logged(stream),
     }  # fmt: skip

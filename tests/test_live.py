@@ -1,5 +1,6 @@
 """A live state has the oracle's features at any later timestamp, in whatever order its events arrived."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import hypothesis.strategies as st
@@ -21,7 +22,7 @@ EVENTS = RawTable("made_up", columns=(Column("x", "float"), Column("who", "strin
 
 
 def feature(function, window, column="x", **more):
-    name = "_".join(str(v) for v in (function, window, *more.values()))
+    name = re.sub(r"\W+", "_", "_".join(str(v) for v in (function, window, *more.values())))
     return Aggregation(name, function, None if function == "count" else column, window, **more)
 
 
@@ -146,7 +147,7 @@ def test_windows_that_differ_only_in_length_share_their_tiles():
 
 def test_a_count_falls_to_zero_even_if_nothing_happens():
     state = folded(all_entries([{"event_timestamp": BEGIN, "id": "e", "x": 1.0, "who": "a", "kind": "bad"}]))
-    counts = [LIVE.values(state, BEGIN + after)["count_0:05:00"] for after in (MINUTE, 5 * MINUTE, 10 * MINUTE)]
+    counts = [LIVE.values(state, BEGIN + after)["count_0_05_00"] for after in (MINUTE, 5 * MINUTE, 10 * MINUTE)]
     assert counts == [1, 1, 0]
 
 
@@ -154,7 +155,7 @@ def test_an_event_after_the_timestamp_does_not_count():
     table = live_table(feature("count", HOUR))
     state, begin = table.zero(), since_1970(BEGIN)
     table.add(state, [(begin + n * 10**6, str(n), 0) for n in (0, 1, 2, 3)])
-    assert table.values(state, BEGIN + seconds(2)) == {"count_1:00:00": 2}
+    assert table.values(state, BEGIN + seconds(2)) == {"count_1_00_00": 2}
 
 
 @pytest.mark.parametrize("hop", [timedelta(0), 5 * MINUTE])
@@ -193,7 +194,7 @@ def test_events_of_one_timestamp_may_lack_a_value_in_any_order(order):
     state = live.zero()
     for place in order:
         live.add(state, [arrivals[place]])
-    assert live.values(state, BEGIN + MINUTE) == {"count_1:00:00": 3, "sum_1:00:00": 2.0}
+    assert live.values(state, BEGIN + MINUTE) == {"count_1_00_00": 3, "sum_1_00_00": 2.0}
     assert [entry[3] for entry in state.recent] == [0.5, 1.5, None]
 
 

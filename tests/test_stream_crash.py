@@ -29,8 +29,8 @@ BATCHES = [EVENTS[:4], [b"no event", *EVENTS[4:9]], [EVENTS[9]], [b'{"producer":
 CHANGES: list[tuple[Any, str]] = [
     (Sink, "write_table"), (os, "replace"), (Path, "unlink"), (pq, "write_table"),
     *((StateFile, name) for name in (
-        "put_states", "put_events", "put_event_keys", "remove_event_keys", "forget_events_before", "add_to_log",
-        "set_position", "set_received", "set_meta", "remove_logged",
+        "put_states", "put_events", "forget_events_before", "add_to_log", "set_position", "set_received", "set_meta",
+        "remove_logged",
     )),
 ]  # fmt: skip
 

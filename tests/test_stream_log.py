@@ -176,7 +176,7 @@ def test_history_and_stream_end_in_the_states_of_the_stream_alone(
     assert (len(logged()), both["counts"]["duplicates"]) == (10, 5)
     monkeypatch.setenv("RISK_DATA", str(tmp_path / "alone"))
     alone = result(take_in([events]))
-    same = ("online", "states", "events", "keys", "newest logged states")
+    same = ("online", "states", "events", "newest logged states")
     assert {name: both[name] for name in same} == {name: alone[name] for name in same}
 
 

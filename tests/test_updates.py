@@ -209,14 +209,20 @@ def test_versions_in_any_order_and_batches_agree_with_the_oracle(
         assert world.joined(table, known, known) == world.expected(table, known, known + SECOND)
 
 
-def test_a_state_file_of_an_older_version_is_built_again_from_the_log() -> None:
-    """It has the ids of its events, and not their columns."""
+OLDER_FILES = {
+    "with ids alone": "DROP TABLE event; CREATE TABLE seen (id TEXT, moment TEXT, time INTEGER)",
+    "with packed events": "DROP TABLE event; CREATE TABLE event (id TEXT PRIMARY KEY, newest INTEGER, packed BLOB); "
+    "CREATE TABLE event_key (columns TEXT, key BLOB, id TEXT); DELETE FROM meta WHERE name = 'event'",
+    "before the raw table had a column": 'UPDATE meta SET value = \'["at", "id", "who"]\' WHERE name = \'event\'',
+}
+
+
+@pytest.mark.parametrize("changes", OLDER_FILES.values(), ids=OLDER_FILES)
+def test_a_state_file_of_another_form_is_built_again_from_the_log(changes: str) -> None:
     world = World()
     world.send([SALE, sale(1, 60, shop="p0", x=300.0)])
     with closing(sqlite3.connect(settings.root().stream_state(STREAM.domain))) as db:
-        db.executescript(
-            "DROP TABLE event; DROP TABLE event_key; CREATE TABLE seen (id TEXT, moment TEXT, time INTEGER)"
-        )
+        db.executescript(changes)
     job = new_job([], world.sink, STREAM, world.now)
     job.recover()
     assert loop.seed(settings.root(), job, world.now, Event()) == 2

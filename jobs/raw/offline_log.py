@@ -43,7 +43,8 @@ def pack(stream: RawTable, rows: Sequence[Mapping[str, Any]]) -> bytes:
     names = [field for field in schema(stream) if field.name != CREATED]
     table = pa.table({field.name: pa.array([row[field.name] for row in rows], field.type) for field in names})
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
+    options = pa.ipc.IpcWriteOptions(compression="zstd")
+    with pa.ipc.new_stream(sink, table.schema, options=options) as writer:
         writer.write_table(table)
     return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
 

@@ -185,9 +185,9 @@ class StreamJob:
     def _fold(self, changes: Changes, committed: int) -> tuple[list[list[StateRow]], int]:
         """Add the changes of events to the states. Returns the states that change, for each live table, and how many
         events were late."""
-        changed, late = [], set[tuple[int, Key, int]]()
+        changed, late, of_events = [], set[tuple[int, Key, int]](), list(changes)
         for n, (live, cache) in enumerate(zip(self._live, self._cache, strict=True)):
-            added, outdated = events.by_key(live, changes)
+            added, outdated = events.by_key(live, of_events)
             keys = dict.fromkeys([*added, *outdated])
             self._load(live, cache, keys)
             states: list[StateRow] = []
@@ -199,7 +199,7 @@ class StreamJob:
                     late.update((n, key, entry[0]) for entry in live.add(state, added[key]))
                 states.append((to_json(key), live.to_json(state), state.newest, committed))
             changed.append(sorted(states))
-        return changed, sum(self._is_late(change, late) for change in changes) if late else 0
+        return changed, sum(self._is_late(change, late) for change in of_events) if late else 0
 
     def _folded_again(self, live: LiveTable, key: Key, newest: int) -> State:
         """The state of a key, from its events. It keeps its `newest` timestamp: what a state answers, and which of two

@@ -3,6 +3,7 @@ what it changes: a chargeback may name its order and no merchant. The job adds t
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any
 
 from pydantic_core import from_json, to_json
@@ -25,9 +26,9 @@ class Changes:
     rows        how many rows changed something
     """
 
-    before: dict[str, Row | None] = field(default_factory=dict)
-    after: dict[str, Event] = field(default_factory=dict)
-    sent: dict[str, Row] = field(default_factory=dict)
+    before: dict[Any, Row | None] = field(default_factory=dict)
+    after: dict[Any, Event] = field(default_factory=dict)
+    sent: dict[Any, Row] = field(default_factory=dict)
     duplicates: int = 0
     rows: int = 0
 
@@ -41,10 +42,9 @@ class Memory:
 
     def __init__(self, state: StateFile, stream: Stream) -> None:
         self._state, self._raw = state, stream.raw
-        self._columns = events.column_names(stream.raw)
-        self._timestamps = events.timestamp_columns(stream.raw, stream.tables)
-        #: The columns of each different key of a live table, and their names as one text.
-        self._keys = {table.keys: ",".join(table.keys) for table in stream.tables}
+        self._columns = stream.raw.stored_columns
+        self._values = itemgetter(*self._columns)
+        self._newest = events.newest(stream.raw, stream.tables)
 
     def changes(self, rows: Sequence[Row], committed: int | None) -> Changes:
         """What rows change, in their order. `committed`: the commit timestamp of a batch that arrives; None for rows of
@@ -71,49 +71,36 @@ class Memory:
 
     def put(self, changes: Changes) -> None:
         """Remember the events as they are after a batch."""
-        rows, indexed, outdated = [], [], []
-        for key, event in changes.after.items():
-            before, row = changes.before[key], event.row
-            newest = max([row[name] for name in self._timestamps if row[name] is not None])
-            rows.append((key, newest, to_json((event.known, [row[name] for name in self._columns]))))
-            for columns, name in self._keys.items():
-                new = tuple([row[column] for column in columns])
-                old = tuple([before[column] for column in columns]) if before else None
-                if new != old:
-                    if None not in new:
-                        indexed.append((name, to_json(new), key))
-                    if old and None not in old:
-                        outdated.append((name, to_json(old), key))
-        self._state.put_events(rows)
-        self._state.remove_event_keys(outdated)
-        self._state.put_event_keys(sorted(indexed))
+        newest, values = self._newest, self._values
+        self._state.put_events(
+            [
+                (known if isinstance(known, int) else to_json(known), newest(row), *values(row))
+                for row, known in changes.after.values()
+            ]
+        )
 
     def newest(self, rows: Iterable[Row]) -> int:
         """The newest timestamp of rows, in µs since 1970; 0 where there are none."""
-        return max((row[name] for row in rows for name in self._timestamps if row[name] is not None), default=0)
+        return max(map(self._newest, rows), default=0)
 
     def rows_of(self, columns: tuple[str, ...], key: Key) -> list[Row]:
         """The events of a key of the live tables with these key columns."""
-        return [self._unpacked(packed).row for packed in self._state.events_of(self._keys[columns], to_json(key))]
+        return [self._event(stored).row for stored in self._state.events_of(columns, key)]
 
     def forget_before(self, timestamp: int) -> None:
         """Forget the events whose timestamps are all before this one, in µs since 1970."""
-        forgotten = self._state.forget_events_before(timestamp)
-        rows = ((key, self._unpacked(packed).row) for key, packed in forgotten)
-        self._state.remove_event_keys(
-            (name, to_json([row[column] for column in columns]), key)
-            for key, row in rows
-            for columns, name in self._keys.items()
+        self._state.forget_events_before(timestamp)
+
+    def _load(self, ids: Iterable[Any]) -> dict[Any, Event]:
+        id_column = self._raw.id_column
+        remembered = map(self._event, self._state.events(list(dict.fromkeys(ids))))
+        return {event.row[id_column]: event for event in remembered}
+
+    def _event(self, stored: tuple[Any, ...]) -> Event:
+        known, *values = stored
+        return Event(
+            dict(zip(self._columns, values, strict=True)), known if isinstance(known, int) else from_json(known)
         )
-
-    def _load(self, ids: Iterable[str]) -> dict[str, Event]:
-        return {key: self._unpacked(packed) for key, packed in self._state.events(list(dict.fromkeys(ids)))}
-
-    def _unpacked(self, packed: bytes) -> Event:
-        known, values = from_json(packed)
-        row: Row = dict(zip(self._columns, values, strict=True))
-        row |= {derived.name: derived.value(row) for derived in self._raw.derived}
-        return Event(row, known)
 
 
 def _filled(row: Row, later: Mapping[str, Any]) -> Row:

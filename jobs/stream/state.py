@@ -3,9 +3,9 @@ still has to write to the offline log, and how far it has read. A batch changes 
 of it.
 
 The names of tables and columns are those of files that exist. A `stamp` is the commit timestamp of a batch, in µs since
-1970; it grows from batch to batch. `event` has the events that are already processed, as `jobs/stream/memory.py` packs
-them; `newest` is the newest of an event's timestamps. `event_key` finds the events of a key of a live table. A file of
-an older version has a table `seen` instead, with the ids alone.
+1970; it grows from batch to batch. `event` has the events that are already processed: when their values were known, the
+newest of their timestamps, and a column for each of the raw table, whose name is its place, as SQLite takes `A` and `a`
+for one name. Files of older versions have one of `_OLDER` as well.
 """
 
 import json
@@ -26,19 +26,18 @@ from serving.intake import META, POSITION, RECEIVED
 
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS {META} (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS event (id TEXT PRIMARY KEY, newest INTEGER, packed BLOB) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS event_key (columns TEXT, key BLOB, id TEXT, PRIMARY KEY (columns, key, id)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS {RECEIVED} (producer TEXT PRIMARY KEY, ranges TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS to_log (kind TEXT, stamp INTEGER, rows INTEGER, packed BLOB);
 """
+_OLDER = ("seen", "event_key")
 #: Names in `meta`. Commit timestamps: of the last batch, of the last whose states are online, and of the last whose
 #: states are in the offline log.
 COMMITTED, ONLINE, LOGGED = "stamp", "online", "logged"
 #: The commit timestamp of the last batch that is safe from a power cut.
 SYNCED = "synced"
 #: More names in `meta`: counts of all runs as JSON, the fingerprint of the history that is processed, the timestamp of
-#: the newest event in µs, and the version of each table's definition.
-COUNTS, HISTORY, WATERMARK, DEFINITIONS = "counts", "history", "watermark", "definitions"
+#: the newest event in µs, the version of each table's definition, and the columns of `event`.
+COUNTS, HISTORY, WATERMARK, DEFINITIONS, EVENT = "counts", "history", "watermark", "definitions", "event"
 #: And the name of the file, which no other file has.
 ID = "id"
 
@@ -61,24 +60,35 @@ class StateFile:
             self._make_tables(tuple(tables))
 
     def _make_tables(self, tables: Sequence[AggregationTable]) -> None:
-        """Make a table for each live table. Where a definition has changed, the old states mean nothing: they are
-        removed, and all events count as not processed, so that the job computes the states from the raw events. It does
-        so, too, with a file of an older version."""
+        """Make a table for each live table, and that of the events. Where a definition has changed, the old states mean
+        nothing: they are removed, and all events count as not processed, so that the job computes the states from the
+        raw events. It does so, too, with a file of an older version, and where the raw table has other columns."""
         versions = json.dumps({live.table.name: live.version for live in map(LiveTable, tables)})
-        is_old = self._db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'seen'").fetchone() != (0,)
-        if (before := self.meta(DEFINITIONS)) is not None and (is_old or before != versions):
-            for name in json.loads(before).keys() | {table.name for table in tables}:
+        columns = tables[0].source.stored_columns if tables else ()
+        stored, before = json.dumps(columns), self.meta(DEFINITIONS)
+        exist = {name for (name,) in self._db.execute("SELECT name FROM sqlite_master")}
+        is_other = before != versions or self.meta(EVENT) != stored or bool(exist & {*_OLDER})
+        if before is not None and is_other:
+            for name in ("event", *_OLDER, *json.loads(before).keys() | {table.name for table in tables}):
                 self._db.execute(f"DROP TABLE IF EXISTS {identifier(name)}")
-            self._db.execute("DELETE FROM event")
-            self._db.execute("DELETE FROM event_key")
-            self._db.execute("DROP TABLE IF EXISTS seen")
             self._db.execute(f"DELETE FROM {META} WHERE name = ?", (HISTORY,))
         for table in tables:
             self._db.execute(
                 f"CREATE TABLE IF NOT EXISTS {identifier(table.name)} "
                 "(key BLOB PRIMARY KEY, state BLOB, newest INTEGER, stamp INTEGER) WITHOUT ROWID"
             )
-        self.set_meta({DEFINITIONS: versions, ID: self.meta(ID) or uuid.uuid4().hex})
+        self._places = {column: f"c{n}" for n, column in enumerate(columns)}
+        if tables:
+            self._make_event_table(tables[0].source.id_column)
+        self.set_meta({DEFINITIONS: versions, EVENT: stored, ID: self.meta(ID) or uuid.uuid4().hex})
+
+    def _make_event_table(self, id_column: str) -> None:
+        self._id = self._places[id_column]
+        self._db.execute(
+            f"CREATE TABLE IF NOT EXISTS event (known, newest INTEGER, {', '.join(self._places.values())})"
+        )
+        self._db.execute(f"CREATE UNIQUE INDEX IF NOT EXISTS event_id ON event ({self._id})")
+        self._db.execute("CREATE INDEX IF NOT EXISTS event_newest ON event (newest)")
 
     def close(self) -> None:
         """Close the file."""
@@ -162,32 +172,31 @@ class StateFile:
         """The name of this file among all, which the online store keeps beside the states."""
         return str(self.meta(ID))
 
-    def events(self, ids: list[str]) -> list[tuple[str, bytes]]:
-        """Id and content of each event that is already processed, of those with these ids."""
-        query = "SELECT event.id, packed FROM json_each(?) JOIN event ON event.id = value"
+    def events(self, ids: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """When it was known, and the values of its columns, of each event that is already processed, of those with
+        these ids."""
+        selected = ", ".join(self._places.values())
+        query = f"SELECT known, {selected} FROM json_each(?) JOIN event ON event.{self._id} = value"
         return self._db.execute(query, (json.dumps(ids),)).fetchall()
 
-    def put_events(self, rows: list[tuple[str, int, bytes]]) -> None:
-        """Rows of id, newest timestamp in µs since 1970, and content. They replace those of the same ids."""
-        self._db.executemany("INSERT OR REPLACE INTO event VALUES (?, ?, ?)", rows)
+    def put_events(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Rows of when an event was known, its newest timestamp in µs since 1970, and the values of its columns. They
+        replace those of the same ids."""
+        values = ", ".join("?" * (2 + len(self._places)))
+        self._db.executemany(f"INSERT OR REPLACE INTO event VALUES ({values})", rows)
 
-    def events_of(self, columns: str, key: bytes) -> list[bytes]:
-        """The contents of the events with a key, a JSON list of the values of these columns."""
-        query = "SELECT packed FROM event_key JOIN event USING (id) WHERE columns = ? AND key = ?"
-        return [packed for (packed,) in self._db.execute(query, (columns, key))]
+    def events_of(self, keys: Sequence[str], key: Key) -> list[tuple[Any, ...]]:
+        """As `events`, of the events that have these values in the columns of a key. The first call for these columns
+        makes an index: most streams correct nothing, and three indexes would take as long as all else here."""
+        places = [self._places[name] for name in keys]
+        self._db.execute(f"CREATE INDEX IF NOT EXISTS event_{'_'.join(places)} ON event ({', '.join(places)})")
+        selected = ", ".join(self._places.values())
+        where = " AND ".join(f"{place} = ?" for place in places)
+        return self._db.execute(f"SELECT known, {selected} FROM event WHERE {where}", key).fetchall()
 
-    def put_event_keys(self, rows: list[tuple[str, bytes, str]]) -> None:
-        """Rows of key columns, key and id."""
-        self._db.executemany("INSERT OR IGNORE INTO event_key VALUES (?, ?, ?)", rows)
-
-    def remove_event_keys(self, rows: Iterable[tuple[str, bytes, str]]) -> None:
-        """Remove rows of key columns, key and id."""
-        self._db.executemany("DELETE FROM event_key WHERE columns = ? AND key = ? AND id = ?", rows)
-
-    def forget_events_before(self, timestamp: int) -> list[tuple[str, bytes]]:
-        """Remove the events whose newest timestamp is before this one. Returns the id and the content of each."""
-        query = "DELETE FROM event WHERE newest < ? RETURNING id, packed"
-        return self._db.execute(query, (timestamp,)).fetchall()
+    def forget_events_before(self, timestamp: int) -> None:
+        """Remove the events whose newest timestamp is before this one."""
+        self._db.execute("DELETE FROM event WHERE newest < ?", (timestamp,))
 
     def received(self) -> dict[str, list[list[int]]]:
         """Producer → the numbers received from it, as ranges with both ends."""

@@ -6,13 +6,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import cache
+from operator import itemgetter
 from typing import Annotated, Any, NamedTuple, NotRequired
 
 from pydantic import Field, GetPydanticSchema, Strict, StringConstraints, TypeAdapter
 from pydantic_core import core_schema
 from typing_extensions import TypedDict
 
-from features.utc import EARLIEST, LATEST, MOMENT, ZONE, since_1970
+from features.utc import EARLIEST, EPOCH, LATEST, MOMENT, ZONE
 from features.windows.folds import LARGEST
 from features.windows.raw import Column, RawTable
 from features.windows.state import LiveTable
@@ -108,7 +109,8 @@ def row_of(stream: RawTable) -> Callable[[Mapping[str, Any]], Row]:
         values = {**missing, **event}
         for name in timestamps:
             if (timestamp := values[name]) is not None:
-                values[name] = since_1970(timestamp)
+                since = timestamp - EPOCH  # `since_1970`, without a call: it runs for every event
+                values[name] = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
         for derived in stream.derived:
             values[derived.name] = derived.value(values)
         return values
@@ -120,6 +122,14 @@ def timestamp_columns(stream: RawTable, tables: tuple[AggregationTable, ...]) ->
     """The columns that date something for the tables: the event, and its outcome."""
     names = (stream.time, *(t.event_time for t in tables), *(t.outcome for t in tables if t.outcome))
     return tuple(dict.fromkeys(names))
+
+
+def newest(stream: RawTable, tables: tuple[AggregationTable, ...]) -> Callable[[Row], int]:
+    """A function from a row to the newest of its timestamps, µs since 1970."""
+    first, *others = timestamp_columns(stream, tables)
+    if not others:
+        return itemgetter(first)
+    return lambda row: max(row[first], *[row[name] for name in others if row[name] is not None], 0)
 
 
 def entries(live: LiveTable, row: Row) -> list[Entry]:
@@ -135,8 +145,12 @@ def by_key(live: LiveTable, changes: Iterable[Change]) -> tuple[dict[Key, list[E
     outdated: set[Key] = set()
     for before, after in changes:
         if before is None:
-            for key, entry in _keyed(live, after):
-                added[key].append(entry)
+            entry, key = live.entry(after), live.key(after)
+            if entry[TIME] is None or None in key:
+                continue
+            added[key].append(entry)
+            if live.outcome and (outcome := after[live.outcome]) is not None:
+                added[key].append(outcome_entry(entry, outcome))
             continue
         old, new = _keyed(live, before), _keyed(live, after)
         for key, entry in new:
@@ -148,11 +162,10 @@ def by_key(live: LiveTable, changes: Iterable[Change]) -> tuple[dict[Key, list[E
 
 def _keyed(live: LiveTable, row: Row) -> list[tuple[Key, Entry]]:
     """The entries of an event, each with its key."""
-    table, entry = live.table, live.entry(row)
-    key = tuple([row[name] for name in table.keys])
+    entry, key = live.entry(row), live.key(row)
     if entry[TIME] is None or None in key:
         return []
-    outcome = None if table.outcome is None else row[table.outcome]
+    outcome = row[live.outcome] if live.outcome else None
     return [(key, entry)] if outcome is None else [(key, entry), (key, outcome_entry(entry, outcome))]
 
 
@@ -178,7 +191,7 @@ class Event(NamedTuple):
         """
         row, before = self.row, self.known
         newer: dict[str, int] = {}
-        for name in column_names(stream):
+        for name in stream.sent_columns:
             value, old = version[name], row[name]
             if value is None:
                 continue
@@ -190,14 +203,8 @@ class Event(NamedTuple):
             return None
         merged = {**row, **{name: version[name] for name in newer}}
         merged |= {derived.name: derived.value(merged) for derived in stream.derived}
-        by_column = dict.fromkeys(column_names(stream), before) if isinstance(before, int) else before
+        by_column = dict.fromkeys(stream.sent_columns, before) if isinstance(before, int) else before
         return Event(merged, {**by_column, **newer})
-
-
-@cache
-def column_names(stream: RawTable) -> tuple[str, ...]:
-    """The declared columns of an event, the event time first."""
-    return tuple(dict.fromkeys((stream.time, *(column.name for column in stream.columns))))
 
 
 def add_number(ranges: Ranges, number: int) -> bool:

@@ -4,6 +4,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Literal
 
 Dtype = Literal["string", "int", "float", "timestamp"]
@@ -110,6 +111,16 @@ class RawTable:
         if self.id is None:
             raise ValueError(f"{self.name} names no events. Declare the column that does, as id.")
         return self.id
+
+    @cached_property
+    def sent_columns(self) -> tuple[str, ...]:
+        """The declared columns of an event, the event time first."""
+        return tuple(dict.fromkeys((self.time, *(column.name for column in self.columns))))
+
+    @cached_property
+    def stored_columns(self) -> tuple[str, ...]:
+        """What a stream job remembers of an event: the declared columns, and those that are computed from them."""
+        return (*self.sent_columns, *(derived.name for derived in self.derived))
 
     def column(self, name: str) -> Column:
         """Raises KeyError."""

@@ -34,7 +34,7 @@ from pydantic_core import from_json, to_json
 from errors import FeaturesNotReady
 from features.utc import MICROSECOND, since_1970
 from features.windows.tables import AggregationTable
-from features.windows.tiles import OUTCOME, SLACK_US, TIME, Entry, Slot, State, entry_maker
+from features.windows.tiles import OUTCOME, SLACK_US, TIME, Entry, Slot, State, entry_maker, key_maker
 
 #: The format of a state's bytes.
 FORMAT = 1
@@ -56,6 +56,9 @@ class LiveTable:
         values = {name for a in table.aggregations for name in (None if a.outcome else a.column, *a.where)}
         if len(outcomes) > 1 or outcomes & values:
             raise ValueError(f"{table.name}: a live table has one outcome, which is no value. Use a batch table.")
+        self.outcome = table.outcome
+        #: The key of a row's event.
+        self.key: Callable[[Mapping[str, Any]], tuple[Any, ...]] = key_maker(table.keys)
         #: The columns of an entry's values.
         self.columns = tuple(name for name in table.folded_columns if name != table.outcome)
         needs_id = any(a.record.needs_id for a in table.aggregations)
@@ -109,10 +112,11 @@ class LiveTable:
     def _too_late(self, newest: int, entries: Sequence[Entry]) -> list[Entry]:
         """Those that no window reached when they arrived, one after the other: in a batch of a whole day, the first
         events are not too late."""
-        too_late = []
+        too_late, longest = [], max([slot.reach for slot in self._slots]) + SLACK_US
         for entry in entries:
-            newest = max(newest, entry[TIME], entry[OUTCOME])
-            if entry[TIME] < self.reached(newest):
+            time = entry[TIME]
+            newest = max(newest, time, entry[OUTCOME])
+            if time < newest - longest and time < self.reached(newest):
                 too_late.append(entry)
         return too_late
 

@@ -48,6 +48,18 @@ def entry_maker(time: str, id_column: str | None, columns: Sequence[str]) -> Cal
     return lambda row: (row[time], 0, 0, *values(row))
 
 
+def key_maker(columns: Sequence[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+    """A function from a row to the values of its key.
+
+    >>> key_maker(["who"])({"who": "w1", "place": "p1"}), key_maker(["who", "place"])({"who": "w1", "place": "p1"})
+    (('w1',), ('w1', 'p1'))
+    """
+    if len(columns) > 1:
+        return itemgetter(*columns)
+    (column,) = columns
+    return lambda row: (row[column],)
+
+
 def outcome_entry(entry: Entry, outcome: int) -> Entry:
     """The entry of an event's outcome, from that of the event and the outcome's timestamp, µs.
 
@@ -111,7 +123,10 @@ class Slot:
 
     def reached(self, newest: int) -> int:
         """From when on events may count at a timestamp that the state can still answer."""
-        return NEVER if self.is_endless else old_edge(newest - SLACK_US, self.reach, self.hop)
+        if self.is_endless:
+            return NEVER
+        edge = newest - SLACK_US - self.reach  # `old_edge`, without a call: it runs for every event
+        return edge - edge % self.hop if self.hop else edge
 
     def tiled(self, newest: int) -> int:
         """Events before it are in tiles. Where the old edge moves by the microsecond, none are."""
