@@ -105,7 +105,7 @@ def main() -> None:
         for count, calls in ((1, 50), (100, 10)):
             rows = applicants(count, now)
             contestants: dict[str, Callable[[], object]] = {
-                "ours": partial(source.vectors, "onboarding", rows, now),
+                "ours": partial(source.vectors, "onboarding", rows, now, now),
                 "stock": lambda rows=rows: stock.get_online_features(service, rows).to_dict(),  # type: ignore[misc]
                 "SELECT": plain_selects(source, rows),
             }

@@ -103,15 +103,12 @@ class Plan:
     def answer(self, rows: Sequence[Row], as_of: datetime) -> list[dict[str, Any]]:
         """The features of each row at `as_of`, which is now, in order; None where nothing is stored that holds then.
         Raises FeaturesNotReady."""
-        kept = self._kept(rows, since_1970(as_of))
-        for stored in self.stored:
-            stored.check_clock(kept[stored.view], since_1970(as_of))
-        return list(map(self._named, *self._values(rows, as_of, kept)))
+        return list(map(self._named, *self._values(rows, as_of, self._kept(rows, since_1970(as_of)))))
 
-    def vectors(self, rows: Sequence[Row], as_of: datetime) -> list[Vector]:
-        """The same, with the date and the status of each feature. `as_of` may be in the past."""
+    def vectors(self, rows: Sequence[Row], as_of: datetime, clock: datetime) -> list[Vector]:
+        """The same, with the date and the status of each feature. `as_of` may be in the past; `clock` is now."""
         now = since_1970(as_of)
-        kept = self._kept(rows, now)
+        kept = self._kept(rows, since_1970(clock))
         values = self._values(rows, as_of, kept)
         shown = {view for view, _ in self.outputs.values()}
         by_view = {
@@ -131,7 +128,10 @@ class Plan:
         return dict(zip(self.outputs, values, strict=True))
 
     def _kept(self, rows: Sequence[Row], now: int) -> dict[str, list[Kept | None]]:
-        return {stored.view: stored.rows(rows, now) for stored in self.stored}
+        kept = {stored.view: stored.rows(rows, now) for stored in self.stored}
+        for stored in self.stored:
+            stored.check_clock(kept[stored.view], now)
+        return kept
 
     def _values(
         self, rows: Sequence[Row], as_of: datetime, kept: Mapping[str, Sequence[Kept | None]]

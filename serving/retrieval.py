@@ -67,10 +67,10 @@ class FeastStore(Store):
         """Raises FeaturesNotReady."""
         return self._plan(service).types
 
-    def vectors(self, service: str, rows: Sequence[Row], as_of: datetime) -> list[Vector]:
+    def vectors(self, service: str, rows: Sequence[Row], as_of: datetime, clock: datetime) -> list[Vector]:
         """As `online_many`, with the date and the status of each value. Raises FeaturesNotReady."""
         with _explained():
-            return self._plan(service).vectors(rows, as_of)
+            return self._plan(service).vectors(rows, as_of, clock)
 
     def online(self, risk: Risk, row: Row, as_of: datetime) -> dict[str, Any]:
         """The features of one entity; see `online_many`."""

@@ -43,8 +43,9 @@ class Store(Protocol):
     def types(self, service: str) -> Mapping[str, str]:
         """The features of the service: name → Feast type, such as INT64."""
 
-    def vectors(self, service: str, rows: Sequence[Row], as_of: datetime) -> list[Vector]:
-        """The features of many entities at `as_of`, in order, with the date and the status of each value."""
+    def vectors(self, service: str, rows: Sequence[Row], as_of: datetime, clock: datetime) -> list[Vector]:
+        """The features of many entities at `as_of`, in order, with the date and the status of each value. `clock` is
+        now: nothing that is stored may be dated later."""
 
     def online(self, risk: Risk, row: Row, as_of: datetime) -> dict[str, Any]:
         """The features of one entity at `as_of`, None where nothing is stored."""

@@ -78,7 +78,7 @@ class Fake:
             {"driver_id": "INT64"} if service == "daily" else {"ssn": "STRING", "dl": "STRING", "dob": "UNIX_TIMESTAMP"}
         )
 
-    def vectors(self, service: str, rows: Sequence[Row], as_of: datetime) -> list[Vector]:
+    def vectors(self, service: str, rows: Sequence[Row], as_of: datetime, clock: datetime) -> list[Vector]:
         raise NotImplementedError
 
     def write_table(self, view: str, table: pa.Table) -> None:

@@ -41,7 +41,7 @@ def record(n: int, at: datetime = NOW, **changes: Any) -> dict[str, Any]:
 class SevenAttempts(Fake):
     """A store in which every location has 7 attempts, 3 of them invalid."""
 
-    def vectors(self, service: str, rows: Sequence[Row], as_of: datetime) -> list[Vector]:
+    def vectors(self, service: str, rows: Sequence[Row], as_of: datetime, clock: datetime) -> list[Vector]:
         self.rows.append((service, rows, as_of))
         return [Vector({"attempts_5m": 7, "failures_5m": 3}, {}, {}) for _ in rows]
 

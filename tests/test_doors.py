@@ -47,7 +47,7 @@ class Vectors(Fake):
     def asks(self, service: str) -> dict[str, str]:
         return TYPES
 
-    def vectors(self, service: str, rows: Sequence[Row], as_of: datetime) -> list[Vector]:
+    def vectors(self, service: str, rows: Sequence[Row], as_of: datetime, clock: datetime) -> list[Vector]:
         self.rows += rows
         return [Vector({"amount": row["amount"]}, {"amount": as_of}, {"amount": "PRESENT"}) for row in rows]
 

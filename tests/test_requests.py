@@ -48,7 +48,7 @@ class Orders(Fake):
         self.rows.append(row)
         return {i.name: row["amount"] if i.name == "order_amount" else 1.0 for i in risk.inputs}
 
-    def vectors(self, service: str, rows: Sequence[Row], as_of: datetime) -> list[Vector]:
+    def vectors(self, service: str, rows: Sequence[Row], as_of: datetime, clock: datetime) -> list[Vector]:
         known = [row["driver_id"] in (1001, 1002) for row in rows]
         values = super().online(DAILY, {"driver_id": 1001}, as_of)
         return [Vector(values if is_known else dict.fromkeys(values), {}, {}) for is_known in known]
@@ -217,3 +217,16 @@ def test_a_file_without_requests_gives_a_file_without_decisions(store: Orders, t
     (tmp_path / "requests.csv").write_text("order_id,user_id\n")
     assert decide(store, tmp_path / "requests.csv", tmp_path / "decisions.parquet") == Counts()
     assert pq.read_table(tmp_path / "decisions.parquet").num_rows == 0
+
+
+def test_a_second_run_needs_no_features_of_the_past(
+    store: Orders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_csv(tmp_path / "requests.csv", ORDERS)
+    decide(store, tmp_path / "requests.csv", tmp_path / "first.csv")
+    as_csv(tmp_path / "requests.csv", ORDERS[::-1])
+    monkeypatch.setattr(store, "online", None)
+    assert decide(store, tmp_path / "requests.csv", tmp_path / "second.csv") == Counts(3, 0, 3)
+    first, second = (list(csv.DictReader((tmp_path / f"{name}.csv").open())) for name in ("first", "second"))
+    assert [row["decision_id"] for row in second] == [row["decision_id"] for row in first[::-1]]
+    assert len(log()) == 3

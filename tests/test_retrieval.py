@@ -69,7 +69,7 @@ def test_a_plan_answers_what_feast_answers(service, stores, known, data):
         names = [name.removeprefix(f"{view}__") for name, owner in source.views(service).items() if owner == view]
         answer = feast.get_online_features([f"{view}:{name}" for name in names], entities).to_dict()
         theirs |= {(view, name): answer[name] for name in names}
-    for i, vector in enumerate(source.vectors(service, rows, as_of)):
+    for i, vector in enumerate(source.vectors(service, rows, as_of, as_of)):
         assert vector.features == {
             name: theirs[view, name.removeprefix(f"{view}__")][i] for name, view in source.views(service).items()
         }
@@ -77,7 +77,7 @@ def test_a_plan_answers_what_feast_answers(service, stores, known, data):
 
 def test_nothing_is_stored_under_a_null_key(stores):
     source, _ = stores
-    (vector,) = source.vectors("daily", [{"driver_id": None}], datetime.now(UTC))
+    (vector,) = source.vectors("daily", [{"driver_id": None}], *[datetime.now(UTC)] * 2)
     assert set(vector.features.values()) == {None}
     assert set(vector.statuses.values()) == {"NOT_FOUND"}
 
@@ -86,7 +86,8 @@ def test_a_row_dated_after_as_of_is_not_seen(stores, known):
     source, _ = stores
     driver = {"driver_id": known["driver_id"][0]}
     now, then = (
-        source.vectors("daily", [driver], at)[0] for at in (datetime.now(UTC), datetime(2000, 1, 1, tzinfo=UTC))
+        source.vectors("daily", [driver], at, datetime.now(UTC))[0]
+        for at in (datetime.now(UTC), datetime(2000, 1, 1, tzinfo=UTC))
     )
     assert now.statuses["state"] == "PRESENT"
     assert then.features["state"] is None

@@ -218,6 +218,11 @@ def test_a_state_that_is_dated_in_the_future_is_an_error_that_names_the_clock(st
     row = {"msg_id": "x", "device_id": "d4", "location_code": "L9", "coupon_prefix": "9999-9999-9999-"}
     with pytest.raises(FeaturesNotReady, match=r"clock of this machine says 2026-03-01 12:00:00 UTC. Set the clock"):
         store.online(RISK, row, NOW)
+    for as_of in (NOW, NOW - SECOND):
+        with pytest.raises(FeaturesNotReady, match="Set the clock"):
+            store.vectors("coupon", [row], as_of, NOW)
+    (past,) = store.vectors("coupon", [row], NOW, NOW + ahead)
+    assert past.features["device_attempts_1h"] == 0
     source = Batches(first_batch(), [])
     loop.run(settings.root(), COUPON, source, store, True, Event(), lines.append, clock=lambda: NOW)
     assert "Set the clock" in lines[0]

@@ -115,7 +115,7 @@ def value(face: Face, number: Number, keys: dict[str, str]) -> dict[str, Any]:
         raise BadParameter(f"{wrong[0]} is not UTF-8. {ENCODING}", wrong[0])
     store, as_of = face.service.store, face.clock()
     row = dict.fromkeys(store.asks(number.service)) | keys
-    (vector,) = store.vectors(number.service, [row], as_of)
+    (vector,) = store.vectors(number.service, [row], as_of, as_of)
     date, status = vector.event_timestamps[number.dated_by], vector.statuses[number.dated_by]
     if date is None:
         names = ", ".join(f"{name} {key[:SHOWN_CHARACTERS]!r}" for name, key in keys.items())

@@ -69,7 +69,7 @@ def _locations(face: Face, risk: Risk, records: list[dict[str, Any]], now: datet
     names = sorted(list(newest)[:SHOWN_LOCATIONS])
     # No prefix and no device: only the features of the location are needed.
     rows = [{"location_code": name, "coupon_prefix": None, "device_id": None} for name in names]
-    vectors = face.service.store.vectors(risk.name, rows, now) if rows else []
+    vectors = face.service.store.vectors(risk.name, rows, now, now) if rows else []
     return [
         {"location": name, **_attempts(vector.features), **_decided(risk, newest[name])}
         for name, vector in zip(names, vectors, strict=True)

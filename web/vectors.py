@@ -111,8 +111,9 @@ def blueprint(face: Face) -> Blueprint:
         request = _validated(VectorsRequest, as_object(json_body(example), example), "")
         row_model = _row_model(tuple(store.asks(service).items()))
         rows = [dict(_validated(row_model, row, f"entities.{i}.")) for i, row in enumerate(request.entities)]
-        as_of, views = request.as_of or face.clock(), store.views(service)
-        results = [_shown(vector, views) for vector in _read(store, service, rows, as_of)]
+        now, views = face.clock(), store.views(service)
+        as_of = request.as_of or now
+        results = [_shown(vector, views) for vector in _read(store, service, rows, as_of, now)]
         return jsonify(results=results, as_of=as_of.isoformat())
 
     return paths
@@ -131,10 +132,10 @@ def _shown(vector: Vector, views: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _read(store: Store, service: str, rows: Sequence[Row], as_of: datetime) -> list[Vector]:
+def _read(store: Store, service: str, rows: Sequence[Row], as_of: datetime, now: datetime) -> list[Vector]:
     """The vectors. Raises BadParameter where an on-demand view fails on a null: its function may need a value."""
     try:
-        return store.vectors(service, rows, as_of)
+        return store.vectors(service, rows, as_of, now)
     except RiskError:
         raise
     except Exception as error:

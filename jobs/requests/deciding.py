@@ -82,31 +82,33 @@ def decide_file(
             counts.rows += len(piece)
             rows = [(line, *_row(line, as_of, hash_key)) for line in piece]
             valid = [(line, row) for line, row, reason in rows if row is not None and not reason]
-            features, unknown = _features(store, risk, [row for _, row in valid], as_of)
+            ids = [decision_id(row) for _, row in valid]
+            taken = known.with_ids(ids)
+            # Features are read for new requests only: the store may have newer ones than those of an earlier run.
+            new = {number: pair for number, pair in zip(ids, valid, strict=True) if number not in taken}
+            features, are_unknown = _features(store, risk, [row for _, row in new.values()], as_of)
+            unknown = {number for number, is_unknown in zip(new, are_unknown, strict=True) if is_unknown}
             bad = [(line, reason) for line, _, reason in rows if reason]
-            bad += [(line, "is not known") for (line, _), is_unknown in zip(valid, unknown, strict=True) if is_unknown]
+            bad += [(line, "is not known") for number, (line, _) in zip(ids, valid, strict=True) if number in unknown]
             if bad and quarantine is None:
                 raise BadInput(f"{source}: row {bad[0][0].number} {bad[0][1]}. Mend it, or give --quarantine PATH.")
             counts.quarantined += len(bad)
             put_aside(sorted(bad, key=lambda pair: pair[0].number))
+            counts.repeated += sum(number in taken for number in ids)
             decided = [
                 (line, row, featurization.complete(values, views))
-                for (line, row), values, is_unknown in zip(valid, features, unknown, strict=True)
-                if not is_unknown
+                for (number, (line, row)), values in zip(new.items(), features, strict=True)
+                if number not in unknown
             ]
-            ids = [decision_id(row) for _, row, _ in decided]
-            taken = known.with_ids(ids)
-            counts.repeated += sum(number in taken for number in ids)
-            new = {n: d for n, d in zip(ids, decided, strict=True) if n not in taken}
-            if new:
-                lines, new_rows, new_features = zip(*new.values(), strict=True)
+            if decided:
+                lines, new_rows, new_features = zip(*decided, strict=True)
                 fields = [line.request.fields(row, hash_key) for line, row in zip(lines, new_rows, strict=True)]
                 made = decide_all(
                     scorer, risk, policy, new_rows, fields, new_features, as_of, root.decisions, decision_id
                 )
                 known.add([decision.as_json() for decision in made])
                 taken = known.with_ids(ids)
-            output([(line.number, row, taken[n]) for n, (line, row, _) in zip(ids, decided, strict=True)])
+            output([(line.number, row, taken[n]) for n, (line, row) in zip(ids, valid, strict=True) if n in taken])
     return counts
 
 
@@ -140,7 +142,7 @@ def _features(
     if risk.known_by is None:
         return list(store.online_many(risk, rows, as_of)), [False] * len(rows)
     # `online_many` refuses all rows where one entity is unknown.
-    features = [vector.features for vector in store.vectors(risk.name, rows, as_of)]
+    features = [vector.features for vector in store.vectors(risk.name, rows, as_of, as_of)]
     return list(features), [values[risk.known_by] is None for values in features]
 
 
