@@ -2,47 +2,13 @@
 where lines may be gone."""
 
 import gzip
-import json
 import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-import settings
-from jobs.stream.sources import Line, Position, open_source
-
-
-def lines(begin: int, count: int, pad: int = 0) -> list[bytes]:
-    return [b'{"id": "c%05d"}' % n + b" " * pad for n in range(begin, begin + count)]
-
-
-def whole(texts: list[bytes]) -> bytes:
-    return b"".join(text + b"\n" for text in texts)
-
-
-class Reader:
-    """Reads a file, each time from where it was. With `is_new`, each time as a new process."""
-
-    def __init__(self, path: Path, is_new: bool = False) -> None:
-        self.path, self.is_new, self.position = path, is_new, Position()
-        self.source = open_source(settings.root(), f"jsonl:{path}", "swipes")
-        self.faults: list[Line] = []
-
-    def read(self, most_bytes: int = 10**6) -> list[bytes]:
-        """All lines that there are."""
-        texts = []
-        if self.is_new:
-            self.source = open_source(settings.root(), f"jsonl:{self.path}", "swipes")
-        while True:
-            position = json.loads(json.dumps(self.position))
-            read, self.position = self.source.read(position, most_bytes, False)
-            if self.position == position:
-                assert self.source.behind(self.position) == 0
-                return texts
-            texts += [line.text for line in read if not line.fault]
-            self.faults += [line for line in read if line.fault]
+from line_reader import Reader, lines, whole
 
 
 @pytest.fixture(params=["one process", "a process for each read"])
@@ -83,6 +49,44 @@ def test_a_file_that_took_the_place_of_another_is_read_whole(reader: Reader, cou
     assert reader.read() == lines(10, count, pad)
     assert len(reader.faults) == (how != "rename and write")
     assert reader.read() == []
+
+
+@pytest.mark.parametrize("how", ["write over", "remove and write"])
+def test_a_file_as_long_and_with_the_same_ends_is_another_one(reader: Reader, how: str) -> None:
+    """A new file may have the inode of the removed one, and a program may set the time of the change."""
+    file, begin, end = reader.path, lines(0, 300), lines(300, 300)
+    file.write_bytes(whole([*begin, *lines(1000, 300), *end]))
+    os.utime(file, (1_700_000_000, 1_700_000_000))
+    reader.read()
+    if how != "write over":
+        file.unlink()
+    file.write_bytes(whole([*begin, *lines(2000, 300), *end]))
+    os.utime(file, (1_700_000_000, 1_700_000_000))
+    assert reader.read() == [*begin, *lines(2000, 300), *end]
+
+
+def test_a_link_that_is_moved_to_the_next_file_loses_nothing(reader: Reader) -> None:
+    link, first, second = (reader.path.with_name(name) for name in ("app.jsonl", "app-1.jsonl", "app-2.jsonl"))
+    first.write_bytes(whole(lines(0, 3)))
+    link.symlink_to(first.name)
+    texts = reader.read()
+    with first.open("ab") as log:
+        log.write(whole(lines(3, 2)))
+    second.write_bytes(whole(lines(5, 2)))
+    link.with_name("next").symlink_to(second.name)
+    os.replace(link.with_name("next"), link)
+    assert (texts + reader.read(), reader.faults) == (lines(0, 7), [])
+
+
+def test_a_file_that_is_cut_in_its_middle_and_goes_on_is_read_again(reader: Reader) -> None:
+    reader.path.write_bytes(whole(lines(0, 5)))
+    reader.read()
+    os.truncate(reader.path, len(whole(lines(0, 2))))
+    texts = reader.read()
+    with reader.path.open("ab") as log:
+        log.write(whole(lines(10, 9)))
+    assert texts + reader.read() == [*lines(0, 2), *lines(10, 9)]
+    assert len(reader.faults) == 1
 
 
 def rename(file: Path) -> None:

@@ -44,6 +44,8 @@ class JsonLines:
         self._folder = path if path.is_dir() else path.parent
         #: File → its status and offset when its content was compared last, if it had not changed for a while.
         self._settled: dict[str, tuple[int, ...]] = {}
+        #: File → device and inode when this process compared its content last.
+        self._known: dict[str, tuple[int, int]] = {}
         #: File → when it is looked for again, once it is missing.
         self._next_search: dict[str, float] = {}
 
@@ -90,7 +92,10 @@ class JsonLines:
                 chunk = whole_lines(log, most_bytes, final or is_abandoned, longest)
                 if chunk and name not in known and self._has_moved_to(name, known):
                     return self._read_file(name, known, most_bytes, final)
-                if marks.continues(log, mark):  # after the read: the file may be cut at any time
+                fcntl.flock(log, fcntl.LOCK_UN)  # the comparison may have a lot to read
+                # After the read: the file may be cut at any time.
+                if marks.continues(log, mark, self._known.get(name) == (status.st_dev, status.st_ino)):
+                    self._known[name] = (status.st_dev, status.st_ino)
                     return self._take(name, known, chunk, log)
         except FileNotFoundError:
             if name not in known:
@@ -101,7 +106,7 @@ class JsonLines:
         """The lines of what was read after the mark."""
         mark, status = mark_of(known.get(name)), os.fstat(log.fileno())
         if not chunk:
-            if time.time_ns() - status.st_mtime_ns > _SETTLED_NS:
+            if time.time_ns() - status.st_ctime_ns > _SETTLED_NS:
                 self._settled[name] = _told(status, mark)
             return []
         skipped = chunk.find(b"\n") + 1 or len(chunk) if mark.get("skips") else 0
@@ -163,7 +168,7 @@ class JsonLines:
 
 
 def _told(status: os.stat_result, mark: Mark) -> tuple[int, ...]:
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, mark["offset"]
+    return status.st_dev, status.st_ino, status.st_size, status.st_ctime_ns, mark["offset"]
 
 
 def _is_compressed(name: str) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any, cast
 
-#: A file that is the same inode is told by this many bytes of its beginning, and as many before the offset.
+#: A file that has only grown is told by this many bytes of its beginning, and as many before the offset.
 EDGE_BYTES = 4096
 _PIECE_BYTES = 1024 * 1024
 COMPRESSED = ".gz"
@@ -24,8 +24,8 @@ _ROTATED = re.compile(r"[.-]\d[\d.T-]*(\.gz)?")
 
 #: As JSON. `offset`: the bytes that were read; `left`: those that were not, then. `all`, `head`, `tail`: CRC-32 of the
 #: bytes that were read, and of the first and the last `EDGE_BYTES` of them. `file`: device and inode. `changed`: when
-#: the file had last changed, in ns since 1970. `skips`: the offset is inside a line that is too long, and the rest of
-#: the line is no event.
+#: the content of the file had last changed, and `touched`: when anything of it had, in ns since 1970. `skips`: the
+#: offset is inside a line that is too long, and the rest of the line is no event.
 Mark = dict[str, Any]
 
 
@@ -42,13 +42,15 @@ def after(mark: Mark, log: IO[bytes], read: bytes, skips: bool) -> Mark:
     file = [status.st_dev, status.st_ino]
     return {
         "offset": offset, "left": max(0, status.st_size - offset), "all": zlib.crc32(read, before), **edges,
-        "file": file, "changed": status.st_mtime_ns,
+        "file": file, "changed": status.st_mtime_ns, "touched": status.st_ctime_ns,
         **({"skips": True} if skips else {}),
     }  # fmt: skip
 
 
-def continues(log: IO[bytes], mark: Mark) -> bool:
-    """Whether an open file, not a compressed one, begins with the bytes that the mark was made of."""
+def continues(log: IO[bytes], mark: Mark, is_known: bool = False) -> bool:
+    """Whether an open file, not a compressed one, begins with the bytes that the mark was made of. A file that this
+    process knows (`is_known`) and that has grown is taken for the same: all of it is read again only where it was
+    written over, or where another file may have the inode of one that is gone."""
     offset, status = mark["offset"], os.fstat(log.fileno())
     if status.st_size < offset:
         return False
@@ -56,7 +58,11 @@ def continues(log: IO[bytes], mark: Mark) -> bool:
         return True
     if mark["head"] != _edge(log, 0, offset) or mark["tail"] != _edge(log, max(0, offset - EDGE_BYTES), offset):
         return False
-    return bool(mark["file"] == [status.st_dev, status.st_ino] or _checksum(log, offset) == mark["all"])
+    has_grown = is_known and status.st_size > offset + mark["left"]
+    is_same = mark["file"] == [status.st_dev, status.st_ino] and (
+        has_grown or mark.get("touched") == status.st_ctime_ns
+    )
+    return is_same or _checksum(log, offset) == mark["all"]
 
 
 def is_at(file: Path, mark: Mark) -> bool:
