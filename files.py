@@ -29,6 +29,11 @@ def keep_from_others() -> None:
     os.umask(NOTHING_FOR_OTHERS)
 
 
+def hide(path: Path) -> None:
+    """Take the rights of others from a file or folder, whatever the umask was: a notebook is no process of ours."""
+    path.chmod(path.stat().st_mode & ~NOTHING_FOR_OTHERS)
+
+
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
     """Yield a path beside `target` to write to. When the block ends, the file there becomes `target`; when it raises,
@@ -45,6 +50,7 @@ def replacing(target: Path) -> Iterator[Path]:
     beside = target.with_name(f".{target.name}.tmp")
     try:
         yield beside
+        hide(beside)
         replace({beside: target})
     except BaseException:
         beside.unlink(missing_ok=True)
@@ -76,7 +82,7 @@ def _make(folder: Path) -> list[Path]:
     if folder.is_dir():
         return []
     changed = [*_make(folder.parent), folder.parent]
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(0o777 & ~NOTHING_FOR_OTHERS, exist_ok=True)
     return changed
 
 
@@ -104,13 +110,17 @@ def locked(path: Path, busy: Exception | None = None) -> Iterator[None]:
 
     While another holds the lock, this waits; or with `busy`, raises that at once.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
+    _make(path.parent)
+    with open(path, "w", opener=_private) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
         except BlockingIOError as error:
             raise busy or error from None
         yield
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o666 & ~NOTHING_FOR_OTHERS)
 
 
 #: Inode, size in bytes, and the times at which a file was written and changed, in ns. Nobody can set the last one back.

@@ -14,7 +14,7 @@ import re
 from pathlib import Path
 
 from errors import BadSetting
-from files import key_check
+from files import fault, key_check
 from root import Root
 
 PROJECT = Path(__file__).resolve().parent
@@ -43,7 +43,7 @@ def belongs_to_another_key(place: Root) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError as error:
-        raise BadSetting(f"{place.hash_key} cannot be read ({error.strerror}). Put the file back.") from error
+        raise BadSetting(f"{place.hash_key} cannot be read. {fault(error, place.hash_key)}") from error
     if check and not re.fullmatch(rb"[0-9a-f]{64}", check):
         raise BadSetting(f"{place.hash_key} holds no check value of a hash key. Put the file back.")
     return bool(check) and check != key_check(hash_key()).encode()

@@ -5,6 +5,7 @@ link to the version that serves.
 A version is written once and never changed. The link is switched last, in one step.
 """
 
+import errno
 import hashlib
 import os
 import shutil
@@ -20,6 +21,8 @@ from model.card import Card
 MODEL, CARD, REPORT, TREES, BACKGROUND = "model.onnx", "card.json", "report.html", "trees.txt", "background.csv"
 CURRENT = "current"
 
+#: What is said of a version that has another thing in the place of a file, or nothing: it has to be made again.
+_OTHER_FILES = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
 #: The start of the name of a folder in which a version is written before it has its own name.
 _NEW = ".new-"
 
@@ -72,6 +75,8 @@ def add(
             for name, content in (others or {}).items():
                 (version / name).write_bytes(content)
             prove(version)
+            for file in (version, *version.iterdir()):
+                files.hide(file)
             files.sync(*version.iterdir())
             files.replace({version: folder})
     return folder
@@ -110,9 +115,11 @@ def current_version(shelf: Path, name: str) -> str:
         return os.readlink(f"{shelf}/{name}/{CURRENT}")
     except FileNotFoundError:
         raise ModelNotTrained(f"The model {name!r} is not trained yet. Run: python -m jobs train {name}") from None
-    except OSError as error:  # a file or a folder is there, and a link is needed
+    except OSError as error:
         link = shelf / name / CURRENT
-        remedy = f"Move it away, and train again: python -m jobs train {name}"
+        if error.errno != errno.EINVAL:
+            raise ModelBroken(f"The version of {name} in force cannot be read. {files.fault(error, link)}") from error
+        remedy = f"Move it away, and train again: python -m jobs train {name}"  # a file or a folder is there
         raise ModelBroken(f"{link} is not the link to the version that serves. {remedy}") from error
 
 
@@ -125,6 +132,8 @@ def take(folder: Path) -> tuple[Card, bytes, str | None]:
         model = (folder / MODEL).read_bytes()
         explanation, digest = _explanation(folder, card)
     except (OSError, ValueError) as error:  # pydantic's and UTF-8's errors are ValueErrors
+        if isinstance(error, OSError) and not isinstance(error, _OTHER_FILES):
+            remedy = files.fault(error)
         raise ModelBroken(f"The model at {folder} cannot be read ({type(error).__name__}). {remedy}") from error
     if sha256(model) != card.model_sha256 or (explanation is not None and sha256(explanation) != digest):
         raise ModelBroken(f"The model at {folder} is not the one that its card describes. {remedy}")

@@ -47,6 +47,19 @@ def test_a_broken_model_is_a_503_that_says_train_again(client: FlaskClient, dama
     assert names(settings.root().path) == before
 
 
+@pytest.mark.parametrize(("module", "name"), [(os, "readlink"), (Path, "read_bytes")])
+def test_a_model_that_may_not_be_read_is_not_to_be_trained_again(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch, module: Any, name: str
+):
+    def forbidden(*_: Any) -> Any:
+        raise PermissionError(errno.EACCES, "Permission denied", "a file")
+
+    monkeypatch.setattr(module, name, forbidden)
+    words = message(ask(client, DAILY))
+    assert "Let this process read and write it" in words
+    assert "train" not in words
+
+
 @by_name
 def test_a_broken_file_of_scores_is_a_503_and_one_that_is_gone_is_no_scores(
     client: FlaskClient, damage: Callable[[Path], None]

@@ -10,10 +10,12 @@ import pytest
 from click.testing import CliRunner
 from fake import shelve
 from feast import FileSource
+from own_model import fitted
 from pydantic import ValidationError
 from small import DRIVER, NOON, repository, table, view
 
 import generate_data
+import model
 from app import create_app
 from errors import BadInput
 from exact_stores.parquet_append import append_to_folder
@@ -56,6 +58,13 @@ def test_what_the_service_writes_is_for_owner_and_group_only(fake, tmp_path: Pat
     shelve("daily")
     assert client.get("/daily-risk-decision/1001/").status_code == 200
     assert list((tmp_path / "root/decisions").iterdir())
+    assert readable_by_others(tmp_path) == []
+
+
+def test_what_a_notebook_publishes_is_for_owner_and_group_only(tmp_path: Path):
+    risk, estimator, frame, _ = fitted("logistic regression")
+    model.publish(risk, estimator, frame, root=tmp_path / "root")
+    assert len(list((tmp_path / "root").rglob("*.*"))) > 4
     assert readable_by_others(tmp_path) == []
 
 
@@ -106,8 +115,8 @@ def test_a_column_of_hashes_takes_what_the_service_and_the_generator_store(tmp_p
 
 def test_a_secret_as_a_key_of_a_request_is_refused_and_never_shown():
     assert secret_patterns() == {"ssn": HASH, "dl": HASH}
-    model = _row_model((("ssn", "STRING"),))
-    model.model_validate({"ssn": keyed_hash("ssn", "512348765", b"key")})
+    entity = _row_model((("ssn", "STRING"),))
+    entity.model_validate({"ssn": keyed_hash("ssn", "512348765", b"key")})
     with pytest.raises(ValidationError) as refused:
-        model.model_validate({"ssn": SSN})
+        entity.model_validate({"ssn": SSN})
     assert SSN not in refused.value.errors(include_input=False, include_url=False)[0]["msg"]
