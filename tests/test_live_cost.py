@@ -93,6 +93,36 @@ def test_a_state_has_a_bound_however_many_different_values_a_key_has() -> None:
     assert max(sizes) < 12_000
 
 
+#: What differs in a definition → for how many seconds a state of it has each event as it was.
+KEPT_SECONDS = {"": 2, "delay": 62, "exact": 302, "endless": 2, "outcomes": 62}
+
+
+@pytest.mark.parametrize("kind", KEPT_SECONDS)
+def test_a_state_has_single_events_of_a_stated_time_and_a_tile_for_each_hop(kind: str) -> None:
+    minute = timedelta(minutes=1)
+    window, delay = (
+        (None if kind == "endless" else 5 * minute),
+        (minute if kind in ("delay", "outcomes") else 0 * minute),
+    )
+    function, column = ("rate", "outcome") if kind == "outcomes" else ("count", None)
+    hop = 0 * minute if kind == "exact" else None if kind == "endless" else minute
+    live = LiveTable(
+        AggregationTable("busy", RAW, "key", (Aggregation("a", function, column, window, delay=delay, hop=hop),))
+    )
+    state, sizes = live.zero(), set()
+    for second in range(3_000):
+        at = second * SECOND_US
+        live.add(state, [(at, 0, 0)])
+        if kind == "outcomes" and second > 400:  # of an event that is in a tile, and of the last that is
+            live.add(state, [(at - 200 * SECOND_US, 0, at), (at - 399 * SECOND_US, 0, at)])
+        if second > 1_000:
+            outcomes = sum(entry[2] > 0 for entry in state.recent)
+            sizes.add((len(state.recent) - outcomes, len(state.tiles[0]), outcomes))
+    assert max(entries for entries, *_ in sizes) <= KEPT_SECONDS[kind] + 1
+    assert max(tiles for _, tiles, _ in sizes) <= 5 + 1 + 1 + 1  # hops of the window, of the delay, and at both ends
+    assert max(outcomes for *_, outcomes in sizes) <= 2 * (2 + 1)
+
+
 @pytest.mark.parametrize("count", [1, 999, 1000, 1001, 3000, 20_000, 100_000])
 def test_a_count_of_different_values_is_exact_up_to_its_bound_and_then_near(count: int) -> None:
     fold = FUNCTIONS["count_distinct"].fold_of(None)

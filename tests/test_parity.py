@@ -59,7 +59,7 @@ def decide_15_times(client: FlaskClient) -> None:
 
 def send_live_events(client: FlaskClient, turn: int) -> None:
     """Ask for 15 decisions of each live risk about the same few entities, and send the events: some late, some twice,
-    some orders with a chargeback."""
+    some orders with a chargeback, which names the order and no more, and some with a correction."""
     rng, now = np.random.default_rng(turn), datetime.now(UTC)
     attempts = coupon.attack(rng, now - timedelta(seconds=20), 8, 2) + coupon.normal(rng, now - DAY / 200, 7, 1)
     ahead = attempts[0] | {"msg_id": f"fast-{turn}", "create_time": (now + timedelta(seconds=6)).isoformat()}
@@ -73,7 +73,11 @@ def send_live_events(client: FlaskClient, turn: int) -> None:
         order["merchant_id"] = f"m{i % 3:05}" if i % 7 else None
         assert client.post("/api/v1/decisions/chargeback", json=order).status_code == 200
         placed = order | {"order_timestamp": timestamp}
-        events = [placed, placed | ({"chargeback_timestamp": now.isoformat()} if i % 2 else {})]
+        known = {"order_id": order["order_id"], "user_id": order["user_id"], "order_timestamp": timestamp}
+        events = [placed, known | ({"chargeback_timestamp": now.isoformat()} if i % 2 else {})]
+        if turn:  # an order of the last turn is corrected: its timestamp, and its amount or its merchant
+            correction = {"merchant_id": f"m{i % 2:05}"} if i % 3 else {"amount": 5.0 + i}
+            events.append(known | {"order_id": f"live-{turn - 1}-{i}", **correction})
         assert client.post("/api/v1/events/orders", json=events[:: 1 if i % 5 else -1]).status_code == 202
         purchase = {"purchase_id": f"live-{turn}-{i}", "customer_id": f"c{i % 4:05}", "purchase_value": i + 0.5}
         purchase |= {"purchase_timestamp": timestamp}

@@ -29,6 +29,7 @@ import settings
 from errors import FeaturesNotReady
 from features.domains import Stream
 from features.windows.aggregation import Aggregation
+from features.windows.raw import Column, RawTable
 from features.windows.state import LiveTable
 from features.windows.tables import AggregationTable
 from jobs.raw import offline_log
@@ -83,6 +84,15 @@ def test_duplicates_are_counted_in_a_batch_across_batches_and_restarts() -> None
     assert (again["counts"].pop("duplicates"), once["counts"].pop("duplicates")) == (3, 0)
     same = ("online", "states", "events", "counts")
     assert {name: again[name] for name in same} == {name: once[name] for name in same}
+
+
+def test_an_event_whose_id_is_a_number_counts_once() -> None:
+    raw = RawTable("counted", (Column("id", "int"), Column("who", "string")), time="at", id="id", is_live=True)
+    stream = Stream("counted", raw, (AggregationTable("counted", raw, "who", SHORT.tables[0].aggregations),))
+    sent = [{"id": 2**60 + n, "who": "w0", "at": iso(n)} for n in (0, 1)]
+    sink = take_in([sent, sent], stream=stream)
+    values = online_values(LiveTable(stream.tables[0]), sink, BEGIN + HOUR / 2)
+    assert (values["w0",]["n"], count("duplicates", stream)) == (2, 2)
 
 
 def test_a_file_of_last_month_that_is_read_twice_is_processed_once() -> None:
