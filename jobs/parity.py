@@ -25,6 +25,16 @@ from serving.store import Store
 BATCH = 50_000
 #: A timestamp in a request may be a date of birth. Nobody was born before it.
 LONG_AGO = datetime(1800, 1, 1, tzinfo=UTC)
+#: The parts of a line with values, the last of which counts.
+_PARTS = ("features", "entity", "request")
+#: Feast type → the types that its values have in a line.
+_PYTHON: dict[str, set[type]] = {
+    "STRING": {str},
+    "INT64": {int},
+    "INT32": {int},
+    "DOUBLE": {int, float},
+    "FLOAT": {int, float},
+}
 
 
 @dataclass
@@ -79,7 +89,7 @@ def replay(root: Root, store: Store, risk: Risk, since: datetime | None = None) 
     needed = {*types, *seen}
     records = logged(root.decisions, risk.name, since)
     while batch := list(islice(records, BATCH)):
-        whole = [record for record in batch if needed <= _values(record).keys()]
+        whole = [record for record in batch if _is_whole(record, needed, types)]
         parity.left_out += len(batch) - len(whole)
         entities = [(record, row) for record in whole if (row := _entity(record, types, seen)) is not None]
         parity.unreadable += len(whole) - len(entities)
@@ -100,9 +110,22 @@ def logged(folder: Path, risk: str, since: datetime | None) -> Iterator[dict[str
                 yield record
 
 
+def _is_whole(record: Mapping[str, Any], needed: set[str], types: Mapping[str, str]) -> bool:
+    """Whether a line has what its features need, each as what it should be: in one column of a frame, a value of
+    another type would change its neighbours."""
+    if type(record.get("decision_id")) is not str or any(type(record.get(part, {})) is not dict for part in _PARTS):
+        return False
+    values = _values(record)
+    if not needed <= values.keys():
+        return False
+    return all(
+        values[n] is None or type(values[n]) in _PYTHON.get(kind, {type(values[n])}) for n, kind in types.items()
+    )
+
+
 def _values(record: Mapping[str, Any]) -> dict[str, Any]:
     """What the request held, and up to when the live tables had processed events."""
-    return {**record.get("features", {}), **record.get("entity", {}), **record.get("request", {})}
+    return {name: value for part in _PARTS for name, value in record.get(part, {}).items()}
 
 
 def _timestamp(text: Any, earliest: datetime) -> datetime | None:

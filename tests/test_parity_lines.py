@@ -68,3 +68,16 @@ def test_a_line_with_a_timestamp_that_cannot_be_joined_is_counted(
     assert (parity.decisions, parity.unreadable, parity.left_out, len(frame)) == (2, 2, 0, 2)
     assert "2 left out, as a timestamp in their lines is invalid" in parity.summary()
     assert compared(tmp_path / "only", (far, AS_OF))[0].decisions == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"request": {"ssn": 7, "dob": None}}, {"request": {"ssn": ["s"], "dob": None}}, {"request": [1]}, {"features": "x"},
+     {"features": None}, {"entity": 5}, {"decision_id": None}, {"request": {"ssn": True, "dob": None}}],
+)  # fmt: skip
+def test_a_line_whose_parts_are_something_else_is_left_out(tmp_path: Path, change: dict[str, Any]) -> None:
+    decision = {"decision_id": "d", "features": {"age": 30}, "as_of": AS_OF}
+    good = audit.record(ONBOARDING, {"ssn": "s", "dob": None}, decision)
+    audit.append(tmp_path / "decisions", datetime(2026, 1, 31, tzinfo=UTC), [good, {**good, **change}, good])
+    parity = replay(Root(tmp_path), cast(Store, Joined()), ONBOARDING)
+    assert (parity.decisions, parity.left_out, parity.other.total()) == (2, 1, 0)
