@@ -50,7 +50,8 @@ def score(root: Root, store: Store, risk: Risk, as_of: datetime) -> int:
     """
     if risk.population is None:
         raise NoData(
-            f"{risk.name} declares no population: it decides request by request. Declare one in features to score it."
+            f"{risk.name} declares no population: it decides request by request. To decide about the requests in a "
+            "file, give --input FILE --output FILE. To score a population, declare it in the domain's features."
         )
     scorer, key = Scorers(root.models)[risk.name], risk.population.key
     policy = Policies(root.policies, store)[risk]

@@ -190,7 +190,7 @@ def test_raw_timestamps_without_a_zone_are_refused(tmp_path):
 
 def test_without_raw_events_the_message_says_how_to_get_them(tmp_path, monkeypatch):
     monkeypatch.setenv("RISK_DATA", str(tmp_path))
-    with pytest.raises(NoData, match=r"Import yours: .*, run: python generate_data\.py"):
+    with pytest.raises(NoData, match=r"Put a .* there\. For .*, run: python generate_data\.py"):
         compute(settings.root(), MEANS, DAY_0, NOW)
 
 

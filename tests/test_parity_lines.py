@@ -72,8 +72,9 @@ def test_a_line_with_a_timestamp_that_cannot_be_joined_is_counted(
 
 @pytest.mark.parametrize(
     "change",
-    [{"request": {"ssn": 7, "dob": None}}, {"request": {"ssn": ["s"], "dob": None}}, {"request": [1]}, {"features": "x"},
-     {"features": None}, {"entity": 5}, {"decision_id": None}, {"request": {"ssn": True, "dob": None}}],
+    [{"request": {"ssn": 7, "dob": None}}, {"request": {"ssn": ["s"], "dob": None}}, {"request": [1]},
+     {"features": "x"}, {"features": None}, {"entity": 5}, {"decision_id": None},
+     {"request": {"ssn": True, "dob": None}}],
 )  # fmt: skip
 def test_a_line_whose_parts_are_something_else_is_left_out(tmp_path: Path, change: dict[str, Any]) -> None:
     decision = {"decision_id": "d", "features": {"age": 30}, "as_of": AS_OF}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from errors import BadInput, NoData
 from features import DOMAINS
-from features.domains import raw_tables_of, simulated
+from features.domains import raw_tables, raw_tables_of, simulated
 from jobs.raw import offline_log
 from jobs.raw.forms.scans import is_csv
 from root import Root
@@ -52,7 +52,8 @@ def _history_place(root: Root, table: str) -> Path | None:
 def _remedy(table: str) -> str:
     """What can help where a table has no raw events: nobody generates those of a domain without a simulator."""
     owners = {domain for domain in DOMAINS if table in raw_tables_of(domain)}
-    advice = f"Import yours: python -m jobs import {table} FILE"
+    importable = table in raw_tables()
+    advice = f"Import yours: python -m jobs import {table} FILE" if importable else "Put a Parquet or CSV file there"
     is_generated = not owners or not owners.isdisjoint(simulated())
     return f"{advice}. For generated ones, run: python generate_data.py" if is_generated else advice
 

@@ -50,7 +50,9 @@ def run(root: Root, domain: str, source: str, once: bool, metrics: int | None) -
                 stop.set()  # a bug: the process ends, and whoever started it notices
                 raise
             if len(wanted) > 1:
-                _print(f"{stream.domain}: {known.name}: {known.message} The job has ended; the other streams go on.")
+                _print(
+                    f"{stream.domain}: {known.name}: {known.message.rstrip('.')}. It has ended; other streams go on."
+                )
             raise known from error
 
     with ThreadPoolExecutor(len(wanted)) as pool:
