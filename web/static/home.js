@@ -38,7 +38,7 @@ function scoreRange(scores) {
 }
 
 function percent(score, step = 0.001) {
-  return `${(100 * score).toFixed(step < 0.01 ? 1 : 0)} %`;
+  return `${(100 * score).toFixed(step < 0.01 ? 1 : 0)}\u00a0%`;
 }
 
 function drawSparkline(scores) {
