@@ -20,10 +20,11 @@ from features.chargeback import CHARGEBACK, LABEL_DELAY, TABLES, Order, order_in
 from features.domains import risks
 from jobs.raw import places
 from jobs.train import dataset
-from jobs.train.cases import card_precision, split
+from jobs.train.cases import split
 from jobs.train.fitting import gradient_boosting
 from model import shelf
 from model.explanation import Trees
+from model.publishing.measures import card_precision
 from model.scorer import Scorer
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)  # a Saturday
@@ -195,18 +196,18 @@ def test_an_order_is_decided_with_reasons_that_sum_to_its_score(client, orders: 
     assert log_odds == pytest.approx(np.log(large["score"] / (1 - large["score"])), abs=1e-3)
 
 
-def test_trees_in_32_bits_explain_the_score_of_every_order(made: pd.DataFrame):
-    """Also for amounts next to a threshold, where a rounded threshold would make score and explanation differ."""
+def test_trees_explain_the_score_of_every_order(made: pd.DataFrame):
+    """Also for amounts at a threshold and next to it, where 32 bits would make score and explanation differ."""
     names = ["order_amount", "amount_to_mean_30d", "orders_count_3d"]
     risk = replace(CHARGEBACK, inputs=tuple(i for i in CHARGEBACK.inputs if i.name in names))
     rows = made[[i.name for i in risk.inputs]].astype(float).fillna(0).to_numpy()
     fitted = gradient_boosting(risk, rows, made["is_charged_back"].to_numpy(int))
     thresholds = np.array(" ".join(re.findall(r"(?m)^threshold=(.*)$", fitted.trees)).split(), float)
-    assert (thresholds == thresholds.astype(np.float32)).all()
-    near = np.vstack([rows, *(np.where(np.eye(3)[i] > 0, t, rows[0]) for t in thresholds[:300] for i in range(3))])
+    values = [value for t in thresholds[:300] for value in (t, np.nextafter(t, np.inf))]
+    near = np.vstack([rows, *(np.where(np.eye(3)[i] > 0, value, rows[0]) for value in values for i in range(3))])
     session = onnxruntime.InferenceSession(fitted.onnx)
-    scores = np.asarray(session.run(None, {"rows": near.astype(np.float32)})[1])[:, 1]
-    log_odds = fitted.base + Trees(fitted.trees).contributions(near).sum(axis=1)
+    scores = np.asarray(session.run(None, {"rows": near})[1])[:, 1]
+    log_odds = fitted.base + Trees(fitted.trees, np.float64).contributions(near).sum(axis=1)
     assert np.abs(scores - 1 / (1 + np.exp(-log_odds))).max() < 1e-5
 
 

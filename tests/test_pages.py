@@ -133,7 +133,7 @@ def test_an_invalid_ssn_is_marked_not_repeated_and_can_be_corrected(sign_up: Pag
 
 def test_a_state_that_was_not_chosen_is_named(sign_up: Page):
     card = apply(sign_up, somebody(state=""))
-    expect(card).to_contain_text("state is ''. Write the two letters of a US state, such as CA.")
+    expect(card).to_contain_text("state is empty. Write the two letters of a US state, such as CA.")
     expect(sign_up.get_by_label("State")).to_have_attribute("aria-invalid", "true")
 
 

@@ -70,8 +70,7 @@ def test_the_thread_lives_on_after_a_failure(
         while "The feature registry can be read again." not in messages(caplog):
             assert time.monotonic() < deadline, messages(caplog)
             time.sleep(0.05)
-    assert len(messages(caplog)) == 2
-    assert store
+    assert store  # its thread ends with it
 
 
 def test_a_registry_that_is_gone_leaves_the_plans_as_they_are(world: Path, tmp_path: Path, monkeypatch):
