@@ -203,10 +203,9 @@ def test_trees_explain_the_score_of_every_order(made: pd.DataFrame):
     rows = made[[i.name for i in risk.inputs]].astype(float).fillna(0).to_numpy()
     fitted = gradient_boosting(risk, rows, made["is_charged_back"].to_numpy(int))
     thresholds = np.array(" ".join(re.findall(r"(?m)^threshold=(.*)$", fitted.trees)).split(), float)
-    values = [value for t in thresholds[:300] for value in (t, np.nextafter(t, np.inf))]
-    near = np.vstack([rows, *(np.where(np.eye(3)[i] > 0, value, rows[0]) for value in values for i in range(3))])
-    session = onnxruntime.InferenceSession(fitted.onnx)
-    scores = np.asarray(session.run(None, {"rows": near})[1])[:, 1]
+    values = np.concatenate([thresholds[:300], np.nextafter(thresholds[:300], np.inf)])
+    near = np.vstack([rows, *(np.where(row, value, rows[0]) for value in values for row in np.eye(3, dtype=bool))])
+    scores = np.asarray(onnxruntime.InferenceSession(fitted.onnx).run(None, {"rows": near})[1])[:, 1]
     log_odds = fitted.base + Trees(fitted.trees, np.float64).contributions(near).sum(axis=1)
     assert np.abs(scores - 1 / (1 + np.exp(-log_odds))).max() < 1e-5
 
