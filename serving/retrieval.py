@@ -176,10 +176,11 @@ class FeastStore(Store):
                 logger.warning("The feature registry can be read again.")
 
     def _view(self, name: str) -> FeatureView:
-        try:
-            return self._store.get_feature_view(name, allow_registry_cache=True)
-        except (FeatureViewNotFoundException, FileNotFoundError) as error:
-            raise FeaturesNotReady(f"The feature view {name!r} is not applied. {NOT_APPLIED}") from error
+        with _explained():
+            try:
+                return self._store.get_feature_view(name, allow_registry_cache=True)
+            except (FeatureViewNotFoundException, FileNotFoundError) as error:
+                raise FeaturesNotReady(f"The feature view {name!r} is not applied. {NOT_APPLIED}") from error
 
     def _compile_again(self, services: list[str]) -> Iterator[tuple[str, Plan]]:
         for service in services:

@@ -134,3 +134,17 @@ def test_on_an_empty_root_a_command_says_what_to_do(command_line: str, tmp_path:
     assert isinstance(result.exception, SystemExit | None)
     assert "Traceback" not in result.output
     assert wrong_advice(result.output) == []
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("usual_garbage_collection")
+@pytest.mark.parametrize("command_line", ["stream coupon --once", "parity onboarding", "policy chargeback show"])
+def test_a_damaged_registry_is_named_by_every_command(
+    command_line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("RISK_DATA", str(tmp_path))
+    (tmp_path / "registry.db").write_bytes(b"garbage" * 100)
+    result = CliRunner().invoke(jobs, command_line.split())
+    assert result.exit_code == 1
+    assert "The feature registry is damaged" in result.output
+    assert "Move registry.db and online.db away, and run: make pipeline" in result.output

@@ -139,7 +139,7 @@ def test_a_root_that_cannot_be_written_is_named(
 ):
     monkeypatch.setenv("RISK_DATA", str(folder / root))
     message = refused(command_line, ExitCode.FAILED)
-    assert message.startswith(f"Error: {folder / root}")
+    assert message.startswith(f"Error: {folder / root.removesuffix('/below')}")
     assert "Give a path that exists and that you may read and write." in message
 
 
