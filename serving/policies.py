@@ -6,7 +6,8 @@ the file believes that the new rules hold. A process that started later would kn
 processes would decide differently.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -17,14 +18,17 @@ import files
 from errors import PolicyBroken
 from features import policy
 from features.domains import internal_features
+from features.identifiers import is_hash
 from features.policy import Policy
 from features.risk import Appetite, Risk, Rule
 from features.rules import Kind, Names, RuleFault, lists_in, parsed
 from serving import policy_file
-from serving.policy_file import Written, broken
+from serving.policy_file import NUMBER, Written, broken
 from serving.store import Store
 
-SUFFIX, WRONG_SUFFIX = ".yaml", ".yml"
+SUFFIX = ".yaml"
+#: What somebody may take for the suffix, also in capitals.
+SUFFIXES = (SUFFIX, ".yml")
 _KINDS: Mapping[str, Kind] = {
     "INT32": "number", "INT64": "number", "FLOAT": "number", "DOUBLE": "number",
     "STRING": "text", "BOOL": "flag", "UNIX_TIMESTAMP": "time",
@@ -132,8 +136,12 @@ class Policies:
         if file and file.content is not None:
             watched = [file]
             return _Loaded(self._from_file(risk, name, file.content, names, watched), types, watched)
-        if _read(self._folder, risk.name + WRONG_SUFFIX):
-            raise PolicyBroken(f"{self._folder.name}/{risk.name}{WRONG_SUFFIX} is not read. Rename it to {name}.")
+        if wrong := [
+            path.name
+            for path in self._folder.glob("*")
+            if path.name.lower() in (f"{risk.name}{suffix}" for suffix in SUFFIXES)
+        ]:
+            raise PolicyBroken(f"{self._folder.name}/{wrong[0]} is not read. Rename it to {name}.")
         try:
             return _Loaded(policy.declared(risk, names), types, [absence])
         except RuleFault as fault:
@@ -142,8 +150,12 @@ class Policies:
     def _names(self, risk: Risk) -> Names:
         types, asks = self._store.types(risk.name), self._store.asks(risk.name)
         features = {name: _KINDS.get(kind, "other") for name, kind in types.items() if name not in internal_features()}
-        request = {
-            name: _KINDS.get(asks[name], "other") if name in asks else _kind(declared.annotation)
+        request: dict[str, Kind] = {
+            name: "hash"
+            if name in risk.request.secrets
+            else _KINDS.get(asks[name], "other")
+            if name in asks
+            else _kind(declared.annotation)
             for name, declared in risk.request.model_fields.items()
         }
         needed = {*risk.needs, *(name for declared in risk.inputs for name in declared.known_by)}
@@ -191,21 +203,26 @@ class Policies:
             where = file.content[: error.start].count(b"\n") + 1
             raise broken(path, where, "this is no UTF-8. Write the list as UTF-8") from None
         values = {number: text.strip() for number, text in enumerate(lines, 1) if text.strip()}
-        if kind != "number":
+        if kind not in _CHECKED:
             return frozenset(values.values())
-        return frozenset(_number(path, number, text) for number, text in values.items())
+        return frozenset(_CHECKED[kind](path, number, text) for number, text in values.items())
 
 
 def _number(path: str, line: int, text: str) -> int | float:
-    try:
-        return int(text)
-    except ValueError:
-        pass
-    try:
-        return float(text)
-    except ValueError:
-        fault = f"{text[:SHOWN_CHARACTERS]!r} is no number, and a rule looks up a number. Write numbers"
-        raise broken(path, line, fault) from None
+    if NUMBER.fullmatch(text) and not math.isinf(number := float(text)):
+        return number if set(text) & set(".eE") else int(text)
+    fault = f"{text[:SHOWN_CHARACTERS]!r} is no number, and a rule looks up a number. Write numbers"
+    raise broken(path, line, fault)
+
+
+def _hash(path: str, line: int, text: str) -> str:
+    if not is_hash(text):
+        remedy = "Write hashes: python -m jobs policy RISK hash FIELD prints them"
+        raise broken(path, line, f"this is no keyed hash, and a rule looks up a secret. {remedy}")
+    return text
+
+
+_CHECKED: Mapping[Kind, Callable[[str, int, str], Any]] = {"number": _number, "hash": _hash}
 
 
 def _kind(annotation: Any) -> Kind:

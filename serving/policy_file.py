@@ -20,7 +20,8 @@ from features.rules import RuleFault, parsed
 SECTIONS = ("thresholds", "lists", "rules")
 THRESHOLDS = ("low", "high")
 RULE = ("when", "outcome", "reason", "text", "allow")
-_NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?")
+#: A number as text. Python reads more: `1_000`, `nan` and the digits of other scripts.
+NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 _CODE = re.compile(r"[a-z][a-z0-9_]*")
 _FLAGS = {"true": True, "false": False}
 
@@ -70,11 +71,11 @@ class _File:
 
     def _number(self, node: yaml.Node, name: str) -> float:
         least, most = self._risk.score_range
-        is_number = isinstance(node, yaml.ScalarNode) and node.style is None and _NUMBER.fullmatch(node.value)
+        is_number = isinstance(node, yaml.ScalarNode) and node.style is None and NUMBER.fullmatch(node.value)
         if not is_number:
             self.fail(_line(node), f"{name} is {_shown(node)}, which is no number. Write one, such as 0.25")
         number = float(node.value)
-        if not least <= number <= most:
+        if not (least <= number <= most and math.isfinite(number)):
             remedy = f"Write a number from {least:g} to {most:g}" if math.isfinite(most) else "Write a smaller one"
             self.fail(_line(node), f"{name} is {node.value}, and no score is. {remedy}")
         return number

@@ -135,6 +135,32 @@ def test_a_file_that_would_be_passed_over_is_an_error(folder):
     assert message == "policies/daily.yml is not read. Rename it to policies/daily.yaml."
 
 
+@pytest.mark.parametrize("name", ["Daily.yaml", "daily.YAML", "DAILY.YML"])
+def test_a_file_in_other_capitals_is_an_error(folder, name):
+    assert fault(folder, "rules: []", name) == f"policies/{name} is not read. Rename it to policies/daily.yaml."
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "1e999", "1_000", "١٢", "0x10", "1,5"])
+def test_a_list_of_numbers_holds_numbers_as_everybody_writes_them(folder, text):
+    (folder / "blocked").write_text(f"7\n{text}\n")
+    text = "lists: {blocked: blocked}" + RULES.format(when="driver_id in list blocked")
+    assert fault(folder, text).startswith("blocked, line 2: ")
+
+
+SECRETS = ("512-34-8765", "512348765", "A" * 32)
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize("when", ["ssn == '{}'", "ssn != '{}'", "ssn in ['{}']", "ssn not in list blocked"])
+def test_a_rule_never_holds_a_secret_and_never_shows_it(folder, secret, when):
+    (folder / "blocked").write_text(f"{'a' * 32}\n{secret}\n")
+    write(folder, "lists: {blocked: blocked}" + RULES.format(when=when.format(secret)), "onboarding.yaml")
+    with pytest.raises(PolicyBroken, match="python -m jobs policy RISK hash FIELD") as broken:
+        loaded(folder, ONBOARDING)
+    assert secret not in broken.value.message
+    assert ("blocked, line 2" if "list" in when else "policies/onboarding.yaml, line 3") in broken.value.message
+
+
 @pytest.mark.parametrize("make", [Path.mkdir, lambda path: path.symlink_to("gone")])
 def test_what_is_no_readable_file_is_an_error_and_not_absent(folder, make):
     make(folder / "daily.yaml")

@@ -89,7 +89,7 @@ def test_a_secret_is_in_a_list_as_the_hash_that_the_log_has(client, tmp_path):
     ssn = log.read_text().split('"ssn":"')[1].split('"')[0]
     folder = tmp_path / "policies"
     folder.mkdir()
-    for blocked, outcome in ((APPLICANT["ssn"], "approve"), (ssn, "review")):
+    for blocked, outcome in ((APPLICANT["ssn"], "policy_broken"), (ssn, "review")):
         (folder / "ssns").write_text(blocked)
         write(folder, "lists: {ssns: ssns}" + RULES.format(when="ssn in list ssns"))
         assert decide(client) == outcome

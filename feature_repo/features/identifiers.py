@@ -59,6 +59,11 @@ def shape(text: str) -> str:
     return re.sub(r"\d", "9", text[:20])
 
 
+def is_hash(text: str) -> bool:
+    """Whether a text may be a keyed hash, and is no SSN and no licence number."""
+    return re.fullmatch(HASH, text) is not None
+
+
 def keyed_hash(kind: str, number: str, key: bytes) -> str:
     """HMAC-SHA256 as 32 hex digits. With `kind`, an SSN and a licence with the same digits have different hashes."""
     return hmac.new(key, f"{kind}:{number}".encode(), hashlib.sha256).hexdigest()[:32]

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from choices import listed
+from features.identifiers import is_hash
 from features.rules.records import (
     Between,
     Comparison,
@@ -30,10 +31,11 @@ Value = Callable[[Mapping[str, Any], Mapping[str, Any]], Any]
 _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
     "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip
-_CLASSES: Mapping[Kind, Any] = {"number": (int, float), "text": str, "time": datetime, "flag": (bool, int)}
+_CLASSES: Mapping[Kind, Any] = {"number": (int, float), "text": str, "hash": str, "time": datetime, "flag": (bool, int)}
 _REMEDIES: Mapping[Kind, str] = {
     "number": "Write a number without quotes",
     "text": 'Write a text in quotes, such as "CA"',
+    "hash": "Write hashes: python -m jobs policy RISK hash FIELD prints them",
     "time": 'Write a timestamp in quotes, such as "2026-01-31T12:00:00Z"',
     "flag": "Write true or false",
     "other": "Ask only whether it is missing",
@@ -54,8 +56,8 @@ def compiled(condition: Condition, names: Names, lists: Mapping[str, frozenset[A
         return _missing(name, condition.is_negated)
     if isinstance(condition, Comparison):
         compare = _COMPARE[condition.operator]
-        if name.kind in ("text", "flag") and condition.operator not in ("==", "!="):
-            raise RuleFault(f"{condition.name} is a {name.kind}, which has no order. Use ==, != or in")
+        if condition.operator not in ("==", "!="):
+            _check_order(condition.name, name)
         bound = _literal(name, condition.value)
         return lambda features, request: (v := value(features, request)) is not None and compare(v, bound)
     if isinstance(condition, Between):
@@ -86,16 +88,22 @@ def _missing(name: Name, is_negated: bool) -> Test:
 
 
 def _between(condition: Between, name: Name, value: Value) -> Test:
-    if name.kind in ("text", "flag"):
-        raise RuleFault(f"{condition.name} is a {name.kind}, which has no order. Use ==, != or in")
+    _check_order(condition.name, name)
     low, high = _literal(name, condition.low), _literal(name, condition.high)
     if low > high:
         raise RuleFault(f"{condition.low!r} is above {condition.high!r}. Exchange the ends of between")
     return lambda features, request: (v := value(features, request)) is not None and low <= v <= high
 
 
+def _check_order(written: str, name: Name) -> None:
+    """Raises RuleFault where values of a kind are only equal or not."""
+    if name.kind in ("text", "hash", "flag"):
+        remedy = "Use == or !=" if name.kind == "flag" else "Use ==, != or in"
+        raise RuleFault(f"{written} is a {name.kind}, which has no order. {remedy}")
+
+
 def _within(condition: Within, name: Name, value: Value, lists: Mapping[str, frozenset[Any]]) -> Test:
-    if name.kind not in ("text", "number"):
+    if name.kind not in ("text", "hash", "number"):
         raise RuleFault(f"{condition.name} is a {name.kind}, which no list holds. Use another operator")
     if isinstance(condition.values, str):
         if condition.values not in lists:
@@ -138,6 +146,10 @@ def _literal(name: Name, literal: Literals) -> Any:
     }
     if literal == "" and kind == "text":
         raise RuleFault(f"an empty text is missing. Write: {name.key} is missing")
+    if kind == "hash":
+        if isinstance(literal, str) and is_hash(literal):
+            return literal
+        raise RuleFault(f"{name.key} is a secret, and the rule holds no keyed hash of it. {_REMEDIES[kind]}")
     if not fits.get(kind, False):
         raise RuleFault(f"{name.key} is a {kind}, and {literal!r} is none. {_REMEDIES[kind]}")
     return literal

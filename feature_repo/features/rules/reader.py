@@ -1,5 +1,6 @@
 """Reads the text of a condition into records."""
 
+import math
 import re
 from collections.abc import Callable
 from typing import Literal, NamedTuple
@@ -130,6 +131,8 @@ class _Reader:
             if len(token.text) > MOST_DIGITS:
                 raise RuleFault(f"the number {token.text[:MOST_DIGITS]}… is too long. Write a shorter one")
             value = float(token.text) if set(token.text) & set(".eE") else int(token.text)
+            if math.isinf(value):
+                raise RuleFault(f"the number {token.text} is too large. Write a smaller one")
         elif token.text in ("true", "false"):
             value = token.text == "true"
         else:

@@ -6,8 +6,8 @@ from typing import Any, Literal, NamedTuple
 
 from choices import did_you_mean, listed
 
-#: What a value is. A value of another kind can only be missing or not.
-Kind = Literal["number", "text", "time", "flag", "other"]
+#: What a value is. A `hash` is the keyed hash of a secret. A value of another kind can only be missing or not.
+Kind = Literal["number", "text", "hash", "time", "flag", "other"]
 Literals = int | float | str | bool
 
 
