@@ -82,7 +82,8 @@ def decide(
     """The model's outcome by the policy's thresholds, made stricter by what is not known and by rules. `fields` are
     those of the request (`RiskRequest.fields`). `contributions` has shape (inputs,).
 
-    The reasons of rules come first, then what is not known, then the model's strongest reasons. A code stands once.
+    The reasons of rules come first, before all of rules with the outcome of the decision; then what is not known, then
+    the model's strongest reasons. A code stands once.
     Raises ModelBroken if the card has an input that the risk does not declare.
     """
     appetite = policy.appetite
@@ -90,8 +91,10 @@ def decide(
     known = _known_inputs(risk, card, features, fields)
     lacking = _lacking(risk, known, features, fields)
     rules = [rule for rule in policy.rules if rule.applies(features, fields)]
-    outcome = appetite.word(_severity(appetite.severity(appetite.words[band]), bool(lacking), rules))
-    given = [GivenReason(rule.rule.reason.code, rule.rule.reason.text, 0.0) for rule in rules]
+    severity = _severity(appetite.severity(appetite.words[band]), bool(lacking), rules)
+    outcome = appetite.word(severity)
+    deciding_first = sorted(rules, key=lambda rule: rule.severity != severity)
+    given = [GivenReason(rule.rule.reason.code, rule.rule.reason.text, 0.0) for rule in deciding_first]
     if lacking:
         given.insert(min(len(given), MOST_REASONS - 1), _not_enough_known(lacking))
     given += _model_reasons(risk, card, contributions, known, band)

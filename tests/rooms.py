@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "features.identifiers": "errors",
     "features.fields": "errors features.identifiers features.utc",
     "features.windows": "errors choices features.utc features.windows",
-    "features.rules": "choices features.utc features.rules",
+    "features.rules": "choices features.identifiers features.utc features.rules",
     "features.request": "features.identifiers",
     "features.risk": "features.request features.rules features.windows",
     "features.policy": "features.risk features.rules",

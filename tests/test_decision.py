@@ -120,7 +120,7 @@ def test_an_allow_rule_makes_the_models_outcome_milder_and_no_rules():
     strict, allow = rule("review", code="strict"), rule("approve", allow=True)
     taken = decision(0.9, (0, 0, 0, 1), allow, strict, state=0)
     assert taken.decision == "review"
-    assert [r.code for r in taken.reasons] == ["policy_approve", "strict_review", "rate_high"]
+    assert [r.code for r in taken.reasons] == ["strict_review", "policy_approve", "rate_high"]
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,20 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import pytest
-from decided import INPUTS, KNOWN, NAMES, decision, rule
+from decided import INPUTS, KNOWN, NAMES, NOON, decision, rule
 from hypothesis import given
 from hypothesis import strategies as st
 
 from errors import ModelBroken
+from features.domains import risks
+from features.policy import Policy
 from features.risk import Reason, Rule
+from model.card import Card, CardInput
+from serving.decision import decide
 
 # What is not known
 
@@ -109,3 +115,37 @@ def test_an_internal_feature_is_in_the_log_and_in_no_answer():
     taken = decision(0.1, values=KNOWN | {"user_orders_seen": 7})
     assert "user_orders_seen" not in taken.as_json()["features"]
     assert taken.as_record()["features"] == {"state": 1, **KNOWN, "user_orders_seen": 7}
+
+
+def test_the_reason_of_the_rule_that_decides_is_given_however_many_rules_hold():
+    mild = [rule("review", code=code) for code in "abcd"]
+    taken = decision(0.1, (0, 0, 0, 0), *mild, rule("decline", code="e"), state=0)
+    assert (taken.decision, [r.code for r in taken.reasons]) == ("decline", ["e_decline", "a_review", "b_review"])
+
+
+WHAT_MAY_LACK = [
+    (name, what)
+    for name, risk in risks().items()
+    for what in dict.fromkeys((*risk.by_input, *risk.needs, *(k for i in risk.inputs for k in i.known_by)))
+]
+
+
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+@pytest.mark.parametrize(("name", "what"), WHAT_MAY_LACK)
+def test_a_declared_risk_gives_no_reason_out_of_what_is_not_known(name: str, what: str, sign: float):
+    risk = risks()[name]
+    inputs = tuple(CardInput.model_construct(name=i.name, missing=0.0) for i in risk.inputs)
+    card = Card.model_construct(name=name, version="1", inputs=inputs, task=risk.task)
+    values: dict[str, Any] = dict.fromkeys((*risk.by_input, *(w for n, w in WHAT_MAY_LACK if n == name)), 1.0)
+    policy = Policy(name, "1", risk.appetite, ())
+    mildest = -1e9 if risk.appetite.strict == "high" else 1e9
+    contributions = np.full(len(inputs), sign)
+    taken = decide("1", risk, card, policy, values | {what: None}, {}, mildest, contributions, NOON)
+    codes = [reason.code for reason in taken.reasons]
+    unknown = [i for i in risk.inputs if what in (i.name, *i.known_by)]
+    groups = {risk.reason_groups[i.name] for i in risk.inputs if i not in unknown}
+    only = {r.code for i in unknown if risk.reason_groups[i.name] not in groups for r in (i.raises, i.lowers)}
+    assert not only & set(codes)
+    assert len(codes) == len(set(codes))
+    assert (what in risk.needs) == ("not_enough_known" in codes)
+    assert (risk.appetite.severity(taken.decision) >= 1) == (what in risk.needs)

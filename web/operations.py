@@ -11,6 +11,7 @@ Spec = dict[str, Any]
 ERRORS = {
     400: "The request is wrong. The message names the field and says what to do.",
     404: "Nothing is stored under that number.",
+    413: "The body is too large. The message says how large it may be.",
     503: "The service is not ready. The message gives the command to run.",
 }
 
@@ -24,9 +25,11 @@ def operation(
     status: int = 200,
     **request: Any,
 ) -> Spec:
-    """One method of a path. `request` is what the caller sends: `parameters` or `requestBody`."""
+    """One method of a path. `request` is what the caller sends: `parameters` or `requestBody`. A body may be too
+    large."""
+    errors = (*errors, 413) if "requestBody" in request else errors
     responses = {str(status): _json(answer, about)}
-    responses |= {str(error): _json(schemas.Error, ERRORS[error]) for error in errors}
+    responses |= {str(error): _json(schemas.Error, ERRORS[error]) for error in sorted(errors)}
     return {"tags": [tag], "summary": title, "description": about, "responses": responses, **request}
 
 

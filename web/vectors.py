@@ -91,8 +91,11 @@ class VectorsRequest(BaseModel):
 def openapi_paths() -> Spec:
     """The path of the API docs."""
     name = {"name": "service", "in": "path", "required": True, "schema": {"type": "string"}, "example": "daily"}
-    post = operation("features", "Feature vectors", DESCRIPTION, Vectors, (400, 503), parameters=[name])
-    return {"/api/v1/features/{service}": {"post": post | {"requestBody": body(VectorsRequest)}}}
+    post = operation(
+        "features", "Feature vectors", DESCRIPTION, Vectors, (400, 503),
+        parameters=[name], requestBody=body(VectorsRequest),
+    )  # fmt: skip
+    return {"/api/v1/features/{service}": {"post": post}}
 
 
 def blueprint(face: Face) -> Blueprint:
