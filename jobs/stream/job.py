@@ -196,7 +196,8 @@ class StreamJob:
                     state = cache[key] = self._folded_again(live, key, cache[key].newest)
                 else:
                     state = cache[key]
-                    late.update((n, key, entry[0]) for entry in live.add(state, added[key]))
+                    if too_late := live.add(state, added[key]):
+                        late.update((n, key, entry[0]) for entry in too_late)
                 states.append((to_json(key), live.to_json(state), state.newest, committed))
             changed.append(sorted(states))
         return changed, sum(self._is_late(change, late) for change in of_events) if late else 0

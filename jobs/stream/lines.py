@@ -32,7 +32,7 @@ class Batch:
 def parse(stream: Stream, lines: Sequence[Line], now: int) -> Batch:
     """Parse lines that are received at `now`, in µs since 1970. An event with a timestamp further in the future than
     `AHEAD_US` is invalid, and so is a line that the source has a fault for, or that is not strict JSON."""
-    validate = events.schema(stream.raw, stream.summed_columns).validate_json
+    validate = events.schema(stream.raw, stream.summed_columns).validator.validate_json
     batch, row_of = Batch(), events.row_of(stream.raw)
     columns, latest = events.timestamp_columns(stream.raw, stream.tables), now + AHEAD_US
     newest = events.newest(stream.raw, stream.tables)

@@ -55,17 +55,16 @@ class Memory:
             key = row[id_column]
             known_at: int = (row.get(CREATED) or row[time]) if committed is None else committed
             before = known.get(key)
-            event = (
-                Event(row, known_at)
-                if before is None
-                else before.with_version(self._raw, row, known_at, committed is not None)
-            )
-            if event is None:
+            if before is None:
+                changes.before[key], changes.sent[key] = None, row
+                changes.after[key] = known[key] = Event(row, known_at)
+            elif event := before.with_version(self._raw, row, known_at, committed is not None):
+                changes.before.setdefault(key, before.row)
+                changes.after[key] = known[key] = event
+                changes.sent[key] = _filled(changes.sent[key], row) if key in changes.sent else row
+            else:
                 changes.duplicates += 1
                 continue
-            changes.before.setdefault(key, None if before is None else before.row)
-            changes.after[key] = known[key] = event
-            changes.sent[key] = _filled(changes.sent[key], row) if key in changes.sent else row
             changes.rows += 1
         return changes
 
