@@ -2,11 +2,16 @@
 
 import re
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from feast import FeatureView, Field, FileSource
+from feast.types import Float64, Int64, String
 from offline_world import row, write
 from processes import environment, run
+
+from exact_stores.spec_changes import changed_fields
 
 pytestmark = pytest.mark.slow
 
@@ -41,7 +46,7 @@ def applied(folder: Path, views: str) -> list[str]:
     ended = run([FEAST, "apply"], cwd=folder, env=environment(RISK_DATA=folder))
     assert ended.code == 0, ended.output
     lines = re.sub("\x1b[^m]*m", "", ended.stdout).splitlines()  # without colours
-    return [line for line in lines if line.startswith(("Created", "Updated", "Deleted", "No changes"))]
+    return [line for line in lines if line.startswith(("Created", "Updated", "Deleted", "No changes", "  "))]
 
 
 def test_apply_prints_what_it_created_updated_and_deleted(tmp_path: Path):
@@ -51,4 +56,28 @@ def test_apply_prints_what_it_created_updated_and_deleted(tmp_path: Path):
     created = ("project small", "entity driver", "feature view one", "feature view two")
     assert first == [f"Created {name}" for name in created]
     second = applied(tmp_path, 'one = stats("one", "Trips of a driver.")\nthree = stats("three")\n')
-    assert second == ["Created feature view three", "Deleted feature view two", "Updated feature view one"]
+    assert second == [
+        "Created feature view three",
+        "Deleted feature view two",
+        "Updated feature view one",
+        "  description: (none) → Trips of a driver.",
+    ]
+
+
+def test_an_update_is_a_line_for_each_field():
+    source = FileSource(name="rows", path="a.parquet", timestamp_field="t")
+    fields = [Field(name="trips", dtype=Int64), Field(name="rating", dtype=Float64)]
+    old = FeatureView(name="one", source=source, schema=fields, ttl=timedelta(days=1), tags={"a": "1", "b": "2"})
+    fields = [Field(name="trips", dtype=Float64), Field(name="stars", dtype=String, description="One\nto five.")]
+    source = FileSource(name="rows", path="b.parquet", timestamp_field="t")
+    new = FeatureView(name="one", source=source, schema=fields, ttl=timedelta(days=2), tags={"a": "3"}, online=False)
+    assert list(changed_fields(old.to_proto().spec, new.to_proto().spec)) == [
+        "features.rating: DOUBLE → (none)",
+        "features.stars: (none) → STRING",
+        "features.trips.value_type: INT64 → DOUBLE",
+        "tags.a: 1 → 3",
+        "tags.b: 2 → (none)",
+        "ttl: 1 day, 0:00:00 → 2 days, 0:00:00",
+        "batch_source.file_options.uri: a.parquet → b.parquet",
+        "online: True → False",
+    ]

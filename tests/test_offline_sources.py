@@ -1,6 +1,6 @@
 """The offline store takes the place of Feast's: every kind of source that Feast users have."""
 
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import duckdb
@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from feast import Entity, Field, FileSource, ValueType
 from feast.data_format import DeltaFormat
-from feast.types import Int64, String
+from feast.types import Int64
 from offline_world import (
     DRIVER,
     ENTITIES,
@@ -163,40 +163,6 @@ def test_columns_may_have_any_name_and_a_mapping(tmp_path: Path):
     )
     entities = entity_frame((1, at(5)), (1, at(9))).rename(columns={"event_timestamp": "as_of"})
     assert joined(tmp_path, file_source, entities)["trips"].to_pylist() == [10, 11]
-
-
-def test_a_value_of_every_type_comes_back_as_it_was_written(tmp_path: Path):
-    values = pa.table(
-        {
-            "i8": pa.array([1, None], pa.int8()), "u32": pa.array([2**32 - 1, 0], pa.uint32()),
-            "i64": pa.array([2**60 + 1, None]), "f32": pa.array([0.1, None], pa.float32()),
-            "text": ["é", None], "raw": pa.array([b"\x00", None]), "flag": pa.array([True, None]),
-            "day": pa.array([date(2026, 1, 1), None]), "list": pa.array([[1.5, None], []]),
-            "record": pa.array([{"a": 1, "b": "x"}, None]),
-            "map": pa.array([[("k", 1)], None], pa.map_(pa.string(), pa.int64())),
-            "time": pa.array([at(1), None], pa.timestamp("us", "UTC")),
-            "naive": pa.array([at(1), None], pa.timestamp("ms")),
-        }
-    )  # fmt: skip
-    rows = values.append_column("driver_id", pa.array([1, 2])).append_column("event_timestamp", pa.array([at(0)] * 2))
-    pq.write_table(rows, tmp_path / "stats.parquet")
-    store = repository(tmp_path)
-    store.apply(
-        [
-            DRIVER,
-            view(
-                source(tmp_path / "stats.parquet"),
-                schema=[Field(name=name, dtype=String) for name in values.column_names],
-            ),
-        ]
-    )
-    job = store.get_historical_features(
-        entity_frame((2, at(1)), (1, at(1))), [f"stats:{name}" for name in values.column_names]
-    )
-    result = job.to_arrow().select(values.column_names)
-    expected = values.take([1, 0]).set_column(12, "naive", values["naive"].take([1, 0]).cast(pa.timestamp("us")))
-    assert result.to_pylist() == expected.to_pylist()
-    assert result.schema.types == expected.schema.types
 
 
 @pytest.mark.parametrize(

@@ -43,9 +43,9 @@ def test_an_invalid_key_is_refused_with_the_expected_types():
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"event_timestamp": [NOON, None]}, "1 of 2 event_timestamp are null. Drop these rows"),
+        ({"event_timestamp": [NOON, None]}, "1 of 2 rows of the view 'stats' have no event_timestamp. Drop these rows"),
         ({"event_timestamp": ["2026-03-01", "now"]}, "'event_timestamp' is string. Give it as an Arrow timestamp"),
-        ({"driver_id": [1, None]}, r"Give driver_id \(INT64\)"),
+        ({"driver_id": [1, None]}, "1 of 2 rows of the view 'stats' have no driver_id. Drop these rows"),
     ],
 )
 def test_an_invalid_row_is_named_and_nothing_of_its_batch_is_kept(columns, message, store, online):

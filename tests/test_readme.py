@@ -35,6 +35,7 @@ NOT_RUN = {
     "source .venv/bin/activate": "the tests run in what it activates",
     "cd feature_repo": "the next commands run there",
     "pip install path/to/stores": "tests/test_stores_package.py installs it into an environment of its own",
+    "python -m exact_stores carry path/to/old/online_store.db": "it needs an old store; tests/test_switch.py has one",
     "python -m jobs execute --all": "a minute of work; each pipeline is run by tests/test_jobs.py",
     "python -m jobs simulate coupon --attack --attempts 20": "it needs a stream job; tests/test_simulate.py runs both",
     "python -m jobs shelve chargeback --onnx my_model.onnx": "it needs a file; tests/test_own_model.py publishes some",

@@ -12,10 +12,12 @@ import feast.infra.offline_stores.duckdb
 import feast.labeling.label_view
 import feast.stream_feature_view  # noqa: F401
 
-from exact_stores import apply_output, described_fields
+from exact_stores import apply_output, described_fields, pushes, schema_notes
 
 described_fields.mend()
 apply_output.mend()
+pushes.mend()
+schema_notes.mend()
 
 for _text in (
     "On demand feature view is an experimental feature",

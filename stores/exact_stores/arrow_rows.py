@@ -1,10 +1,12 @@
 """Arrow record batches as rows for SQLite."""
 
 from collections.abc import Iterable, Iterator
+from functools import reduce
 from itertools import repeat
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from feast import FeatureView
 from feast.feature_view import DUMMY_ENTITY_ID, DUMMY_ENTITY_VAL
 
@@ -29,7 +31,10 @@ def from_batch(
     event_timestamps = _microseconds(batch, event_timestamp)
     if None in event_timestamps:
         nulls = event_timestamps.count(None)
-        raise ValueError(f"{nulls} of {len(event_timestamps)} {event_timestamp} are null. Drop these rows.")
+        raise ValueError(
+            f"{nulls} of {len(event_timestamps)} rows of the view {view.name!r} have no {event_timestamp}. "
+            "Drop these rows, or give each its timestamp: nothing was written."
+        )
     key_values: Iterator[Iterable[Any]] = (
         rows.Column(name, kind).from_arrow(batch.column(name))
         if name in batch.schema.names
@@ -43,6 +48,19 @@ def from_batch(
         *(column.from_arrow(batch.column(column.feature)) for column in layout),
         strict=False,  # some of these repeat for ever
     )
+
+
+def refuse_null_keys(table: pa.Table, view: FeatureView) -> None:
+    """Raises ValueError if a row has no key, or lacks a part of it."""
+    is_null = {
+        name: pc.is_null(table[name], nan_is_null=True) for name in rows.join_keys(view) if name in table.column_names
+    }
+    if names := [name for name, nulls in is_null.items() if pc.any(nulls).as_py()]:
+        count = pc.sum(reduce(pc.or_, is_null.values())).as_py()
+        raise ValueError(
+            f"{count} of {table.num_rows} rows of the view {view.name!r} have no {' or no '.join(names)}. "
+            "Drop these rows, or give each its key: nothing was written."
+        )
 
 
 def _microseconds(batch: pa.RecordBatch, name: str) -> list[int | None]:

@@ -9,10 +9,12 @@ from feast.infra.common.materialization_job import MaterializationJobStatus, Mat
 from feast.infra.compute_engines.local.compute import LocalComputeEngine, LocalComputeEngineConfig
 from feast.infra.compute_engines.local.job import LocalMaterializationJob
 from feast.infra.registry.base_registry import BaseRegistry
+from feast.repo_config import RepoConfig
 from feast.utils import _get_column_names
+from pydantic import Field, StrictInt
 
 from exact_stores.parquet_files import is_local_parquet
-from exact_stores.timestamps import EPOCH
+from exact_stores.timestamps import EPOCH, SLACK
 
 
 class ArrowComputeEngineConfig(LocalComputeEngineConfig):
@@ -21,7 +23,7 @@ class ArrowComputeEngineConfig(LocalComputeEngineConfig):
     type: Literal["exact_stores.engine.ArrowComputeEngine", "stores.engine.ArrowComputeEngine"] = (
         "exact_stores.engine.ArrowComputeEngine"  # type: ignore[assignment]
     )
-    overlap_seconds: int = 3600
+    overlap_seconds: StrictInt = Field(3600, ge=0, le=10**9)
     """A run also takes what was created in this time before the last run. A row gets its `created` before its file can
     be read, so the last run may not have seen it. Writing a row twice changes nothing."""
 
@@ -37,10 +39,13 @@ class ArrowComputeEngine(LocalComputeEngine):
     way.
     """
 
-    def __init__(self, overlap_seconds: int = 3600, **kwargs: Any) -> None:
-        """Feast calls this with the settings of `batch_engine:`."""
-        super().__init__(**kwargs)
-        self._overlap = timedelta(seconds=overlap_seconds)
+    def __init__(self, *, repo_config: RepoConfig, offline_store: Any, online_store: Any, **options: Any) -> None:
+        """Feast calls this with the options of `batch_engine:`. Raises ValidationError for an invalid one."""
+        settings = ArrowComputeEngineConfig(**options)
+        super().__init__(
+            backend=settings.backend, repo_config=repo_config, offline_store=offline_store, online_store=online_store
+        )
+        self._overlap = timedelta(seconds=settings.overlap_seconds)
         self.clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def _materialize_one(
@@ -72,12 +77,13 @@ class ArrowComputeEngine(LocalComputeEngine):
     def _copy(self, registry: BaseRegistry, task: MaterializationTask) -> None:
         view, config, online = task.feature_view, self.repo_config, self.online_store
         start_of_run, last_run = self.clock(), online.last_run(config, view)  # type: ignore[attr-defined]
+        end = min(task.end_time, start_of_run + SLACK)  # a row that is dated later would hide the one of now until then
         entities = [registry.get_entity(name, task.project) for name in view.entities]
         keys, features, event_timestamp, created = _get_column_names(view, entities)
         source: Any = view.batch_source
         batches = self.offline_store.pull_changed(  # type: ignore[attr-defined]
             config, source, keys, features, event_timestamp, created,
-            self._start(task, last_run), task.end_time, last_run - self._overlap if last_run else None,
+            self._start(task, last_run), end, last_run - self._overlap if last_run else None,
         )  # fmt: skip
         mapping = source.field_mapping or {}
         for batch in batches:

@@ -20,7 +20,8 @@ from exact_stores.utc_duckdb import NULL_TYPE, connect
 FOR_EVER = -(2**63) + 1
 _FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_WHOLE_NUMBERS = {
+#: Arrow type → the type of pandas that has nulls too.
+WHOLE_NUMBERS = {
     getattr(pa, name.lower())(): getattr(pd, f"{name}Dtype")()
     for name in ("Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64")
 }
@@ -142,7 +143,7 @@ def _run_sql(sql: str) -> pd.DataFrame:
 
 def to_pandas(table: pa.Table) -> pd.DataFrame:
     """The table as a data frame. Whole numbers with nulls stay whole numbers, in pandas' own types."""
-    return table.to_pandas(types_mapper=_WHOLE_NUMBERS.get)
+    return table.to_pandas(types_mapper=WHOLE_NUMBERS.get)
 
 
 def _minus(timestamps: np.ndarray[Any, Any], ttl: timedelta) -> np.ndarray[Any, Any]:

@@ -22,13 +22,15 @@ from feast.infra.registry.base_registry import BaseRegistry
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import RepoConfig
 from feast.utils import compute_non_entity_date_range
+from pydantic import field_validator
 
-from exact_stores import parquet_append, parquet_files, pull
+from exact_stores import arrow_rows, parquet_append, parquet_files, pull
 from exact_stores.entity_frame import EntityFrame
 from exact_stores.parquet_files import is_local_parquet
 from exact_stores.point_in_time import ViewRequest, refuse_repeated_names, run_all
 from exact_stores.retrieval_job import ArrowRetrievalJob
 from exact_stores.seen_entities import seen_entities
+from exact_stores.utc_duckdb import require_memory_limit
 
 
 class AsofDuckDBOfflineStoreConfig(DuckDBOfflineStoreConfig):
@@ -40,6 +42,12 @@ class AsofDuckDBOfflineStoreConfig(DuckDBOfflineStoreConfig):
     memory_limit: str = "1GB"
     """How much memory the DuckDB of one call may hold before it spills to the folder for temporary files. With less
     than about 200 MB, a large join or pull may fail."""
+
+    @field_validator("memory_limit")
+    @classmethod
+    def _is_size(cls, memory_limit: str) -> str:
+        require_memory_limit(memory_limit)
+        return memory_limit
 
 
 class AsofDuckDBOfflineStore(DuckDBOfflineStore):
@@ -191,11 +199,12 @@ class AsofDuckDBOfflineStore(DuckDBOfflineStore):
     ) -> None:
         """Add rows to the view's source: to its file, or as a new file in its folder.
 
-        Raises ValueError if the columns are not the source's.
+        Raises ValueError if the columns are not the source's, or for a row without a key.
         """
         if not is_local_parquet(feature_view.batch_source):
             DuckDBOfflineStore.offline_write_batch(config, feature_view, table, progress)
             return
+        arrow_rows.refuse_null_keys(table, feature_view)
         parquet_append.append(feature_view.batch_source, table, config)
         if progress:
             progress(table.num_rows)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
+import click
 import pyarrow as pa
 from feast import Entity, FeatureView, OnDemandFeatureView, StreamFeatureView
 from feast.feature_view import DUMMY_ENTITY_ID, DUMMY_ENTITY_VAL
@@ -17,12 +18,13 @@ from feast.protos.feast.core.Registry_pb2 import Registry
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 from feast.repo_config import FeastConfigBaseModel, RepoConfig
+from pydantic import field_validator
 
 from exact_stores import arrow_rows, keys, names, rows, tables
-from exact_stores.paths import below_data
+from exact_stores.paths import below_data, require_place
 from exact_stores.reader import Reader
 from exact_stores.sqlite_file import SqliteFile
-from exact_stores.timestamps import from_microseconds, to_microseconds
+from exact_stores.timestamps import SLACK, from_microseconds, to_microseconds
 
 FeastRow = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
 
@@ -44,6 +46,13 @@ class WideSqliteOnlineStoreConfig(FeastConfigBaseModel):
     synchronous: Literal["full", "normal"] = "full"
     """What a commit survives: a power cut (full), or only the end of the process (normal). A push of one row takes
     about 5 ms with full and 0.1 ms with normal. For a large batch there is no difference."""
+
+    @field_validator("path")
+    @classmethod
+    def _is_place(cls, path: str) -> str:
+        if not path or Path(path).is_absolute() or "://" in path:  # of others, the folder is not known yet
+            require_place(path)
+        return path
 
 
 class WideSqliteOnlineStore(OnlineStore):
@@ -68,11 +77,24 @@ class WideSqliteOnlineStore(OnlineStore):
         data: list[FeastRow],
         progress: Callable[[int], Any] | None,
     ) -> None:
-        """Write rows in one transaction. Feast calls this. `progress` gets the number of rows after the commit."""
+        """Write rows in one transaction. Feast's own engine calls this. `progress` gets their number after the commit.
+
+        Rows without a key or dated later than now are left out, and standard error gets their number: the engine takes
+        all rows of a source.
+        """
         layout = rows.columns(table)
+        keyed = [row for row in data if all(value.WhichOneof("val") for value in row[0].entity_values)]
+        newest = _event_time(self.clock() + SLACK)
+        current = [row for row in keyed if _event_time(row[2]) <= newest]
+        if left_out := len(data) - len(current):
+            click.echo(
+                f"{left_out} of {len(data)} rows of the view {table.name!r} were left out: {len(data) - len(keyed)} "
+                f"have no key, {len(keyed) - len(current)} are dated later than now.",
+                err=True,
+            )
         new_rows = [
             (_key(config, key), _event_time(event), to_microseconds(created), *rows.from_values(layout, values))
-            for key, values, event, created in data
+            for key, values, event, created in current
         ]
         with self._file(config).writing() as connection:
             tables.upsert(connection, names.table_name(config, table), layout, new_rows)
@@ -94,6 +116,7 @@ class WideSqliteOnlineStore(OnlineStore):
         """
         layout = rows.columns(view)
         whole = table if isinstance(table, pa.Table) else pa.Table.from_batches([table])
+        arrow_rows.refuse_null_keys(whole, view)
         with self._file(config).writing() as connection:
             for batch in whole.to_batches(_BATCH_ROWS):
                 new_rows = arrow_rows.from_batch(batch, view, event_timestamp, created)
@@ -201,7 +224,10 @@ class WideSqliteOnlineStore(OnlineStore):
     def _file(self, config: RepoConfig) -> SqliteFile:
         settings = config.online_store
         key = (below_data(settings.path, config.repo_path), settings.synchronous)
-        return self._files.get(key) or self._files.setdefault(key, SqliteFile(*key))
+        if key not in self._files:
+            require_place(key[0])
+            self._files[key] = SqliteFile(*key)
+        return self._files[key]
 
 
 def _key(config: RepoConfig, key: EntityKey) -> bytes:

@@ -19,7 +19,9 @@ import pyarrow as pa
 from feast import FeatureView, FileSource
 from feast.feature_view import DUMMY_ENTITY_ID
 from feast.repo_config import RepoConfig
+from feast.value_type import ValueType
 
+from exact_stores.declared import as_declared
 from exact_stores.entity_frame import FOR_EVER, EntityFrame
 from exact_stores.parquet_files import ParquetFiles, is_local_parquet
 from exact_stores.utc_duckdb import connect
@@ -71,13 +73,15 @@ _MANY_SOURCE_ROWS = 10
 class ViewRequest:
     """The features that are requested of one view.
 
-    `keys` maps the view's join keys to columns of the entity frame, `features` its features to names in the result.
+    `keys` maps the view's join keys to columns of the entity frame, `features` its features to names in the result, and
+    `types` its features to their declared types.
     """
 
     source: FileSource
     ttl: timedelta | None
     keys: Mapping[str, str]
     features: Mapping[str, str]
+    types: Mapping[str, ValueType]
 
     @staticmethod
     def from_view(view: FeatureView, feature_refs: list[str], full_feature_names: bool) -> "ViewRequest":
@@ -93,6 +97,7 @@ class ViewRequest:
             ttl=view.ttl,
             keys={key: projection.join_key_map.get(key, key) for key in join_keys},
             features={name: result_prefix + name for name in features},
+            types={field.name: field.dtype.to_value_type() for field in view.features if field.name in features},
         )
 
     def run(
@@ -101,7 +106,8 @@ class ViewRequest:
         """The features of each row of the frame, in the frame's order, null where the source has no row.
 
         `filter_by_created` leaves out source rows that were created after the row's timestamp. It is Feast's
-        `filter_by_created_timestamp`. Raises ValueError for a key of another type than the source's.
+        `filter_by_created_timestamp`. Raises ValueError for a key of another type than the source's, or for a feature
+        of another type than declared.
         """
         files = ParquetFiles.from_source(self.source, config, connection)
         versions = self._versions(files, entities, filter_by_created)
@@ -110,7 +116,11 @@ class ViewRequest:
         positions[versions["row"].to_numpy()[chosen]] = chosen
         features = versions.select([f"f{i}" for i in range(len(self.features))]).combine_chunks()
         result = features.take(pa.array(positions, mask=positions < 0))
-        return result.rename_columns(list(self.features.values()))
+        columns = [
+            as_declared(_one_array(values), name, self.types[name])
+            for name, values in zip(self.features, result.columns, strict=True)
+        ]
+        return pa.table(columns, names=list(self.features.values()))
 
     def _versions(self, files: ParquetFiles, entities: EntityFrame, filter_by_created: bool) -> pa.Table:
         """The latest source row of each row of the frame, in all its versions. The features are `f0`, `f1`, …"""
@@ -172,6 +182,10 @@ def refuse_repeated_names(entities: EntityFrame, requests: Sequence[ViewRequest]
             f"The result would have these columns twice: {', '.join(repeated)}. "
             "Rename them in the entity frame, or ask with full_feature_names=True."
         )
+
+
+def _one_array(values: pa.ChunkedArray) -> pa.Array:
+    return values.chunk(0) if values.num_chunks == 1 else values.combine_chunks()
 
 
 def _semi_join(key_names: list[str]) -> str:

@@ -6,6 +6,7 @@
 from collections.abc import Callable
 from datetime import datetime
 
+import click
 import pyarrow as pa
 from feast import FileSource
 from feast.feature_view import DUMMY_ENTITY_ID, DUMMY_ENTITY_VAL
@@ -45,7 +46,7 @@ def latest_rows(
     as_timestamps: bool = False,
 ) -> Query:
     """The row of each key with the latest event timestamp; of several such rows, the one created last. A row without
-    a key, or without a part of it, is nobody's.
+    a key, or without a part of it, is nobody's: standard error gets their number.
 
     With `created_after`, rows that were created after it count too, however long before `start` they are dated. With
     `as_timestamps`, `event_timestamp` and `created` come as timestamps, also if the files hold dates or texts.
@@ -57,6 +58,7 @@ def latest_rows(
         if created and created_after:
             is_new = f"{files.comparable(created)} > {files.timestamp_literal(created, created_after)}"
             condition = f"({condition}) OR ({is_new} AND {files.between(event_timestamp, None, end)})"
+        _report_null_keys(files, keys, condition)
         condition = " AND ".join([f"({condition})", *(f"{files.column(key)} IS NOT NULL" for key in keys)])
         order = [f"{files.comparable(event_timestamp)} DESC"]
         order += [f"{files.comparable(created)} DESC NULLS LAST"] if created else []
@@ -67,6 +69,17 @@ def latest_rows(
         return f"{select} WHERE {condition} QUALIFY {is_latest}"
 
     return query
+
+
+def _report_null_keys(files: ParquetFiles, keys: list[str], condition: str) -> None:
+    """The files' statistics say which of their parts hold nulls, so this reads little."""
+    if not keys:
+        return
+    is_null = " OR ".join(f"{files.column(key)} IS NULL" for key in keys)
+    query = f"SELECT count(*) FROM {files.relation} WHERE ({is_null}) AND ({condition})"
+    ((count,),) = files.connection.sql(query).fetchall()
+    if count:
+        click.echo(f"{count} rows of {files.path} have no {' or no '.join(keys)}, and were left out.", err=True)
 
 
 def in_key_order(query: Query, keys: list[str]) -> Query:

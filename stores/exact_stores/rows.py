@@ -10,38 +10,35 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from feast import FeatureView
+from feast.feature_view import DUMMY_ENTITY_ID, DUMMY_ENTITY_NAME
 from feast.protos.feast.types.Value_pb2 import Value
 from feast.type_map import feast_value_type_to_python_type, python_values_to_proto_values
 from feast.value_type import ValueType
 
+from exact_stores.declared import as_declared
 from exact_stores.names import folded
-from exact_stores.natives import natives
 
 
 class Plain(NamedTuple):
     """A type that SQLite has too.
 
-    `field` is its field of Feast's `Value`, `affinity` its SQLite column type. An Arrow column of a type for which
-    `accepts` is true can be cast to `arrow` without a loss.
+    `field` is its field of Feast's `Value`, `affinity` its SQLite column type.
     """
 
     field: str
     affinity: str
-    arrow: pa.DataType
-    accepts: Callable[[pa.DataType], bool]
 
 
 PLAIN = {
-    ValueType.INT32: Plain("int32_val", "INTEGER", pa.int32(), pa.types.is_integer),
-    ValueType.INT64: Plain("int64_val", "INTEGER", pa.int64(), pa.types.is_integer),
-    ValueType.FLOAT: Plain("float_val", "REAL", pa.float32(), pa.types.is_floating),
-    ValueType.DOUBLE: Plain("double_val", "REAL", pa.float64(), pa.types.is_floating),
-    ValueType.BOOL: Plain("bool_val", "INTEGER", pa.bool_(), pa.types.is_boolean),
-    ValueType.STRING: Plain("string_val", "TEXT", pa.large_string(), lambda t: t in (pa.string(), pa.large_string())),
-    ValueType.BYTES: Plain("bytes_val", "BLOB", pa.large_binary(), lambda t: t in (pa.binary(), pa.large_binary())),
-    ValueType.UNIX_TIMESTAMP: Plain("unix_timestamp_val", "INTEGER", pa.int64(), lambda _: False),
+    ValueType.INT32: Plain("int32_val", "INTEGER"),
+    ValueType.INT64: Plain("int64_val", "INTEGER"),
+    ValueType.FLOAT: Plain("float_val", "REAL"),
+    ValueType.DOUBLE: Plain("double_val", "REAL"),
+    ValueType.BOOL: Plain("bool_val", "INTEGER"),
+    ValueType.STRING: Plain("string_val", "TEXT"),
+    ValueType.BYTES: Plain("bytes_val", "BLOB"),
+    ValueType.UNIX_TIMESTAMP: Plain("unix_timestamp_val", "INTEGER"),
 }
 
 
@@ -98,16 +95,15 @@ class Column:
     def from_arrow(self, values: pa.Array) -> list[Any]:
         """The SQLite values of an Arrow array, one for each item.
 
-        Raises ValueError for a number that does not fit the declared type, a fraction for a whole number too, and
-        whatever Feast's own conversion raises.
+        Raises ValueError for values that cannot be of the declared type, and whatever Feast's own conversion raises.
         """
-        plain = PLAIN.get(self.type)
-        if self.type in (ValueType.INT32, ValueType.INT64) and pa.types.is_floating(values.type):
-            values = pc.if_else(pc.is_nan(values), None, values).cast(PLAIN[self.type].arrow)
-        if plain and plain.accepts(values.type):
-            stored: list[Any] = values.cast(plain.arrow).to_pylist()
-            return stored
-        return [self.from_value(proto) for proto in python_values_to_proto_values(natives(values), self.type)]
+        values = as_declared(values, self.feature, self.type)
+        if self.type == ValueType.UNIX_TIMESTAMP:
+            values = values.cast(pa.timestamp("s", "UTC")).cast(pa.int64())
+        items: list[Any] = values.to_pylist(maps_as_pydicts="strict")
+        if self.type in PLAIN:
+            return items
+        return [self.from_value(proto) for proto in python_values_to_proto_values(items, self.type)]
 
 
 def columns(view: FeatureView) -> tuple[Column, ...]:
@@ -116,10 +112,12 @@ def columns(view: FeatureView) -> tuple[Column, ...]:
 
 
 def join_keys(view: FeatureView) -> dict[str, ValueType]:
-    """The view's join keys and their types, in the order of `view.entity_columns`.
+    """The view's join keys and their types, in the order of `view.entity_columns`. A view without entities has Feast's.
 
     Raises ValueError for a view that was not applied: its join keys get their types when it is applied.
     """
+    if view.entities in ([], [DUMMY_ENTITY_NAME]):
+        return {DUMMY_ENTITY_ID: ValueType.STRING}
     if not view.entity_columns:
         raise ValueError(f"The join keys of {view.name!r} have no types yet. Apply it, and take it from the registry.")
     return {field.name: field.dtype.to_value_type() for field in view.entity_columns}

@@ -6,14 +6,18 @@ feature. The functions take an open connection, and the table's name without quo
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from typing import Any
 
 from exact_stores.rows import Column
 from exact_stores.sql import identifier
+from exact_stores.timestamps import SLACK
 
 #: SQLite's limit is 2,000 columns.
 MAX_FEATURES = 1997
 MATERIALIZED = "materialized"
+#: Now, and the slack, in microseconds since 1970.
+_NEWEST = f"(strftime('%s', 'now') + {SLACK // timedelta(seconds=1)}) * 1000000"
 _ROW_COLUMNS = ("entity_key", "event_timestamp", "created")
 
 
@@ -58,6 +62,7 @@ def upsert(connection: sqlite3.Connection, table: str, layout: Sequence[Column],
 
     A row replaces the stored row of its key only if it is newer: by event timestamp, then by `created`, where null is
     oldest, then by the values themselves. That is a total order, so the order in which rows arrive does not matter.
+    Only a row that is dated later than now, by a wrong clock, is replaced by any that is not.
     """
     affinities = prepare(connection, table, layout)
     written = ", ".join(map(identifier, (*_ROW_COLUMNS, *(column.name for column in layout))))
@@ -67,7 +72,8 @@ def upsert(connection: sqlite3.Connection, table: str, layout: Sequence[Column],
     connection.executemany(
         f"INSERT INTO {identifier(table)} ({written}) VALUES ({placeholders}) ON CONFLICT DO UPDATE SET "
         + ", ".join(f"{name} = excluded.{name}" for name in updates)
-        + f" WHERE ({_age_terms(affinities, features, 'excluded.')}) > ({_age_terms(affinities, features, '')})",
+        + f" WHERE ({_age_terms(affinities, features, 'excluded.')}) > ({_age_terms(affinities, features, '')})"
+        + f" OR event_timestamp > {_NEWEST} AND excluded.event_timestamp <= {_NEWEST}",
         rows,
     )
 

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+#: A row may be dated this much later than now: the clocks of two machines differ.
+SLACK = timedelta(minutes=10)
 _MICROSECOND = timedelta(microseconds=1)
 
 

@@ -26,3 +26,12 @@ def connect(memory_limit: str | None = None) -> duckdb.DuckDBPyConnection:
     with suppress(duckdb.InvalidInputException):  # in a notebook without ipywidgets, which shows no bar anyway
         connection.execute("SET enable_progress_bar = false")
     return connection
+
+
+def require_memory_limit(memory_limit: str) -> None:
+    """Raises ValueError for what DuckDB does not take as a size of memory."""
+    try:
+        with duckdb.connect(config={"memory_limit": memory_limit}):
+            pass
+    except duckdb.Error as error:
+        raise ValueError(f"{memory_limit!r} is no size of memory ({error}). Write one such as 500MB or 4GB.") from error
