@@ -167,14 +167,14 @@ _BY_SQLITE = {
 
 
 def fault(error: Exception, path: Path | None = None, damaged: str = f"{_MOVE}, and make it again.") -> str:
-    """What is wrong with a file or folder, and what to do, for a person. `damaged` says what to do with a file that is
-    there and cannot be read as what it should be, or that is gone.
+    """What is wrong with a file or folder, and what to do, for a person. `path` is named where the error does not name
+    its file. `damaged` says what to do with a file that cannot be read as what it should be, or that is gone.
 
     >>> fault(OSError(errno.EACCES, "Permission denied", "a.db"))
     'a.db: Permission denied. Let this process read and write it.'
     """
     if isinstance(error, OSError):
-        named, words = path or error.filename, (error.strerror or _first_line(error)).rstrip(".")
+        named, words = error.filename or path, (error.strerror or _first_line(error)).rstrip(".")
         remedy = _BY_ERRNO.get(error.errno or 0, damaged)
     else:
         named, words = path, _first_line(error)

@@ -48,10 +48,8 @@ class SignUps:
                 # The clock is read inside the lock, so that sign-ups and their rows have the same order.
                 return self._sign_up(applicant, clock())
         except OSError as error:
-            named = None if error.filename else self._root.path
-            raise LogUnavailable(
-                f"The sign-up could not be read or written. {fault(error, named)} Then send the request again."
-            ) from error
+            words = fault(error, self._root.path)
+            raise LogUnavailable(f"The sign-up could not be read or written. {words} Then send it again.") from error
 
     def _sign_up(self, applicant: Applicant, as_of: datetime) -> dict[str, Any]:
         """Everything is read before anything is written."""
