@@ -19,6 +19,7 @@ from flask.testing import FlaskClient
         ({"ssn": 512348765}, "wrong_type", "ssn"),
         ({"dob": ["1990-05-17"]}, "wrong_type", "dob"),
         ({"surname": "x"}, "unknown_field", "surname"),
+        ({"stat": "CA"}, "unknown_field", "stat"),
         ({"512-34-8765": "x"}, "unknown_field", "999-99-9999"),
     ],
 )

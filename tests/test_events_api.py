@@ -36,7 +36,7 @@ def refused(answer, status=400):
 
 
 def test_an_event_is_in_the_file_of_its_day_with_accepted_at(untrained: FlaskClient):
-    answer = untrained.post(URL, json=attempt(producer="till", number=1, unknown="left out"))
+    answer = untrained.post(URL, json=attempt(producer="till", number=1))
     assert (answer.status_code, answer.json) == (202, {"accepted": 1})
     (event,) = accepted()
     assert datetime.fromisoformat(event.pop("accepted_at")) == NOW
@@ -105,6 +105,9 @@ BAD = {
     "a blank key": (attempt(device_id="  "), "bad_parameter", "device_id"),
     "a NUL": (attempt(device_id="a\0"), "bad_parameter", "device_id"),
     "a number from 1 on": (attempt(producer="till", number=0), "bad_parameter", "number"),
+    "a field that is not declared": (attempt(colour="red"), "unknown_field", "colour"),
+    "a field that is not declared, in a list": ([attempt(), attempt(colour=None)], "unknown_field", "1.colour"),
+    "an SSN as a field": (attempt(**{"512-34-8765": "x"}), "unknown_field", "999-99-9999"),
     "no object": ("c1", "wrong_type", None),
     "in a list": ([attempt(), None], "wrong_type", None),
     "an empty list": ([], "bad_parameter", None),
@@ -115,6 +118,18 @@ BAD = {
 @pytest.mark.parametrize(("body", "name", "field"), BAD.values(), ids=BAD)
 def test_an_invalid_event_is_refused_with_its_field(untrained: FlaskClient, body, name, field):
     assert refused(untrained.post(URL, json=body)) == (name, field)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [({"msg_typ": "x"}, "msg_typ is not a field of this request. Did you mean 'msg_type'? Leave it out, or "
+                        "declare it: an optional column of coupon_attempts."),
+     ({"colour": "x"}, "colour is not a field of this request. Leave it out, or declare it: an optional column"),
+     ({"create_time": "2026-01-31T11:59:00"}, "create_time has no time zone; add Z or +01:00."),
+     ({"create_time": "2026-02-30T11:59:00Z"}, "create_time is no timestamp; write it as 2026-01-31T12:00:00Z.")],
+)  # fmt: skip
+def test_an_invalid_event_is_refused_with_what_to_do(untrained: FlaskClient, fields, message):
+    assert untrained.post(URL, json=attempt(**fields)).json["error"]["message"].startswith(message)
 
 
 NO_JSON = {"nothing": b"", "half": b"{", "not UTF-8": b"\xff", "deep": b"[" * 100_000}

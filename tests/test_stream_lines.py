@@ -57,6 +57,8 @@ INVALID: dict[str, Any] = {
     "a day as a timestamp": event(0, 0, at="2026-03-01"),
     "the year 2200 in what dates nothing": event(0, 0, accepted_at="2200-01-01T00:00:00Z"),
     "Infinity where nothing is declared": to_json(event(0, 0))[:-1] + b',"a":Infinity}',
+    "a field that is not declared": event(0, 0, colour="red"),
+    "a field that is not declared, beside an empty one": event(0, 0, place=None, colour=None),
     "a number over the maximum": b'{"producer": "till", "number": 1000000000000}',
 }
 
@@ -75,13 +77,15 @@ def test_an_invalid_line_becomes_a_dead_letter_and_the_stream_goes_on(invalid: d
 
 
 WHOLE = to_json(event(0, 0))
+#: The end of an event that the service accepted, before a column was taken out of the declaration.
+ACCEPTED = b',"accepted_at":"2026-03-01T08:00:00Z"}'
 ODD = {
     "a byte order mark": b"\xef\xbb\xbf" + WHOLE,
     "a carriage return": WHOLE + b"\r",
     "blanks": WHOLE.replace(b":", b" : ").replace(b" : 00", b":00").replace(b",", b" ,\t"),
     "an escape": WHOLE.replace(b'"w0"', b'"\\u00770"'),
-    "one key in two objects": WHOLE[:-1] + b',"a":{"who":1},"b":{"who":2}}',
-    "colons in what is not declared": WHOLE[:-1] + b',":a":":b"}',
+    "one key in two objects, of an accepted event": WHOLE[:-1] + b',"a":{"who":1},"b":{"who":2}' + ACCEPTED,
+    "colons in what is not declared, of an accepted event": WHOLE[:-1] + b',":a":":b"' + ACCEPTED,
 }
 
 
@@ -100,6 +104,18 @@ def test_a_key_that_stands_twice_never_passes_the_quick_check(pairs: list[tuple[
     text = "{" + ",".join(json.dumps(key) + colon + json.dumps(value) for key, value in pairs) + "}"
     if is_surely_strict(text.encode(), len(dict(pairs))):
         assert strict_json.parse(text.encode()) == dict(pairs)
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [({"plaec": "p1"}, "plaec is no column of swipes. Did you mean 'place'? Leave it out, or declare it: "),
+     ({"at": "2026-03-01T08:00:00"}, "at has no time zone; add Z or +01:00"),
+     ({"at": "2026-02-30T08:00:00Z"}, "at is no timestamp; write it as 2026-01-31T12:00:00Z")],
+)  # fmt: skip
+def test_a_dead_letter_says_what_to_do(fields: dict[str, Any], reason: str) -> None:
+    take_in([[event(0, 0, **fields)]])
+    (letter,) = dead_letters()
+    assert letter["reason"].startswith(reason)
 
 
 def test_a_dead_letter_says_how_far_in_the_future_and_what_to_do() -> None:

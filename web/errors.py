@@ -2,6 +2,7 @@
 prefers HTML. It never logs a body, an SSN or a licence number."""
 
 import logging
+from collections.abc import Callable
 
 from flask import Flask, Response, jsonify, make_response, render_template, request
 from pydantic import ValidationError
@@ -18,6 +19,7 @@ from errors import (
     UnknownField,
     WrongType,
 )
+from features.fields import fault_of
 from features.identifiers import shape
 from files import fault, is_file_fault
 from web.turns import TOO_LARGE
@@ -31,6 +33,7 @@ MESSAGES = {
     404: "There is no such path. Check its spelling; /apidocs/ lists every path.",
     405: "The path does not take this method. Send one of: {allow}.",
 }
+SPELLING = "Remove it, or check its spelling"
 INTERNAL = "The service failed. The log has the details. Try again, and tell us if it fails again."
 
 
@@ -42,19 +45,24 @@ def install(app: Flask) -> None:
     app.register_error_handler(Exception, _unforeseen)
 
 
-def from_validation(error: ValidationError, prefix: str = "") -> BadRequest:
-    """The first fault that pydantic found, as one of our errors. `prefix` is put before the field's name."""
+def from_validation(
+    error: ValidationError, prefix: str = "", unknown: Callable[[str], str] = lambda name: SPELLING
+) -> BadRequest:
+    """The first fault that pydantic found, as one of our errors. `prefix` is put before the field's name. `unknown`
+    says what to do about a field that is not declared."""
     first = error.errors(include_input=False, include_url=False)[0]
     field, kind = prefix + ".".join(str(part) for part in first["loc"]), first["type"]
-    reason = first["msg"][0].lower() + first["msg"][1:]
     if kind == "missing":
         return MissingField(f"{field} is missing. Send it.", field)
     if kind == "extra_forbidden":
-        field = prefix + shape(field.removeprefix(prefix))
-        return UnknownField(f"{field} is not a field of this request. Remove it, or check its spelling.", field)
+        name = field.removeprefix(prefix)
+        field = prefix + shape(name)
+        return UnknownField(f"{field} is not a field of this request. {unknown(name)}.", field)
+    fault = fault_of(first)
     if kind.endswith(("_type", "_parsing", "_from_float")):
-        return WrongType(f"{field} has the wrong type: {reason}. Correct it; see /apidocs/.", field)
-    return BadParameter(f"{field} is invalid: {reason}. Correct it; see /apidocs/.", field)
+        reason = fault.replace("is invalid", "has the wrong type", 1)
+        return WrongType(f"{field} {reason}. Correct it; see /apidocs/.", field)
+    return BadParameter(f"{field} {fault}. Correct it; see /apidocs/.", field)
 
 
 def _http_error(error: HttpError) -> Response:

@@ -2,6 +2,7 @@
 them."""
 
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
@@ -39,7 +40,7 @@ def openapi_paths() -> Spec:
     producer = {"name": "producer", "in": "query", "required": True, "schema": {"type": "string"}}
     last = {"name": "last", "in": "query", "required": True, "schema": {"type": "integer", "minimum": 0}}
     example = from_json(examples.of_event(next(iter(streams()))))
-    event: Spec = {"type": "object", "additionalProperties": True, "example": example}
+    event: Spec = {"type": "object", "additionalProperties": False, "example": example}
     content = {
         "application/json": {"schema": {"anyOf": [event, {"type": "array", "items": event, "maxItems": MOST_EVENTS}]}}
     }
@@ -84,13 +85,13 @@ def blueprint(face: Face) -> Blueprint:
 
 def _checked(stream: Stream, event: Any, prefix: str, now: datetime) -> Any:
     """The event with the types of its raw table. `prefix` says where it is in a list. Raises WrongType, MissingField,
-    BadParameter."""
+    UnknownField, BadParameter."""
     fields = as_object(event, examples.of_event(stream.raw.name), prefix)
     try:
         checked = events.schema(stream.raw, stream.summed_columns).validate_json(to_json(fields))
         ahead = max(checked[m] for m in events.timestamp_columns(stream.raw, stream.tables) if checked.get(m)) - now
     except ValidationError as error:
-        raise from_validation(error, prefix) from None
+        raise from_validation(error, prefix, partial(events.undeclared, stream.raw)) from None
     if ahead > AHEAD_US * MICROSECOND:
         field = prefix + stream.raw.time
         raise BadParameter(f"{field} is {ahead.total_seconds():.0f} s in the future. Set the sender's clock.", field)

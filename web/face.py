@@ -8,13 +8,14 @@ from typing import Any
 from flask import request
 from pydantic import ValidationError
 
+from choices import did_you_mean
 from errors import BadRequest, NotJson, WrongType
 from features.risk import Risk, RiskRequest
 from root import Root
 from serving import strict_json
 from serving.service import RiskService
 from web import examples
-from web.errors import from_validation
+from web.errors import SPELLING, from_validation
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,8 @@ def validated(risk: Risk, body: Any, prefix: str = "") -> RiskRequest:
     try:
         return risk.request.model_validate(fields)
     except ValidationError as error:
-        raise from_validation(error, prefix) from None
+        names = risk.request.model_fields
+        raise from_validation(error, prefix, lambda name: f"{did_you_mean(name, names)}{SPELLING}") from None
     except BadRequest as error:  # of a validator, which does not know the place
         if prefix and error.field:
             raise type(error)(f"{prefix}{error.message}", f"{prefix}{error.field}") from None

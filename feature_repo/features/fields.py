@@ -3,10 +3,14 @@
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from errors import SHOWN_CHARACTERS, BadDate, BadParameter, BadState
 from features.identifiers import shape
 from features.utc import OutOfBounds, bounded, has_zone
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 STATES = frozenset(
     "AL AK AZ AR CA CO CT DE DC FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ NM NY NC ND OH "
@@ -47,6 +51,19 @@ def state_code(text: str) -> str:
             "state",
         )
     return code
+
+
+def fault_of(error: "ErrorDetails") -> str:
+    """What pydantic found, as the words after the name of a field.
+
+    >>> fault_of({"type": "timezone_aware", "loc": ("at",), "msg": "Input should have timezone info", "input": ""})
+    'has no time zone; add Z or +01:00'
+    """
+    if error["type"] == "timezone_aware":
+        return "has no time zone; add Z or +01:00"
+    if error["type"].startswith("datetime_"):
+        return "is no timestamp; write it as 2026-01-31T12:00:00Z"
+    return f"is invalid: {error['msg'][0].lower()}{error['msg'][1:]}"
 
 
 def zoned(field: str) -> Callable[[str], str]:

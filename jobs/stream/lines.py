@@ -1,15 +1,17 @@
 """Turns the lines of a source into events and dead letters. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
+from errors import SHOWN_CHARACTERS
 from features.domains import Stream
+from features.fields import fault_of
 from features.windows import events
-from features.windows.events import LONGEST_STRING, NUMBER, PRODUCER, Row
+from features.windows.events import ACCEPTED, LONGEST_STRING, NUMBER, PRODUCER, Row
 from features.windows.folds import LARGEST
 from features.windows.tiles import AHEAD_US
 from jobs.stream.sources import Line
@@ -41,12 +43,12 @@ def parse(stream: Stream, lines: Sequence[Line], now: int) -> Batch:
             if fault:
                 raise strict_json.NotStrict(fault)
             text = text.removeprefix(strict_json.BYTE_ORDER_MARK)  # of a file that was appended to another, too
-            event = validate(text)
+            event = _checked(validate, text)
             _check_keys(text, event)
             row = row_of(event)
             reason = _future(row, columns, newest(row), now) if newest(row) > latest else ""
         except (ValidationError, strict_json.NotStrict) as error:
-            row, reason = {}, _reason(error)
+            row, reason = {}, _reason(stream, error)
         if reason:
             shown = text[:SHOWN_BYTES].decode(errors="replace")
             batch.dead.append(to_json({"at": at, "reason": reason, "line": shown}))
@@ -56,6 +58,22 @@ def parse(stream: Stream, lines: Sequence[Line], now: int) -> Batch:
         if row.get(PRODUCER) and row.get(NUMBER):
             batch.numbers.append((row[PRODUCER], row[NUMBER]))
     return batch
+
+
+def _checked(validate: Callable[[bytes], Row], text: bytes) -> Row:
+    """What `events.schema` makes of a line. A line with `accepted_at` was checked by the service before. A column of
+    that day may not be declared any more, and an accepted event is not lost, so such a field is passed over."""
+    try:
+        return validate(text)
+    except ValidationError as error:
+        faults = error.errors(include_input=False, include_url=False, include_context=False)
+        if any(fault["type"] != "extra_forbidden" for fault in faults):
+            raise
+        event = from_json(text)
+        if ACCEPTED not in event:
+            raise
+        others = {fault["loc"][0] for fault in faults}
+        return validate(to_json({name: value for name, value in event.items() if name not in others}))
 
 
 def _check_keys(text: bytes, event: Mapping[str, Any]) -> None:
@@ -96,11 +114,16 @@ def _future(row: Row, columns: Sequence[str], newest: int, now: int) -> str:
     )
 
 
-def _reason(error: ValidationError | strict_json.NotStrict) -> str:
+def _reason(stream: Stream, error: ValidationError | strict_json.NotStrict) -> str:
     if isinstance(error, strict_json.NotStrict):
         return str(error)
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-    return " ".join([*map(str, first["loc"]), first["msg"][0].lower() + first["msg"][1:]])
+    field = ".".join(map(str, first["loc"]))[:SHOWN_CHARACTERS]
+    if first["type"] == "extra_forbidden":
+        return f"{field} is no column of {stream.raw.name}. {events.undeclared(stream.raw, field)}"
+    if first["type"] == "missing":
+        return f"{field} is missing"
+    return f"{field} {fault_of(first)}".strip()
 
 
 def _numbered(text: bytes) -> Row:

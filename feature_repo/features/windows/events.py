@@ -9,10 +9,11 @@ from functools import cache
 from operator import itemgetter
 from typing import Annotated, Any, NamedTuple, NotRequired
 
-from pydantic import Field, GetPydanticSchema, Strict, StringConstraints, TypeAdapter
+from pydantic import ConfigDict, Field, GetPydanticSchema, Strict, StringConstraints, TypeAdapter, with_config
 from pydantic_core import core_schema
 from typing_extensions import TypedDict
 
+from choices import did_you_mean
 from features.utc import EARLIEST, EPOCH, LATEST, MOMENT, ZONE
 from features.windows.folds import LARGEST
 from features.windows.raw import Column, RawTable
@@ -60,12 +61,22 @@ MOST_RANGES = 1000
 
 @cache
 def schema(stream: RawTable, summed: frozenset[str] = frozenset()) -> TypeAdapter[Row]:
-    """`validate_json` returns the declared columns, timestamps as datetimes; it leaves out others. A whole number has
+    """`validate_json` returns the declared columns, timestamps as datetimes, and refuses any other. A whole number has
     at most 64 bits, in a `summed` column at most `LARGEST`. Raises pydantic.ValidationError."""
     time = Column(stream.time, "timestamp")
     columns = {c.name: c for c in (time, *stream.columns, *ENVELOPE)}
     fields: dict[str, Any] = {name: _field(column, name in summed) for name, column in columns.items()}
-    return TypeAdapter(TypedDict("Event", fields))  # type: ignore[operator]
+    return TypeAdapter(with_config(ConfigDict(extra="forbid"))(TypedDict("Event", fields)))  # type: ignore[operator]
+
+
+def undeclared(stream: RawTable, name: str) -> str:
+    """What to do about a field of an event that is no column.
+
+    >>> undeclared(RawTable("orders", (Column("amount", "float"),)), "amuont")
+    "Did you mean 'amount'? Leave it out, or declare it: an optional column of orders"
+    """
+    names = [stream.time, *(column.name for column in (*stream.columns, *ENVELOPE))]
+    return f"{did_you_mean(name, names)}Leave it out, or declare it: an optional column of {stream.name}"
 
 
 def _field(column: Column, is_summed: bool) -> Any:
