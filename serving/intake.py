@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from errors import RootBroken
+from features import numbers
 from features.utc import utc
-from features.windows import events
 from features.windows.events import ACCEPTED
 from files import explained, read_only
 from serving import lines
@@ -34,11 +34,11 @@ def oldest_waiting(log: Path, state: Path, now: datetime) -> timedelta | None:
     return None
 
 
-def missing(state: Path, producer: str, last: int) -> events.Ranges:
+def missing(state: Path, producer: str, last: int) -> numbers.Ranges:
     """The numbers from 1 to `last` of a producer that the job has not received, as ranges with both ends. `state` is
     the job's file."""
     received = _value(state, f"SELECT ranges FROM {RECEIVED} WHERE producer = ?", producer)
-    return events.missing_numbers(received or [], last)
+    return numbers.missing_numbers(received or [], last)
 
 
 def _offset(mark: Any) -> int:

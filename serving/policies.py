@@ -202,6 +202,8 @@ class Policies:
         except UnicodeDecodeError as error:
             where = file.content[: error.start].count(b"\n") + 1
             raise broken(path, where, "this is no UTF-8. Write the list as UTF-8") from None
+        if nul := next((number for number, text in enumerate(lines, 1) if "\0" in text), None):
+            raise broken(path, nul, "this has a NUL character. Write the list as UTF-8")
         values = {number: text.strip() for number, text in enumerate(lines, 1) if text.strip()}
         if kind not in _CHECKED:
             return frozenset(values.values())

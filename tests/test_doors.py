@@ -139,11 +139,29 @@ def test_a_date_of_birth_in_a_vector_may_be_before_1970(vectors: FlaskClient, st
     [("dob", 1_768_046_400, "wrong_type"), ("dob", 1e300, "wrong_type"), ("dob", "1768046400", "bad_parameter"),
      ("amount", "nan", "wrong_type"), ("amount", "1.5", "wrong_type"), ("amount", True, "wrong_type"),
      ("amount", float("inf"), "not_json"), ("amount", 10**400, "not_json"), ("state", "\ud800", "not_json"),
-     ("\ud800", "CA", "not_json"), ("driver_id", 2**63, "bad_parameter"), ("driver_id", 1.0, "wrong_type")],
+     ("\ud800", "CA", "not_json"), ("driver_id", 2**63, "bad_parameter"), ("driver_id", 1.0, "wrong_type"),
+     ("state", "C\0A", "bad_parameter")],
 )  # fmt: skip
 def test_a_value_of_a_vector_has_its_declared_type(vectors: FlaskClient, field: str, value: Any, name: str):
     answer = ask(vectors, **{field: value})
     assert (answer.status_code, answer.json["error"]["name"]) == (400, name)
+
+
+@pytest.mark.parametrize("risk", [risk for risk in risks().values() if not risk.path_field], ids=lambda risk: risk.name)
+def test_a_text_of_a_request_has_no_nul(client: FlaskClient, risk: Any):
+    request = from_json(examples.of_model(risk.request))
+    texts = [name for name, value in request.items() if isinstance(value, str)]
+    for name in texts:
+        for body, place in ((request | {name: "a\0"}, ""), ([request, request | {name: "a\0"}], "1.")):
+            answer = client.post(f"/api/v1/decisions/{risk.name}", json=body)
+            error = answer.json["error"]
+            assert (answer.status_code, error["field"]) == (400, place + name)
+
+
+@pytest.mark.parametrize("name", streams())
+def test_the_name_of_a_producer_has_no_nul(client: FlaskClient, name: str):
+    answer = client.get(f"/api/v1/events/{name}/missing?producer=a%00&last=1")
+    assert (answer.status_code, answer.json["error"]["name"]) == (400, "bad_parameter")
 
 
 def test_a_null_that_a_function_of_features_cannot_take_is_named(

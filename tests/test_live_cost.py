@@ -9,8 +9,9 @@ from typing import Any
 import oracle
 import pytest
 
+from features import numbers
 from features.utc import EPOCH
-from features.windows import Aggregation, AggregationTable, Column, RawTable, events
+from features.windows import Aggregation, AggregationTable, Column, RawTable
 from features.windows.folds import EXACT, hashed
 from features.windows.functions import FUNCTIONS
 from features.windows.state import LiveTable
@@ -162,12 +163,12 @@ def test_values_of_every_type_have_hashes_that_differ() -> None:
 def test_the_numbers_of_a_producer_with_many_gaps_are_few_ranges() -> None:
     ranges: list[list[int]] = []
     for number in range(1, 100_001, 2):
-        events.add_number(ranges, number)
-    assert len(ranges) == events.MOST_RANGES
-    missing = events.missing_numbers(ranges, 100_000)
+        numbers.add_number(ranges, number)
+    assert len(ranges) == numbers.MOST_RANGES
+    missing = numbers.missing_numbers(ranges, 100_000)
     assert missing[0] == [2, 2]
     for first, end in missing[:-1]:  # the producer sends what it is answered for
         for number in range(first, end + 1):
-            events.add_number(ranges, number)
-    assert ranges == [[1, 2 * events.MOST_RANGES - 1]]
-    assert events.missing_numbers(ranges, 100_000) == [[2 * events.MOST_RANGES, 100_000]]
+            numbers.add_number(ranges, number)
+    assert ranges == [[1, 2 * numbers.MOST_RANGES - 1]]
+    assert numbers.missing_numbers(ranges, 100_000) == [[2 * numbers.MOST_RANGES, 100_000]]

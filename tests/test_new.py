@@ -1,12 +1,16 @@
 """`python -m jobs new`: names that would break are refused, nothing is overwritten, and what is written runs."""
 
+import json
 from pathlib import Path
+from runpy import run_path
 
 import pytest
 from new_command import STATED, new, project_in, refused, tree
+from pydantic import ValidationError
 
 from errors import BadParameter
 from features import DOMAINS
+from features.windows import events
 from jobs.own.new import naming
 from jobs.own.new.spec import Spec, files, with_domain
 
@@ -134,3 +138,16 @@ def test_the_line_of_domains_is_found_and_its_absence_is_said():
     assert with_domain(text, tuple("d" * 20 + str(n) for n in range(9))).count("\n") == 13
     with pytest.raises(BadParameter, match="no one line DOMAINS"):
         with_domain("", ("x",))
+
+
+def test_an_id_may_be_sent_as_a_whole_number(project: Path):
+    """Many programs keep their ids as numbers. Files have always been read so."""
+    new(project, *STATED, "--quarantine", str(project / "bad.csv"))
+    module = run_path(str(project / "feature_repo/features/shop.py"))
+    row = {"order_id": 7, "customer": 42, "amount": 2.5}
+    request = module["Event"].model_validate(row)
+    event = events.schema(module["EVENTS"]).validate_json(json.dumps(row | {"ordered_at": "2026-01-31T12:00:00Z"}))
+    assert [request.customer, request.order_id, event["customer"], event["order_id"]] == ["42", "7", "42", "7"]
+    for wrong in (True, 4.5, None, ""):
+        with pytest.raises(ValidationError):
+            module["Event"].model_validate(row | {"customer": wrong})

@@ -164,7 +164,8 @@ def test_a_second_run_as_of_a_timestamp_takes_its_decisions_from_the_log(
     [
         ("", "line 1: the file is empty"),
         ("order_id\n1\n", "no column user_id"),
-        ("order_id,user_id,colour\n1,2,3\n", "column 'colour', and a request has"),
+        ("order_id,user_id,colour\n1,2,3\n", "has the column 'colour', which is no field of a"),
+        ("order_id,user_id,amuont\n1,2,3\n", "Did you mean 'amount'"),
         ("order_id,user_id,order_id\n1,2,3\n", "the name 'order_id' is there twice"),
         ("order_id,user_id\n1\n", "1 is invalid: is longer or shorter"),
         ('order_id,user_id\n"1"x,2\n', "line 2: a cell begins with a quote"),
@@ -188,7 +189,7 @@ def test_a_file_that_holds_no_requests_is_refused(store: Orders, tmp_path: Path,
     [
         ({"order_timestamp": pa.array([9 * 10**18], pa.timestamp("us", "UTC"))}, "order_timestamp is not in the years"),
         ({"order_timestamp": pa.array([1], pa.timestamp("us", "Mars/Base"))}, "order_timestamp cannot be read: 'Mars"),
-        ({"merchant_id": [b"\xff"]}, "merchant_id: Input should be a valid string"),
+        ({"merchant_id": [b"\xff"]}, "merchant_id: input should be a valid string"),
         ({"merchant_id": pa.array([b"\xff"]).cast(pa.string(), safe=False)}, "merchant_id cannot be read: 'utf-8'"),
     ],
 )
@@ -198,6 +199,20 @@ def test_a_value_of_parquet_that_is_none_is_a_bad_row(
     pq.write_table(pa.table({"order_id": ["o1"], "user_id": ["u1"]} | columns), tmp_path / "requests.parquet")
     with pytest.raises(BadInput, match=f"row 1 is invalid: {message}"):
         decide(store, tmp_path / "requests.parquet", tmp_path / "decisions.csv")
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [({"order_id": "o\0"}, "order_id has a NUL character"), ({"amuont": 1.0}, "Did you mean 'amount'"),
+     ({"order_timestamp": "2026-01-10T12:00:00"}, "with its zone")],
+)  # fmt: skip
+def test_a_row_of_json_lines_is_refused_as_the_api_does(
+    store: Orders, tmp_path: Path, row: dict[str, Any], reason: str
+) -> None:
+    source = tmp_path / "requests.jsonl"
+    as_json_lines(source, [ORDERS[0] | row])
+    with pytest.raises(BadInput, match=f"row 1 is invalid: .*{reason}"):
+        decide(store, source, tmp_path / "decisions.csv")
 
 
 def test_nothing_that_exists_is_overwritten(store: Orders, tmp_path: Path) -> None:

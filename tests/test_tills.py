@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from errors import ServiceFailed
-from features.windows import events
+from features import numbers
 from jobs.simulate.loyalty import tills
 from jobs.simulate.loyalty.tills import Tills
 from jobs.simulate.network import Delivery, Network, Wire
@@ -79,8 +79,8 @@ class Service:
         ranges: list[list[int]] = []
         for (name, number), at in self._accepted_at.items():
             if name == producer and self.clock.now >= at + self._job_delay_seconds:
-                events.add_number(ranges, number)
-        return events.missing_numbers(ranges, last)
+                numbers.add_number(ranges, number)
+        return numbers.missing_numbers(ranges, last)
 
 
 def send(service: Service, network: Network = LOSSY, count: int = 60, run: str = "run") -> Tills:

@@ -73,10 +73,10 @@ def blueprint(face: Face) -> Blueprint:
     def missing(stream: str) -> Response:
         target, args = stream_named(stream, "stream"), request.args
         producer, last = args.get("producer", ""), args.get("last", "")
-        if not producer or not last.isdecimal() or len(last) > MOST_DIGITS:
+        if not producer or "\0" in producer or not last.isdecimal() or len(last) > MOST_DIGITS:
             raise BadParameter(
-                "producer or last is missing, or last is not a number. Send the producer's name and its last number, "
-                "as ?producer=till-1&last=100."
+                "producer or last is missing, producer has a NUL character, or last is not a number. Send the "
+                "producer's name and its last number, as ?producer=till-1&last=100."
             )
         return jsonify(missing=intake.missing(face.root.stream_state(target.domain), producer, int(last)))
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar
 
 from flask import Blueprint, Response, jsonify
 from pydantic import (
+    AfterValidator,
     Base64Bytes,
     BaseModel,
     BeforeValidator,
@@ -63,10 +64,17 @@ def _timestamp(earliest: datetime) -> Any:
     return Annotated[datetime, BeforeValidator(parsed)]
 
 
+def _without_nul(text: str) -> str:
+    if "\0" in text:
+        raise PydanticCustomError("nul", "It has a NUL character; remove it")
+    return text
+
+
 _Double = Annotated[float, Strict(), Field(allow_inf_nan=False)]
 #: Feast type → type of a JSON value. A value of another Feast type is not checked. A timestamp may be a date of birth.
 TYPES: Mapping[str, Any] = {
-    "STRING": StrictStr, "INT32": Annotated[StrictInt, Field(ge=-(2**31), lt=2**31)],
+    "STRING": Annotated[StrictStr, AfterValidator(_without_nul)],
+    "INT32": Annotated[StrictInt, Field(ge=-(2**31), lt=2**31)],
     "INT64": Annotated[StrictInt, Field(ge=-(2**63), lt=2**63)], "FLOAT": _Double, "DOUBLE": _Double,
     "BOOL": StrictBool, "UNIX_TIMESTAMP": _timestamp(OLDEST_BIRTH), "BYTES": Base64Bytes,
 }  # fmt: skip

@@ -3,11 +3,14 @@
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import BeforeValidator
 
 from errors import SHOWN_CHARACTERS, BadDate, BadParameter, BadState
 from features.identifiers import shape
 from features.utc import OutOfBounds, bounded, has_zone
+from features.windows.events import digits
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -20,6 +23,10 @@ STATES = frozenset(
 OLDEST_BIRTH = datetime(1900, 1, 1, tzinfo=UTC)
 #: Pattern → how `strptime` reads it.
 _DATES = {re.compile(r"\d{4}-\d{2}-\d{2}"): "%Y-%m-%d", re.compile(r"\d{2}-\d{2}-\d{4}"): "%m-%d-%Y"}
+
+
+#: The type of an id in a request. Our ids are texts; a caller that keeps them as whole numbers sends 42 for "42".
+Id = Annotated[str, BeforeValidator(digits)]
 
 
 def birth_date(text: str) -> str:

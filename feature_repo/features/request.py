@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import BaseModel, ConfigDict, TypeAdapter, model_validator
 
+from errors import BadParameter
 from features.identifiers import keyed_hash
 
 
@@ -14,8 +15,18 @@ class RiskRequest(BaseModel):
     refuses an invalid value with an error from `errors`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+
     #: The fields that nobody may keep. A rule sees such a field as its keyed hash.
     secrets: ClassVar[tuple[str, ...]] = ()
+
+    @model_validator(mode="after")
+    def _without_nul(self) -> Self:
+        """SQLite and C take a text up to a NUL, so two requests would be one there. Raises BadParameter."""
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, str) and "\0" in value:
+                raise BadParameter(f"{name} has a NUL character. Remove it.", name)
+        return self
 
     @classmethod
     def hashed(cls, name: str, text: str, hash_key: bytes) -> str:

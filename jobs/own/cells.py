@@ -11,14 +11,12 @@ from zoneinfo import ZoneInfo
 
 from choices import listed
 from features.utc import EARLIEST, LATEST
-from features.windows.events import LONGEST_STRING
+from features.windows.events import LARGEST_EXACT_FLOAT, LONGEST_STRING
 from features.windows.folds import LARGEST
 from features.windows.raw import Column
 from jobs.own.mapping import Mapping
 from jobs.raw.forms.arrow_values import CellError
 
-#: A whole number from here on is not exact as a float.
-LARGEST_EXACT_FLOAT = 2**53
 #: The clock of no place is that far from UTC.
 LARGEST_OFFSET = timedelta(hours=16)
 Convert = Callable[[Any], Any]

@@ -13,7 +13,10 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 from pydantic_core import to_json
 
+from choices import did_you_mean, listed
 from errors import BadInput, BadRequest
+from features.fields import fault_of
+from features.identifiers import shape
 from features.risk import Risk, RiskRequest
 from jobs.raw.csv_files import RAGGED, CsvFile
 from jobs.raw.forms.arrow_values import CellError, values
@@ -104,7 +107,8 @@ def _check_columns(path: Path, risk: Risk, names: list[str]) -> None:
     """Raises BadInput."""
     fields = risk.request.model_fields
     if unknown := [name for name in names if name not in fields]:
-        raise BadInput(f"{path} has the column {unknown[0]!r}, and a request has {', '.join(fields)}. Remove it.")
+        hint = f"{did_you_mean(unknown[0], fields)}A request has {listed(fields, unknown[0])}. Remove the column."
+        raise BadInput(f"{path} has the column {unknown[0]!r}, which is no field of a request. {hint}")
     if twice := [name for name in names if names.count(name) > 1]:
         raise BadInput(f"{path} has the column {twice[0]!r} twice. Keep one of them.")
     if missing := [name for name, field in fields.items() if field.is_required() and name not in names]:
@@ -117,7 +121,11 @@ def _checked(risk: Risk, number: int, fields: Mapping[str, Any], text: str, is_t
         request = risk.request.model_validate_strings(fields) if is_text else risk.request.model_validate(fields)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        return Read(number, None, ": ".join([*map(str, first["loc"]), first["msg"]]), text)
+        field = ".".join(map(str, first["loc"]))
+        if first["type"] == "extra_forbidden":
+            hint = did_you_mean(field, risk.request.model_fields)
+            return Read(number, None, f"{shape(field)} is no field of a request. {hint}Remove it".strip(), text)
+        return Read(number, None, f"{field} {fault_of(first)}".replace(" is invalid: ", ": ", 1), text)
     except BadRequest as error:
         return Read(number, None, error.message, text)
     if wrong := [

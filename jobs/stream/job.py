@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from pydantic_core import from_json, to_json
 
+from features import numbers
 from features.domains import Stream
 from features.utc import MICROSECOND, since_1970
 from features.windows import events
@@ -166,7 +167,7 @@ class StreamJob:
                 self.state.add_to_log(EVENT, committed, len(sent), offline_log.pack(self.stream.raw, sent))
                 self.state.add_to_log(DEAD, committed, len(batch.dead), b"".join(line + b"\n" for line in batch.dead))
                 for producer, number in batch.numbers:
-                    events.add_number(self._received.setdefault(producer, []), number)
+                    numbers.add_number(self._received.setdefault(producer, []), number)
                 self.state.set_received({producer: self._received[producer] for producer, _ in batch.numbers})
                 self.state.set_position(self._source.name, position or {})
                 counts = Counts(changes.rows, late, changes.duplicates, len(batch.dead))

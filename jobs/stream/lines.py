@@ -134,4 +134,6 @@ def _numbered(text: bytes) -> Row:
     except (ValueError, AttributeError):
         return {}
     is_numbered = type(number) is int and 0 < number <= LARGEST and isinstance(producer, str)
-    return {PRODUCER: producer, NUMBER: number} if is_numbered and len(producer) <= LONGEST_STRING else {}
+    if not is_numbered or "\0" in producer or len(producer) > LONGEST_STRING:
+        return {}
+    return {PRODUCER: producer, NUMBER: number}

@@ -92,7 +92,7 @@ def _run(
         retry = partial(_retry, stop=stop, report=report, once=once)
         retry(job.recover)
         if count := retry(lambda: seed(root, job, clock(), stop)):
-            report(f"{stream.domain}: {count:,} events of the history processed")
+            report(f"{stream.domain}: {count:,} events of the history processed: those that a window reaches")
         reported_at, pause, counts = time.monotonic(), POLL_SECONDS, dict(vars(job.status.counts))
         job.status.line(0, reported_at)
         while not stop.is_set():

@@ -1,7 +1,6 @@
 """An event of a stream as it arrives: one JSON object, checked against what its raw table declares, and numbered by its
 producer. Pure."""
 
-from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
@@ -9,7 +8,16 @@ from functools import cache
 from operator import itemgetter
 from typing import Annotated, Any, NamedTuple, NotRequired
 
-from pydantic import ConfigDict, Field, GetPydanticSchema, Strict, StringConstraints, TypeAdapter, with_config
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetPydanticSchema,
+    Strict,
+    StringConstraints,
+    TypeAdapter,
+    with_config,
+)
 from pydantic_core import core_schema
 from typing_extensions import TypedDict
 
@@ -22,6 +30,8 @@ from features.windows.tables import AggregationTable
 from features.windows.tiles import TIME, Entry, outcome_entry
 
 LONGEST_STRING = 10_000
+#: A whole number from here on is not exact as a float.
+LARGEST_EXACT_FLOAT = 2**53
 #: The pattern of a string without one of its own: SQLite would cut it at a NUL.
 ANY = "[^\\x00]*"
 #: Who sent an event, and its number among those of this producer, from 1 on. With these the stream job finds what was
@@ -53,10 +63,6 @@ Row = dict[str, Any]
 Key = tuple[Any, ...]
 #: The row of an event before a change, None for a new event; and after it.
 Change = tuple[Row | None, Row]
-#: The numbers received from a producer: ranges with both ends, in order, with a gap between any two.
-Ranges = list[list[int]]
-#: The ranges of a producer are written with each batch that it has events in. So their number has a bound.
-MOST_RANGES = 1000
 
 
 @cache
@@ -77,6 +83,16 @@ def undeclared(stream: RawTable, name: str) -> str:
     """
     names = [stream.time, *(column.name for column in (*stream.columns, *ENVELOPE))]
     return f"{did_you_mean(name, names)}Leave it out, or declare it: an optional column of {stream.name}"
+
+
+def digits(value: Any) -> Any:
+    """The text of a whole number, as an id; any other value as it is.
+
+    >>> digits(42), digits("042"), digits(4.5), digits(True)
+    ('42', '042', 4.5, True)
+    """
+    is_whole = type(value) is int or (type(value) is float and value.is_integer() and abs(value) < LARGEST_EXACT_FLOAT)
+    return str(int(value)) if is_whole else value
 
 
 def _field(column: Column, is_summed: bool) -> Any:
@@ -100,6 +116,8 @@ def _field(column: Column, is_summed: bool) -> Any:
         "timestamp": Annotated[datetime, GetPydanticSchema(lambda _source, _handler: _TIMESTAMP)],
     }
     kind = kinds[column.dtype]
+    if column.from_number:
+        kind = Annotated[kind, BeforeValidator(digits)]
     return NotRequired[kind | None] if column.is_optional else kind
 
 
@@ -216,46 +234,3 @@ class Event(NamedTuple):
         merged |= {derived.name: derived.value(merged) for derived in stream.derived}
         by_column = dict.fromkeys(stream.sent_columns, before) if isinstance(before, int) else before
         return Event(merged, {**by_column, **newer})
-
-
-def add_number(ranges: Ranges, number: int) -> bool:
-    """Take a number in. False where it was there, or where it would make more than `MOST_RANGES` ranges: then it counts
-    as not received. So its producer is asked for it again, once it has closed gaps.
-
-    >>> ranges = [[1, 3], [5, 6]]
-    >>> add_number(ranges, 4), add_number(ranges, 4), ranges
-    (True, False, [[1, 6]])
-    """
-    at = bisect_right(ranges, [number, number]) if ranges else 0
-    if at and ranges[at - 1][1] >= number:
-        return False
-    if at < len(ranges) and ranges[at][0] == number:
-        return False
-    joins_left = at > 0 and ranges[at - 1][1] == number - 1
-    joins_right = at < len(ranges) and ranges[at][0] == number + 1
-    if joins_left and joins_right:
-        ranges[at - 1][1] = ranges[at][1]
-        del ranges[at]
-    elif joins_left:
-        ranges[at - 1][1] = number
-    elif joins_right:
-        ranges[at][0] = number
-    elif len(ranges) >= MOST_RANGES:
-        return False
-    else:
-        ranges.insert(at, [number, number])
-    return True
-
-
-def missing_numbers(ranges: Ranges, last: int) -> Ranges:
-    """The numbers that were not received, of 1 to `last`, or to the highest received if that is more.
-
-    >>> missing_numbers([[2, 3], [5, 6]], 9)
-    [[1, 1], [4, 4], [7, 9]]
-    """
-    gaps, expected = [], 1
-    for first, end in ranges:
-        if first > expected:
-            gaps.append([expected, first - 1])
-        expected = end + 1
-    return [*gaps, [expected, last]] if expected <= last else gaps

@@ -20,6 +20,8 @@ class Column:
     minimum, maximum   the smallest and the largest valid value
     pattern            a regular expression that matches the whole of a valid string
     earliest           the earliest valid timestamp, where that is not `features.utc.EARLIEST`: a date of birth
+    from_number        of a string: an event may give it as a whole number, 42, which is the text 42. Many programs keep
+                       their ids as numbers
     is_secret          no message shows a value, not even an invalid one: it may be what should have been hashed
     """
 
@@ -31,6 +33,7 @@ class Column:
     maximum: float | None = None
     is_secret: bool = False
     earliest: datetime | None = None
+    from_number: bool = False
 
 
 @dataclass(frozen=True)

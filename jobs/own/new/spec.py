@@ -51,7 +51,7 @@ class Spec:
     @property
     def raw(self) -> RawTable:
         """The table of its events."""
-        columns = [Column(name, "string") for name in dict.fromkeys([self.id, *self.keys])]
+        columns = [Column(name, "string", from_number=True) for name in dict.fromkeys([self.id, *self.keys])]
         columns += [Column(name, "float") for name in self.amounts]
         if not self.is_dated:
             columns.append(Column(self.label, "int", is_optional=True, minimum=0, maximum=1))
@@ -151,6 +151,7 @@ def python_tuple(names: Sequence[str], indent: int = 0) -> str:
 
 def _column(column: Column) -> str:
     parts = [f'"{column.name}"', f'"{column.dtype}"', *(["is_optional=True"] if column.is_optional else [])]
+    parts += ["from_number=True"] if column.from_number else []
     bounds = {"minimum": column.minimum, "maximum": column.maximum}
     parts += [f"{name}={bound:g}" for name, bound in bounds.items() if bound is not None]
     return f"Column({', '.join(parts)})"
