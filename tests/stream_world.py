@@ -164,7 +164,7 @@ def result(sink: Sink, stream: Stream = STREAM) -> dict[str, Any]:
     with closing(sqlite3.connect(settings.root().stream_state(stream.domain))) as db:
         numbers = dict(db.execute("SELECT producer, ranges FROM received"))
         (counts,) = db.execute("SELECT value FROM meta WHERE name = 'counts'").fetchone()
-        states = {t.name: set(db.execute(f"SELECT key, state, newest FROM {t.name}")) for t in stream.tables}
+        states = {t.name: set(db.execute(f'SELECT key, state, newest FROM "state of {t.name}"')) for t in stream.tables}
         waiting = db.execute("SELECT count(*) FROM to_log").fetchone()
         events = {row[1:] for row in db.execute("SELECT * FROM event")}
     return {

@@ -95,6 +95,13 @@ def test_an_event_whose_id_is_a_number_counts_once() -> None:
     assert (values["w0",]["n"], count("duplicates", stream)) == (2, 2)
 
 
+@pytest.mark.parametrize("name", ["event", "meta", "seen", "event_id"])
+def test_a_live_table_may_be_called_as_a_part_of_the_state_file(name: str) -> None:
+    stream = Stream(f"of_{name}", RAW, (AggregationTable(name, RAW, "who", SHORT.tables[0].aggregations),))
+    sink = take_in([[event(0, 0)], [event(3, 60)]], stream=stream, restarts=True)
+    assert online_values(LiveTable(stream.tables[0]), sink, BEGIN + 61 * SECOND)["w0",]["n"] == 2
+
+
 def test_a_file_of_last_month_that_is_read_twice_is_processed_once() -> None:
     old = [event(3 * n, 60 * n) for n in range(5)]
     sink = take_in([old], stream=SHORT, now=NOW + 30 * DAY)

@@ -228,8 +228,8 @@ def test_versions_in_any_order_and_batches_agree_with_the_oracle(
 OLDER_FILES = {
     "with ids alone": "DROP TABLE event; CREATE TABLE seen (id TEXT, moment TEXT, time INTEGER)",
     "with packed events": "DROP TABLE event; CREATE TABLE event (id TEXT PRIMARY KEY, newest INTEGER, packed BLOB); "
-    "CREATE TABLE event_key (columns TEXT, key BLOB, id TEXT); DELETE FROM meta WHERE name = 'event'",
-    "before the raw table had a column": 'UPDATE meta SET value = \'["at", "id", "who"]\' WHERE name = \'event\'',
+    "CREATE TABLE event_key (columns TEXT, key BLOB, id TEXT); DELETE FROM meta WHERE name = 'event columns'",
+    "before the raw table had a column": "UPDATE meta SET value = '[]' WHERE name = 'event columns'",
 }
 
 

@@ -79,10 +79,12 @@ def as_of(root: Root) -> datetime:
 def states(root: Root) -> dict[tuple[str, str], tuple[Any, ...]]:
     """Table and key → the rest of the row, of every state."""
     with closing(sqlite3.connect(root.stream_state("coupon"))) as db:
+        exist = {name for (name,) in db.execute("SELECT name FROM sqlite_master")}
+        named = {table.name: f"state of {table.name}" for table in stream_of("coupon").tables}
         return {
-            (table.name, key.decode()): tuple(rest)
-            for table in stream_of("coupon").tables
-            for key, *rest in db.execute(f"SELECT key, state, newest, stamp FROM {table.name}")
+            (table, key.decode()): tuple(rest)
+            for table, new in named.items()
+            for key, *rest in db.execute(f'SELECT key, state, newest, stamp FROM "{new if new in exist else table}"')
         }
 
 

@@ -5,7 +5,8 @@ of it.
 The names of tables and columns are those of files that exist. A `stamp` is the commit timestamp of a batch, in µs since
 1970; it grows from batch to batch. `event` has the events that are already processed: when their values were known, the
 newest of their timestamps, and a column for each of the raw table, whose name is its place, as SQLite takes `A` and `a`
-for one name. Files of older versions have one of `_OLDER` as well.
+for one name. A live table's states are in `state of <its name>`. Files of older versions have one of `_OLDER` as well,
+or do not say in `meta` which columns `event` has.
 """
 
 import json
@@ -37,13 +38,18 @@ COMMITTED, ONLINE, LOGGED = "stamp", "online", "logged"
 SYNCED = "synced"
 #: More names in `meta`: counts of all runs as JSON, the fingerprint of the history that is processed, the timestamp of
 #: the newest event in µs, the version of each table's definition, and the columns of `event`.
-COUNTS, HISTORY, WATERMARK, DEFINITIONS, EVENT = "counts", "history", "watermark", "definitions", "event"
+COUNTS, HISTORY, WATERMARK, DEFINITIONS, EVENT = "counts", "history", "watermark", "definitions", "event columns"
 #: And the name of the file, which no other file has.
 ID = "id"
 
 Key = tuple[Any, ...]
 #: Key and state as JSON, the newest timestamp in the state, and the commit timestamp of the batch that wrote it.
 StateRow = tuple[bytes, bytes, int, int]
+
+
+def _named(table: str) -> str:
+    """The SQL name of the table with the states of a live table, which may be called as one of the others here."""
+    return identifier(f"state of {table}")
 
 
 class StateFile:
@@ -69,12 +75,14 @@ class StateFile:
         exist = {name for (name,) in self._db.execute("SELECT name FROM sqlite_master")}
         is_other = before != versions or self.meta(EVENT) != stored or bool(exist & {*_OLDER})
         if before is not None and is_other:
-            for name in ("event", *_OLDER, *json.loads(before).keys() | {table.name for table in tables}):
-                self._db.execute(f"DROP TABLE IF EXISTS {identifier(name)}")
+            names = json.loads(before).keys() | {table.name for table in tables}
+            older = () if self.meta(EVENT) else map(identifier, names)
+            for name in ("event", *_OLDER, *map(_named, names), *older):
+                self._db.execute(f"DROP TABLE IF EXISTS {name}")
             self._db.execute(f"DELETE FROM {META} WHERE name = ?", (HISTORY,))
         for table in tables:
             self._db.execute(
-                f"CREATE TABLE IF NOT EXISTS {identifier(table.name)} "
+                f"CREATE TABLE IF NOT EXISTS {_named(table.name)} "
                 "(key BLOB PRIMARY KEY, state BLOB, newest INTEGER, stamp INTEGER) WITHOUT ROWID"
             )
         self._places = {column: f"c{n}" for n, column in enumerate(columns)}
@@ -137,30 +145,30 @@ class StateFile:
         """The states of the keys that have one."""
         by_bytes = {to_json(key): key for key in keys}
         rows = self._db.execute(
-            f"SELECT s.key, s.state FROM json_each(?) j JOIN {identifier(table)} s ON s.key = CAST(j.value AS BLOB)",
+            f"SELECT s.key, s.state FROM json_each(?) j JOIN {_named(table)} s ON s.key = CAST(j.value AS BLOB)",
             (json.dumps([key.decode() for key in by_bytes]),),
         )
         return {by_bytes[key]: state for key, state in rows}
 
     def put_states(self, table: str, rows: list[StateRow]) -> None:
         """Insert states, or replace those of the same keys."""
-        self._db.executemany(f"INSERT OR REPLACE INTO {identifier(table)} VALUES (?, ?, ?, ?)", rows)
+        self._db.executemany(f"INSERT OR REPLACE INTO {_named(table)} VALUES (?, ?, ?, ?)", rows)
 
     def states_since(self, table: str, committed: int) -> list[StateRow]:
         """The rows that batches after this commit timestamp wrote."""
-        query = f"SELECT key, state, newest, stamp FROM {identifier(table)} WHERE stamp > ?"
+        query = f"SELECT key, state, newest, stamp FROM {_named(table)} WHERE stamp > ?"
         return self._db.execute(query, (committed,)).fetchall()
 
     def newest_state(self, table: str, until: int) -> int:
         """The newest commit timestamp of a state, of those up to `until`; 0 where there is none."""
-        query = f"SELECT coalesce(max(stamp), 0) FROM {identifier(table)} WHERE stamp <= ?"
+        query = f"SELECT coalesce(max(stamp), 0) FROM {_named(table)} WHERE stamp <= ?"
         (newest,) = self._db.execute(query, (until,)).fetchone()
         return int(newest)
 
     def pages_since(self, table: str, since: int, until: int, most: int) -> Iterator[list[StateRow]]:
         """The rows that batches after `since`, up to `until`, wrote, so many at a time."""
         query = (
-            f"SELECT key, state, newest, stamp FROM {identifier(table)} "
+            f"SELECT key, state, newest, stamp FROM {_named(table)} "
             "WHERE stamp > ? AND stamp <= ? AND key > ? ORDER BY key LIMIT ?"
         )
         last = b""
