@@ -156,10 +156,14 @@ def test_a_dialect_that_cannot_be_is_refused(marks: dict[str, str]):
         Dialect(**marks)
 
 
-def test_a_row_that_is_too_long_is_refused_with_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("block_bytes", [100, 8 << 20])
+@pytest.mark.parametrize("end", ["", '",5\n6,7\n'])
+def test_a_row_that_is_too_long_is_refused_with_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str, block_bytes: int
+):
     override(monkeypatch, csv_files, MOST_ROW_BYTES=1000)
     with pytest.raises(BadInput, match=r"line 3: a row is longer"):
-        read(tmp_path / "in.csv", 'a,b\n1,2\n"' + "3,4\n" * 1000, block_bytes=100)
+        read(tmp_path / "in.csv", 'a,b\n1,2\n"' + "3,4\n" * 1000 + end, block_bytes=block_bytes)
 
 
 def test_a_cell_longer_than_any_buffer_is_read_exactly(tmp_path: Path):

@@ -93,9 +93,7 @@ class CsvFile:
         for chunk in self._chunks():
             rest += chunk
             rows, rest = self._split(rest, line)
-            if len(rest) > MOST_ROW_BYTES:
-                at = line + rows.text.count(b"\n")
-                raise self._refusal(at, f"a row is longer than {MOST_ROW_BYTES >> 20} MB", _CLOSE)
+            self._refuse_long(rows, rest)
             if len(rows):
                 yield rows
                 line += rows.text.count(b"\n")
@@ -107,6 +105,13 @@ class CsvFile:
             raise self._refusal(at, LONE_RETURN, END_LINES)
         if len(rows):
             yield rows
+
+    def _refuse_long(self, rows: Rows, rest: bytes) -> None:
+        """`rest`: the beginning of the row after `rows`."""
+        sizes = np.append(np.diff(rows.ends, prepend=-1), len(rest))
+        if sizes.max() > MOST_ROW_BYTES:
+            breaks = rows.text.count(b"\n", 0, int(sizes[: sizes.argmax()].sum()))
+            raise self._refusal(rows.line + breaks, f"a row is longer than {MOST_ROW_BYTES >> 20} MB", _CLOSE)
 
     def _split(self, text: bytes, line: int) -> tuple[Rows, bytes]:
         if line == 1:
