@@ -5,6 +5,7 @@ from dataclasses import replace
 import lightgbm
 import numpy as np
 import pytest
+import xgboost
 from own_model import CAN, FRAMES, ROWS, X, fitted, risk_of, served, sums_of_rows
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
@@ -67,7 +68,6 @@ def test_a_boosters_sum_is_a_probability(tmp_path):
 
 
 def test_xgboost_serves_as_it_was_fitted(tmp_path):
-    xgboost = pytest.importorskip("xgboost", reason="XGBoost is an extra")
     for task, kind in (("classification", xgboost.XGBClassifier), ("regression", xgboost.XGBRegressor)):
         frame = FRAMES[task]
         estimator = kind(n_estimators=12, max_depth=3, n_jobs=1).fit(frame[X], frame["loyalty"])

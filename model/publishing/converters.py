@@ -1,11 +1,13 @@
-"""What scikit-learn's converter lacks: an imputer in 64 bits, boosted histograms, and models of LightGBM and XGBoost as
-the last step of a pipeline."""
+"""What scikit-learn's converters lack: boosted histograms, models of LightGBM and XGBoost as a step of a pipeline, and
+what is in `operators`."""
 
 from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-import numpy as np
+from model.publishing.boosters import standalone
+from model.publishing.fitted import ONNX_INPUT
+from model.publishing.operators import Nodes, function, imputer, interpolated, shape_of_function
 
 Convert = Callable[[Any, Any, Any], None]
 
@@ -13,34 +15,85 @@ Convert = Callable[[Any, Any, Any], None]
 @cache
 def register() -> None:
     """Tell skl2onnx. It keeps its converters in one table for the process."""
+    from skl2onnx import update_registered_converter
     from skl2onnx.common._registration import get_converter, register_converter
+    from skl2onnx.operator_converters import calibrated_classifier_cv
+    from sklearn.preprocessing import FunctionTransformer
 
     for name in ("SklearnHistGradientBoostingClassifier", "SklearnHistGradientBoostingRegressor"):
         known = get_converter(name)
         register_converter(name, _with_whole_numbers(known), overwrite=True, options=known.get_allowed_options())
-    imputer = "SklearnSimpleImputer"
-    register_converter(imputer, _imputer_in_64_bits(get_converter(imputer)), overwrite=True)
+    name = "SklearnSimpleImputer"
+    register_converter(name, imputer(get_converter(name)), overwrite=True)
+    update_registered_converter(FunctionTransformer, "OwnFunctionTransformer", shape_of_function, function)
     _register_boosters()
+    # Its own takes the nearest step, where scikit-learn takes the line between two steps.
+    calibrated_classifier_cv._transform_isotonic = interpolated
 
 
 def _register_boosters() -> None:
     from lightgbm import LGBMClassifier, LGBMRegressor
-    from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm
     from skl2onnx import update_registered_converter
     from skl2onnx.common import shape_calculator
 
     classes = shape_calculator.calculate_linear_classifier_output_shapes
     numbers = shape_calculator.calculate_linear_regressor_output_shapes
     options = {"nocl": [True, False], "zipmap": [True, False, "columns"]}
-    update_registered_converter(LGBMClassifier, "LightGbmLGBMClassifier", classes, convert_lightgbm, options=options)
-    update_registered_converter(LGBMRegressor, "LightGbmLGBMRegressor", numbers, convert_lightgbm)
+    kinds = [LGBMClassifier, LGBMRegressor]
     try:
-        from onnxmltools.convert.xgboost.operator_converters.XGBoost import convert_xgboost
-        from xgboost import XGBClassifier, XGBRegressor
+        from xgboost import XGBClassifier, XGBRegressor, XGBRFClassifier, XGBRFRegressor
     except ImportError:  # an extra
-        return
-    update_registered_converter(XGBClassifier, "XGBoostXGBClassifier", classes, convert_xgboost, options=options)
-    update_registered_converter(XGBRegressor, "XGBoostXGBRegressor", numbers, convert_xgboost)
+        pass
+    else:
+        kinds += [XGBClassifier, XGBRFClassifier, XGBRegressor, XGBRFRegressor]
+    for kind in kinds:
+        if kind.__name__.endswith("Classifier"):
+            # A calibration takes the log-odds of what has a `decision_function`.
+            scores = {"raw_scores": [True, False]} if hasattr(kind, "decision_function") else {}
+            update_registered_converter(kind, f"Own{kind.__name__}", classes, _embedded, options=options | scores)
+        else:
+            update_registered_converter(kind, f"Own{kind.__name__}", numbers, _embedded)
+
+
+def _embedded(scope: Any, operator: Any, container: Any) -> None:
+    """The graph of a booster alone, as a step of a larger one. It gets its inputs in the width that it computes in."""
+    from onnx import helper, numpy_helper
+    from skl2onnx.operator_converters.common import concatenate_variables
+
+    booster = operator.raw_operator
+    model = standalone(booster, booster.n_features_in_)
+    matrix = concatenate_variables(scope, operator.inputs, container)
+    (rows,) = model.graph.input
+    wanted = [output.full_name for output in operator.outputs]
+    is_raw = container.has_options(booster, "raw_scores")
+    is_raw = is_raw and container.get_options(booster, {"raw_scores": False})["raw_scores"]
+    wanted = wanted[:1] if is_raw else wanted
+    names = {value.name: name for value, name in zip(model.graph.output, wanted, strict=False)}
+    names[rows.name] = scope.get_unique_variable_name(ONNX_INPUT)
+
+    def own(name: str) -> str:
+        if name and name not in names:
+            names[name] = scope.get_unique_variable_name(name)
+        return str(names.get(name, name))
+
+    width = rows.type.tensor_type.elem_type
+    container.add_node("Cast", [matrix], [names[rows.name]], to=width, name=scope.get_unique_operator_name("Cast"))
+    for constant in model.graph.initializer:
+        values = numpy_helper.to_array(constant)
+        container.add_initializer(own(constant.name), constant.data_type, list(constant.dims), values.ravel().tolist())
+    for node in model.graph.node:
+        attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+        container.add_node(
+            node.op_type, [own(name) for name in node.input], [own(name) for name in node.output],
+            op_domain=node.domain, name=scope.get_unique_operator_name(node.op_type), **attributes,
+        )  # fmt: skip
+    if is_raw:
+        if "variable" not in names:
+            raise ValueError(f"the log-odds of {type(booster).__name__} are not in its graph")
+        nodes = Nodes(scope, container, width)
+        nodes.add(
+            "Concat", nodes.add("Neg", own("variable")), own("variable"), output=operator.outputs[1].full_name, axis=1
+        )
 
 
 class _WholeNumbers:
@@ -62,31 +115,3 @@ class _WholeNumbers:
 
 def _with_whole_numbers(convert: Convert) -> Convert:
     return lambda scope, operator, container: convert(scope, operator, _WholeNumbers(container))
-
-
-def _imputer_in_64_bits(convert: Convert) -> Convert:
-    """onnxruntime's own imputer takes 32 bits only."""
-
-    def convert_imputer(scope: Any, operator: Any, container: Any) -> None:
-        from skl2onnx.common.data_types import DoubleTensorType
-        from skl2onnx.operator_converters.common import concatenate_variables
-
-        imputer = operator.raw_operator
-        values = np.asarray(getattr(imputer, "statistics_", []))
-        is_plain = values.dtype == np.float64 and np.isfinite(values).all() and not imputer.add_indicator
-        is_nan = isinstance(imputer.missing_values, float) and np.isnan(imputer.missing_values)
-        if not (is_plain and is_nan and all(isinstance(i.type, DoubleTensorType) for i in operator.inputs)):
-            convert(scope, operator, container)
-            return
-        from onnx import TensorProto
-
-        matrix = concatenate_variables(scope, operator.inputs, container)
-        name, gaps = scope.get_unique_variable_name("statistics"), scope.get_unique_variable_name("is_missing")
-        container.add_initializer(name, TensorProto.DOUBLE, [1, len(values)], values.tolist())
-        container.add_node("IsNaN", [matrix], [gaps], name=scope.get_unique_operator_name("IsNaN"), op_version=13)
-        container.add_node(
-            "Where", [gaps, name, matrix], [operator.outputs[0].full_name],
-            name=scope.get_unique_operator_name("Where"), op_version=9,
-        )  # fmt: skip
-
-    return convert_imputer

@@ -1,18 +1,22 @@
 """A fitted estimator as ONNX: scikit-learn, LightGBM, XGBoost."""
 
-import copy
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from importlib.metadata import packages_distributions
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from onnx import ModelProto
 
 from errors import ModelRefused
 from features.risk import Risk
+from model.publishing.boosters import by_onnxmltools_in_32_bits, standalone
+from model.publishing.casts import with_casts
 from model.publishing.converters import register
 from model.publishing.fitted import ONNX_INPUT, Fitted
 from model.publishing.onnx_files import read, served
+from model.publishing.prepared import prepared, raw_scores
 from model.publishing.trees import lightgbm_in_64_bits
 
 CAN = (
@@ -21,9 +25,10 @@ CAN = (
 )
 #: A version of ONNX that onnxruntime and all converters know.
 _OPSETS = {"": 18, "ai.onnx.ml": 3}
-_TREES_OPSET = 15
+#: How skl2onnx says that it does not know a class.
+_UNKNOWN = re.compile(r"Unable to find a shape calculator for type '<class '[\w.]*?(\w+)'>'")
 _POSITIONAL = re.compile(r"Column_\d+")
-Attempt = Callable[[], bytes]
+Attempt = Callable[[], ModelProto]
 
 
 def fitted_with(risk: Risk, estimator: Any) -> list[Fitted]:
@@ -37,18 +42,25 @@ def fitted_with(risk: Risk, estimator: Any) -> list[Fitted]:
     faults, ways = [], []
     for attempt, trees in _attempts(estimator, library, order, names):
         try:
-            content = served(read(attempt()), names, risk.task, order)
+            content = served(read(attempt().SerializeToString()), names, risk.task, order)
         except Exception as error:  # a converter raises what it likes
-            faults.append(" ".join(str(error).split())[:300] or type(error).__name__)
+            faults.append(_cause(error))
             continue
         base = 0.0 if trees is None else _base(trees, len(names))
         ways.append(Fitted(words, content, scores, base, trees=trees, libraries=(_distribution(library),)))
     if not ways:
-        raise ModelRefused(
-            f"{words} cannot become an ONNX file: {faults[0] if faults else 'no converter knows it'} {CAN} The current "
-            "model stays."
-        )
+        raise ModelRefused(f"{words} cannot become an ONNX file: {faults[0]} {CAN} The current model stays.")
     return ways
+
+
+def _cause(error: Exception) -> str:
+    """What a converter raised, as a sentence with what to do."""
+    text = " ".join(str(error).split())
+    if unknown := _UNKNOWN.search(text):
+        return f"{unknown[1]} has no form in ONNX. Use another step, or make its result an input of the risk."
+    if isinstance(error, ValueError) and text.endswith("."):  # a sentence of ours
+        return text
+    return f"its converter fails ({text[:200] or type(error).__name__}). Use another step or estimator."
 
 
 def _check(risk: Risk, estimator: Any, library: str) -> None:
@@ -130,56 +142,35 @@ def _scores(estimator: Any, library: str, order: list[str], names: list[str]) ->
 
 
 def _attempts(estimator: Any, library: str, order: list[str], names: list[str]) -> list[tuple[Attempt, str | None]]:
-    """Functions that give an ONNX file or raise, each with LightGBM's text if that explains it."""
+    """Functions that give an ONNX model or raise, each with LightGBM's text if that explains it."""
+    count = len(order)
     if library == "lightgbm":
         booster = getattr(estimator, "booster_", estimator)
         exact = lightgbm_in_64_bits(booster)
-        is_whole = order == names and exact is not None
-        attempts: list[tuple[Attempt, str | None]] = []
-        if exact is not None:
-            attempts.append((exact.SerializeToString, booster.model_to_string() if is_whole else None))
-        return [*attempts, (lambda: _by_onnxmltools(estimator, "convert_lightgbm", len(order)), None)]
+        is_whole = order == names and exact is not None and not booster.dump_model()["average_output"]
+        text = booster.model_to_string() if is_whole else None
+        return [
+            (lambda: standalone(estimator, count), text),
+            (lambda: by_onnxmltools_in_32_bits(estimator, count), None),
+        ]
+    made = prepared(estimator)
     if library == "xgboost":
-        return [(lambda: _by_onnxmltools(estimator, "convert_xgboost", len(order)), None)]
-    return [(lambda bits=bits: _by_skl2onnx(estimator, order, bits), None) for bits in (64, 32)]  # type: ignore[misc]
+        return [(lambda: standalone(made, count), None)]
+    return [(lambda bits=bits: _by_skl2onnx(made, count, bits), None) for bits in (64, 32)]  # type: ignore[misc]
 
 
-def _by_onnxmltools(estimator: Any, converter: str, inputs: int) -> bytes:
-    import onnxmltools
-    from onnxmltools.convert.common.data_types import FloatTensorType
-
-    options = {"zipmap": False} if converter == "convert_lightgbm" else {}
-    shape = [(ONNX_INPUT, FloatTensorType([None, inputs]))]
-    model = getattr(onnxmltools, converter)(estimator, initial_types=shape, target_opset=_TREES_OPSET, **options)
-    return bytes(model.SerializeToString())
-
-
-def _by_skl2onnx(estimator: Any, order: Sequence[str], bits: int) -> bytes:
-    """A pipeline that chooses columns by name takes each column by itself."""
+def _by_skl2onnx(estimator: Any, inputs: int, bits: int) -> ModelProto:
     from skl2onnx import to_onnx
     from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
 
     register()
-    if getattr(estimator, "flatten_transform", None):  # no matter for probabilities, and the converter refuses it
-        estimator = copy.copy(estimator)
-        estimator.flatten_transform = False
-    kind = DoubleTensorType if bits == 64 else FloatTensorType
-    shape = (
-        [(name, kind([None, 1])) for name in order] if _chooses(estimator) else [(ONNX_INPUT, kind([None, len(order)]))]
-    )
-    options = {"zipmap": False} if hasattr(estimator, "predict_proba") else None
-    return bytes(to_onnx(estimator, initial_types=shape, options=options, target_opset=_OPSETS).SerializeToString())
-
-
-def _chooses(estimator: Any) -> bool:
-    """Whether a step is a ColumnTransformer that knows columns by their names."""
-    steps = [step for _, step in getattr(estimator, "steps", [])]
-    by_name = any(
-        isinstance(column, str)
-        for _, _, columns in getattr(estimator, "transformers", [])
-        for column in ([columns] if isinstance(columns, str) else columns if isinstance(columns, list) else [])
-    )
-    return by_name or any(_chooses(step) for step in steps)
+    shape = [(ONNX_INPUT, (DoubleTensorType if bits == 64 else FloatTensorType)([None, inputs]))]
+    options: dict[int, dict[str, bool]] = raw_scores(estimator)
+    if hasattr(estimator, "predict_proba"):
+        options[id(estimator)] = {"zipmap": False}
+    model = to_onnx(estimator, initial_types=shape, options=options, target_opset=_OPSETS)
+    assert isinstance(model, ModelProto)
+    return with_casts(model)
 
 
 def _base(trees: str, inputs: int) -> float:
@@ -195,4 +186,5 @@ def _words(estimator: Any) -> str:
 
 
 def _distribution(library: str) -> str:
-    return "scikit-learn" if library == "sklearn" else library
+    """What pip installs it as: `xgboost` comes with xgboost or with xgboost-cpu."""
+    return packages_distributions()[library][0]

@@ -84,7 +84,10 @@ def _directed(risk: Risk, fitted: Fitted, past: Rows, accepted: tuple[str, ...])
         session = Session(fitted.onnx)
         scores = link.score_of(session.answer(past.matrix))
     except Exception as error:  # onnxruntime has a class for each fault
-        raise ModelRefused(f"The model of {risk.name} cannot be served. It cannot be run ({error}). {STAYS}") from error
+        raise ModelRefused(
+            f"The model of {risk.name} cannot be served. It cannot be run ({error}). Use another step or estimator. "
+            f"{STAYS}"
+        ) from error
     is_score = np.isfinite(scores) & ((scores >= 0) & (scores <= 1) | (risk.task == "regression"))
     if scores.shape != past.labels.shape or not is_score.all():
         seen = scores[~is_score][0] if scores.shape == past.labels.shape else f"{len(scores)} scores"

@@ -15,6 +15,7 @@ PROBABILITY_BOUND, PROBABILITY_SHARE = 1e-6, 1e-3
 #: A served number may differ by this share of the standard deviation of the trained ones. If they are all equal, it may
 #: differ by this share of the number, which is the rounding of a 32-bit float.
 NUMBER_SHARE, ROUNDING_SHARE = 1e-3, 2e-7
+OTHERWISE = "If none is large, ONNX computes a step of the model in another way: use another step or estimator. "
 STAYS = "The current model stays."
 
 
@@ -48,7 +49,7 @@ def hold(scorer: Scorer, rows: np.ndarray, trained: np.ndarray) -> float:
             f"The model of {card.name} would not serve what was trained: {int(beyond.sum()):,} of {len(rows):,} "
             f"training rows get another score. At {values} the service would give {served[row]:.6g}, and the trained "
             f"model gives {expected[row]:.6g}; they may differ by {limits[row]:.2g}. Count large inputs from a nearer "
-            f"zero, so that 32-bit numbers keep their digits. {STAYS}"
+            f"zero, so that 32-bit numbers keep their digits. {OTHERWISE if card.is_own else ''}{STAYS}"
         )
     return float(differences.max(initial=0.0))
 

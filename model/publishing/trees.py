@@ -18,11 +18,10 @@ _LINKS = ("regression", "binary")
 def lightgbm_in_64_bits(booster: Booster, shift: float = 0.0) -> ModelProto | None:
     """The ONNX model of a booster, whose sums are larger by `shift`. Its input is `rows` (n, inputs), double. Its
     outputs are `label` and `probabilities` (n, 2), or `variable` (n, 1). None if the booster has what these trees
-    cannot say: sets of categories, zeros that are missing values, an average of trees, a link other than `binary` or
-    `regression`."""
+    cannot say: sets of categories, zeros that are missing values, a link other than `binary` or `regression`."""
     dump = booster.dump_model()
     objective = dump["objective"].split() or [""]
-    is_plain = not dump["average_output"] and dump["num_tree_per_iteration"] == 1
+    is_plain = dump["num_tree_per_iteration"] == 1
     if objective[0] not in _LINKS or not is_plain or "sqrt" in objective:
         return None
     nodes = [
@@ -30,6 +29,10 @@ def lightgbm_in_64_bits(booster: Booster, shift: float = 0.0) -> ModelProto | No
         for number, tree in enumerate(dump["tree_info"])
         for node in _nodes(tree["tree_structure"], tree["num_leaves"])
     ]
+    if dump["average_output"]:  # a forest
+        for _, _, record in nodes:
+            if _is_leaf(record):
+                record["leaf_value"] /= len(dump["tree_info"])
     splits = [split for _, _, split in nodes]
     if any(s.get("decision_type", "<=") != "<=" or s.get("missing_type") == "Zero" for s in splits):
         return None
