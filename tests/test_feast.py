@@ -150,6 +150,18 @@ def test_the_catalogue_describes_everything_in_it(store: FeatureStore):
     assert {entity.name for entity in entities} >= {"driver", "ssn", "dl"}
 
 
+def test_a_service_consumes_each_view_that_is_not_internal(store: FeatureStore):
+    """The Feast UI shows a view's services by their names of views, and those of on-demand views by their sources."""
+    consumed = {part.name for service in store.list_feature_services() for part in service.feature_view_projections}
+    for view in store.list_on_demand_feature_views():
+        if view.name in consumed:
+            consumed |= {source.name for source in view.source_feature_view_projections.values()}
+    views = [*store.list_feature_views(), *store.list_on_demand_feature_views()]
+    assert {view.name for view in views if view.name not in consumed} == {
+        view.name for view in views if view.tags.get("use") == "internal"
+    }
+
+
 def test_no_identifier_is_stored_in_the_clear():
     for table in ("drivers", "applications"):
         frame = raw(table)

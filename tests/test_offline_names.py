@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from feast import Field
-from feast.types import Int64
+from feast.types import Int64, String
 from offline_world import TRIPS, at, entity_frame, joined, our_stores, row, source, view, write
 from small import DRIVER, NOON
 
@@ -49,6 +49,27 @@ def test_a_hive_key_hides_no_column(tmp_path: Path):
 def test_a_hive_key_that_is_no_column_is_a_feature_beside_one_that_is(tmp_path: Path):
     write(tmp_path / "d" / "year=2026" / "month=1" / "1.parquet", [row(1, 1, 0, year=7)])
     assert both(tmp_path, "d", "month", "year") == {"month": (1, 1), "year": (7, 7)}
+
+
+def test_files_in_partitions_and_beside_them_are_one_source(tmp_path: Path):
+    write(tmp_path / "d" / "year=2026" / "1.parquet", [row(1, 1, 0)])
+    write(tmp_path / "d" / "2.parquet", [row(2, 2, 0)])
+    write(tmp_path / "d" / "year=2026" / "month=1" / "3.parquet", [row(3, 3, 0)])
+    assert both(tmp_path, "d", "year", "month", "trips") == {
+        "year": (2026, 2026),
+        "month": (None, None),
+        "trips": (1, 1),
+    }
+
+
+@pytest.mark.parametrize("other", ["trips", "Trips"])
+def test_a_hive_value_is_read_the_same_beside_columns_that_are_alike(other: str, tmp_path: Path):
+    for driver, value in ((1, "a%20b"), (2, "__HIVE_DEFAULT_PARTITION__")):
+        write(tmp_path / "d" / f"k={value}" / "1.parquet", [row(driver, 1, 0) | {other: 1}])
+    frame, schema = entity_frame((1, at(1)), (2, at(1))), [TRIPS, Field(name="k", dtype=String)]
+    store = our_stores(tmp_path)
+    store.apply([DRIVER, view(source(tmp_path / "d"), schema=schema)])
+    assert store.get_historical_features(frame, ["stats:k"]).to_arrow()["k"].to_pylist() == ["a b", None]
 
 
 @pytest.mark.parametrize("name", ["file_index", "file_row_number", "filename", "Filename", "column 0", "c0"])

@@ -82,3 +82,15 @@ def test_a_time_column_of_numbers_is_refused_by_name(tmp_path: Path):
     write(tmp_path / "a.parquet", rows)
     with pytest.raises(ValueError, match=r"time column 'event_timestamp' of .* holds BIGINT"):
         joined(tmp_path, source(tmp_path / "a.parquet"), entity_frame((1, at(1))))
+
+
+def test_a_time_column_of_other_texts_is_refused_with_the_text(tmp_path: Path):
+    rows = [row(driver, 1, 0) | {"event_timestamp": text} for driver, text in ((1, "2026-03-01T12:00:00"), (2, "soon"))]
+    write(tmp_path / "a.parquet", rows)
+    message = r"time column 'event_timestamp' of .* holds 'soon', which is no timestamp\. Write ISO 8601"
+    with pytest.raises(ValueError, match=message):
+        joined(tmp_path, source(tmp_path / "a.parquet"), entity_frame((1, at(1))))
+    store = our_stores(tmp_path)
+    store.apply([DRIVER, view(source(tmp_path / "a.parquet"))])
+    with pytest.raises(ValueError, match=message):
+        store.materialize(at(-60), at(60))

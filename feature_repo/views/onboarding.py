@@ -40,9 +40,9 @@ driver_hourly_stats = FeatureView(
         field("avg_daily_trips", Int64, "Trips a day, as of the hour.", "trips"),
     ],
     source=raw_table("driver_hourly_stats", "onboarding", "Statistics of each hour that a driver worked."),
-    description="A driver's most recent hour.",
+    description="A driver's most recent hour. No service reads it: its numbers become those of yesterday.",
     owner=OWNER,
-    tags=TAGS,
+    tags=TAGS | {"use": "internal"},
 )
 driver_yesterdays_stats = aggregated(DRIVER_YESTERDAYS_STATS, driver, "onboarding")
 driver_ssn_entities = aggregated(DRIVER_SSN_ENTITIES, ssn, "onboarding")

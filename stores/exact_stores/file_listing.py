@@ -3,9 +3,11 @@
 import re
 from glob import escape, glob, has_magic
 from pathlib import Path
+from urllib.parse import unquote
 
 #: Names that writers give to files and folders that are not done. `_day=1` is a partition.
 _UNFINISHED = re.compile(r"(?:^|/)(?:\.|_[^/=]*(?:/|$))")
+_HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 _HIVE_SEGMENT = re.compile(r"(?:^|/)([^/=]+)=([^/]*)(?=/)")
 
 
@@ -18,14 +20,20 @@ def hive_partitions(path: str) -> dict[str, str]:
     values: dict[str, set[str]] = {}
     for keys in hive_values(path).values():
         for key, value in keys.items():
-            values.setdefault(key, set()).add(value)
+            values.setdefault(key, set()).update([] if value is None else [value])
     return {key: "BIGINT" if all(map(str.isdecimal, texts)) else "VARCHAR" for key, texts in values.items()}
 
 
-def hive_values(path: str) -> dict[str, dict[str, str]]:
+def hive_values(path: str) -> dict[str, dict[str, str | None]]:
     """File → Hive key → its value, in the order of `list_files`. Raises FileNotFoundError."""
     base = path if Path(path).exists() else re.split(r"[*?\[]", path)[0].rpartition("/")[0]
-    return {file: dict(_HIVE_SEGMENT.findall(file.removeprefix(base))) for file in list_files(path)}
+    return {
+        file: {
+            key: None if value == _HIVE_NULL else unquote(value)
+            for key, value in _HIVE_SEGMENT.findall(file.removeprefix(base))
+        }
+        for file in list_files(path)
+    }
 
 
 def list_files(path: str) -> list[str]:

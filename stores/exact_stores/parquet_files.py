@@ -74,13 +74,18 @@ class ParquetFiles:
 
     @cached_property
     def _renamed(self) -> Renamed | None:
-        """The table under other column names, where DuckDB would take one column for another. Else None."""
+        """The table under other column names, where DuckDB would take one column for another, or reads no files of such
+        different folders together. Else None."""
         names = [*self._written_names, *self._hive_keys]
-        if not are_alike([*names, *ROW_PLACE]) and self._types_as_duckdb_reads.keys() <= {*names}:
+        texts = hive_values(self.path)
+        has_same_keys = len({tuple(keys) for keys in texts.values()}) == 1  # DuckDB reads no others together
+        if has_same_keys and not are_alike([*names, *ROW_PLACE]) and self._types_as_duckdb_reads.keys() <= {*names}:
             return None
         values = {
-            file: {key: int(value) if self._hive_keys[key] == "BIGINT" else value for key, value in keys.items()}
-            for file, keys in hive_values(self.path).items()
+            file: {
+                key: int(value) if value and self._hive_keys[key] == "BIGINT" else value for key, value in keys.items()
+            }
+            for file, keys in texts.items()
         }
         return Renamed.of_files(values, self.connection)
 
@@ -153,7 +158,23 @@ class ParquetFiles:
             raise ValueError(
                 f"The time column {name!r} of {self.path} holds {kind}. Write timestamps, or ISO 8601 texts."
             )
+        if name not in self._parsed_names:
+            self._require_timestamps(name)
         return f"CAST({column} AS TIMESTAMPTZ)"
+
+    @cached_property
+    def _parsed_names(self) -> set[str]:
+        """The time columns of text that were read once, and hold timestamps alone."""
+        return set()
+
+    def _require_timestamps(self, name: str) -> None:
+        is_wrong = f"{self.column(name)} IS NOT NULL AND try_cast({self.column(name)} AS TIMESTAMPTZ) IS NULL"
+        query = f"SELECT {self.column(name)} FROM {self.relation} WHERE {is_wrong} LIMIT 1"
+        for (text,) in self.connection.sql(query).fetchall():
+            raise ValueError(
+                f"The time column {name!r} of {self.path} holds {text!r}, which is no timestamp. Write ISO 8601 texts."
+            )
+        self._parsed_names.add(name)
 
     def is_time(self, name: str) -> bool:
         """Whether the column holds timestamps or dates, and neither text nor nulls alone."""
