@@ -1,6 +1,7 @@
 """The risk service as a Flask application. `create_app()` makes it for any WSGI server. `python app.py` serves it with
 one process, for a first look and for development; `python app.py --production` serves it with $WORKERS processes."""
 
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -18,6 +19,8 @@ from web import domains, encoding, errors, events, historical, index, openapi, r
 from web.face import Face
 from web.turns import TurnTaking
 
+logger = logging.getLogger(__name__)
+
 
 def create_app(store: Store | None = None, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Flask:
     """The Flask application. By default `store` is our Feast repository."""
@@ -32,7 +35,8 @@ def create_app(store: Store | None = None, clock: Callable[[], datetime] = lambd
     with suppress(OSError):  # a root that cannot be written can still be read
         claim_for_key(root.hash_key, settings.hash_key())
     service = RiskService(store, root, settings.hash_key())
-    service.prepare()
+    for fault in service.prepare():
+        logger.error("%s", fault)
     face = Face(service, root, clock)
     for part in (risk, vectors, events, historical, *domains.pages()):
         app.register_blueprint(part.blueprint(face))

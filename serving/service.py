@@ -18,6 +18,7 @@ from root import Root
 from serving import audit, event_log, featurization
 from serving.decision import Decision, decide
 from serving.policies import Policies
+from serving.policy_faults import faults
 from serving.store import Row, Store
 
 
@@ -60,17 +61,19 @@ class RiskService:
         self.scorers = Scorers(root.models)
         self.policies = Policies(root.policies, store)
         self.hash_key = hash_key
+        self._policy_folder = root.policies
         self._decisions = root.decisions
         self._event_logs = root.event_logs
 
-    def prepare(self) -> None:
-        """Load every plan, model and policy, so that the first request of a risk does not wait for them."""
+    def prepare(self) -> list[str]:
+        """Load every plan, model and policy, so that the first request of a risk does not wait for them. Returns what
+        is wrong with the policies: nobody sees a policy that is not in force."""
         for risk in risks().values():
             with suppress(RiskError):  # the first request raises it again, and tells the caller
                 self.store.views(risk.name)
             with suppress(RiskError):
                 self.scorers[risk.name]
-                self.policies[risk]
+        return faults(self._policy_folder, self.policies)
 
     def features(self, risk: Risk, request: RiskRequest, as_of: datetime) -> dict[str, Any]:
         """The features of the risk's feature service, as plain values, without the internal ones. Raises UnknownEntity,

@@ -3,13 +3,17 @@
 import os
 from itertools import pairwise
 
+import pytest
 from fake import APPLICANT, NOW, Fake, shelve
 
 import settings
 from app import create_app
+from errors import PolicyBroken
 from features.domains import risks
+from jobs.build import run as build
 from jobs.build.plan import steps
 from jobs.world.marker import World
+from root import Root
 from serving.policies import Policies
 from simulators import Size
 
@@ -52,6 +56,28 @@ def test_a_change_of_the_file_is_in_force_from_the_next_decision_on(client, tmp_
     assert decide(client) == "review"
     file.unlink()
     assert decide(client) == "approve"
+
+
+def test_a_start_names_a_policy_that_is_broken_or_of_no_risk(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("RISK_DATA", str(tmp_path))
+    folder = tmp_path / "policies"
+    folder.mkdir()
+    write(folder, "thresholds: {low: 0.2, high: 0.1}")
+    (folder / "chargebak.yaml").write_text("rules: []")
+    create_app(Fake(), clock=lambda: NOW)
+    (broken,) = (message for message in caplog.messages if message.startswith("policies/onboarding"))
+    (stray,) = (message for message in caplog.messages if message.startswith("policies/chargebak"))
+    assert broken.startswith("policies/onboarding.yaml, line 1: low is 0.2")
+    assert broken.endswith("Until then, decisions of onboarding answer 503.")
+    assert stray.endswith("is of no risk, so it changes nothing. Did you mean 'chargeback'? Rename it.")
+
+
+def test_a_pipeline_with_a_broken_policy_does_nothing(tmp_path):
+    (tmp_path / "policies").mkdir()
+    write(tmp_path / "policies", "thresholds: {low: 0.2, high: 0.1}")
+    with pytest.raises(PolicyBroken, match=r"policies/onboarding\.yaml, line 1"):
+        build.run(Root(tmp_path), World(7, Size(), b"key"), NOW)
+    assert not (tmp_path / "raw").exists()
 
 
 def test_a_broken_file_is_a_503_until_it_is_mended(client, tmp_path):

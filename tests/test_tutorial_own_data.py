@@ -96,7 +96,23 @@ def test_an_ordinary_order_is_approved(clone: Path, server: Server):
 
 
 def test_an_order_can_be_sent_as_it_happens(clone: Path, server: Server):
-    assert json.loads(type_in(clone, *commands("own:event"), port=server.port)) == {"accepted": 1}
+    answers = type_in(clone, *commands("own:event", "own:outcome"), port=server.port)
+    assert answers.replace(" ", "").replace("\n", "") == '{"accepted":1}' * 2
+    files = sorted((clone / "data/log/shop_events").glob("*.jsonl"))
+    assert json.loads(files[-1].read_text().splitlines()[-1])["fraud"] == 1
+
+
+def test_the_training_set_is_read_by_three_lines(clone: Path, printed: str):
+    type_in(clone, *commands("own:dataset"))
+    read = readme.block(PAGE, "own:read")
+    output = type_in(clone, f"python - <<'END'\n{read}print(*orders.columns)\nEND")
+    named = {name for row in readme.tables(PAGE, "## 6. The training set") for name in re.findall(r"`(\w+)`", row[0])}
+    assert named <= set(output.splitlines()[-1].split())
+
+
+def test_the_pipeline_says_what_its_steps_did(printed: str):
+    assert "batch features: none declared" in printed
+    assert re.search(r"stream shop: [\d,]+ events of the history processed", printed)
 
 
 def test_tomorrows_file_needs_only_its_name(clone: Path, printed: str):

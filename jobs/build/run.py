@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 import settings
 from cli import console
 from cli.console import Column
-from errors import Busy
+from errors import Busy, PolicyBroken
 from features.domains import risks
 from files import locked
 from jobs.build.imports import Sources
@@ -22,6 +22,8 @@ from jobs.world.shares import move_aside
 from model import shelf
 from model.card import Card
 from root import Root
+from serving.policies import Policies, appetite
+from serving.policy_faults import faults
 
 #: A step's name, the summary of what it did, and how many seconds it took; None if it was fresh.
 Result = tuple[str, str, float | None]
@@ -36,8 +38,11 @@ def run(root: Root, world: World, now: datetime, replace: datetime | None = None
     with locked(root.pipeline_lock, busy):
         if replace:
             console.line(move_aside(root, replace, settings.belongs_to_another_key(root)))
+        for risk in risks().values():  # a broken file is told before minutes of work
+            appetite(root.policies, risk)
         _print_steps(_run_stale(root, world, now, screen))
         _print_models(root)
+        _check_policies(root)
 
 
 def _run_stale(root: Root, world: World, now: datetime, screen: Console) -> list[Result]:
@@ -80,6 +85,16 @@ def _print_steps(results: list[Result]) -> None:
     total_seconds = sum(seconds or 0 for *_, seconds in results)
     columns = [Column("step"), Column("result"), Column("seconds", "right")]
     console.table(columns, [*rows, ("total", "", f"{total_seconds:.1f}")], headings=True, indent=2)
+
+
+def _check_policies(root: Root) -> None:
+    """Say which policies the service could not use. Their rules need the features, which are applied by now."""
+    if not root.policies.is_dir():
+        return
+    from serving.retrieval import FeastStore
+
+    if wrong := faults(root.policies, Policies(root.policies, FeastStore(settings.FEATURE_REPO))):
+        raise PolicyBroken(" ".join(wrong))
 
 
 def _print_models(root: Root) -> None:

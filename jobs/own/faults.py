@@ -44,8 +44,9 @@ def in_words(files: Sequence[Path], bad: Sequence[Sequence[BadRow]]) -> str:
     for (column, fault), count in counts.most_common(MOST_FAULTS):
         rows_are = "1 row" if count == 1 else f"{count:,} rows"
         texts.append(f"{rows_are}: {column} {fault}; the first is {first[column, fault]}".replace("  ", " "))
-    more = len(counts) - len(texts)
-    return (". ".join(texts) + (f". There are {more} more kinds of faults." if more else ".")) if texts else ""
+    if more := len(counts) - len(texts):
+        texts.append(f"{more} more {'kind' if more == 1 else 'kinds'} of faults")
+    return "".join(f"{text}. " for text in texts).rstrip()
 
 
 def remedies(raw: RawTable, bad: Sequence[Sequence[BadRow]], stated: Mapping) -> list[str]:

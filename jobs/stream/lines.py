@@ -123,7 +123,8 @@ def _reason(stream: Stream, error: ValidationError | strict_json.NotStrict) -> s
         return f"{field} is no column of {stream.raw.name}. {events.undeclared(stream.raw, field)}"
     if first["type"] == "missing":
         return f"{field} is missing"
-    return f"{field} {fault_of(first)}".strip()
+    fault = fault_of(first)
+    return f"{field} {fault}" if field else fault.removeprefix("is invalid: ")
 
 
 def _numbered(text: bytes) -> Row:

@@ -36,9 +36,8 @@ def show(risk: "Risk") -> None:
 
     A comment says where it comes from.
     """
-    import settings
 
-    folder = settings.root().policies
+    folder = _folder()
     file = folder / f"{risk.name}.yaml"
     _print(_policies()[risk], str(file) if file.exists() else f"declared in code; {file} would replace it")
 
@@ -49,9 +48,11 @@ def show(risk: "Risk") -> None:
 def check(risk: "Risk", file: Path) -> None:
     """Check a policy file, and print what it says.
 
-    Nothing is changed. A mistake gives exit code 1.
+    No policy is changed. A mistake gives exit code 1.
     """
-    _print(_policies().check(risk, file), str(file))
+    place = _folder() / f"{risk.name}.yaml"
+    in_force = "which is in force" if place.exists() and place.samefile(file) else f"in force once it is {place}"
+    _print(_policies().check(risk, file), f"{file}, {in_force}")
 
 
 @policy.command("hash")
@@ -74,6 +75,16 @@ def hashed(risk: "Risk", field: str, values: IO[str]) -> None:
                 console.line(risk.request.hashed(field, line.strip(), settings.hash_key()))
             except ValueError:
                 raise BadParameter(f"Line {number} is no valid {field}. Write it as in a request.") from None
+
+
+def _folder() -> Path:
+    """The folder of the policies, made where the root has none, so that a file can be put there."""
+    import settings
+
+    folder = settings.root().policies
+    if folder.parent.is_dir():
+        folder.mkdir(exist_ok=True)
+    return folder
 
 
 def _policies() -> "Policies":
