@@ -10,12 +10,10 @@ import pytest
 from click.testing import CliRunner
 from fake import shelve
 from feast import FileSource
-from own_model import fitted
 from pydantic import ValidationError
 from small import DRIVER, NOON, repository, table, view
 
 import generate_data
-import model
 from app import create_app
 from errors import BadInput
 from exact_stores.parquet_append import append_to_folder
@@ -61,9 +59,10 @@ def test_what_the_service_writes_is_for_owner_and_group_only(fake, tmp_path: Pat
     assert readable_by_others(tmp_path) == []
 
 
-def test_what_a_notebook_publishes_is_for_owner_and_group_only(tmp_path: Path):
-    risk, estimator, frame, _ = fitted("logistic regression")
-    model.publish(risk, estimator, frame, root=tmp_path / "root")
+def test_a_version_of_a_model_is_for_owner_and_group_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A notebook writes it, and is no process of ours."""
+    monkeypatch.setenv("RISK_DATA", str(tmp_path / "root"))
+    shelve("daily")
     assert len(list((tmp_path / "root").rglob("*.*"))) > 4
     assert readable_by_others(tmp_path) == []
 
