@@ -44,8 +44,9 @@ def publish(
     root            the folder of all data; by default RISK_DATA, as for every command
 
     The model becomes ONNX. The scorer of the service loads it, and must give the estimator's scores on the training
-    rows. Raises ModelRefused if it cannot be served or goes against a declared direction, BadInput if a frame is wrong,
-    BadParameter if there is no such risk. Then nothing changes.
+    rows. One printed line says what goes on, since a slow model may take minutes. Raises ModelRefused if it cannot be
+    served or goes against a declared direction, BadInput if a frame is wrong, BadParameter if there is no such risk.
+    Then nothing changes.
     """
     from datetime import UTC, datetime
 
@@ -60,4 +61,5 @@ def publish(
     return own.publish(
         folder.models, declared, policies.appetite(folder.policies, declared), estimator, training_frame, test_frame,
         now=datetime.now(UTC), label=label, missing=missing, algorithm=algorithm, accept_against=tuple(accept_against),
+        tell=print,
     )  # fmt: skip

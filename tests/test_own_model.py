@@ -19,6 +19,7 @@ from errors import ModelRefused
 from features.risk import Protocol
 from model import shelf
 from model.card import Card
+from model.publishing import own
 
 pytestmark = pytest.mark.slow
 
@@ -96,12 +97,40 @@ def test_without_test_rows_the_card_says_that_the_metrics_are_too_good(tmp_path)
     assert "which the model has seen" in page
 
 
+#: What the test rows are, and the note of the card.
+TOO_GOOD = {
+    "the training rows": (lambda frame: (frame, frame), "100 % of the test rows are training rows"),
+    "some of the training rows": (lambda frame: (frame.head(900), frame.tail(400)), "25 % of the test rows are train"),
+    "older rows": (lambda frame: (frame.tail(800), frame.head(400)), "100 % of the test rows are not later than"),
+    "the training rows, without timestamps": (
+        lambda frame: (frame.drop(columns="event_timestamp"),) * 2, "100 % of the test rows are training rows",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("rows", TOO_GOOD)
+def test_metrics_that_are_too_good_have_a_note(rows):
+    make, words = TOO_GOOD[rows]
+    past, future = make(FRAMES["classification"])
+    assert any(words in note for note in own._time_notes(risk_of("classification"), past, future, "loyalty"))
+
+
+def test_many_inputs_with_missing_values_are_one_note():
+    risk, frame = risk_of("classification"), FRAMES["classification"].astype({"orders": float, "weekday": float})
+    risk = replace(risk, inputs=tuple(replace(risk.inputs[0], name=f"n{number}") for number in range(9)))
+    holes = frame.assign(**{f"n{number}": frame["spent"].where(frame.index % (number + 2) > 0) for number in range(9)})
+    (note,) = own._missing_notes(risk, holes, holes[[i.name for i in risk.inputs]].median())
+    assert note.startswith("9 of 9 inputs are missing in some training rows")
+    assert "n0 in 50.0 %" in note
+    assert "and 4 more in fewer rows" in note
+
+
 def test_a_missing_input_becomes_the_median_or_the_given_number(tmp_path):
     risk, estimator, frame, _ = fitted("an imputer and scaled inputs")
     holes = frame.assign(spent=frame["spent"].where(frame.index % 4 > 0))
     card = model.publish(risk, estimator, holes, root=tmp_path)
     assert card.inputs[1].missing == holes["spent"].median()
-    assert any(note.startswith("spent is missing in 25.0 % of the training rows") for note in card.notes)
+    assert any("spent in 25.0 % (" in note for note in card.notes)
     assert model.publish(risk, estimator, holes, missing={"spent": -1}, root=tmp_path).inputs[1].missing == -1
 
 

@@ -21,6 +21,8 @@ from model.card import Metrics
 
 #: The importance of an input is measured on at most this many test rows, shuffled this many times.
 SHUFFLED_ROWS, SHUFFLES = 10_000, 3
+#: A model without exact contributions may be slow, as one of nearest neighbours is. It is measured on fewer rows.
+SLOW_ROWS = 1_000
 #: Training needs at least this many rows, and this many of each class.
 FEWEST_ROWS, FEWEST_OF_A_CLASS = 200, 10
 
@@ -119,11 +121,16 @@ TASKS: Mapping[Task, TaskRules] = {
 
 
 def importance(
-    task: TaskRules, score: Callable[[np.ndarray], np.ndarray], rows: np.ndarray, labels: np.ndarray
+    task: TaskRules,
+    score: Callable[[np.ndarray], np.ndarray],
+    rows: np.ndarray,
+    labels: np.ndarray,
+    most: int = SHUFFLED_ROWS,
 ) -> np.ndarray:
-    """How much worse the scores become if an input is shuffled among the test rows, in AUC or RMSE. Shape (inputs,)."""
+    """How much worse the scores become if an input is shuffled among the test rows, of which `most` are taken. In AUC
+    or RMSE, shape (inputs,)."""
     rng = np.random.default_rng(0)
-    sample = rng.permutation(len(labels))[:SHUFFLED_ROWS]
+    sample = rng.permutation(len(labels))[:most]
     rows, labels = rows[sample], labels[sample]
     if len(np.unique(labels)) < 2:  # such a sample has no AUC
         return np.zeros(rows.shape[1])

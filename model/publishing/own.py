@@ -1,6 +1,6 @@
 """A model of a team's own: a fitted estimator or an ONNX file, with the frame that it was fitted on."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +23,9 @@ from model.publishing.version import Rows, rows_of
 from model.publishing.version import publish as publish_version
 from model.session import Session
 
+#: From this share on, rows that are in both frames are no chance.
+LEAST_SHARED = 0.01
+
 
 def publish(
     models: Path,
@@ -36,9 +39,10 @@ def publish(
     missing: Mapping[str, float] | None = None,
     algorithm: str | None = None,
     accept_against: tuple[str, ...] = (),
+    tell: Callable[[str], object] = lambda line: None,
 ) -> Card:
     """As `model.publish`, which explains the arguments; without a clock and settings. `models` is the shelf, and
-    `appetite` the thresholds of today."""
+    `appetite` the thresholds of today. `tell` gets a line about what goes on."""
     label = label or risk.outcomes.label
     for given in (missing or {}, accept_against):
         _check_names(risk, given)
@@ -50,13 +54,15 @@ def publish(
     filled = pd.Series({**medians.to_dict(), **{name: float(value) for name, value in (missing or {}).items()}})
     past = rows_of(risk, training_frame, label, filled)
     future = past if test_frame is None else rows_of(risk, test_frame, label, filled)
-    notes = _missing_notes(risk, training_frame, filled)
-    if test_frame is None:
-        notes += ("The metrics are those of the training rows, which the model has seen. Later rows would be worse.",)
+    notes = _time_notes(risk, training_frame, test_frame, label) + _missing_notes(risk, training_frame, filled)
     ways = _onnx_file(risk, estimator) if isinstance(estimator, str | Path | bytes) else fitted_with(risk, estimator)
     refusal: ModelRefused | None = None
     for fitted in ways:
         fitted = replace(fitted, algorithm=algorithm or f"Own model: {fitted.algorithm}")
+        tell(
+            f"{fitted.algorithm}: compares its scores on {len(past.labels):,} training rows, probes {len(names)} "
+            "inputs, and explains some scores. A slow model takes minutes."
+        )
         try:
             fitted = _directed(risk, fitted, past, accept_against)
             return publish_version(models, risk, appetite, now, {OWN: fitted}, past, future, filled, notes)
@@ -164,12 +170,51 @@ def _check_timestamps(timestamps: pd.Series, part: str) -> None:
         )
 
 
+#: A note names at most this many inputs with missing values, those with the most first.
+MOST_NAMED = 5
+
+
 def _missing_notes(risk: Risk, frame: pd.DataFrame, filled: pd.Series) -> tuple[str, ...]:
-    """What the model gets where the frame has nulls."""
-    shares = {i.name: float(frame[i.name].isna().mean()) for i in risk.inputs}
-    return tuple(
-        f"{name} is missing in {100 * share:.1f} % of the training rows. The model gets {filled[name]:g} there, "
-        "here and in the service."
-        for name, share in shares.items()
-        if share
+    """What the model gets where the frame has nulls, in one note."""
+    shares = frame[[i.name for i in risk.inputs]].isna().mean()
+    shares = shares[shares > 0].sort_values(ascending=False, kind="stable")
+    if shares.empty:
+        return ()
+    named = [f"{name} in {100 * share:.1f} % ({filled[name]:g})" for name, share in shares.head(MOST_NAMED).items()]
+    more = f", and {len(shares) - MOST_NAMED} more in fewer rows" if len(shares) > MOST_NAMED else ""
+    return (
+        f"{len(shares)} of {len(risk.inputs)} inputs are missing in some training rows. The model gets the number in "
+        f"brackets there, here and in the service: {', '.join(named)}{more}. The card has each number.",
     )
+
+
+def _time_notes(risk: Risk, past: pd.DataFrame, future: pd.DataFrame | None, label: str) -> tuple[str, ...]:
+    """Why the metrics are better than those of later rows would be; nothing if the test rows are later, or if that
+    cannot be seen."""
+    if future is None:
+        return ("The metrics are those of the training rows, which the model has seen. Later rows would be worse.",)
+    columns = [*(i.name for i in risk.inputs), label]
+    columns += ["event_timestamp"] if "event_timestamp" in past and "event_timestamp" in future else []
+    seen = pd.util.hash_pandas_object(_plain(past[columns]), index=False)
+    shared = float(pd.util.hash_pandas_object(_plain(future[columns]), index=False).isin(seen).mean())
+    notes = []
+    if shared >= LEAST_SHARED and ("event_timestamp" in columns or shared == 1):
+        notes.append(
+            f"{100 * shared:.0f} % of the test rows are training rows, which the model has seen. The metrics are too "
+            "good: test on later rows."
+        )
+    elif "event_timestamp" in columns:
+        early = float((future["event_timestamp"] <= past["event_timestamp"].max()).mean())
+        if early > 0:
+            notes.append(
+                f"{100 * early:.0f} % of the test rows are not later than every training row. The model has learned "
+                "from what came after them, so the metrics may be too good: test on later rows."
+            )
+    return tuple(notes)
+
+
+def _plain(frame: pd.DataFrame) -> pd.DataFrame:
+    """Numbers of one type, so that equal rows have equal digests."""
+    times = {"event_timestamp"} & set(frame)
+    numbers = frame.drop(columns=list(times)).astype(float) + 0.0
+    return numbers.assign(**{name: frame[name].dt.tz_convert("UTC").dt.as_unit("us") for name in times})

@@ -17,7 +17,7 @@ from model import shelf
 from model.card import Card, CardInput, Metrics, OutcomeRate, Replaced, Split
 from model.publishing.contributions import explained
 from model.publishing.fitted import Fitted
-from model.publishing.measures import TASKS, Labels, importance
+from model.publishing.measures import SHUFFLED_ROWS, SLOW_ROWS, TASKS, Labels, importance
 from model.publishing.proof import STAYS, hold, loaded, taken
 from model.report.page import report
 from model.scorer import Scorer, Scorers
@@ -86,7 +86,8 @@ def publish(
         }
     )
     done("card")
-    lost = importance(task, best.scorer.score, future.matrix, future.labels)
+    most = SLOW_ROWS if card.sampled else SHUFFLED_ROWS
+    lost = importance(task, best.scorer.score, future.matrix, future.labels, most)
     page = report(card, risk, appetite, future.labels, scores[champion], lost)
     others = {f"{name}.onnx": model.onnx for name, model in fitted.items() if name != champion}
     if best.explanation is not None:
