@@ -92,7 +92,7 @@ def test_yesterdays_statistics_are_those_of_yesterdays_raw_hours(source: FeastSt
 
 
 def test_a_value_is_served_to_the_last_microsecond_of_its_ttl(source: FeastStore, store: FeatureStore):
-    written = datetime.now(UTC).replace(microsecond=0) + timedelta(days=30)
+    written = datetime.now(UTC).replace(microsecond=0)
     row = {"driver_id": 424242, "event_timestamp": written, "created": written}
     store.write_to_online_store("driver_profile", pd.DataFrame([row | {"state": "CA"}]))
     stats = {"conv_rate": 0.5, "acc_rate": 0.6, "avg_daily_trips": 40.0}
