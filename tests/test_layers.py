@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tomllib
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -35,6 +36,12 @@ def test_only_the_command_line_imports_the_simulations():
 def test_every_room_is_there_and_has_its_line_in_the_table():
     rooms = {room_of(module_of(path))[0] for path in sources(settings.PROJECT)}
     assert set(MAY_IMPORT) - {"jobs", "features", "views"} <= rooms <= {*MAY_IMPORT, "tests", "bench"}
+
+
+def test_the_distribution_lists_each_package():
+    packages = tomllib.loads((settings.PROJECT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    modules = {module_of(path) for path in sources(settings.PROJECT) if path.endswith("/__init__.py")}
+    assert packages == sorted(modules - {"views"})  # Feast finds the views beside feature_store.yaml
 
 
 @pytest.mark.parametrize("room", ["feature_repo/features", "jobs"])
