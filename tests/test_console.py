@@ -76,14 +76,14 @@ class Card:
 
 
 def test_metrics_have_their_names_in_plain_text(capsys: pytest.CaptureFixture[str]):
-    _show_metrics(Card)  # type: ignore[arg-type]
+    _show_metrics(Card, is_kept=False)  # type: ignore[arg-type]
     first, second = capsys.readouterr().out.splitlines()
     assert first.split()[:3] == ["logistic_regression", "roc_auc", "0.900"]
     assert second.split() == ["serves", "gradient_boosting", "roc_auc", "0.950"]
 
 
 def test_metrics_are_readable_at_80_columns(terminal: pytest.CaptureFixture[str]):
-    _show_metrics(Card)  # type: ignore[arg-type]
+    _show_metrics(Card, is_kept=False)  # type: ignore[arg-type]
     printed = terminal.readouterr().out
     assert max(map(len, printed.splitlines())) <= 80
     assert "logistic_regression" in printed

@@ -44,6 +44,8 @@ NOT_RUN = {
     "make docs": "tests/test_functions.py compares the table that it prints",
     "python -m pytest -n 0 tests/test_functions.py tests/test_windows.py tests/test_live.py": "these are tests",
 }
+#: The domains that pages make, which tests of their own run.
+OWN_DOMAINS = {"refund_abuse", "shop"}
 #: Commands that begin so are run.
 RUN = ("curl", "feast", "python -m jobs", "python -c", "tail")
 
@@ -166,10 +168,10 @@ def test_every_job_that_a_page_writes_exists_with_its_options(command: str):
     options = {word.partition("=")[0] for word in words if word.startswith("--")}
     assert options - {"--help"} <= options_of("-m", "jobs", *job)
     names = [word for word in words[len(job) :] if re.fullmatch(r"(feature_store|dataset)\.\w+", word)]
-    assert set(names) <= set(pipelines(settings.root()))
+    assert set(names) <= {*pipelines(settings.root()), *(f"dataset.{domain}" for domain in OWN_DOMAINS)}
     if job[0] in ("parity", "train", "score", "stream", "models", "policy"):
         names = {*DOMAINS, "all"} if job[0] in ("parity", "stream") else set(risks())
-        assert {word for word in words[1:2] if re.fullmatch("[a-z_]+", word)} <= names | {"refund_abuse"}
+        assert {word for word in words[1:2] if re.fullmatch("[a-z_]+", word)} <= names | OWN_DOMAINS
 
 
 def a_risk(word: str) -> str:
