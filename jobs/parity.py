@@ -155,8 +155,8 @@ def _entity(record: Mapping[str, Any], types: Mapping[str, str], seen: Sequence[
 
 def _frame(rows: list[dict[str, Any]], types: Mapping[str, str], seen: Sequence[str]) -> pd.DataFrame:
     """The entity frame."""
-    timestamps = [name for name, kind in types.items() if kind == "UNIX_TIMESTAMP"]
-    frame = pd.DataFrame(rows, columns=[*types, *seen, "event_timestamp"])
-    # As a float a commit timestamp would lose microseconds.
-    dtypes = dict.fromkeys(seen, "Int64") | dict.fromkeys([*timestamps, "event_timestamp"], "datetime64[us, UTC]")
-    return frame.astype(dtypes)
+    # As a float a number beyond 2**53 would be another one.
+    by_kind = {"INT64": "Int64", "INT32": "Int64", "UNIX_TIMESTAMP": "datetime64[us, UTC]"}
+    dtypes = {name: by_kind.get(kind) for name, kind in types.items()} | dict.fromkeys(seen, "Int64")
+    dtypes["event_timestamp"] = by_kind["UNIX_TIMESTAMP"]
+    return pd.DataFrame({n: pd.Series([row[n] for row in rows], dtype=dtype) for n, dtype in dtypes.items()})

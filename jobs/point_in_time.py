@@ -17,6 +17,9 @@ from root import Root
 from serving import featurization
 from serving.store import Store
 
+#: Type of a feature → that of its column. A whole number stays one where others are null.
+_DTYPES = {"int": "Int64", "float": "float64", "string": "object"}
+
 
 def features(root: Root, store: Store, risk: Risk, frame: pd.DataFrame, quarantine: Path | None = None) -> pd.DataFrame:
     """The rows of `frame` in their order, with every feature of the risk's feature service as known at the row's
@@ -65,7 +68,8 @@ def _live(root: Root, live: LiveFeatures, frame: pd.DataFrame, quarantine: Path 
         live.values({name: records[i] for name, records in by_table.items()}, requests[i] if live.request else {})
         for i in range(len(frame))
     ]
-    return pd.DataFrame(rows, columns=[feature.name for feature in live.features]).assign(**processed_until)
+    values = {f.name: pd.Series([row[f.name] for row in rows], dtype=_DTYPES[f.dtype]) for f in live.features}
+    return pd.DataFrame(values).assign(**processed_until)
 
 
 def _of_table(quarantine: Path | None, table: str) -> Path | None:

@@ -105,8 +105,7 @@ class FeastStore(Store):
         with _explained():
             service = self._store.get_feature_service(risk.name)
             table = self._store.get_historical_features(rows, service, full_feature_names=True).to_arrow()
-        # As objects: a flag is 0 or None, and as a float it would be 0.0, which JSON writes in another way than 0.
-        joined = table.to_pandas(integer_object_nulls=True)
+        joined = _frame(table)
         # Our offline store keeps the rows and their order. Feast's own stores keep neither for sure.
         joined = joined.sort_values("row_number", ignore_index=True)
         if len(joined) != len(rows):
@@ -142,7 +141,7 @@ class FeastStore(Store):
         provider: Any = self._store._get_provider()
         with _explained():
             if not hasattr(provider.online_store, "write_table"):
-                self._store.write_to_online_store(view, table.to_pandas())
+                self._store.write_to_online_store(view, _frame(table))
                 return
             views = self._views  # one reference: the thread may replace the dict at any time
             target = views.get(view) or views.setdefault(view, self._view(view))
@@ -196,6 +195,20 @@ class FeastStore(Store):
             with _explained():
                 plan = plans[service] = compiled(self._store, service)
         return plan
+
+
+#: Arrow type → the type of pandas that has nulls too.
+_WHOLE_NUMBERS = {pa.int32(): pd.Int32Dtype(), pa.int64(): pd.Int64Dtype()}
+
+
+def _frame(table: pa.Table) -> pd.DataFrame:
+    """The table as a data frame. Whole numbers stay whole where others are null: as a float, one beyond 2**53 would be
+    another number, and a flag 0.0, which JSON writes in another way than 0."""
+    frame = table.to_pandas()
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if column.type in _WHOLE_NUMBERS and column.null_count:
+            frame[name] = column.to_pandas(types_mapper=_WHOLE_NUMBERS.get)
+    return frame
 
 
 _NEW_REGISTRY = "Move registry.db and online.db away, and run: make pipeline"

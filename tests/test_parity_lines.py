@@ -33,6 +33,13 @@ class Joined:
         return frame.assign(age=30)
 
 
+class WithAccounts(Joined):
+    """One that asks for a whole number, too."""
+
+    def asks(self, service: str) -> dict[str, str]:
+        return super().asks(service) | {"account": "INT64"}
+
+
 def compared(folder: Path, *decisions: tuple[Any, Any], since: datetime | None = None) -> tuple[Parity, pd.DataFrame]:
     """Log decisions, each of `as_of` and `dob`, and compare them; the frame that was joined."""
     records = [
@@ -55,6 +62,21 @@ def test_a_timestamp_without_a_zone_takes_none_from_its_neighbour(tmp_path: Path
     assert frame["dob"].tolist() == [*(midnight + pd.Timedelta(hours=h) for h in hours), pd.NaT]
     _, frame = compared(tmp_path / "as_of", *((t, AS_OF) for t in ("2026-01-31T12:00:00+02:00", "2026-01-31T12:00:00")))
     assert frame["event_timestamp"].tolist() == [pd.Timestamp(f"2026-01-31T{h}:00:00Z") for h in (10, 12)]
+
+
+def test_a_large_whole_number_stays_itself_beside_a_null(tmp_path: Path) -> None:
+    accounts, store = [2**53 + 1, None], WithAccounts()
+    records = [
+        audit.record(
+            ONBOARDING,
+            {"ssn": "s", "dob": None},
+            {"decision_id": "d", "features": {"age": 30, "account": account}, "as_of": AS_OF},
+        )
+        for account in accounts
+    ]
+    audit.append(tmp_path / "decisions", datetime(2026, 1, 31, tzinfo=UTC), records)
+    replay(Root(tmp_path), cast(Store, store), ONBOARDING)
+    assert [None if pd.isna(account) else int(account) for account in store.frame["account"]] == accounts
 
 
 @pytest.mark.parametrize(

@@ -65,16 +65,17 @@ def run(
             f"WHERE event_timestamp < {sql.timestamp(end)} {since}"
         )
         (count,) = connection.execute("SELECT count(*) FROM selected").fetchone() or (0,)
-        for done in range(0, max(count, 1), CHUNK_ROWS):
+        chunks = range(0, max(count, 1), CHUNK_ROWS)
+        for done in chunks:
             tell(f"{done:,} of {count:,} rows")
             query = f"SELECT * EXCLUDE n FROM selected WHERE n > {done} AND n <= {done + CHUNK_ROWS} ORDER BY n"
             rows = point_in_time.features(root, store, risk, in_microseconds(connection.execute(query).df()))
             connection.register("chunk", pa.Table.from_pandas(rows, preserve_index=False))
-            connection.execute(
-                "INSERT INTO joined BY NAME FROM chunk" if done else "CREATE TEMP TABLE joined AS FROM chunk"
-            )
+            connection.execute(f"CREATE TEMP TABLE joined_{done} AS FROM chunk")
         tell("write")
         key, first_day = risk.outcomes.table.columns[0].name, date.min if start is None else utc_day(start)
-        query, last_day = "SELECT * FROM joined", utc_day(end - INSTANT)
+        # A column that is all null in one chunk has no type there.
+        query = " UNION ALL BY NAME ".join(f"SELECT * FROM joined_{done}" for done in chunks)
+        last_day = utc_day(end - INSTANT)
         out = partitions.replace(connection, query, directory, key, first_day, last_day, now)
     return Report(risk.name, count, out, time.perf_counter() - began)
