@@ -103,7 +103,8 @@ def test_every_page_fits_its_screen_and_can_be_read(chromium: Browser, address: 
 def test_a_chart_of_scores_has_a_range_of_its_own_and_dates(page: Page, address: str):
     page.set_viewport_size(DESK)  # type: ignore[arg-type]
     page.goto(f"{address}/home/1001")
-    assert page.locator("#sparkline text:not(.date)").all_text_contents() == ["4.0 %", "4.5 %", "5.0 %"]
+    percents = page.locator("#sparkline text:not(.date)").all_text_contents()
+    assert percents == ["4.0\u00a0%", "4.5\u00a0%", "5.0\u00a0%"]
     dates = page.locator("#sparkline text.date").all_text_contents()
     assert dates[0] == "2026-01-02"
     assert len(dates) >= 2

@@ -9,6 +9,8 @@ from feast import FeatureStore
 from feast.repo_config import FeastConfigError
 from small import DRIVER
 
+from exact_stores.sqlite_file import OnlineStoreError
+
 pytestmark = pytest.mark.slow
 
 CONFIG: dict[str, Any] = {
@@ -65,10 +67,10 @@ def test_a_wrong_option_of_the_engine_is_refused_by_apply(
         loaded(tmp_path, "batch_engine", **options).apply([DRIVER])
 
 
-def test_a_relative_path_is_checked_where_it_counts_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_relative_path_is_used_where_it_counts_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("RISK_DATA", str(tmp_path / "data"))
     (tmp_path / "data" / "online.db").mkdir(parents=True)
-    with pytest.raises(ValueError, match=r"data/online\.db is a folder"):
+    with pytest.raises(OnlineStoreError, match=r"data/online\.db: .* This is a folder"):
         loaded(tmp_path, "online_store").apply([DRIVER])
 
 

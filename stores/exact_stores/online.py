@@ -50,8 +50,7 @@ class WideSqliteOnlineStoreConfig(FeastConfigBaseModel):
     @field_validator("path")
     @classmethod
     def _is_place(cls, path: str) -> str:
-        if not path or Path(path).is_absolute() or "://" in path:  # of others, the folder is not known yet
-            require_place(path)
+        require_place(path)
         return path
 
 
@@ -225,7 +224,6 @@ class WideSqliteOnlineStore(OnlineStore):
         settings = config.online_store
         key = (below_data(settings.path, config.repo_path), settings.synchronous)
         if key not in self._files:
-            require_place(key[0])
             self._files[key] = SqliteFile(*key)
         return self._files[key]
 

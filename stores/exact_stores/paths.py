@@ -15,16 +15,19 @@ def below_data(path: str, repository: Path | None) -> Path:
     return _resolved(repository.parent if repository else Path(), os.environ.get("RISK_DATA", "data"), path)
 
 
-def require_place(path: str | Path) -> None:
-    """Check that a file can lie at this path. A relative path counts from the current folder.
+def require_place(path: str) -> None:
+    """Check that a file can lie at the `path:` of an option. Where a relative path counts from is not known yet.
 
     Raises ValueError if the path is empty, an address, a folder, or below a file.
     """
-    if not str(path) or "://" in str(path) or "\0" in str(path):
-        raise ValueError(f"{str(path)!r} is no path of a file. Write one on this machine, such as online.db.")
-    if Path(path).is_dir():
-        raise ValueError(f"{path} is a folder. Write the path of a file, such as {Path(path) / 'online.db'}.")
-    if file := next((parent for parent in Path(path).parents if parent.exists() and not parent.is_dir()), None):
+    if not path or "://" in path or "\0" in path:
+        raise ValueError(f"{path!r} is no path of a file. Write one on this machine, such as online.db.")
+    place = Path(path)
+    if not place.is_absolute():
+        return
+    if place.is_dir():
+        raise ValueError(f"{path} is a folder. Write the path of a file in it.")
+    if file := next((parent for parent in place.parents if parent.exists() and not parent.is_dir()), None):
         raise ValueError(f"{path} is below {file}, which is no folder. Write a path in a folder.")
 
 

@@ -27,7 +27,7 @@ class RiskDataRegistryStore(FileRegistryStore):
         super().__init__(registry_config, repo_path)
         self._repo_path = repo_path
         self._filepath = below_data(registry_config.path, repo_path)
-        require_place(self._filepath if registry_config.path else "")
+        require_place(registry_config.path)
 
     def _write_registry(self, registry_proto: Registry) -> None:
         with replacing(self._filepath) as new_file:
