@@ -1,13 +1,16 @@
-"""An import that fails says what would help: only what was not stated, and only what reads the cells."""
+"""An import says what would help, where that reads the cells and was not stated, and which columns it did not read."""
 
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from own_data import HEAD, Importer
 
+import settings
 from errors import BadInput
+from jobs.commands import jobs
 
 FORM, BERLIN = "%d.%m.%Y %H:%M:%S", "Europe/Berlin"
 LOCAL = {"time_format": FORM, "time_zone": BERLIN}
@@ -33,6 +36,17 @@ NOTHING = {
     "a day": (("gestern",) * 2, "ordered_at", LOCAL),
     "a quantity": (("-1", "-2"), "amount", {}),
 }
+#: The header of a file: which optional columns it lacks, what is proposed, and which of its own nobody reads.
+COLUMNS = {
+    "all": ("merchant_id,amount,chargeback_timestamp", "", "", ""),
+    "more": ("merchant_id,amount,chargeback_timestamp,note,remark", "", "", "note, remark"),
+    "one less": ("merchant_id,amount,note", "chargeback_timestamp", "", "note"),
+    "none": ("note", "merchant_id, amount, chargeback_timestamp", "", "note"),
+    "in other letters": ("Merchant Id,amount,chargeback_timestamp", "merchant_id", "--map 'merchant_id=Merchant Id'",
+                         "Merchant Id"),
+    "misspelled": ("merchent_id,amonut,chargeback_timestamp", "merchant_id, amount",
+                   "--map merchant_id=merchent_id --map amount=amonut", "merchent_id, amonut"),
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -72,3 +86,16 @@ def test_a_quarantine_of_every_row_says_what_would_help(importer: Importer):
     file = importer.file(f"{HEAD}\no1,c1,2026-11-01 12:00:00,12.50\n")
     report = importer.run(file, quarantines=True, now=datetime(2026, 11, 26, tzinfo=UTC))
     assert report.remedies == ["State in which zone the clock was: --time-zone Europe/Berlin."]
+
+
+@pytest.mark.parametrize(("head", "lacks", "maps", "left_out"), COLUMNS.values(), ids=COLUMNS)
+def test_a_column_that_is_not_read_is_named(importer: Importer, monkeypatch, head, lacks, maps, left_out):
+    monkeypatch.setattr(settings, "sources", lambda: importer.folder / "sources")
+    monkeypatch.setenv("RISK_DATA", str(importer.root))
+    file = importer.file(
+        f"order_id,user_id,order_timestamp,{head}\nb,u1,2026-01-02T00:00:00Z{',' * len(head.split(','))}\n"
+    )
+    _, *lines = CliRunner().invoke(jobs, ["import", "orders", str(file)]).output.splitlines()
+    near = f" If it is there under another name, write {maps}" if maps else ""
+    expected = [f"orders.csv has no column for {lacks}: imported empty.{near}"] if lacks else []
+    assert lines[:-2] == [*expected, *([f"Left out: {left_out}"] if left_out else [])]

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from shlex import quote
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -33,19 +34,27 @@ _UNSAFE = re.compile(r"[^\w-]+", re.ASCII)
 
 @dataclass(frozen=True)
 class Imported:
-    """What became of the rows of one file: `rows` = `kept` + `duplicates` + `quarantined`."""
+    """What became of the rows of one file: `rows` = `kept` + `duplicates` + `quarantined`. `unread` and `empty` are its
+    columns, as in `Rows`."""
 
     path: Path
     rows: int
     kept: int
     duplicates: int
     quarantined: int
+    unread: list[str]
+    empty: dict[str, str | None]
 
     def __str__(self) -> str:
-        return (
+        text = (
             f"{self.path.name}: {self.rows:,} rows in = {self.kept:,} kept + {self.duplicates:,} duplicates + "
             f"{self.quarantined:,} quarantined"
         )
+        if not self.empty:
+            return text
+        maps = [quote(f"{ours}={theirs}") for ours, theirs in self.empty.items() if theirs]
+        near = f" If it is there under another name, write --map {' --map '.join(maps)}" if maps else ""
+        return f"{text}\n{self.path.name} has no column for {', '.join(self.empty)}: imported empty.{near}"
 
 
 @dataclass(frozen=True)
@@ -137,7 +146,7 @@ def prepare(
         places = rows.good[PLACE]
         kept = result.kept.filter(pc.is_in(result.kept[PLACE], value_set=places.combine_chunks()))
         duplicates = pc.sum(pc.is_in(places, value_set=pa.array(result.duplicates, pa.int64()))).as_py() or 0
-        imported.append(Imported(path, rows.count, len(kept), duplicates, len(bad_rows)))
+        imported.append(Imported(path, rows.count, len(kept), duplicates, len(bad_rows), rows.unread, rows.empty))
         if len(kept):
             name = f"{_UNSAFE.sub('_', path.stem)[:60]}-{digest[:12]}-{now:%Y%m%dT%H%M%S}.parquet"
             content = kept.drop_columns([PLACE]).replace_schema_metadata({SOURCE: f"{digest} {path.name}"})

@@ -39,10 +39,13 @@ class BadRow:
 
 @dataclass(frozen=True)
 class Rows:
-    """What a file has. `good` has the columns of `schema`, and PLACE and LINE."""
+    """What a file has. `good` has the columns of `schema`, and PLACE and LINE. `unread` are their columns that are none
+    of ours. `empty` are columns of ours that the file lacks, each with the nearest of those, if one is near."""
 
     good: pa.Table
     bad: list[BadRow]
+    unread: list[str]
+    empty: dict[str, str | None]
 
     @property
     def count(self) -> int:
@@ -60,10 +63,9 @@ def check_header(raw: RawTable, mapping: Mapping, file: TheirFile) -> dict[str, 
     """Our column → their column, of all that the file has. Raises BadInput where it lacks one that is mapped or
     needed, with theirs and the nearest."""
     theirs: dict[str, str] = {}
-    made = {*mapping.happened, *([raw.id] if mapping.id else [])}
     missing: list[str] = []
     for name in columns_of(raw):
-        if name in made:
+        if name in _made(raw, mapping):
             continue
         if mapping.theirs(name) in file.header:
             theirs[name] = mapping.theirs(name)
@@ -80,6 +82,11 @@ def check_header(raw: RawTable, mapping: Mapping, file: TheirFile) -> dict[str, 
             f"State which of them it is: --map {missing[0]}=THEIRS{_or_made(raw, missing)}"
         )
     return theirs
+
+
+def _made(raw: RawTable, mapping: Mapping) -> set[str | None]:
+    """The columns that are made from others, and are read in no file."""
+    return {*mapping.happened, *([raw.id] if mapping.id else [])}
 
 
 def _nearest(name: str, header: Sequence[str]) -> str | None:
@@ -105,7 +112,13 @@ def read(raw: RawTable, mapping: Mapping, file: TheirFile, now: datetime, first_
         place += len(good[LINE])
         tables.append(pa.table(good, schema=reader.schema))
         bad += batch_bad
-    return Rows(pa.concat_tables([reader.schema.empty_table(), *tables]), bad)
+    unread = [name for name in file.header if name and name not in theirs.values()]
+    empty, rest = dict[str, str | None](), unread.copy()
+    for name in columns_of(raw):
+        if name not in {*theirs, *_made(raw, mapping)}:
+            empty[name] = _nearest(name, rest)
+            rest = [other for other in rest if other != empty[name]]  # one of theirs is no two of ours
+    return Rows(pa.concat_tables([reader.schema.empty_table(), *tables]), bad, unread, empty)
 
 
 class _Reader:

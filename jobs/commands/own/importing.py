@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from choices import listed
 from cli import console
 from jobs.commands.own.options import dialect_options, pair
 
@@ -67,5 +68,7 @@ def show(report: "Report", quarantine: Path | None, now: datetime) -> None:
             console.line(f"  {count:>9,}  {fault}")
     for remedy in report.remedies:
         console.line(remedy)
+    if unread := list(dict.fromkeys(name for file in report.files for name in file.unread)):
+        console.line(f"Left out: {listed(unread)}")
     if report.newest and now - report.newest > OLD:
         console.line(f"The newest row is of {report.newest:%Y-%m-%d}. A window of the last days holds none of them.")

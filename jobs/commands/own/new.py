@@ -6,7 +6,6 @@ from typing import Any
 
 import click
 
-from choices import listed
 from cli import console
 from cli.values import Whole
 from features import DOMAINS
@@ -74,8 +73,6 @@ def new(
         console.line(f"The same without questions:\n{command_line(spec, files, rest)}")
     created = creating.create(settings.root(), settings.PROJECT, spec, files, now, only, quarantine)
     show(created.report, quarantine, now)
-    if answers.unused:
-        console.line(f"Left out: {listed(answers.unused)}")
     console.line(f"{created.bad:,} of {created.known:,} events with a known end ended badly.")
     for file in created.files:
         console.line(f"Wrote {file.relative_to(settings.PROJECT)}")

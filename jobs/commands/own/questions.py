@@ -28,7 +28,7 @@ _OPTIONS = {"time": "--time", "keys": "--key", "identity": "--id", "label": "--l
 @dataclass
 class Answers:
     """`columns` has the options of `new` about columns, `stated` those about the file. `is_asking`: somebody answers
-    questions. `unused` are their columns that no option names."""
+    questions."""
 
     domain: str
     files: Sequence[Path]
@@ -37,7 +37,6 @@ class Answers:
     is_asking: bool
     theirs: dict[str, str] = field(default_factory=dict)
     parts: dict[str, str] = field(default_factory=dict)
-    unused: list[str] = field(default_factory=list)
 
     def spec(self) -> Spec:
         """Raises BadParameter where something is missing and nobody can be asked; BadInput."""
@@ -67,7 +66,6 @@ class Answers:
         if self.columns["label_after"] is None:
             days = click.IntRange(0, MOST_DAYS)
             self.columns["label_after"] = click.prompt("How many days after an event is its end known?", type=days)
-        self.unused = [theirs for theirs in header if theirs not in self.theirs.values()]
         return Spec(
             domain=self.domain,
             table=self.columns["table"] or f"{self.domain}_events",
