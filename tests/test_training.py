@@ -1,15 +1,19 @@
 """What training makes of the world: models that are as good as the data allows, and that keep to what is declared."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from regression import declared
 
 import settings
 from errors import ModelRefused, NoData
 from features.domains import risks
-from features.risk import Risk
+from features.risk import Outcomes, Risk
+from features.windows import Aggregation, AggregationTable
+from features.windows.live import LiveFeatures
+from features.windows.raw import Column, RawTable
 from jobs.train.cases import known_cases
 from jobs.train.champion import train
 from model import shelf
@@ -73,6 +77,28 @@ def test_a_model_is_trained_on_what_was_known_then(in_world: Path):
         == (outcomes["created"] <= earlier).sum()
         < len(cases)
     )
+
+
+@pytest.mark.parametrize("shape", [{"time": "ended"}, {}])
+def test_past_cases_have_no_timestamp_of_an_outcome(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shape):
+    monkeypatch.setenv("RISK_DATA", str(tmp_path))
+    when = pd.Timestamp("2025-01-01", tz="UTC")
+    raw = pd.DataFrame(
+        {"customer_id": [1], "loyalty": [2.0], "born": [when], "ended": [when], "event_timestamp": [when]}
+    )
+    (tmp_path / "raw" / "made").mkdir(parents=True)
+    raw.to_parquet(tmp_path / "raw" / "made" / "a.parquet")
+    born, ended = Column("born", "timestamp"), Column("ended", "timestamp", is_optional=True)
+    table = RawTable("made", (Column("customer_id", "int"), Column("loyalty", "float"), born, ended))
+    counted = (
+        Aggregation("n", "count", None, timedelta(days=1))
+        if shape
+        else Aggregation("n", "rate", "ended", timedelta(days=1))
+    )
+    history = AggregationTable("made_history", table, "customer_id", (counted,), **shape)
+    risk = declared(outcomes=Outcomes(table, "loyalty", timedelta()), live=LiveFeatures("made_now", (history,)))
+    cases = known_cases(settings.root(), risk, datetime(2026, 1, 1, tzinfo=UTC))
+    assert list(cases) == ["customer_id", "born", "event_timestamp", "loyalty"]
 
 
 class Source:

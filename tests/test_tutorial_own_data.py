@@ -108,6 +108,7 @@ def test_the_training_set_is_read_by_three_lines(clone: Path, printed: str):
     output = type_in(clone, f"python - <<'END'\n{read}print(*orders.columns)\nEND")
     named = {name for row in readme.tables(PAGE, "## 6. The training set") for name in re.findall(r"`(\w+)`", row[0])}
     assert named <= set(output.splitlines()[-1].split())
+    assert "fraud_timestamp" not in output
 
 
 def test_the_pipeline_says_what_its_steps_did(printed: str):

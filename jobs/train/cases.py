@@ -29,11 +29,12 @@ def cases(
     whole: bool = False,
 ) -> checks.Counts:
     """Create the SQL view `past`: the cases whose outcome was known at `now`, or with `whole` every case. Its columns
-    are those of the risk's raw table, `event_timestamp` and the label. Raises NoData, BadInput."""
+    are those of the risk's raw table that were known with the event, `event_timestamp` and the label. Raises NoData,
+    BadInput."""
     outcomes = risk.outcomes
     files = places.raw_files(root, outcomes.table.name) if files is None else files
     events = open_rows(connection, outcomes.table, files, now, quarantine)
-    truth = {outcomes.happened, outcomes.label}
+    truth = {outcomes.happened, outcomes.label} | _later(risk)
     columns = [column.name for column in outcomes.table.columns if column.name not in truth]
     columns += [derived.name for derived in outcomes.table.derived if not truth & set(derived.columns)]
     if outcomes.table.time != "event_timestamp":
@@ -47,6 +48,13 @@ def cases(
         f"{label} AS {outcomes.label} FROM raw_row {mature}) WHERE {outcomes.label} IS NOT NULL"
     )
     return events
+
+
+def _later(risk: Risk) -> set[str | None]:
+    """The timestamps in the risk's raw table that are known only after the event: those by which its live tables know
+    outcomes."""
+    live = [table for table in risk.live.tables if table.source == risk.outcomes.table] if risk.live else []
+    return {name for table in live for name in (table.outcome, table.time)} - {risk.outcomes.table.time}
 
 
 def known_cases(root: Root, risk: Risk, now: datetime, quarantine: Path | None = None) -> pd.DataFrame:
