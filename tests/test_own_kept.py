@@ -1,6 +1,7 @@
 """A model that a team published serves until the team says otherwise: training puts its own models beside it."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -64,6 +65,15 @@ def test_the_pipeline_keeps_a_published_model_and_says_how_to_replace_it(source)
     assert current() == trained
     assert "\n" not in step(2)
     assert current() not in (trained, own.version)
+
+
+def test_the_command_that_shelves_says_what_takes_time_as_publish_does(source, capsys):
+    published(source)
+    (line,) = capsys.readouterr().out.splitlines()
+    (onnx,) = (settings.root().models / "made_up" / current()).glob("*.onnx")
+    first, *_ = command("shelve", "made_up", "--onnx", str(onnx), "--now", "2026-01-01").splitlines()
+    assert line.endswith("A slow model takes minutes.")
+    assert re.split("[0-9,]+ training", first.split(": ")[-1]) == re.split("[0-9,]+ training", line.split(": ")[-1])
 
 
 def test_the_command_that_trains_keeps_it_too_and_marks_what_serves(source):

@@ -1,5 +1,6 @@
 """A model of a team's own, from an ONNX file, held to the risk's own past cases."""
 
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -23,12 +24,15 @@ def shelve(
     quarantine: Path | None = None,
     accept_against: tuple[str, ...] = (),
     algorithm: str | None = None,
+    tell: Callable[[str], object] = lambda line: None,
 ) -> Card:
     """Make the model in the file `onnx` the one that serves. The training rows, with which scores are explained, and
     the later test rows are those that `champion.train` would take. Raises NoData, BadInput, FeaturesNotReady;
-    ModelRefused if the model cannot be served or goes against a declared direction. Then nothing changes."""
+    ModelRefused if the model cannot be served or goes against a declared direction. Then nothing changes. `tell` gets
+    a line about what goes on."""
     appetite = policies.appetite(root.policies, risk)
     past, future = case_rows(root, store, risk, now, protocol or risk.protocol, start, quarantine)
     return own.publish(
-        root.models, risk, appetite, onnx, past, future, now=now, accept_against=accept_against, algorithm=algorithm
-    )
+        root.models, risk, appetite, onnx, past, future, now=now, accept_against=accept_against, algorithm=algorithm,
+        tell=tell,
+    )  # fmt: skip

@@ -60,8 +60,8 @@ def publish(
     for fitted in ways:
         fitted = replace(fitted, algorithm=algorithm or f"Own model: {fitted.algorithm}")
         tell(
-            f"{fitted.algorithm}: compares its scores on {len(past.labels):,} training rows, probes {len(names)} "
-            "inputs, and explains some scores. A slow model takes minutes."
+            f"{fitted.algorithm}: now its scores on {len(past.labels):,} training rows are compared, its {len(names)} "
+            "inputs are probed, and some scores are explained. A slow model takes minutes."
         )
         try:
             fitted = _directed(risk, fitted, past, accept_against)

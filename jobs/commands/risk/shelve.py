@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from cli import console
 from jobs.commands.risk import RISK
 from jobs.commands.risk.train import now_or_clock, protocol_of, rows_options, show
 
@@ -47,6 +48,7 @@ def shelve(
     root, store = settings.root(), FeastStore(settings.FEATURE_REPO)
     protocol = protocol_of(declared, train_start, train_days, delay_days, test_days)
     card = shelving.shelve(
-        root, store, declared, onnx, now_or_clock(now), protocol, train_start, quarantine, accept_against, algorithm
-    )
+        root, store, declared, onnx, now_or_clock(now), protocol, train_start, quarantine, accept_against, algorithm,
+        console.line,
+    )  # fmt: skip
     show(root.models, card)
