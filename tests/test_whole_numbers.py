@@ -7,6 +7,7 @@ from pathlib import Path
 import duckdb
 import pandas as pd
 import pytest
+from constants import override
 from regression import Source, declared
 from test_windows import DAY_0, RAW, event, root_with
 
@@ -75,7 +76,7 @@ def test_past_cases_and_the_training_matrix_hold_them(root, dtype):
 
 @pytest.mark.parametrize("dtype", ["object", "Int64"])
 def test_a_dataset_holds_them_whatever_a_chunk_begins_with(root, dtype, monkeypatch):
-    monkeypatch.setattr(dataset, "CHUNK_ROWS", 1)
+    override(monkeypatch, dataset, CHUNK_ROWS=1)
     end = datetime(2025, 12, 1, 6, tzinfo=UTC)
     dataset.run(root, RISK, None, end, NOW, store=Joined(dtype))
     files = f"read_parquet('{root.dataset('made_up')}/**/*.parquet', hive_partitioning = false)"
