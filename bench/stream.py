@@ -103,7 +103,16 @@ def run_ours(lines: Path, folder: Path, keys: int) -> None:
     source = open_source(settings.root(), f"jsonl:{lines}", stream.raw.name)
     process.collect_rarely()
     began = time.perf_counter()
-    loop.run(settings.root(), stream, source, store, True, Event(), lambda line: print(line, file=sys.stderr))
+    loop.run(
+        settings.root(),
+        stream,
+        source,
+        store,
+        settings.hash_key(),
+        True,
+        Event(),
+        lambda line: print(line, file=sys.stderr),
+    )
     seconds, memory = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     (folder / "values.json").write_text(json.dumps(served_values(store, keys)))
     print(json.dumps([seconds, memory]))

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from features.identifiers import sealed
 from features.utc import midnight
 from simulators import Size, Tables
 from simulators.live import after, as_events, fresh_ids, paced
@@ -30,18 +31,27 @@ LOCATIONS, DEVICES_EACH = 10, 10
 SINGLES_A_DAY, BOOKLETS_A_DAY, CAMPAIGNS_A_DAY = 900, 40, 1
 BOOKLET, CAMPAIGN, CAMPAIGN_SECONDS = (3, 8), (40, 120), 900
 MISTYPED, EXPIRED, GUESSED = 0.02, 0.02, 0.02
+#: An attack counts up so many digits at the end of a code.
+GUESSED_DIGITS = 4
 ATTACKS_A_DAY, ATTACK, SLOWEST, FASTEST = (1, 2), (20, 200), 1 / 20, 5
 
 
 def events(seed: int, now: datetime, size: Size, hash_key: bytes) -> Tables:
-    """The table `coupon_attempts`, oldest first: `msg_id`, `msg_type`, `device_id`, `location_code`, `coupon_code`,
-    `response`, `create_time`, and `is_attack`, the truth. The newest attempt is of the day before `now`."""
+    """The table `coupon_attempts` of `history`. It is written to a file, so its codes are sealed."""
+    rows = history(seed, now, size.coupon_days)
+    codes = [sealed("coupon_code", code, GUESSED_DIGITS, hash_key) for code in rows["coupon_code"]]
+    return {"coupon_attempts": rows.assign(coupon_code=codes)}
+
+
+def history(seed: int, now: datetime, days: int) -> pd.DataFrame:
+    """Attempts, oldest first: `msg_id`, `msg_type`, `device_id`, `location_code`, `coupon_code`, `response`,
+    `create_time`, and `is_attack`, the truth. The newest attempt is of the day before `now`."""
     rng = np.random.default_rng([seed, 4])
-    first_day = midnight(now) - timedelta(days=size.coupon_days)
-    rows = pd.concat([_normal(rng, first_day, size.coupon_days), *_attacks(rng, first_day, size.coupon_days)])
+    first_day = midnight(now) - timedelta(days=days)
+    rows = pd.concat([_normal(rng, first_day, days), *_attacks(rng, first_day, days)])
     rows = rows[rows["create_time"] < midnight(now)].sort_values("create_time", kind="stable", ignore_index=True)
     rows.insert(0, "msg_id", [f"m{n:08d}" for n in range(1, len(rows) + 1)])
-    return {"coupon_attempts": rows}
+    return rows
 
 
 def attack(rng: np.random.Generator, begin: datetime, attempts: int, per_second: float) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pyarrow.parquet as pq
 
+import settings
 from features.windows import Column, RawTable
 from jobs.own import importing, mapping
 from jobs.own.importing import Report
@@ -93,7 +94,7 @@ class Importer:
     def run(self, *files: Path, raw: RawTable = ORDERS, now: datetime = NOW, **stated: Any) -> Report:
         quarantine = self.quarantine if stated.pop("quarantines", False) else None
         wanted = mapping.read(self.kept).changed(stated)
-        return importing.run(self.root, raw, files, wanted, self.kept, now, quarantine)
+        return importing.run(self.root, raw, files, wanted, self.kept, now, settings.hash_key(), quarantine)
 
     def rows(self, raw: RawTable = ORDERS) -> list[dict[str, Any]]:
         files = sorted(self.root.raw_table(raw.name).glob("*.parquet"))

@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "features.numbers": "",
     "features.identifiers": "errors",
     "features.fields": "errors features.identifiers features.utc features.windows",
-    "features.windows": "errors choices features.utc features.windows",
+    "features.windows": "errors choices features.identifiers features.utc features.windows",
     "features.rules": "choices features.identifiers features.utc features.rules",
     "features.request": "errors features.identifiers",
     "features.risk": "features.request features.rules features.windows",

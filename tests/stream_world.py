@@ -131,7 +131,7 @@ class Batches:
 
 def new_job(batches: Iterable[Batch], sink: Sink, stream: Stream = STREAM, now: datetime = NOW) -> StreamJob:
     """A job before it has recovered. The caller closes it."""
-    return StreamJob(settings.root(), stream, Batches(*batches), cast(Store, sink), lambda: now)
+    return StreamJob(settings.root(), stream, Batches(*batches), cast(Store, sink), settings.hash_key(), lambda: now)
 
 
 def recovered_job(batches: Iterable[Batch], sink: Sink, stream: Stream = STREAM, now: datetime = NOW) -> StreamJob:

@@ -73,7 +73,17 @@ def test_a_stream_job_names_its_broken_state_file_or_makes_a_lost_one_again(real
     source, store = open_source(real, "log", "coupon_attempts"), FeastStore(settings.FEATURE_REPO)
 
     def run() -> None:
-        loop.run(real, stream_of("coupon"), source, store, True, Event(), print, clock=lambda: as_of(real))
+        loop.run(
+            real,
+            stream_of("coupon"),
+            source,
+            store,
+            settings.hash_key(),
+            True,
+            Event(),
+            print,
+            clock=lambda: as_of(real),
+        )
 
     if damage in (gone, empty):
         run()
@@ -102,5 +112,7 @@ def test_a_stream_job_goes_on_when_its_disk_has_space_again(real: Root, monkeypa
     override(monkeypatch, import_module("jobs.stream.offline"), FLUSH_SECONDS=0.0)
     override(monkeypatch, loop, STATUS_SECONDS=0.0)
     source, store = open_source(real, "log", "coupon_attempts"), FeastStore(settings.FEATURE_REPO)
-    loop.run(real, stream_of("coupon"), source, store, False, stop, report, clock=lambda: as_of(real))
+    loop.run(
+        real, stream_of("coupon"), source, store, settings.hash_key(), False, stop, report, clock=lambda: as_of(real)
+    )
     assert any(line.startswith("coupon: root_broken: ") for line in lines)

@@ -59,7 +59,17 @@ def write_history(rows):
 
 
 def process(source, store):
-    loop.run(settings.root(), stream_of("catalog"), source, store, True, Event(), print, clock=lambda: NOW)
+    loop.run(
+        settings.root(),
+        stream_of("catalog"),
+        source,
+        store,
+        settings.hash_key(),
+        True,
+        Event(),
+        print,
+        clock=lambda: NOW,
+    )
 
 
 @pytest.fixture(scope="module")

@@ -41,7 +41,8 @@ def test_an_event_is_in_the_file_of_its_day_with_accepted_at(untrained: FlaskCli
     (event,) = accepted()
     assert datetime.fromisoformat(event.pop("accepted_at")) == NOW
     assert datetime.fromisoformat(event["create_time"]) == NOW - timedelta(minutes=1)
-    assert event | {"create_time": 0} == attempt(producer="till", number=1, create_time=0)
+    sealed = COUPON_ATTEMPTS.seal(attempt(producer="till", number=1, create_time=0), settings.hash_key())
+    assert event | {"create_time": 0} == sealed
     assert (settings.root().event_log(COUPON_ATTEMPTS.name) / "2026-01-31.jsonl").exists()
 
 
@@ -158,7 +159,9 @@ def missing(client, producer, last):
 def test_a_producer_learns_which_numbers_got_lost(untrained: FlaskClient):
     assert missing(untrained, "till", 3) == [[1, 3]]  # no stream job has run yet
     lines = [attempt(n, producer="till", number=n) for n in (2, 3, 7, 3)]
-    job = StreamJob(settings.root(), streams()[COUPON_ATTEMPTS.name], Batches(lines), Sink(), lambda: NOW)
+    job = StreamJob(
+        settings.root(), streams()[COUPON_ATTEMPTS.name], Batches(lines), Sink(), settings.hash_key(), lambda: NOW
+    )
     job.step()
     expected = {("till", 9): [[1, 1], [4, 6], [8, 9]], ("till", 7): [[1, 1], [4, 6]], ("till", 0): [[1, 1], [4, 6]]}
     expected |= {("another", 4): [[1, 4]], ("another", 0): []}

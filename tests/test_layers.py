@@ -64,10 +64,10 @@ def test_a_room_holds_nine_files_at_most(room: str):
          "feature_repo/features/utc.py imports model.card: features.utc may import nothing of ours"),
         ("feature_repo/features/windows/x.py", "import features.risk",
          "feature_repo/features/windows/x.py imports features.risk: "
-         "features.windows may import errors choices features.utc features.windows"),
+         "features.windows may import errors choices features.identifiers features.utc features.windows"),
         ("feature_repo/features/windows/x.py", "from features import coupon",
          "feature_repo/features/windows/x.py imports features.coupon: "
-         "features.windows may import errors choices features.utc features.windows"),
+         "features.windows may import errors choices features.identifiers features.utc features.windows"),
         ("feature_repo/features/fields.py", "def f():\n    import feast.types",
          "feature_repo/features/fields.py imports feast.types: "
          f"only {', '.join(sorted(MAY_KNOW['feast']))} may know it"),

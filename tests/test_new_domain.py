@@ -69,7 +69,7 @@ refund = {"refund_id": "r1", "customer_id": 7, "amount": 5.5, "event_timestamp":
 print(create_app(MagicMock()).test_client().post("/api/v1/events/refunds", json=[refund, refund]).status_code)
 sink = Mock(**{"kept.return_value": [None, None]})  # an empty store
 root = settings.root()
-loop.run(root, stream_of("refund_abuse"), open_source(root, "log", "refunds"), sink, True, Event(), lambda line: None)
+loop.run(root, stream_of("refund_abuse"), open_source(root, "log", "refunds"), sink, b"", True, Event(), [].append)
 (table,) = [call.args[1][:1] for call in sink.write_table.call_args_list if len(call.args[1]) > 1]  # with a state
 for days in (1, 9):
     print(json.dumps(REFUNDS_NOW.columns(table.to_pydict() | {"as_of": [now + timedelta(days=days)]})))

@@ -88,7 +88,7 @@ def run_stream_jobs(store: FeastStore) -> None:
     """Process everything in the event logs."""
     for stream in streams().values():
         log = open_source(settings.root(), "log", stream.raw.name)
-        loop.run(settings.root(), stream, log, store, True, Event(), print)
+        loop.run(settings.root(), stream, log, store, settings.hash_key(), True, Event(), print)
 
 
 def check_parity(root: Path, store: FeastStore, names: Sequence[str], decisions: int) -> None:

@@ -63,7 +63,7 @@ def events(root: Path) -> list[dict]:
 def wait_until_counted(url: str, event: dict, attempts: int) -> None:
     """Wait until the features of an event's prefix count so many attempts."""
     entity = {name: event[name] for name in ("device_id", "location_code")}
-    entity |= {"coupon_prefix": event["coupon_code"][:-4]}
+    entity |= {"coupon_prefix": event["coupon_code"][:15]}
     wait_until(
         lambda: Caller(url).vectors("coupon", [entity])["results"][0]["features"]["prefix_attempts_10m"],
         lambda count: count == attempts,
@@ -86,7 +86,7 @@ def test_an_attack_is_blocked_while_it_goes_on_and_stays_in_the_log(root: Path, 
     assert words[first:] == ["block"] * (60 - first)
     assert f"60 attempts: {words.count('allow')} allowed, {words.count('review')} reviewed" in printed
     assert [answer["entity"]["msg_id"] for answer in answers] == [event["msg_id"] for event in sent]
-    assert len({(event["location_code"], event["coupon_code"][:-4]) for event in sent}) == 1
+    assert len({(event["location_code"], event["coupon_code"][:15]) for event in sent}) == 1
 
 
 def test_an_attempt_counts_in_later_decisions_and_not_in_its_own(root: Path, url: str):
@@ -152,7 +152,7 @@ def test_the_page_shows_an_attack_and_that_it_is_blocked_without_a_reload(page: 
     some, narrow = int(invalid.inner_text()), bar.evaluate("bar => parseFloat(bar.style.width)")
     printed = simulate(root, url, *attack)
     assert "Blocked from attempt 1 on" in printed
-    newest = page.locator("#decisions tbody tr", has_text=code[:-4] + "••••").first
+    newest = page.locator("#decisions tbody tr", has_text=code[:15] + "••••").first
     expect(newest.locator(".badge")).to_have_text("block")
     expect(attempts).to_have_text(str(len(events_of_location())))
     assert int(invalid.inner_text()) > some + 15

@@ -23,7 +23,7 @@ def made(simulator):
 
 @pytest.fixture(scope="module")
 def attempts():
-    rows = made(coupon)["coupon_attempts"]
+    rows = coupon.history(7, NOW, SMALL.coupon_days)
     return rows.assign(prefix=rows["coupon_code"].str[:14])
 
 

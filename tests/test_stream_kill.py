@@ -46,7 +46,7 @@ def stream_job(watch: Watch, path: Path, lines: Path) -> None:
     watch.calls(patch, offline_log, "write_dead", "dead letters")
     watch.calls(patch, offline_log, "compact", "compaction")
     sink, source = cast(Store, Sink(path / "sink.db")), open_source(root, f"jsonl:{lines}", STREAM.raw.name)
-    loop.run(root, STREAM, source, sink, True, Event(), print, clock=lambda: datetime.now(UTC))
+    loop.run(root, STREAM, source, sink, settings.hash_key(), True, Event(), print, clock=lambda: datetime.now(UTC))
 
 
 def write_history(root: Path) -> None:

@@ -129,7 +129,7 @@ def test_a_file_that_was_replaced_becomes_a_dead_letter_and_every_line_an_event(
     source = open_source(settings.root(), f"jsonl:{file}", "swipes")
     for first in (0, 3):
         file.write_bytes(b"".join(to_json(event(n, n)) + b"\n" for n in range(first, first + 3)))
-        job = StreamJob(settings.root(), STREAM, source, sink, lambda: NOW)
+        job = StreamJob(settings.root(), STREAM, source, sink, settings.hash_key(), lambda: NOW)
         while job.step():
             pass
         job.close()

@@ -161,7 +161,7 @@ def run(sink: Sink, *batches: Sequence[Any], stop: Event | None = None, now: dat
     lines: list[str] = []
     source: Any = Batches(*batches)
     store: Any = sink
-    loop.run(settings.root(), STREAM, source, store, True, stop or Event(), lines.append, clock=lambda: now)
+    loop.run(settings.root(), STREAM, source, store, b"", True, stop or Event(), lines.append, clock=lambda: now)
     return lines
 
 
@@ -219,7 +219,7 @@ def test_the_number_of_an_invalid_line_is_received_too() -> None:
         event(1, 5, producer="x", number=2),
     ]
     source = Batches(lines, [event(2, 9, producer="till", number=2)])
-    with closing(StreamJob(settings.root(), STREAM, source, Sink(), lambda: datetime.now(UTC))) as job:
+    with closing(StreamJob(settings.root(), STREAM, source, Sink(), b"", lambda: datetime.now(UTC))) as job:
         while job.step():
             pass
         assert job.state.received() == {"till": [[1, 3]], "x": [[2, 2]]}
@@ -238,7 +238,7 @@ def test_states_of_a_changed_definition_come_from_everything_logged(
     states = []
     for root in (tmp_path, tmp_path / "fresh"):  # the first has everything in its log, the second reads the batches
         monkeypatch.setenv("RISK_DATA", str(root))
-        with closing(StreamJob(settings.root(), changed, Batches(*batches), Sink(), lambda: NOW)) as job:
+        with closing(StreamJob(settings.root(), changed, Batches(*batches), Sink(), b"", lambda: NOW)) as job:
             job.recover()
             loop.seed(settings.root(), job, NOW + HOUR / 60, Event())
             while job.step():

@@ -36,7 +36,7 @@ def thresholds() -> Iterator[tuple[int, int, int]]:
 def test_a_job_in_another_process_leaves_its_garbage_collector_alone(thresholds: tuple[int, int, int]) -> None:
     source: Any = Batches([event(0, 0)])
     store: Any = Sink()
-    loop.run(settings.root(), STREAM, source, store, True, Event(), lambda line: None)
+    loop.run(settings.root(), STREAM, source, store, settings.hash_key(), True, Event(), lambda line: None)
     assert gc.get_threshold() == thresholds
 
 
@@ -68,7 +68,7 @@ def test_a_job_that_runs_once_ends_with_the_error_of_the_store() -> None:
     source: Any = Batches([event(0, 0)])
     store: Any = NotApplied()
     with pytest.raises(FeaturesNotReady, match=r"is not applied\. Run: make pipeline"):
-        loop.run(settings.root(), STREAM, source, store, True, Event(), lambda line: None)
+        loop.run(settings.root(), STREAM, source, store, settings.hash_key(), True, Event(), lambda line: None)
 
 
 def test_a_job_that_goes_on_says_once_what_it_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,7 +76,7 @@ def test_a_job_that_goes_on_says_once_what_it_waits_for(monkeypatch: pytest.Monk
     store: Any = NotApplied()
     override(monkeypatch, loop, RETRY_SECONDS=0.001)
     NotApplied.tries, stop, lines = 0, Event(), list[str]()
-    running = Thread(target=loop.run, args=(settings.root(), STREAM, source, store, False, stop, lines.append))
+    running = Thread(target=loop.run, args=(settings.root(), STREAM, source, store, b"", False, stop, lines.append))
     running.start()
     while NotApplied.tries < 5 and running.is_alive():
         sleep(0.001)

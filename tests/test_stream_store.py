@@ -79,7 +79,7 @@ def first_batch() -> list[dict[str, str]]:
 def stream_job(store: FeastStore, *batches: list[dict[str, str]], now: datetime = NOW) -> Iterator[StreamJob]:
     """A job that has processed its history, of which there is none."""
     many = [[to_json(event) for event in batch] for batch in batches]
-    with closing(StreamJob(settings.root(), COUPON, Batches(*many), store, lambda: now)) as job:
+    with closing(StreamJob(settings.root(), COUPON, Batches(*many), store, settings.hash_key(), lambda: now)) as job:
         job.recover()
         loop.seed(settings.root(), job, now, Event())
         yield job
@@ -191,7 +191,9 @@ def test_a_rewrite_that_is_cut_short_is_an_error_until_it_is_done(store: Any, mo
 
 def test_states_without_their_history_are_an_error(store: Any) -> None:
     """A job is killed while it processes the history: other keys may have events that it has not seen."""
-    with closing(StreamJob(settings.root(), COUPON, Batches(first_batch()), store, lambda: NOW)) as job:
+    with closing(
+        StreamJob(settings.root(), COUPON, Batches(first_batch()), store, settings.hash_key(), lambda: NOW)
+    ) as job:
         job.recover()
         job.step()
         assert counts(store)[-1] == "features_not_ready"
@@ -203,7 +205,9 @@ def test_states_without_their_history_are_an_error(store: Any) -> None:
 def test_a_run_that_ends_at_once_leaves_a_store_that_answers(store: Any, monkeypatch: Any) -> None:
     override(monkeypatch, states, CHECK_SECONDS=3600.0)
     source: Any = Batches(first_batch())
-    loop.run(settings.root(), COUPON, source, store, True, Event(), lambda line: None, clock=lambda: NOW)
+    loop.run(
+        settings.root(), COUPON, source, store, settings.hash_key(), True, Event(), lambda line: None, clock=lambda: NOW
+    )
     assert counts(store) == RIGHT
 
 
@@ -224,7 +228,9 @@ def test_a_state_that_is_dated_in_the_future_is_an_error_that_names_the_clock(st
     (past,) = store.vectors("coupon", [row], NOW, NOW + ahead)
     assert past.features["device_attempts_1h"] == 0
     source = Batches(first_batch(), [])
-    loop.run(settings.root(), COUPON, source, store, True, Event(), lines.append, clock=lambda: NOW)
+    loop.run(
+        settings.root(), COUPON, source, store, settings.hash_key(), True, Event(), lines.append, clock=lambda: NOW
+    )
     assert "Set the clock" in lines[0]
     assert counts(store, NOW + ahead)[4] >= 1
 

@@ -66,7 +66,8 @@ def blueprint(face: Face) -> Blueprint:
         now = face.clock()
         prefixes = [f"{i}." for i in range(len(many))] if isinstance(body, list) else [""]
         checked = [_checked(target, event, prefix, now) for event, prefix in zip(many, prefixes, strict=True)]
-        event_log.append(face.root.event_log(stream), checked, now)
+        sealed = [target.raw.seal(event, face.service.hash_key) for event in checked]
+        event_log.append(face.root.event_log(stream), sealed, now)
         return jsonify(accepted=len(checked)), 202
 
     @paths.get("/api/v1/events/<stream>/missing")

@@ -1,4 +1,5 @@
-"""Social security numbers and driving licence numbers: which are valid, and the keyed hash that is stored instead.
+"""Social security numbers and driving licence numbers: which are valid, and the keyed hash that is stored instead of
+them, and of other secrets.
 
 There are a billion possible SSNs. Somebody who has a table of plain hashes can try them all, so the hash needs a secret
 key. A message never repeats a number.
@@ -10,8 +11,9 @@ import re
 
 from errors import BadLicence, BadSsn
 
-#: The pattern of a keyed hash.
-HASH = "[0-9a-f]{32}"
+#: How many characters a keyed hash has, and its pattern.
+HASH_LENGTH = 32
+HASH = f"[0-9a-f]{{{HASH_LENGTH}}}"
 _SSN = re.compile(r"(\d{3})-?(\d{2})-?(\d{4})")
 _LICENCE = re.compile(r"(?=.*\d)[A-Z0-9]{4,20}")
 
@@ -56,7 +58,12 @@ def shape(text: str) -> str:
     >>> shape("12-3456 Main")
     '99-9999 Main'
     """
-    return re.sub(r"\d", "9", text[:20])
+    return masked(text[:20])
+
+
+def masked(text: str) -> str:
+    """A text with 9 for each digit, of whatever script."""
+    return re.sub(r"\d", "9", text)
 
 
 def is_hash(text: str) -> bool:
@@ -66,4 +73,13 @@ def is_hash(text: str) -> bool:
 
 def keyed_hash(kind: str, number: str, key: bytes) -> str:
     """HMAC-SHA256 as 32 hex digits. With `kind`, an SSN and a licence with the same digits have different hashes."""
-    return hmac.new(key, f"{kind}:{number}".encode(), hashlib.sha256).hexdigest()[:32]
+    return hmac.new(key, f"{kind}:{number}".encode(), hashlib.sha256).hexdigest()[:HASH_LENGTH]
+
+
+def sealed(kind: str, text: str, cut: int, key: bytes) -> str:
+    """A text as a file may hold it: its keyed hash in place of its last `cut` characters.
+
+    >>> sealed("code", "1234-5678", 4, b"key")
+    '1234-46a67e042ebe613beadea667c55504a3'
+    """
+    return text[:-cut] + keyed_hash(kind, text, key)

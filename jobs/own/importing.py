@@ -18,7 +18,7 @@ from choices import unknown
 from errors import BadInput, BadParameter, Busy, NoData
 from features.domains import raw_tables
 from features.windows.raw import RawTable
-from files import locked, replacing, sha256
+from files import claim_for_key, locked, replacing, sha256
 from jobs.own import faults, reading, versions
 from jobs.own import mapping as mappings
 from jobs.own.mapping import Mapping
@@ -85,12 +85,16 @@ def run(
     mapping: Mapping,
     mapping_file: Path,
     now: datetime,
+    hash_key: bytes,
     quarantine: Path | None = None,
 ) -> Report:
-    """Read the files, check them, and add what is new to `raw/<table>/`. The mapping is kept in `mapping_file`. Raises
+    """Read the files, check them, and add what is new to `raw/<table>/`. The mapping is kept in `mapping_file`.
+    `hash_key` seals the rows. Raises
     BadInput, BadParameter, NoData, Busy, and has changed nothing then."""
     with table_lock(root, raw):
-        report, contents = prepare(root, raw, files, mapping, now, quarantine)
+        report, contents = prepare(root, raw, files, mapping, now, hash_key, quarantine)
+        if raw.sealed_columns:
+            claim_for_key(root.hash_key, hash_key)
         write({**contents, mapping_file: mapping.text().encode()})
         return report
 
@@ -114,7 +118,13 @@ def write(contents: dict[Path, bytes | pa.Table]) -> None:
 
 
 def prepare(
-    root: Root, raw: RawTable, files: Sequence[Path], mapping: Mapping, now: datetime, quarantine: Path | None
+    root: Root,
+    raw: RawTable,
+    files: Sequence[Path],
+    mapping: Mapping,
+    now: datetime,
+    hash_key: bytes,
+    quarantine: Path | None,
 ) -> tuple[Report, dict[Path, bytes | pa.Table]]:
     """Read and check the files. Returns what an import would do, and the content of each file that it would write.
     Raises as `run`. The caller holds the `table_lock`."""
@@ -128,7 +138,7 @@ def prepare(
     read_files, digests = list[Rows](), list[str]()
     for file in [reading.open_file(path, mapping) for path in files]:
         place = sum(len(rows.good) for rows in read_files)
-        read_files.append(read(raw, mapping, file, now, place))
+        read_files.append(read(raw, mapping, file, now, hash_key, place))
         digests.append(sha256(file.path))
     if not any(rows.count for rows in read_files):
         raise NoData(f"{files[0]} holds no rows. Nothing was changed; bring rows.")

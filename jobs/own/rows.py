@@ -6,12 +6,14 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from difflib import get_close_matches
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
 
 from choices import listed, unknown
 from errors import BadInput, BadParameter
+from features.identifiers import masked
 from features.utc import as_utc
 from features.windows.raw import CREATED, Column, RawTable
 from jobs.own.cells import Convert, Fault, converter
@@ -101,10 +103,12 @@ def _or_made(raw: RawTable, missing: Sequence[str]) -> str:
     return f", or make the id of others: --id {','.join(others[:2])}" if raw.id in missing and others else ""
 
 
-def read(raw: RawTable, mapping: Mapping, file: TheirFile, now: datetime, first_place: int = 0) -> Rows:
-    """All rows of the file. The good ones get places from `first_place` on. Raises BadInput."""
+def read(
+    raw: RawTable, mapping: Mapping, file: TheirFile, now: datetime, hash_key: bytes, first_place: int = 0
+) -> Rows:
+    """All rows of the file. The good ones are sealed, and get places from `first_place` on. Raises BadInput."""
     theirs = check_header(raw, mapping, file)
-    reader = _Reader(raw, mapping, theirs, now)
+    reader = _Reader(raw, mapping, theirs, now, hash_key)
     tables, bad, place = [], list[BadRow](), first_place
     for batch in file.batches():
         good, batch_bad = reader.rows(batch)
@@ -122,25 +126,31 @@ def read(raw: RawTable, mapping: Mapping, file: TheirFile, now: datetime, first_
 
 
 class _Reader:
-    def __init__(self, raw: RawTable, mapping: Mapping, theirs: dict[str, str], now: datetime) -> None:
-        self._raw, self._mapping, self._theirs = raw, mapping, theirs
+    def __init__(self, raw: RawTable, mapping: Mapping, theirs: dict[str, str], now: datetime, hash_key: bytes) -> None:
+        self._raw, self._mapping, self._theirs, self._hash_key = raw, mapping, theirs, hash_key
         self._columns = [_required(raw, name) for name in theirs]
         self._converters: dict[str, Convert] = {c.name: converter(c, mapping, now) for c in self._columns}
         self.schema = schema(raw).append(pa.field(PLACE, pa.int64())).append(pa.field(LINE, pa.int64()))
 
     def rows(self, batch: Batch) -> tuple[dict[str, list[Any]], list[BadRow]]:
         faults: dict[int, list[tuple[str, str, str]]] = {
-            number: [("", "the row has not as many cells as the header", text)] for number, text in batch.ragged.items()
+            number: [("", "the row has not as many cells as the header", self._safe(text))]
+            for number, text in batch.ragged.items()
         }
         values: dict[str, list[Any]] = {}
         for name, theirs in self._theirs.items():
-            values[name] = list(self._converted(name, batch.cells[theirs], batch.ragged, faults))
+            seal = partial(self._raw.column(name).seal, hash_key=self._hash_key)
+            values[name] = list(map(seal, self._converted(name, batch.cells[theirs], batch.ragged, faults)))
         self._add_made(values, faults, len(batch.lines))
         kept = [number for number in range(len(batch.lines)) if number not in faults]
         good = {name: [values[name][n] for n in kept] if name in values else [None] * len(kept)
                 for name in schema(self._raw).names}  # fmt: skip
         good[LINE] = [batch.lines[n] for n in kept]
-        return good, [BadRow(batch.lines[n], tuple(faults[n]), _as_json(batch, n)) for n in sorted(faults)]
+        return good, [BadRow(batch.lines[n], tuple(faults[n]), self._safe(_as_json(batch, n))) for n in sorted(faults)]
+
+    def _safe(self, text: str) -> str:
+        """A text of an invalid row. Nobody knows where a secret is in it."""
+        return masked(text) if self._raw.sealed_columns else text
 
     def _converted(
         self, name: str, cells: list[Any], ragged: Container[int], faults: dict[int, list[tuple[str, str, str]]]
@@ -150,7 +160,7 @@ class _Reader:
             try:
                 yield None if number in ragged else convert(cell)
             except Fault as fault:
-                faults.setdefault(number, []).append((name, str(fault), "" if cell is None else str(cell)))
+                faults.setdefault(number, []).append((name, str(fault), "" if cell is None else self._safe(str(cell))))
                 yield None
 
     def _add_made(self, values: dict[str, list[Any]], faults: dict[int, Any], count: int) -> None:

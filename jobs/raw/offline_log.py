@@ -94,6 +94,18 @@ def write_dead(folder: Path, batches: Sequence[tuple[int, bytes]]) -> None:
         beside.write_bytes(b"".join(lines for _, lines in batches))
 
 
+def seal(folder: Path, stream: RawTable, hash_key: bytes) -> None:
+    """Write the files again that have what is not sealed: an older version wrote them."""
+    for file in sorted(folder.rglob("*.parquet")) if stream.sealed_columns else []:
+        sealed = table = pq.read_table(file, partitioning=None)
+        for column in stream.sealed_columns:
+            if (place := table.schema.get_field_index(column.name)) >= 0:
+                texts = [column.seal(text, hash_key) for text in table[place].to_pylist()]
+                sealed = sealed.set_column(place, table.schema[place], pa.array(texts, pa.string()))
+        if sealed is not table and not sealed.equals(table):
+            _write(sealed, file, stream.time)
+
+
 def compact(partition: Path, time_column: str) -> None:
     """Merge the newest files of a day into one, where the day has more than `MOST_FILES`. Remove the files that were
     merged more than `KEPT_SECONDS` ago."""

@@ -48,10 +48,13 @@ def prepare(root: Root, stream: Stream) -> None:
 
 
 class StreamJob:
-    """The job of one stream. `store` has the online store. `clock` says what time it is, for the commit timestamps."""
+    """The job of one stream. `store` has the online store. `hash_key` is the secret with which it seals events. `clock`
+    says what time it is, for the commit timestamps."""
 
-    def __init__(self, root: Root, stream: Stream, source: Source, store: Store, clock: Callable[[], datetime]) -> None:
-        self.stream, self._source, self._clock = stream, source, clock
+    def __init__(
+        self, root: Root, stream: Stream, source: Source, store: Store, hash_key: bytes, clock: Callable[[], datetime]
+    ) -> None:
+        self.stream, self.hash_key, self._source, self._clock = stream, hash_key, source, clock
         self._live = [LiveTable(table) for table in stream.tables]
         self.state = StateFile(root.stream_state(stream.domain), stream.tables)
         self._position = self.state.position(source.name)
@@ -81,7 +84,7 @@ class StreamJob:
         lines, position = self._source.read(self._position, MOST_BYTES, final)
         if position == self._position:
             return False
-        batch = parse(self.stream, lines, since_1970(self._clock()))
+        batch = parse(self.stream, lines, since_1970(self._clock()), self.hash_key)
         committed = self._next_commit()
         self._commit(self._memory.changes(batch.rows, committed), committed, batch, position)
         return True
@@ -92,7 +95,7 @@ class StreamJob:
         count = 0
         for rows in batches:
             self._catch_up()
-            changes = self._memory.changes(rows, None)
+            changes = self._memory.changes([self.stream.raw.seal(row, self.hash_key) for row in rows], None)
             self._commit(changes, self._next_commit())
             count += len(changes.after)
         return count

@@ -10,6 +10,7 @@ from pydantic_core import from_json, to_json
 from errors import SHOWN_CHARACTERS
 from features.domains import Stream
 from features.fields import fault_of
+from features.identifiers import masked
 from features.windows import events
 from features.windows.events import ACCEPTED, LONGEST_STRING, NUMBER, PRODUCER, Row
 from features.windows.folds import LARGEST
@@ -31,10 +32,14 @@ class Batch:
     numbers: list[tuple[str, int]] = field(default_factory=list)
 
 
-def parse(stream: Stream, lines: Sequence[Line], now: int) -> Batch:
+def parse(stream: Stream, lines: Sequence[Line], now: int, hash_key: bytes) -> Batch:
     """Parse lines that are received at `now`, in µs since 1970. An event with a timestamp further in the future than
-    `AHEAD_US` is invalid, and so is a line that the source has a fault for, or that is not strict JSON."""
-    validate = events.schema(stream.raw, stream.summed_columns).validator.validate_json
+    `AHEAD_US` is invalid, and so is a line that the source has a fault for, or that is not strict JSON.
+
+    The events are sealed. In an invalid line nobody knows where the secret is, so a dead letter of a stream with sealed
+    columns has a 9 for each digit."""
+    validate = events.schema(stream.raw.stored, stream.summed_columns).validator.validate_json
+    safe = masked if stream.raw.sealed_columns else str
     batch, row_of = Batch(), events.row_of(stream.raw)
     columns, latest = events.timestamp_columns(stream.raw, stream.tables), now + AHEAD_US
     newest = events.newest(stream.raw, stream.tables)
@@ -45,12 +50,12 @@ def parse(stream: Stream, lines: Sequence[Line], now: int) -> Batch:
             text = text.removeprefix(strict_json.BYTE_ORDER_MARK)  # of a file that was appended to another, too
             event = _checked(validate, text)
             _check_keys(text, event)
-            row = row_of(event)
+            row = row_of(stream.raw.seal(event, hash_key))
             reason = _future(row, columns, newest(row), now) if newest(row) > latest else ""
         except (ValidationError, strict_json.NotStrict) as error:
-            row, reason = {}, _reason(stream, error)
+            row, reason = {}, safe(_reason(stream, error))
         if reason:
-            shown = text[:SHOWN_BYTES].decode(errors="replace")
+            shown = safe(text[:SHOWN_BYTES].decode(errors="replace"))
             batch.dead.append(to_json({"at": at, "reason": reason, "line": shown}))
             row = _numbered(text)
         else:

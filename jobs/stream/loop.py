@@ -20,7 +20,7 @@ from features.windows.raw import CREATED
 from features.windows.state import LiveTable
 from files import fault, fingerprint, is_file_fault, listing, locked
 from jobs import sql
-from jobs.raw import places
+from jobs.raw import offline_log, places
 from jobs.raw.relations import open_rows
 from jobs.stream.job import StreamJob
 from jobs.stream.sources import Source
@@ -46,6 +46,7 @@ def run(
     stream: Stream,
     source: Source,
     store: Store,
+    hash_key: bytes,
     once: bool,
     stop: Event,
     report: Report,
@@ -53,8 +54,8 @@ def run(
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> None:
     """Process the history, then what the source has, then what is added to it until `stop` is set; with `once`, nothing
-    that is added. `report` gets lines for a person. `metrics` is the port for Prometheus. Raises Busy, BadInput, and
-    with `once` FeaturesNotReady where the online store cannot be written.
+    that is added. `hash_key` seals the events. `report` gets lines for a person. `metrics` is the port for Prometheus.
+    Raises Busy, BadInput, and with `once` FeaturesNotReady where the online store cannot be written.
 
     After a fault of a file, such as a full disk, the job starts again from its state file, which has all that it
     committed, until the fault is mended. With `once`, the fault is raised as RootBroken.
@@ -62,7 +63,7 @@ def run(
     with state_lock(root, stream):
         while True:
             try:
-                return _run(root, stream, source, store, once, stop, report, metrics, clock)
+                return _run(root, stream, source, store, hash_key, once, stop, report, metrics, clock)
             except Exception as error:
                 if not is_file_fault(error):
                     raise
@@ -80,13 +81,14 @@ def _run(
     stream: Stream,
     source: Source,
     store: Store,
+    hash_key: bytes,
     once: bool,
     stop: Event,
     report: Report,
     metrics: int | None,
     clock: Callable[[], datetime],
 ) -> None:
-    with closing(StreamJob(root, stream, source, store, clock)) as job, _served(job, metrics):
+    with closing(StreamJob(root, stream, source, store, hash_key, clock)) as job, _served(job, metrics):
         if clock_fault := job.clock_fault():
             report(f"{stream.domain}: {clock_fault}")
         retry = partial(_retry, stop=stop, report=report, once=once)
@@ -146,9 +148,13 @@ def seed(root: Root, job: StreamJob, now: datetime, stop: Event) -> int:
     many events were new.
 
     Without a change in the table's files since the last time, this does nothing. Events that are already processed
-    change nothing. New states, also those of a new definition, need the events of the offline log as well.
+    change nothing. New states, also those of a new definition, need the events of the offline log as well. An older
+    version may have written these, or the states, with what is sealed today.
     """
     raw, before = job.stream.raw, job.state.meta(HISTORY)
+    if before is None:
+        offline_log.seal(root.offline_log(raw.name), raw, job.hash_key)
+        job.state.shrink()
     current = fingerprint(listing(*_files_or_none(places.history_files, root, raw.name)))
     if before == current:
         return 0

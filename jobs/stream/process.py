@@ -9,7 +9,7 @@ from threading import Event
 import settings
 from errors import BadParameter, RiskError, RootBroken
 from features.domains import Stream, stream_of, streams
-from files import fault, is_file_fault
+from files import claim_for_key, fault, is_file_fault
 from jobs.stream import loop
 from jobs.stream.sources import Source, open_source
 from root import Root
@@ -38,12 +38,14 @@ def run(root: Root, domain: str, source: str, once: bool, metrics: int | None) -
         signal.signal(number, lambda *_: stop.set())
     from serving.retrieval import FeastStore  # importing Feast takes seconds, and the checks above do without
 
-    store = FeastStore(settings.FEATURE_REPO)
+    store, hash_key = FeastStore(settings.FEATURE_REPO), settings.hash_key()
+    if any(stream.raw.sealed_columns for stream in wanted):
+        claim_for_key(root.hash_key, hash_key)
     collect_rarely()
 
     def work(stream: Stream, source: Source) -> None:
         try:
-            loop.run(root, stream, source, store, once, stop, _print, metrics)
+            loop.run(root, stream, source, store, hash_key, once, stop, _print, metrics)
         except Exception as error:
             known = RootBroken(fault(error)) if is_file_fault(error) else error
             if not isinstance(known, RiskError):

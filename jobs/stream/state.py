@@ -102,6 +102,10 @@ class StateFile:
         """Close the file."""
         self._db.close()
 
+    def shrink(self) -> None:
+        """Write the file again without the bytes of what was removed."""
+        self._db.execute("VACUUM")
+
     @contextmanager
     def batch(self) -> Iterator[None]:
         """A transaction, which an exception rolls back."""

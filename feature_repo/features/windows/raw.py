@@ -1,11 +1,14 @@
 """What a raw table must look like, as data. `jobs/raw/checks.py` checks every file against it, and
 `features/windows/events.py` checks every live event."""
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Literal
+
+from features.identifiers import HASH, sealed
 
 Dtype = Literal["string", "int", "float", "timestamp"]
 #: The column that the stream job adds to each event in its log: when it took the event in.
@@ -23,6 +26,8 @@ class Column:
     from_number        of a string: an event may give it as a whole number, 42, which is the text 42. Many programs keep
                        their ids as numbers
     is_secret          no message shows a value, not even an invalid one: it may be what should have been hashed
+    sealed             of a string: how many characters at its end are a secret, as of a code that is worth money. A
+                       sender gives the whole string, which `pattern` matches; every file of ours has `seal` of it
     """
 
     name: str
@@ -34,6 +39,23 @@ class Column:
     is_secret: bool = False
     earliest: datetime | None = None
     from_number: bool = False
+    sealed: int = 0
+
+    @property
+    def stored_pattern(self) -> str | None:
+        """The pattern of a string in a file. A file of others, or of an older version, may have what is not sealed."""
+        return f"{self.pattern}|.*{HASH}" if self.sealed else self.pattern
+
+    def seal(self, text: str | None, hash_key: bytes) -> str | None:
+        """A value as a file of ours has it. What is sealed stays as it is.
+
+        >>> code = Column("code", "string", pattern="[0-9]{4}-[0-9]{4}", sealed=4)
+        >>> code.seal("1234-5678", b"key") == code.seal(code.seal("1234-5678", b"key"), b"key")
+        True
+        """
+        if not self.sealed or text is None or not re.fullmatch(self.pattern or "", text):
+            return text
+        return sealed(self.name, text, self.sealed, hash_key)
 
 
 @dataclass(frozen=True)
@@ -41,23 +63,23 @@ class Derived:
     """A column that is computed from other `columns` of its row, in SQL as in Python.
 
     product   of two numbers; missing where one is missing
-    head      of a string, without its last `cut` characters
+    head      of a string, its first `length` characters
     first     of numbers: the first that is not missing
 
     >>> Derived("amount", "product", ("price", "quantity")).value({"price": 2.5, "quantity": 4})
     10.0
-    >>> Derived("prefix", "head", ("code",), cut=4).value({"code": "1234-5678"})
+    >>> Derived("prefix", "head", ("code",), length=5).value({"code": "1234-5678"})
     '1234-'
     """
 
     name: str
     function: Literal["product", "head", "first"]
     columns: tuple[str, ...]
-    cut: int = 0
+    length: int = 0
 
     def __repr__(self) -> str:
         """The version of a live state rests on this text. So its form never changes."""
-        return f"Derived(name={self.name!r}, function={self.function!r}, of={self.columns!r}, cut={self.cut!r})"
+        return f"Derived(name={self.name!r}, function={self.function!r}, of={self.columns!r}, cut={self.length!r})"
 
     @property
     def dtype(self) -> Dtype:
@@ -71,7 +93,7 @@ class Derived:
             return next((value for value in values if value is not None), None)
         if None in values:
             return None
-        return values[0] * values[1] if self.function == "product" else values[0][: -self.cut]
+        return values[0] * values[1] if self.function == "product" else values[0][: self.length]
 
     def sql(self, by_name: Mapping[str, str]) -> str:
         """`by_name`: column → its SQL."""
@@ -80,7 +102,7 @@ class Derived:
             return f"({columns[0]} * {columns[1]})"
         if self.function == "first":
             return f"coalesce({', '.join(columns)})"
-        return f"left({columns[0]}, -{self.cut})"
+        return f"left({columns[0]}, {self.length})"
 
 
 @dataclass(frozen=True)
@@ -119,6 +141,23 @@ class RawTable:
     def sent_columns(self) -> tuple[str, ...]:
         """The declared columns of an event, the event time first."""
         return tuple(dict.fromkeys((self.time, *(column.name for column in self.columns))))
+
+    @cached_property
+    def sealed_columns(self) -> tuple[Column, ...]:
+        """The columns that are stored sealed."""
+        return tuple(column for column in self.columns if column.sealed)
+
+    @cached_property
+    def stored(self) -> "RawTable":
+        """The table as files have it: a sealed column may be sealed, or not yet."""
+        return replace(self, columns=tuple(replace(c, pattern=c.stored_pattern) for c in self.columns))
+
+    def seal(self, event: dict[str, Any], hash_key: bytes) -> dict[str, Any]:
+        """Seal an event, by column, in place, and return it. Every door does so: what is behind never sees a secret."""
+        for column in self.sealed_columns:
+            if (text := event.get(column.name)) is not None:
+                event[column.name] = column.seal(text, hash_key)
+        return event
 
     @cached_property
     def stored_columns(self) -> tuple[str, ...]:

@@ -20,7 +20,8 @@ def catch_up(root: Root, domain: str, on_part: OnPart) -> str:
     prepare(root, stream)
     source = open_source(root, "log", stream.raw.name)
     try:
-        loop.run(root, stream, source, FeastStore(settings.FEATURE_REPO), True, Event(), lines.append)
+        store = FeastStore(settings.FEATURE_REPO)
+        loop.run(root, stream, source, store, settings.hash_key(), True, Event(), lines.append)
     except Busy:
         return "a stream job is at work"
     return lines[0].removeprefix(f"{domain}: ")

@@ -51,7 +51,8 @@ def import_(
         stated["id"] = tuple(name.strip() for name in identity.split(","))
     place = mapping.path_of(settings.sources(), raw.name)
     now = datetime.now(UTC)
-    report = importing.run(settings.root(), raw, files, mapping.read(place).changed(stated), place, now, quarantine)
+    wanted, hash_key = mapping.read(place).changed(stated), settings.hash_key()
+    report = importing.run(settings.root(), raw, files, wanted, place, now, hash_key, quarantine)
     show(report, quarantine, now)
     console.line(f"How these files are read is kept in {place}.")
 

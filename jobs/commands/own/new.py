@@ -71,7 +71,9 @@ def new(
     if answers.is_asking:  # a bad row may stop it, and nobody answers twice
         rest = [*(["--only"] if only else []), *(["--quarantine", str(quarantine)] if quarantine else [])]
         console.line(f"The same without questions:\n{command_line(spec, files, rest)}")
-    created = creating.create(settings.root(), settings.PROJECT, spec, files, now, only, quarantine)
+    created = creating.create(
+        settings.root(), settings.PROJECT, spec, files, now, settings.hash_key(), only, quarantine
+    )
     show(created.report, quarantine, now)
     console.line(f"{created.bad:,} of {created.known:,} events with a known end ended badly.")
     for file in created.files:

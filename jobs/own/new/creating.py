@@ -37,6 +37,7 @@ def create(
     spec: Spec,
     files: Sequence[Path],
     now: datetime,
+    hash_key: bytes,
     is_only: bool,
     quarantine: Path | None,
 ) -> Created:
@@ -50,7 +51,7 @@ def create(
     if any(root.raw_table(spec.table).glob("[!.]*")):
         raise BadParameter(f"{root.raw_table(spec.table)} has rows. Choose another name: --table NAME, or remove them.")
     with importing.table_lock(root, spec.raw):
-        report, contents = importing.prepare(root, spec.raw, files, spec.mapping, now, quarantine)
+        report, contents = importing.prepare(root, spec.raw, files, spec.mapping, now, hash_key, quarantine)
         known, bad = _labels(spec, report, contents, now)
         texts = specs.files(spec, project, bad / known)
         if taken := [path for path in texts if path.exists()]:

@@ -104,8 +104,8 @@ def _faults(column: Column, stored: Stored, typed: str) -> Iterator[tuple[str, s
         yield f"beyond ±{LARGEST:.0e}", f"abs({typed}) > {LARGEST}"
     elif kind == "text":
         yield "a text with a NUL character", f"contains({cell}, chr(0))"
-    if column.pattern is not None:
-        yield f"not like {column.pattern}", f"NOT regexp_full_match({typed}, {sql.literal(column.pattern)})"
+    if (pattern := column.stored_pattern) is not None:
+        yield f"not like {pattern}", f"NOT regexp_full_match({typed}, {sql.literal(pattern)})"
     if column.minimum is not None:
         yield f"under {column.minimum:g}", f"{typed} < {column.minimum}"
     if column.maximum is not None:
