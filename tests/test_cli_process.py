@@ -51,7 +51,7 @@ def test_a_wrong_name_is_refused_before_feast_is_imported(command_line: str):
     [
         (["-m", "jobs", "scor"], ExitCode.USAGE, "Did you mean 'score'?"),
         (["-m", "jobs", "execute", "x"], ExitCode.FAILED, "bad_parameter: There is no pipeline 'x'."),
-        (["-m", "jobs", "stream", "coupon", "--once"], ExitCode.FAILED, "A folder is needed"),
+        (["-m", "jobs", "stream", "coupon", "--once"], ExitCode.FAILED, "a folder is needed"),
         (["generate_data.py", "--domain", "catalog"], ExitCode.FAILED, "a folder is needed"),
         (["generate_data.py", "--seed", "x"], ExitCode.USAGE, "is not a whole number"),
         (["app.py", "--producton"], ExitCode.USAGE, "Did you mean '--production'?"),
