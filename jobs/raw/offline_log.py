@@ -96,7 +96,7 @@ def write_dead(folder: Path, batches: Sequence[tuple[int, bytes]]) -> None:
 
 def seal(folder: Path, stream: RawTable, hash_key: bytes) -> None:
     """Write the files again that have what is not sealed: an older version wrote them."""
-    for file in sorted(folder.rglob("*.parquet")) if stream.sealed_columns else []:
+    for file in sorted(folder.rglob("*.parquet")):
         sealed = table = pq.read_table(file, partitioning=None)
         for column in stream.sealed_columns:
             if (place := table.schema.get_field_index(column.name)) >= 0:

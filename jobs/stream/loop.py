@@ -152,7 +152,7 @@ def seed(root: Root, job: StreamJob, now: datetime, stop: Event) -> int:
     version may have written these, or the states, with what is sealed today.
     """
     raw, before = job.stream.raw, job.state.meta(HISTORY)
-    if before is None:
+    if before is None and raw.sealed_columns:
         offline_log.seal(root.offline_log(raw.name), raw, job.hash_key)
         job.state.shrink()
     current = fingerprint(listing(*_files_or_none(places.history_files, root, raw.name)))
