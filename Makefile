@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help demo serve pipeline setup test test-fast test-spark lint docs ui browser lock clean
+.PHONY: help demo serve pipeline setup test test-fast test-spark lint docs ui browser prometheus lock clean
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -29,7 +29,7 @@ $(READY): requirements.txt pyproject.toml
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $(READY)
 
-test: setup browser ## every test
+test: setup browser prometheus ## every test
 	@$(BIN)/python -m pytest
 
 test-fast: setup ## the tests without feature tables, generated data, a server, a browser or Feast
@@ -50,11 +50,14 @@ lint: setup ## ruff, mypy, deptry, vulture
 	@$(BIN)/deptry .
 	@$(BIN)/vulture
 
-# The tests open pages in a real Chromium. As root with apt it is installed here; elsewhere they say that it is missing.
-browser:
-	@if ! command -v chromium >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		echo "Installing Chromium for the browser tests"; \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+# The tests open pages in a real Chromium, and let a real Prometheus read /metrics. As root with apt, the programs are
+# installed here; elsewhere the tests say which one is missing.
+browser: PROGRAM := chromium
+prometheus: PROGRAM := prometheus
+browser prometheus:
+	@if ! command -v $(PROGRAM) >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "Installing $(PROGRAM) for the tests"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(PROGRAM) >/dev/null; \
 	fi
 
 ui: setup ## Feast's catalogue on http://127.0.0.1:8888

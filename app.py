@@ -15,7 +15,7 @@ from cli.edge import Command
 from files import claim_for_key, keep_from_others
 from serving.service import RiskService
 from serving.store import Store
-from web import domains, encoding, errors, events, historical, index, openapi, risk, vectors
+from web import calls, domains, encoding, errors, events, historical, index, openapi, risk, vectors
 from web.face import Face
 from web.turns import TurnTaking
 
@@ -30,6 +30,7 @@ def create_app(store: Store | None = None, clock: Callable[[], datetime] = lambd
         store = FeastStore(settings.FEATURE_REPO)
     app = TurnTaking(__name__, template_folder="web/templates", static_folder="web/static")
     app.json = encoding.Json(app)
+    calls.install(app)
     keep_from_others()
     root = settings.root()
     with suppress(OSError):  # a root that cannot be written can still be read

@@ -22,6 +22,7 @@ from features.onboarding import DRIVER_DL_ENTITIES, DRIVER_SSN_ENTITIES, ONBOARD
 from features.utc import utc
 from files import fault, locked, replacing
 from root import Root
+from serving.call import Call
 from serving.service import RiskService
 from serving.store import Row, Store
 
@@ -39,26 +40,26 @@ class SignUps:
     def __init__(self, service: RiskService, root: Root) -> None:
         self._service, self._root, self._hash_key = service, root, service.hash_key
 
-    def sign_up(self, applicant: Applicant, clock: Callable[[], datetime]) -> dict[str, Any]:
+    def sign_up(self, applicant: Applicant, clock: Callable[[], datetime], call: Call | None = None) -> dict[str, Any]:
         """The decision as JSON, and `driver_id`, which is None unless approved. Only one process and thread at a time
         signs somebody up. Raises LogUnavailable, and the errors of `RiskService.decision`."""
         try:
             # Without the lock, two requests with the same SSN that arrive at once would both find it unused.
             with locked(self._root.sign_up_lock):
                 # The clock is read inside the lock, so that sign-ups and their rows have the same order.
-                return self._sign_up(applicant, clock())
+                return self._sign_up(applicant, clock(), call)
         except OSError as error:
             words = fault(error, self._root.path)
             raise LogUnavailable(f"The sign-up could not be read or written. {words} Then send it again.") from error
 
-    def _sign_up(self, applicant: Applicant, as_of: datetime) -> dict[str, Any]:
+    def _sign_up(self, applicant: Applicant, as_of: datetime, call: Call | None) -> dict[str, Any]:
         """Everything is read before anything is written."""
         row = applicant.row(as_of, self._hash_key)
         if earlier := self._finish(row):
             return earlier
         driver_id, made = self._driver(row)
         drivers = {table.name: self._drivers(table, row, driver_id) for table in TABLES}
-        decision = self._service.decision(ONBOARDING, applicant, as_of)
+        decision = self._service.decision(ONBOARDING, applicant, as_of, call)
         if decision.decision != ONBOARDING.appetite.words[0]:
             return {"decision": decision.as_json(), "driver_id": None}
         answer = {"decision": decision.as_json(), "driver_id": driver_id}

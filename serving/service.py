@@ -16,6 +16,7 @@ from model.card import Card
 from model.scorer import Scorer, Scorers
 from root import Root
 from serving import audit, event_log, featurization
+from serving.call import Call
 from serving.decision import Decision, decide
 from serving.policies import Policies
 from serving.policy_faults import faults
@@ -37,18 +38,23 @@ def decide_all(
     as_of: datetime,
     log: Path,
     decision_id: Callable[[Row], str] = new_id,
+    call: Call | None = None,
 ) -> list[Decision]:
     """Score, decide and append to the audit log below `log`: all rows or none. `features` are complete. They and
     `fields`, which rules see of each request, are in the order of `rows`. `decision_id` names the decision about a row.
     Raises AuditUnavailable, ModelBroken."""
-    matrix = featurization.matrix(features, scorer.card)
-    scored = zip(rows, features, fields, scorer.score(matrix), scorer.contributions(matrix), strict=True)
-    decisions = [
-        decide(decision_id(row), risk, scorer.card, policy, values, seen, float(score), contributions, as_of)
-        for row, values, seen, score, contributions in scored
-    ]
-    records = (audit.record(risk, row, decision.as_record()) for row, decision in zip(rows, decisions, strict=True))
-    audit.append(log, as_of, records)
+    call = call or Call()
+    with call.step("score"):
+        matrix = featurization.matrix(features, scorer.card)
+        scores, contributions = scorer.score(matrix), scorer.contributions(matrix)
+    with call.step("decide"):
+        decisions = [
+            decide(decision_id(row), risk, scorer.card, policy, values, seen, float(score), by_input, as_of)
+            for row, values, seen, score, by_input in zip(rows, features, fields, scores, contributions, strict=True)
+        ]
+    with call.step("audit"):
+        records = (audit.record(risk, row, made.as_record()) for row, made in zip(rows, decisions, strict=True))
+        audit.append(log, as_of, records)
     return decisions
 
 
@@ -89,25 +95,34 @@ class RiskService:
         matrix = featurization.matrix(self._features(risk, [row], as_of), scorer.card)
         return float(scorer.score(matrix)[0]), scorer.card
 
-    def decision(self, risk: Risk, request: RiskRequest, as_of: datetime) -> Decision:
+    def decision(self, risk: Risk, request: RiskRequest, as_of: datetime, call: Call | None = None) -> Decision:
         """One decision; see `decisions`."""
-        return self.decisions(risk, [request], as_of)[0]
+        return self.decisions(risk, [request], as_of, call)[0]
 
-    def decisions(self, risk: Risk, requests: Sequence[RiskRequest], as_of: datetime) -> list[Decision]:
-        """Decisions in the order of the requests. The service logs them before it gives them, all or none. Raises
-        UnknownEntity, FeaturesNotReady, ModelNotTrained, ModelBroken, PolicyBroken, AuditUnavailable and
-        LogUnavailable."""
+    def decisions(
+        self, risk: Risk, requests: Sequence[RiskRequest], as_of: datetime, call: Call | None = None
+    ) -> list[Decision]:
+        """Decisions in the order of the requests. The service logs them before it gives them, all or none. `call` says
+        who asks, and gets the time of each step. Raises UnknownEntity, FeaturesNotReady, ModelNotTrained, ModelBroken,
+        PolicyBroken, AuditUnavailable and LogUnavailable."""
         scorer, policy = self.scorers[risk.name], self.policies[risk]
         rows = [request.row(as_of, self.hash_key) for request in requests]
         fields = [request.fields(row, self.hash_key) for request, row in zip(requests, rows, strict=True)]
-        features = self._features(risk, rows, as_of)
-        decisions = decide_all(scorer, risk, policy, rows, fields, features, as_of, self._decisions)
+        call = call or Call()
+        features = self._features(risk, rows, as_of, call)
+        decisions = decide_all(scorer, risk, policy, rows, fields, features, as_of, self._decisions, call=call)
         if risk.publishes:
             publish = risk.publishes.event
             events = [publish(row, decision.score) for row, decision in zip(rows, decisions, strict=True)]
             event_log.append(self._event_logs / risk.publishes.stream, events, as_of)
         return decisions
 
-    def _features(self, risk: Risk, rows: Sequence[Row], as_of: datetime) -> list[dict[str, Any]]:
-        views = self.store.views(risk.name)
-        return [featurization.complete(values, views) for values in self.store.online_many(risk, rows, as_of)]
+    def _features(
+        self, risk: Risk, rows: Sequence[Row], as_of: datetime, call: Call | None = None
+    ) -> list[dict[str, Any]]:
+        call = call or Call()
+        with call.step("retrieve"):
+            views = self.store.views(risk.name)
+            stored = self.store.online_many(risk, rows, as_of)
+        with call.step("featurize"):
+            return [featurization.complete(values, views) for values in stored]

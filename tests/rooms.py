@@ -13,7 +13,7 @@ FEATURE_REPO = settings.FEATURE_REPO.name
 #: Room → the rooms that it may import, itself included. The longest name that fits a module is its room; what is not
 #: named here (tests, bench) may import what it likes.
 MAY_IMPORT = {
-    "errors": "",
+    "errors": "errors",
     "choices": "errors",
     "root": "",
     "files": "",

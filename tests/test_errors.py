@@ -1,7 +1,6 @@
 """The tree of errors: every class is documented, has a number of its own, and is either of HTTP or of a job."""
 
 import doctest
-import re
 
 import pytest
 
@@ -14,7 +13,7 @@ def below(error: type[RiskError]) -> list[type[RiskError]]:
     return [child for direct in error.__subclasses__() for child in (direct, *below(direct))]
 
 
-EVERY = [error for error in below(RiskError) if error.__module__ == "errors"]
+EVERY = [error for error in below(RiskError) if error.__module__.startswith("errors.")]
 LEAVES = [error for error in EVERY if not error.__subclasses__()]
 
 
@@ -24,10 +23,9 @@ def test_every_error_says_when_it_is_raised(error):
     assert error.__doc__ != error.__mro__[1].__doc__
 
 
-def test_the_table_lists_the_code_and_name_of_every_error():
-    table = dict(re.findall(r"(\w+) +(\d{4} \w+)", errors.__doc__ or ""))
-    assert table == {error.__name__: f"{error.code} {error('').name}" for error in LEAVES}
+def test_every_error_has_a_code_of_its_own_and_is_handed_on():
     assert len({error.code for error in LEAVES}) == len(LEAVES)
+    assert {error.__name__ for error in EVERY} < set(errors.__all__)
 
 
 @pytest.mark.parametrize("error", LEAVES, ids=lambda error: error.__name__)

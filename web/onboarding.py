@@ -8,6 +8,7 @@ from features.domains import risks
 from features.fields import STATES
 from features.onboarding import Applicant
 from serving.onboarding import SignUps
+from web import calls
 from web.domains import Link
 from web.face import Face, from_body, from_path
 from web.operations import Spec, body, operation
@@ -38,7 +39,7 @@ def blueprint(face: Face) -> Blueprint:
 
     @pages.post("/sign-up/")
     def sign_up() -> Response:
-        answer = sign_ups.sign_up(cast(Applicant, from_body(onboarding)), face.clock)
+        answer = sign_ups.sign_up(cast(Applicant, from_body(onboarding)), face.clock, calls.current())
         driver_id = answer["driver_id"]
         home = "" if driver_id is None else f"/home/{driver_id}"
         return jsonify(decision=answer["decision"], home=home)

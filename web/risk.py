@@ -10,7 +10,7 @@ from errors import BadParameter
 from features.domains import risk_named, risks
 from features.risk import Risk, RiskRequest
 from serving import scores
-from web import examples
+from web import calls, examples
 from web.face import Face, from_body, from_path, json_body, validated
 
 MOST_DECISIONS = 1000
@@ -38,7 +38,7 @@ def decisions(face: Face, name: str) -> Response:
     if not 0 < len(body) <= MOST_DECISIONS:
         raise BadParameter(f"The list holds {len(body)} requests. Send 1 to {MOST_DECISIONS:,}.")
     requests = [validated(risk, item, f"{i}.") for i, item in enumerate(body)]
-    return jsonify([taken.as_json() for taken in face.service.decisions(risk, requests, face.clock())])
+    return jsonify([taken.as_json() for taken in face.service.decisions(risk, requests, face.clock(), calls.current())])
 
 
 def features(face: Face, risk: Risk, request: RiskRequest) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def score(face: Face, risk: Risk, request: RiskRequest) -> dict[str, Any]:
 
 def decision(face: Face, risk: Risk, request: RiskRequest) -> dict[str, Any]:
     """The decision about a request, as JSON."""
-    return face.service.decision(risk, request, face.clock()).as_json()
+    return face.service.decision(risk, request, face.clock(), calls.current()).as_json()
 
 
 def batch_scores(face: Face, risk: Risk, request: RiskRequest) -> dict[str, Any]:

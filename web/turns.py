@@ -1,7 +1,9 @@
 """The requests of one process take turns. Python computes one at a time anyhow, and threads that compete for the
 interpreter lose a third of the throughput. Threads still wait side by side for clients that send slowly."""
 
+from collections.abc import Callable
 from threading import Lock
+from typing import Any
 
 from flask import Flask, request
 from flask.typing import ResponseReturnValue
@@ -10,6 +12,13 @@ from errors import TooLarge
 
 LARGEST_REQUEST_BYTES = 512 * 1024
 TOO_LARGE = f"The request is too large. Send at most {LARGEST_REQUEST_BYTES // 1024} KB."
+
+
+def out_of_turn(view: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a view answer without a turn. For views that wait long outside of the interpreter: for a disk, a database or
+    a slow hash. It decorates the function that is passed to Flask."""
+    view.takes_no_turn = True  # type: ignore[attr-defined]
+    return view
 
 
 class TurnTaking(Flask):
@@ -27,5 +36,7 @@ class TurnTaking(Flask):
         """Flask calls this once for each request. Raises TooLarge."""
         if len(request.get_data()) > LARGEST_REQUEST_BYTES:
             raise TooLarge(TOO_LARGE)
+        if hasattr(self.view_functions.get(request.endpoint or ""), "takes_no_turn"):
+            return super().dispatch_request()
         with self._turn:
             return super().dispatch_request()

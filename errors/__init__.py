@@ -1,0 +1,97 @@
+"""Every error that a caller can meet, in one tree. `web/errors.py` turns an HTTP error into
+`{"error": {"code": 1201, "name": "unknown_entity", "message": …, "field": …}}`. `python -m jobs` prints
+`name: message` and exits with a code. docs/reference/errors.md lists all of them.
+
+    RiskError
+    ├── BadRequest      HTTP 4xx: the caller can correct the request
+    ├── UnknownEntity   HTTP 404
+    ├── NotReady        HTTP 503: the operator can correct the system; the message gives the command
+    └── JobError        exit code 1: only jobs raise it, so it has no HTTP status
+
+A message says what was seen, then what to do. It never repeats an SSN or a licence number.
+"""
+
+from errors.base import SHOWN_CHARACTERS, RiskError
+from errors.caller import (
+    BadDate,
+    BadHost,
+    BadLicence,
+    BadParameter,
+    BadRequest,
+    BadSsn,
+    BadState,
+    KeyReused,
+    MissingField,
+    NotAllowed,
+    NotJson,
+    NotSignedIn,
+    TooLarge,
+    TooMany,
+    UnknownDecision,
+    UnknownEntity,
+    UnknownField,
+    WrongType,
+)
+from errors.job import (
+    BadInput,
+    BadSetting,
+    Busy,
+    FeastFailed,
+    JobError,
+    Mismatch,
+    ModelRefused,
+    NoData,
+    NotGenerated,
+    ServiceFailed,
+)
+from errors.system import (
+    AuditUnavailable,
+    FeaturesNotReady,
+    LogUnavailable,
+    ModelBroken,
+    ModelNotTrained,
+    NotReady,
+    PolicyBroken,
+    RootBroken,
+)
+
+__all__ = [
+    "SHOWN_CHARACTERS",
+    "AuditUnavailable",
+    "BadDate",
+    "BadHost",
+    "BadInput",
+    "BadLicence",
+    "BadParameter",
+    "BadRequest",
+    "BadSetting",
+    "BadSsn",
+    "BadState",
+    "Busy",
+    "FeastFailed",
+    "FeaturesNotReady",
+    "JobError",
+    "KeyReused",
+    "LogUnavailable",
+    "Mismatch",
+    "MissingField",
+    "ModelBroken",
+    "ModelNotTrained",
+    "ModelRefused",
+    "NoData",
+    "NotAllowed",
+    "NotGenerated",
+    "NotJson",
+    "NotReady",
+    "NotSignedIn",
+    "PolicyBroken",
+    "RiskError",
+    "RootBroken",
+    "ServiceFailed",
+    "TooLarge",
+    "TooMany",
+    "UnknownDecision",
+    "UnknownEntity",
+    "UnknownField",
+    "WrongType",
+]

@@ -1,0 +1,66 @@
+"""What ends a job: an exit code, and no HTTP status."""
+
+from typing import ClassVar
+
+from errors.base import RiskError
+
+
+class JobError(RiskError):
+    """A job cannot do its work. Its subclasses say why."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class NoData(JobError):
+    """There are no rows, or too few rows, to work on."""
+
+    code = 1304
+
+
+class ModelRefused(JobError):
+    """Every trained model goes against a direction that the risk declares. The current model stays."""
+
+    code = 1306
+
+
+class BadInput(JobError):
+    """A raw file cannot be read, or has rows or columns that break its declaration."""
+
+    code = 1307
+
+
+class Busy(JobError):
+    """Another process holds the lock of the same table, stream or pipeline."""
+
+    code = 1308
+    exit_code = 3
+
+
+class ServiceFailed(JobError):
+    """The service that a simulation calls does not answer, or answers something unexpected."""
+
+    code = 1310
+
+
+class FeastFailed(JobError):
+    """`feast apply` or `feast materialize-incremental` failed in the pipeline. The message has what Feast printed."""
+
+    code = 1311
+
+
+class BadSetting(JobError):
+    """An environment variable holds a value that cannot be used. The process does not start its work."""
+
+    code = 1312
+
+
+class Mismatch(JobError):
+    """A comparison found a difference: between served and trained features, or after a simulation."""
+
+    code = 1313
+
+
+class NotGenerated(JobError):
+    """The generator would replace raw events that it did not make, or mix its own with events that others sent."""
+
+    code = 1314

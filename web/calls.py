@@ -1,0 +1,37 @@
+"""The call that the current request is: its id, who asks, and the time of each step."""
+
+import re
+import time
+import uuid
+
+from flask import Flask, Response, g, request
+
+from serving.call import Call
+
+HEADER = "X-Request-ID"
+#: What a caller may choose as the id of its request. Anything else is replaced: it is written into logs and headers.
+_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+def install(app: Flask) -> None:
+    """Give each request a call, and each answer the header `X-Request-ID`."""
+    app.before_request(_begin)
+    app.after_request(_end)
+
+
+def current() -> Call:
+    """The call of the current request."""
+    if "call" not in g:  # an error came before any function of ours
+        _begin()
+    call: Call = g.call
+    return call
+
+
+def _begin() -> None:
+    sent = request.headers.get(HEADER, "")
+    g.call = Call(request_id=sent if _ID.fullmatch(sent) else uuid.uuid4().hex, timer=time.perf_counter_ns)
+
+
+def _end(response: Response) -> Response:
+    response.headers[HEADER] = current().request_id
+    return response
