@@ -20,6 +20,7 @@ from web.errors import from_validation
 from web.face import Face, as_object, json_body
 from web.operations import Spec, operation
 from web.schemas import Accepted, Missing
+from web.turns import out_of_turn
 
 MOST_EVENTS = 1000
 #: A number of a producer has at most this many digits.
@@ -71,6 +72,7 @@ def blueprint(face: Face) -> Blueprint:
         return jsonify(accepted=len(checked)), 202
 
     @paths.get("/api/v1/events/<stream>/missing")
+    @out_of_turn  # it may wait for the stream job, which writes the file that this reads
     def missing(stream: str) -> Response:
         target, args = stream_named(stream, "stream"), request.args
         producer, last = args.get("producer", ""), args.get("last", "")
