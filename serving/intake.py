@@ -34,6 +34,12 @@ def oldest_waiting(log: Path, state: Path, now: datetime) -> timedelta | None:
     return None
 
 
+def is_processed(file: Path, state: Path) -> bool:
+    """Whether the job has read a whole file of the event log. `state` is the job's file. Raises RootBroken."""
+    mark = _position(state).get(file.name)
+    return mark is not None and _offset(mark) >= file.stat().st_size
+
+
 def missing(state: Path, producer: str, last: int) -> numbers.Ranges:
     """The numbers from 1 to `last` of a producer that the job has not received, as ranges with both ends. `state` is
     the job's file."""

@@ -15,6 +15,7 @@ from jobs.commands.risk.score import score
 from jobs.commands.risk.shelve import shelve
 from jobs.commands.risk.train import train
 from jobs.commands.stream import stream
+from jobs.commands.upkeep import prune
 from jobs.simulate import simulate
 
 
@@ -28,7 +29,7 @@ def jobs() -> None:
 
 
 for command in (
-    new, import_, pipeline, list_pipelines, describe, execute, train, shelve, models, policy, score, parity, stream,
-    simulate,
+    new, import_, pipeline, list_pipelines, describe, execute, train, shelve, models, policy, score, parity,
+    stream, prune, simulate,
 ):  # fmt: skip
     jobs.add_command(command)

@@ -1,0 +1,38 @@
+"""`python -m jobs prune`."""
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+import click
+
+from cli import console
+from cli.console import Column
+from cli.values import DURATION
+
+MEGABYTE = 1e6
+
+
+@click.command()
+@click.option("--keep", type=DURATION, required=True, help="How long to keep, such as 400d.")
+@click.option("--dry-run", is_flag=True, help="Only print what would be removed.")
+def prune(keep: timedelta, dry_run: bool) -> None:
+    """Remove what is older than the time to keep.
+
+    That is: days of the event log that are processed, of the offline log, of the states, of the dead letters and of the
+    decisions, and versions of models that served no decision since. Raw events, feature tables and datasets stay.
+    """
+    import settings
+    from jobs import prune as pruning
+
+    files, sizes = Counter[str](), Counter[str]()
+    for item in list(pruning.old(settings.root(), keep, datetime.now(UTC))):
+        if not dry_run:
+            pruning.remove(item)
+        files[item.kind] += 1
+        sizes[item.kind] += item.size_bytes
+    if not files:
+        console.line(f"Nothing is older than {keep.days} days.")
+        return
+    console.line("Would be removed:" if dry_run else "Removed:")
+    rows = [(kind, f"{count:,}", f"{sizes[kind] / MEGABYTE:,.1f} MB") for kind, count in files.items()]
+    console.table([Column("what"), Column("files", "right"), Column("size", "right")], rows, headings=True, indent=2)

@@ -1,0 +1,140 @@
+"""Removes what is older than the time to keep: logs, states, decisions, dead letters, and model versions that nobody
+uses. Days and files are removed whole. A run that is killed is finished by the next."""
+
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from errors import BadParameter
+from features.domains import streams, tables
+from features.utc import EPOCH, MICROSECOND
+from features.windows import AggregationTable
+from features.windows.aggregation import FOR_EVER
+from files import sync
+from model import history, shelf
+from root import Root
+from serving import audit, intake
+from serving.lines import SUFFIX
+
+#: The first day of a file's name: `2026-01-31.jsonl`, or `2026-01-31.daily` beside the audit log.
+_DAY = re.compile(r"(\d{4}-\d\d-\d\d)\.")
+_PARTITION = re.compile(r"year=(\d{4})/month=(\d\d)/day=(\d\d)$")
+#: `<first>-<last>.jsonl`, by commit timestamps in µs.
+_COMMITS = re.compile(r"\d+-(\d+)")
+#: How a version of a model begins: `20261126T145731-…`.
+_VERSION = re.compile(r"(\d{8}T\d{6})-")
+#: The file without rows that shows a reader the schema.
+_EMPTY = "0-0.parquet"
+
+
+@dataclass(frozen=True)
+class Old:
+    """A file or folder that may go. `kind` is for people. `size_bytes` is that of its content."""
+
+    kind: str
+    path: Path
+    size_bytes: int
+
+
+def old(root: Root, keep: timedelta, now: datetime) -> Iterator[Old]:
+    """What `prune` would remove, in a fixed order. Raises BadParameter if a window of a feature needs more days, and
+    RootBroken if the state of a stream cannot be read."""
+    least = _longest_window()
+    if keep < least:
+        raise BadParameter(f"A feature looks back over {least.days} days. Keep at least {least.days}d.")
+    cutoff = now - keep
+    for kind, path in _candidates(root, cutoff):
+        parts = path.rglob("*") if path.is_dir() else [path]
+        yield Old(kind, path, sum(part.stat().st_size for part in parts if part.is_file()))
+
+
+def remove(item: Old) -> None:
+    """Remove a file or folder, and its folder where that is empty then. The removal survives a power cut."""
+    if item.path.is_dir():
+        shutil.rmtree(item.path)
+    else:
+        item.path.unlink(missing_ok=True)
+    folder = item.path.parent
+    while "=" in folder.name and not any(folder.iterdir()):  # year=/month=/day= of a partition
+        folder.rmdir()
+        folder = folder.parent
+    sync(folder)
+
+
+def _longest_window() -> timedelta:
+    """The longest reach of a feature, without those that look back for ever: these keep what they need in states."""
+    reaches = (a.reach for t in tables() if isinstance(t, AggregationTable) for a in t.aggregations)
+    return max((reach for reach in reaches if reach != FOR_EVER), default=timedelta(0))
+
+
+def _candidates(root: Root, cutoff: datetime) -> Iterator[tuple[str, Path]]:
+    for name, stream in streams().items():
+        log, state = root.event_log(name), root.stream_state(stream.domain)
+        yield from (("event log", day) for day in _days(log, cutoff) if intake.is_processed(day, state))
+        yield from (("offline log", part) for part in _partitions(root.offline_log(name), cutoff))
+        yield from (("dead letters", file) for file in _dead_letters(root.dead_letters(name), cutoff))
+    for view in sorted(root.path.glob("states/*")):
+        yield from (("states", part) for part in _partitions(view, cutoff))
+    for folder in (root.decisions, audit.index(root.decisions)):
+        yield from (("decisions", day) for day in _days(folder, cutoff))
+    for model in sorted(path for path in root.models.glob("*") if path.is_dir()):
+        yield from (("model versions", version) for version in _versions(model, cutoff))
+
+
+def _days(folder: Path, cutoff: datetime) -> Iterator[Path]:
+    """The files of days that ended before the cutoff."""
+    for file in sorted(folder.glob("*")):
+        match = _DAY.match(file.name)
+        if match and date.fromisoformat(match[1]) < cutoff.date():
+            yield file
+
+
+def _partitions(folder: Path, cutoff: datetime) -> Iterator[Path]:
+    """The files of partitions that ended before the cutoff. The partition of the first day of a month may have rows of
+    the whole month, and that of the first day of a year rows of the whole year."""
+    for partition in sorted(folder.glob("year=*/month=*/day=*")):
+        match = _PARTITION.search(partition.as_posix())
+        if match is None:
+            continue
+        year, month, day = map(int, match.groups())
+        after = date(year, month, day) + timedelta(days=1)
+        if day == 1:
+            after = date(year + 1, 1, 1) if month in (1, 12) else date(year, month + 1, 1)
+        if after <= cutoff.date():
+            yield from sorted(file for file in partition.glob("*") if file.name != _EMPTY)
+
+
+def _dead_letters(folder: Path, cutoff: datetime) -> Iterator[Path]:
+    for file in sorted(folder.glob(f"*{SUFFIX}")):
+        match = _COMMITS.fullmatch(file.stem)
+        if match and EPOCH + int(match[1]) * MICROSECOND < cutoff:
+            yield file
+
+
+def _versions(model: Path, cutoff: datetime) -> Iterator[Path]:
+    """The versions that were made before the cutoff, without the current one, the one to roll back to, and those that
+    served later than the cutoff."""
+    versions = history.versions(model)
+    current = shelf.current_version(model.parent, model.name)
+    served = history.served(model, current)
+    needed = {*served[-2:], *_served_since(served, cutoff)}
+    for version in versions:
+        made = _made(version)
+        if made and made < cutoff and version not in needed:
+            yield model / version
+
+
+def _served_since(served: list[str], cutoff: datetime) -> Iterator[str]:
+    """The versions that may have served after the cutoff: a version served until the next one was made."""
+    for version, successor in zip(served, [*served[1:], None], strict=True):
+        ended = _made(successor) if successor else None
+        if ended is None or ended >= cutoff:
+            yield version
+
+
+def _made(version: str) -> datetime | None:
+    match = _VERSION.match(version)
+    return datetime.strptime(match[1], "%Y%m%dT%H%M%S").replace(tzinfo=UTC) if match else None

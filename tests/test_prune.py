@@ -1,0 +1,143 @@
+"""`python -m jobs prune` removes what is older than the time to keep, and nothing that somebody still needs."""
+
+import json
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from errors import BadParameter
+from features.domains import streams
+from jobs import prune
+from jobs.commands import jobs
+from model import history
+from root import Root
+from serving.intake import EVENT_LOG, META, POSITION
+
+NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
+KEEP = timedelta(days=90)
+STREAM = next(iter(streams()))
+US = timedelta(microseconds=1)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Root:
+    return Root(tmp_path)
+
+
+def put(path: Path, text: str = "x") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def commits(when: datetime) -> int:
+    return (when - datetime(1970, 1, 1, tzinfo=UTC)) // US
+
+
+def pruned(root: Root, keep: timedelta = KEEP) -> set[str]:
+    """What is gone after a run, as paths below the root."""
+    before = {path for path in root.path.rglob("*") if path.is_file()}
+    for item in list(prune.old(root, keep, NOW)):
+        prune.remove(item)
+    return {str(path.relative_to(root.path)) for path in before if not path.exists()}
+
+
+def processed(root: Root, **offsets: int) -> None:
+    """Let the stream job have read so many bytes of each day of the event log."""
+    state = root.stream_state(streams()[STREAM].domain)
+    state.parent.mkdir(exist_ok=True)
+    with closing(sqlite3.connect(state)) as db, db:
+        db.execute(f"CREATE TABLE {META} (name TEXT PRIMARY KEY, value)")
+        position = {f"{day.replace('_', '-')[1:]}.jsonl": {"offset": offset} for day, offset in offsets.items()}
+        db.execute(f"INSERT INTO {META} VALUES (?, ?)", (POSITION.format(source=EVENT_LOG), json.dumps(position)))
+
+
+def test_days_that_ended_before_the_cutoff_go(root: Root):
+    last_kept, first_gone = NOW - KEEP, NOW - KEEP - timedelta(days=1)
+    for day in (last_kept, first_gone):
+        put(root.decisions / f"{day.date()}.jsonl")
+        put(root.decisions.with_name("decisions.index") / f"{day.date()}.daily")
+    put(root.decisions.with_name("decisions.index") / "daily.lock")
+    assert pruned(root) == {
+        f"decisions/{first_gone.date()}.jsonl", f"decisions.index/{first_gone.date()}.daily"
+    }  # fmt: skip
+
+
+def test_a_day_of_events_stays_until_the_stream_job_has_read_it(root: Root):
+    for day in ("2026-01-01", "2026-01-02", "2026-01-03"):
+        put(root.event_log(STREAM) / f"{day}.jsonl", "12345")
+    assert pruned(root) == set()  # no job has run
+    processed(root, _2026_01_01=5, _2026_01_02=4)
+    assert pruned(root) == {f"log/{STREAM}/2026-01-01.jsonl"}
+
+
+@pytest.mark.parametrize(
+    ("partition", "is_gone"),
+    [("year=2026/month=08/day=27", True), ("year=2026/month=08/day=28", False),
+     ("year=2026/month=07/day=01", True), ("year=2026/month=08/day=01", False),
+     ("year=2025/month=01/day=01", True), ("year=2026/month=01/day=01", False),
+     ("year=2025/month=12/day=01", True)],
+)  # fmt: skip
+def test_a_partition_goes_once_all_it_may_hold_is_old(root: Root, partition: str, is_gone: bool):
+    """Old events lie in the partition of the first day of their month, and older ones in that of their year."""
+    file = put(root.offline_log(STREAM) / partition / "1-2.parquet")
+    state = put(root.states("some_state") / partition / "1-2.parquet")
+    pruned(root)
+    assert file.exists() is state.exists() is not is_gone
+    assert file.parent.exists() is not is_gone
+
+
+def test_the_file_that_shows_the_schema_stays(root: Root):
+    empty = put(root.states("some_state") / "year=1970/month=01/day=01/0-0.parquet")
+    pruned(root)
+    assert empty.exists()
+
+
+def test_dead_letters_go_by_their_last_batch(root: Root):
+    edge = commits(NOW - KEEP)
+    put(root.dead_letters(STREAM) / f"{edge - 10}-{edge - 1}.jsonl")
+    put(root.dead_letters(STREAM) / f"{edge - 10}-{edge}.jsonl")
+    assert pruned(root) == {f"dead_letters/{STREAM}/{edge - 10}-{edge - 1}.jsonl"}
+
+
+def test_a_version_stays_that_serves_or_served_within_the_time(root: Root):
+    model = root.models / "daily"
+    made = ["20250101T000000-a", "20250201T000000-b", "20250301T000000-c", "20260801T000000-d", "20261101T000000-e"]
+    for version in made:
+        put(model / version / "card.json")
+    (model / "current").symlink_to(made[4])
+    history.write(model, [made[0], made[2], made[3], made[4]])  # b never served; d served until November
+    assert {path.split("/")[2] for path in pruned(root)} == {made[0], made[1], made[2]}
+    assert history.versions(model) == made[3:]
+
+
+def test_a_version_to_roll_back_to_stays_however_old(root: Root):
+    model = root.models / "daily"
+    for version in ("20240101T000000-a", "20240201T000000-b"):
+        put(model / version / "card.json")
+    (model / "current").symlink_to("20240201T000000-b")
+    history.write(model, ["20240101T000000-a", "20240201T000000-b"])
+    assert pruned(root) == set()
+
+
+def test_what_a_window_needs_is_not_removed(root: Root):
+    with pytest.raises(BadParameter, match=r"A feature looks back over \d+ days\. Keep at least"):
+        list(prune.old(root, timedelta(days=1), NOW))
+
+
+def test_a_dry_run_removes_nothing(root: Root, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("RISK_DATA", str(root))
+    put(root.decisions / "2020-01-01.jsonl", "x" * 2_000_000)
+    before = set(root.path.rglob("*"))
+    dry = CliRunner().invoke(jobs, ["prune", "--keep", "400d", "--dry-run"])
+    assert dry.exit_code == 0, dry.output
+    assert "Would be removed:" in dry.output
+    assert "2.0 MB" in dry.output
+    assert set(root.path.rglob("*")) == before
+    wet = CliRunner().invoke(jobs, ["prune", "--keep", "400d"])
+    assert wet.output == dry.output.replace("Would be removed:", "Removed:")
+    assert "Nothing is older than 400 days." in CliRunner().invoke(jobs, ["prune", "--keep", "400d"]).output
