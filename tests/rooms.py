@@ -70,6 +70,7 @@ MAY_IMPORT = {
     "jobs.requests": "errors choices files root features model serving jobs.raw jobs.score jobs.requests",
     "jobs.parity": "root features serving jobs.point_in_time",
     "jobs.prune": "errors files root features model serving",
+    "jobs.replay": "errors root features model serving jobs.replay",
     "jobs.pipelines": "errors choices root features",
     "jobs.execute": "cli errors files root features jobs.raw jobs.batch jobs.train jobs.pipelines",
     "jobs.build": "cli files errors root settings features model serving simulators "

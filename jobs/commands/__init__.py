@@ -11,6 +11,7 @@ from jobs.commands.pipelines import describe, execute, list_pipelines
 from jobs.commands.risk.models import models
 from jobs.commands.risk.parity import parity
 from jobs.commands.risk.policy import policy
+from jobs.commands.risk.replay import replay
 from jobs.commands.risk.score import score
 from jobs.commands.risk.shelve import shelve
 from jobs.commands.risk.train import train
@@ -29,7 +30,7 @@ def jobs() -> None:
 
 
 for command in (
-    new, import_, pipeline, list_pipelines, describe, execute, train, shelve, models, policy, score, parity,
+    new, import_, pipeline, list_pipelines, describe, execute, train, shelve, models, policy, score, parity, replay,
     stream, prune, simulate,
 ):  # fmt: skip
     jobs.add_command(command)

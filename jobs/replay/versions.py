@@ -1,0 +1,66 @@
+"""The cards and the policies of a risk by their versions, as far as they are still there."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from errors import BadParameter, ModelBroken
+from features.policy import Policy
+from features.risk import Risk
+from jobs.replay.deciding import Again
+from model import promotion
+from model.scorer import Scorer
+from root import Root
+from serving.policies import Policies
+from serving.store import Store
+
+
+class Gone(Exception):
+    """A version is not on the shelf any more, or cannot decide any more. The text says which."""
+
+
+class Versions:
+    """What decided requests of a risk. `model` and `file` replace the version of the model and the policy of every
+    line. Raises BadParameter, ModelBroken, PolicyBroken, FeaturesNotReady."""
+
+    def __init__(
+        self, root: Root, store: Store, risk: Risk, model: str | None = None, file: Path | None = None
+    ) -> None:
+        self._root, self._risk = root, risk
+        self._model = None if model is None else promotion.loaded(root.models, risk.name, model, risk.by_input)
+        policies = Policies(root.policies, store)
+        self._policy = None if file is None else policies.check(risk, file)
+        # A folder that is not there has no file, so that the policy is the declared one.
+        declared = Policies(root.policies / "none", store)[risk]
+        self._policies: Mapping[str, Policy] = {p.version: p for p in (declared, policies[risk])}
+        self._scorers: dict[str, Scorer | Gone] = {}
+        self._again: dict[tuple[str, str], Again] = {}
+
+    @property
+    def are_those_of_the_log(self) -> bool:
+        """Whether each line is decided with the versions that it names."""
+        return self._model is None and self._policy is None
+
+    def again(self, model: str, policy: str) -> Again:
+        """What decides a line that names these versions. Raises Gone."""
+        if (model, policy) not in self._again:
+            scorer = self._model or self._scorer(model)
+            in_force = self._policy or self._policies.get(policy)
+            if in_force is None:
+                raise Gone(f"policy {policy} is gone")
+            self._again[model, policy] = Again(self._risk, scorer, in_force)
+        return self._again[model, policy]
+
+    def _scorer(self, version: str) -> Scorer:
+        if version not in self._scorers:
+            try:
+                self._scorers[version] = promotion.loaded(
+                    self._root.models, self._risk.name, version, self._risk.by_input
+                )
+            except BadParameter:
+                self._scorers[version] = Gone(f"model {version} is gone")
+            except ModelBroken as error:
+                self._scorers[version] = Gone(f"model {version} cannot be used: {error.message}")
+        scorer = self._scorers[version]
+        if isinstance(scorer, Gone):
+            raise scorer
+        return scorer
