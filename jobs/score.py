@@ -17,12 +17,15 @@ from jobs.raw import checks, places
 from model.scorer import Scorers
 from root import Root
 from serving import audit, featurization, scores
+from serving.call import Call
 from serving.policies import Policies
 from serving.service import decide_all
 from serving.store import Store
 
 #: Decisions are made for this many entities at a time, so that memory does not grow with the population.
 CHUNK_ROWS = 100_000
+#: Who asks for these decisions, in the audit log.
+CALLER = "jobs score"
 
 
 def population(root: Root, declared: Population, as_of: datetime) -> pd.DataFrame:
@@ -69,7 +72,9 @@ def score(root: Root, store: Store, risk: Risk, as_of: datetime) -> int:
             frame = point_in_time.features(root, store, risk, some)[list(views)].astype(object)
             features = [featurization.complete(values, views) for values in frame.to_dict("records")]
             rows = [{key: value} for value in some[key].tolist()]
-            decide_all(scorer, risk, policy, rows, rows, features, as_of, root.decisions, decision_id)
+            decide_all(
+                scorer, risk, policy, rows, rows, features, as_of, root.decisions, decision_id, Call(CALLER), views
+            )
         of_run = set(ids)
         records = (r for r in audit.logged(root.decisions, risk, as_of) if r["decision_id"] in of_run)
         scores.write(root.scores_db, risk.name, ((r["entity"][key], audit.decision_of(r)) for r in records))

@@ -20,6 +20,12 @@ class Call:
     timer: Callable[[], int] = _stopped
     steps: list[tuple[str, int, int]] = field(default_factory=list)
 
+    def latency_us(self) -> dict[str, int]:
+        """The µs of each step that has ended. Nothing without a timer."""
+        if self.timer is _stopped:
+            return {}
+        return {name: (end - begin) // 1000 for name, begin, end in self.steps}
+
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
         """Measure what happens inside."""

@@ -4,14 +4,14 @@ values. `serving/compiler.py` makes one for each version of the registry; every 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from errors import FeaturesNotReady
 from features.utc import EPOCH, MICROSECOND, since_1970
 from features.windows.live import Columns
 from serving.completeness import Completeness
-from serving.store import Row, StoredRow, Vector
+from serving.store import Answers, Row, StoredRow, Vector
 
 #: Feast's words for a value that is stored, is null, is not stored, or is older than its view's TTL.
 PRESENT, NULL_VALUE, NOT_FOUND, TOO_OLD = "PRESENT", "NULL_VALUE", "NOT_FOUND", "OUTSIDE_MAX_AGE"
@@ -100,10 +100,12 @@ class Plan:
     request: Mapping[str, str]
     types: Mapping[str, str] = field(default_factory=dict)
 
-    def answer(self, rows: Sequence[Row], as_of: datetime) -> list[dict[str, Any]]:
+    def answer(self, rows: Sequence[Row], as_of: datetime) -> Answers:
         """The features of each row at `as_of`, which is now, in order; None where nothing is stored that holds then.
         Raises FeaturesNotReady."""
-        return list(map(self._named, *self._values(rows, as_of, self._kept(rows, since_1970(as_of)))))
+        kept = self._kept(rows, since_1970(as_of))
+        features = list(map(self._named, *self._values(rows, as_of, kept)))
+        return Answers(features, self._event_times(rows, as_of, kept))
 
     def vectors(self, rows: Sequence[Row], as_of: datetime, clock: datetime) -> list[Vector]:
         """The same, with the date and the status of each feature. `as_of` may be in the past; `clock` is now."""
@@ -126,6 +128,29 @@ class Plan:
 
     def _named(self, *values: Any) -> dict[str, Any]:
         return dict(zip(self.outputs, values, strict=True))
+
+    @cached_property
+    def _sources(self) -> dict[str, tuple[str, ...]]:
+        """Computed view → the stored views that it takes values of."""
+        return {
+            view.view: tuple(s.view for s in self.stored if not set(s.names).isdisjoint(view.inputs.values()))
+            for view in self.computed
+        }
+
+    def _event_times(
+        self, rows: Sequence[Row], as_of: datetime, kept: Mapping[str, Sequence[Kept | None]]
+    ) -> list[dict[str, datetime | None]]:
+        """View → event time of what holds at `as_of`, for each row."""
+        now, times = since_1970(as_of), []
+        for number in range(len(rows)):
+            by_view: dict[str, datetime | None] = {}
+            for stored in self.stored:
+                row = kept[stored.view][number]
+                by_view[stored.view] = EPOCH + row[0] * MICROSECOND if row and stored.holds(row, now) else None
+            for view, sources in self._sources.items():
+                by_view[view] = max((time for source in sources if (time := by_view[source])), default=None)
+            times.append(by_view)
+        return times
 
     def _kept(self, rows: Sequence[Row], now: int) -> dict[str, list[Kept | None]]:
         kept = {stored.view: stored.rows(rows, now) for stored in self.stored}

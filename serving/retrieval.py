@@ -24,7 +24,7 @@ from features.risk import Risk
 from files import fault, is_file_fault
 from serving.compiler import NOT_APPLIED, compiled, reads, stored_view
 from serving.plan import Plan, Stored, full
-from serving.store import Row, Store, StoredRow, Vector
+from serving.store import Answers, Row, Store, StoredRow, Vector
 
 logger = logging.getLogger(__name__)
 
@@ -74,21 +74,21 @@ class FeastStore(Store):
 
     def online(self, risk: Risk, row: Row, as_of: datetime) -> dict[str, Any]:
         """The features of one entity; see `online_many`."""
-        return self.online_many(risk, [row], as_of)[0]
+        return self.online_many(risk, [row], as_of).features[0]
 
-    def online_many(self, risk: Risk, rows: Sequence[Row], as_of: datetime) -> list[dict[str, Any]]:
+    def online_many(self, risk: Risk, rows: Sequence[Row], as_of: datetime) -> Answers:
         """The features of many entities at `as_of`, in order, None where nothing is stored.
 
         A value that the point-in-time join would not find counts as not stored: its row is older than its view's TTL,
         or dated after `as_of`. Raises UnknownEntity, FeaturesNotReady.
         """
         with _explained():
-            many = self._plan(risk.name).answer(rows, as_of)
-        for row, features in zip(rows, many, strict=True):
+            answers = self._plan(risk.name).answer(rows, as_of)
+        for row, features in zip(rows, answers.features, strict=True):
             if risk.known_by and features[risk.known_by] is None:
                 entity = f"{risk.path_field} {row[risk.path_field]}" if risk.path_field else "The entity"
                 raise UnknownEntity(f"{entity} is not known. Check it, or wait for the next batch.", risk.path_field)
-        return many
+        return answers
 
     def historical(self, risk: Risk, frame: pd.DataFrame) -> pd.DataFrame:
         """Point-in-time features: for each row, what was known at its `event_timestamp`.

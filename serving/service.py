@@ -39,9 +39,12 @@ def decide_all(
     log: Path,
     decision_id: Callable[[Row], str] = new_id,
     call: Call | None = None,
+    views: Mapping[str, str] | None = None,
+    event_times: Sequence[Mapping[str, datetime | None]] = (),
 ) -> list[Decision]:
-    """Score, decide and append to the audit log below `log`: all rows or none. `features` are complete. They and
-    `fields`, which rules see of each request, are in the order of `rows`. `decision_id` names the decision about a row.
+    """Score, decide and append to the audit log below `log`: all rows or none. `features` are complete. They,
+    `fields`, which rules see of each request, are in the order of `rows`. So are `event_times`, view → event time;
+    without them, the log has none. `views` maps a feature to its view. `decision_id` names the decision about a row.
     Raises AuditUnavailable, ModelBroken."""
     call = call or Call()
     with call.step("score"):
@@ -53,7 +56,11 @@ def decide_all(
             for row, values, seen, score, by_input in zip(rows, features, fields, scores, contributions, strict=True)
         ]
     with call.step("audit"):
-        records = (audit.record(risk, row, made.as_record()) for row, made in zip(rows, decisions, strict=True))
+        by_view, times = audit.features_by_view(views or {}), event_times or [{}] * len(rows)
+        records = [
+            audit.record(risk, row, made.as_record(), audit.context(call, row, seen, by_view, times_of_row))
+            for row, made, seen, times_of_row in zip(rows, decisions, fields, times, strict=True)
+        ]
         audit.append(log, as_of, records)
     return decisions
 
@@ -84,7 +91,7 @@ class RiskService:
     def features(self, risk: Risk, request: RiskRequest, as_of: datetime) -> dict[str, Any]:
         """The features of the risk's feature service, as plain values, without the internal ones. Raises UnknownEntity,
         FeaturesNotReady."""
-        (features,) = self._features(risk, [request.row(as_of, self.hash_key)], as_of)
+        _, (features,), _ = self._features(risk, [request.row(as_of, self.hash_key)], as_of)
         return {name: value for name, value in features.items() if name not in internal_features()}
 
     def score(self, risk: Risk, request: RiskRequest, as_of: datetime) -> tuple[float, Card]:
@@ -92,7 +99,8 @@ class RiskService:
         FeaturesNotReady, ModelNotTrained, ModelBroken."""
         scorer = self.scorers[risk.name]
         row = request.row(as_of, self.hash_key)
-        matrix = featurization.matrix(self._features(risk, [row], as_of), scorer.card)
+        _, features, _ = self._features(risk, [row], as_of)
+        matrix = featurization.matrix(features, scorer.card)
         return float(scorer.score(matrix)[0]), scorer.card
 
     def decision(self, risk: Risk, request: RiskRequest, as_of: datetime, call: Call | None = None) -> Decision:
@@ -109,8 +117,11 @@ class RiskService:
         rows = [request.row(as_of, self.hash_key) for request in requests]
         fields = [request.fields(row, self.hash_key) for request, row in zip(requests, rows, strict=True)]
         call = call or Call()
-        features = self._features(risk, rows, as_of, call)
-        decisions = decide_all(scorer, risk, policy, rows, fields, features, as_of, self._decisions, call=call)
+        views, features, times = self._features(risk, rows, as_of, call)
+        decisions = decide_all(
+            scorer, risk, policy, rows, fields, features, as_of, self._decisions,
+            call=call, views=views, event_times=times,
+        )  # fmt: skip
         if risk.publishes:
             publish = risk.publishes.event
             events = [publish(row, decision.score) for row, decision in zip(rows, decisions, strict=True)]
@@ -119,10 +130,11 @@ class RiskService:
 
     def _features(
         self, risk: Risk, rows: Sequence[Row], as_of: datetime, call: Call | None = None
-    ) -> list[dict[str, Any]]:
+    ) -> tuple[Mapping[str, str], list[dict[str, Any]], Sequence[Mapping[str, datetime | None]]]:
+        """Feature → view; the features of each row; their event times by view."""
         call = call or Call()
         with call.step("retrieve"):
             views = self.store.views(risk.name)
-            stored = self.store.online_many(risk, rows, as_of)
+            stored, times = self.store.online_many(risk, rows, as_of)
         with call.step("featurize"):
-            return [featurization.complete(values, views) for values in stored]
+            return views, [featurization.complete(values, views) for values in stored], times

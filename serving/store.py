@@ -28,6 +28,15 @@ class Vector(NamedTuple):
     statuses: dict[str, str]
 
 
+class Answers(NamedTuple):
+    """The features of many entities, in order: a dict each, None where nothing is stored. `event_times` has, for each,
+    view → the event time of the stored row that the features are from, None where there is none. Of a view that is
+    computed, it is the newest of the rows that it was computed from."""
+
+    features: list[dict[str, Any]]
+    event_times: list[dict[str, datetime | None]]
+
+
 class Store(Protocol):
     """Reads and writes features. Every method may raise FeaturesNotReady."""
 
@@ -50,8 +59,8 @@ class Store(Protocol):
     def online(self, risk: Risk, row: Row, as_of: datetime) -> dict[str, Any]:
         """The features of one entity at `as_of`, None where nothing is stored."""
 
-    def online_many(self, risk: Risk, rows: Sequence[Row], as_of: datetime) -> list[dict[str, Any]]:
-        """The same for many entities, in order."""
+    def online_many(self, risk: Risk, rows: Sequence[Row], as_of: datetime) -> Answers:
+        """The same for many entities, in order, with the event time of each view."""
 
     def historical(self, risk: Risk, frame: pd.DataFrame) -> pd.DataFrame:
         """Point-in-time features: the rows of `frame` in the same order, each as of its `event_timestamp`."""

@@ -17,7 +17,7 @@ from features.domains import risks
 from features.risk import Risk
 from model import shelf
 from model.card import Card, CardInput, Metrics, OutcomeRate, Split
-from serving.store import Row, StoredRow, Vector
+from serving.store import Answers, Row, StoredRow, Vector
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 APPLICANT = {"state": "CA", "ssn": "512-34-8765", "dl": "D1234567", "dob": "1990-05-17"}
@@ -55,8 +55,9 @@ class Fake:
             "is_previously_seen_ssn": self.seen, "is_previously_seen_dl": self.seen,
         }  # fmt: skip
 
-    def online_many(self, risk: Risk, rows: Sequence[Row], as_of: datetime) -> list[dict[str, Any]]:
-        return [self.online(risk, row, as_of) for row in rows]
+    def online_many(self, risk: Risk, rows: Sequence[Row], as_of: datetime) -> Answers:
+        times = dict.fromkeys(self.views(risk.name).values(), NOW)
+        return Answers([self.online(risk, row, as_of) for row in rows], [dict(times) for _ in rows])
 
     def historical(self, risk: Risk, frame: pd.DataFrame) -> pd.DataFrame:
         return frame.assign(**dict.fromkeys(self.views(risk.name)))

@@ -11,7 +11,7 @@ import pandas as pd
 import settings
 from features.risk import Appetite, Input, Outcomes, Reason, Risk, RiskRequest
 from features.windows.raw import Column, RawTable
-from serving.store import Row
+from serving.store import Answers, Row
 
 CASES = 3000
 LEAST, MOST = 1.0, 10.0
@@ -59,8 +59,9 @@ class Source:
     def historical(self, risk: Risk, frame: pd.DataFrame) -> pd.DataFrame:
         return frame.assign(**{n: self.features[n].to_numpy()[frame["customer_id"]] for n in NAMES})
 
-    def online_many(self, risk: Risk, rows: Sequence[Row], as_of: datetime) -> list[dict[str, Any]]:
-        return [self.features.loc[row["customer_id"]].to_dict() for row in rows]
+    def online_many(self, risk: Risk, rows: Sequence[Row], as_of: datetime) -> Answers:
+        features = [self.features.loc[row["customer_id"]].to_dict() for row in rows]
+        return Answers(features, [dict.fromkeys(["made"]) for _ in rows])
 
 
 def made_up() -> Source:

@@ -75,6 +75,19 @@ def test_a_plan_answers_what_feast_answers(service, stores, known, data):
         }
 
 
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_event_time_of_a_view_is_the_date_of_its_features(service, stores, known):
+    source, _ = stores
+    now = datetime.now(UTC)
+    drawn = {"STRING": "CA", "INT64": 1, "DOUBLE": 1.0, "UNIX_TIMESTAMP": now - timedelta(days=9000)}
+    row = {name: known[name][0] if name in known else drawn[kind] for name, kind in source.asks(service).items()}
+    (times,) = source.online_many(risks()[service], [row], now).event_times
+    (vector,) = source.vectors(service, [row], now, now)
+    for name, view in source.views(service).items():
+        assert vector.event_timestamps[name] in (None, times[view])
+    assert any(times.values())
+
+
 def test_nothing_is_stored_under_a_null_key(stores):
     source, _ = stores
     (vector,) = source.vectors("daily", [{"driver_id": None}], *[datetime.now(UTC)] * 2)

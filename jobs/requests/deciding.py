@@ -18,10 +18,11 @@ from errors import BadInput, BadParameter, BadRequest, Busy
 from features.risk import Risk
 from files import locked, replacing
 from jobs.requests.reading import Read, pieces, read
-from jobs.score import ids_of
+from jobs.score import CALLER, ids_of
 from model.scorer import Scorers
 from root import Root
 from serving import audit, featurization
+from serving.call import Call
 from serving.policies import Policies
 from serving.service import decide_all
 from serving.store import Row, Store
@@ -86,7 +87,7 @@ def decide_file(
             taken = known.with_ids(ids)
             # Features are read for new requests only: the store may have newer ones than those of an earlier run.
             new = {number: pair for number, pair in zip(ids, valid, strict=True) if number not in taken}
-            features, are_unknown = _features(store, risk, [row for _, row in new.values()], as_of)
+            features, times, are_unknown = _features(store, risk, [row for _, row in new.values()], as_of)
             unknown = {number for number, is_unknown in zip(new, are_unknown, strict=True) if is_unknown}
             bad = [(line, reason) for line, _, reason in rows if reason]
             bad += [(line, "is not known") for number, (line, _) in zip(ids, valid, strict=True) if number in unknown]
@@ -96,16 +97,17 @@ def decide_file(
             put_aside(sorted(bad, key=lambda pair: pair[0].number))
             counts.repeated += sum(number in taken for number in ids)
             decided = [
-                (line, row, featurization.complete(values, views))
-                for (number, (line, row)), values in zip(new.items(), features, strict=True)
+                (line, row, featurization.complete(values, views), by_view)
+                for (number, (line, row)), values, by_view in zip(new.items(), features, times, strict=True)
                 if number not in unknown
             ]
             if decided:
-                lines, new_rows, new_features = zip(*decided, strict=True)
+                lines, new_rows, new_features, new_times = zip(*decided, strict=True)
                 fields = [line.request.fields(row, hash_key) for line, row in zip(lines, new_rows, strict=True)]
                 made = decide_all(
-                    scorer, risk, policy, new_rows, fields, new_features, as_of, root.decisions, decision_id
-                )
+                    scorer, risk, policy, new_rows, fields, new_features, as_of, root.decisions, decision_id,
+                    Call(CALLER), views, new_times,
+                )  # fmt: skip
                 known.add([decision.as_json() for decision in made])
                 taken = known.with_ids(ids)
             output([(line.number, row, taken[n]) for n, (line, row) in zip(ids, valid, strict=True) if n in taken])
@@ -135,15 +137,17 @@ def _row(line: Read, as_of: datetime, hash_key: bytes) -> tuple[Row | None, str]
 
 def _features(
     store: Store, risk: Risk, rows: Sequence[Row], as_of: datetime
-) -> tuple[list[Mapping[str, Any]], list[bool]]:
-    """The online features of the rows, and whether each entity is unknown."""
+) -> tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, datetime | None]], list[bool]]:
+    """The online features of the rows, their event times by view, and whether each entity is unknown."""
     if not rows:
-        return [], []
+        return [], [], []
     if risk.known_by is None:
-        return list(store.online_many(risk, rows, as_of)), [False] * len(rows)
+        return *store.online_many(risk, rows, as_of), [False] * len(rows)
     # `online_many` refuses all rows where one entity is unknown.
-    features = [vector.features for vector in store.vectors(risk.name, rows, as_of, as_of)]
-    return list(features), [values[risk.known_by] is None for values in features]
+    vectors, views = store.vectors(risk.name, rows, as_of, as_of), store.views(risk.name)
+    features = [vector.features for vector in vectors]
+    times = [{views[name]: time for name, time in vector.event_timestamps.items()} for vector in vectors]
+    return features, times, [values[risk.known_by] is None for values in features]
 
 
 class _Known:

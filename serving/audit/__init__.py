@@ -12,10 +12,12 @@ from typing import Any
 from pydantic_core import to_json
 
 from errors import AuditUnavailable
-from features.domains import internal_features
 from features.risk import Risk
 from files import explained, fault
 from serving import lines, ranges
+from serving.audit.record import context, decision_of, features_by_view, record
+
+__all__ = ["append", "context", "decision_of", "features_by_view", "index", "latest", "logged", "record"]
 
 #: Before the first range of a day, `latest` looks for records in this many bytes: an older version wrote no ranges.
 TAIL_BYTES = 256 * 1024
@@ -37,14 +39,6 @@ def append(folder: Path, day: datetime, records: Iterable[Mapping[str, Any]]) ->
         raise AuditUnavailable(f"The decision could not be logged. {fault(error, folder)}") from error
 
 
-def record(risk: Risk, row: Mapping[str, Any], decision: Mapping[str, Any]) -> dict[str, Any]:
-    """A line of the log: the risk, the entity, the rest of the request's row (identifiers are keyed hashes), and the
-    decision with its internal features. `python -m jobs parity` reads the features again from it."""
-    entity = {name: value for name, value in row.items() if name in risk.entity_keys}
-    request = {name: value for name, value in row.items() if name not in risk.entity_keys}
-    return {"risk": risk.name, "entity": entity, "request": request, **decision}
-
-
 def latest(folder: Path, risk: Risk, day: datetime, most: int) -> list[dict[str, Any]]:
     """The newest records of a risk, at most `most`, newest first, of `day` and the day before. It reads about as many
     lines as it returns, whatever else is in the log. Raises AuditUnavailable."""
@@ -55,21 +49,14 @@ def latest(folder: Path, risk: Risk, day: datetime, most: int) -> list[dict[str,
 
 def logged(folder: Path, risk: Risk, as_of: datetime) -> Iterator[dict[str, Any]]:
     """The records of a risk that are dated `as_of`."""
-    for record in lines.read(_file(folder, as_of), prefix=_prefix(risk)):
-        if record.get("as_of") == as_of.isoformat():
-            yield record
+    for line in lines.read(_file(folder, as_of), prefix=_prefix(risk)):
+        if line.get("as_of") == as_of.isoformat():
+            yield line
 
 
 def index(folder: Path) -> Path:
     """The folder with what helps readers of the log."""
     return folder.with_name(f"{folder.name}.index")
-
-
-def decision_of(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The decision in a record, as `Decision.as_json` gave it."""
-    decision = {name: value for name, value in record.items() if name not in ("risk", "entity", "request")}
-    features = {name: value for name, value in record["features"].items() if name not in internal_features()}
-    return {**decision, "features": features}
 
 
 def _newest_first(folder: Path, risk: Risk, day: datetime) -> Iterator[dict[str, Any]]:
