@@ -43,7 +43,7 @@ def create_app(store: Store | None = None, clock: Callable[[], datetime] = lambd
         app.register_blueprint(part.blueprint(face))
     openapi.install(app)
     index.install(app)
-    errors.install(app)
+    errors.install(app, root)
     return app
 
 

@@ -1,11 +1,12 @@
 """Every error that a caller can meet, in one tree. `web/errors.py` turns an HTTP error into
-`{"error": {"code": 1201, "name": "unknown_entity", "message": …, "field": …}}`. `python -m jobs` prints
-`name: message` and exits with a code. docs/reference/errors.md lists all of them.
+`{"error": {"code": 1201, "name": "unknown_entity", "message": …, "field": …, "request_id": …}}`. `python -m jobs`
+prints `name: message` and exits with a code. docs/reference/errors.md lists all of them.
 
     RiskError
     ├── BadRequest      HTTP 4xx: the caller can correct the request
     ├── UnknownEntity   HTTP 404
     ├── NotReady        HTTP 503: the operator can correct the system; the message gives the command
+    ├── InternalError   HTTP 500: a bug
     └── JobError        exit code 1: only jobs raise it, so it has no HTTP status
 
 A message says what was seen, then what to do. It never repeats an SSN or a licence number.
@@ -32,6 +33,7 @@ from errors.caller import (
     UnknownField,
     WrongType,
 )
+from errors.http import BrokenHttp, InternalError, MethodNotAllowed, NotFound
 from errors.job import (
     BadInput,
     BadSetting,
@@ -67,12 +69,15 @@ __all__ = [
     "BadSetting",
     "BadSsn",
     "BadState",
+    "BrokenHttp",
     "Busy",
     "FeastFailed",
     "FeaturesNotReady",
+    "InternalError",
     "JobError",
     "KeyReused",
     "LogUnavailable",
+    "MethodNotAllowed",
     "Mismatch",
     "MissingField",
     "ModelBroken",
@@ -80,6 +85,7 @@ __all__ = [
     "ModelRefused",
     "NoData",
     "NotAllowed",
+    "NotFound",
     "NotGenerated",
     "NotJson",
     "NotReady",

@@ -10,6 +10,8 @@ class RiskError(Exception):
     """The root of the tree. Nothing raises it itself."""
 
     code: ClassVar[int] = 1000
+    #: What to do about it, for the table of errors. A message says it about the one case.
+    remedy: ClassVar[str] = ""
 
     def __init__(self, message: str, field: str | None = None) -> None:
         super().__init__(message)

@@ -15,48 +15,56 @@ class NotJson(BadRequest):
     """The body of a request is not JSON, or has a key twice."""
 
     code = 1001
+    remedy = "Send one JSON object in UTF-8, each key once. The message shows an example."
 
 
 class MissingField(BadRequest):
     """A required field is missing."""
 
     code = 1002
+    remedy = "Send the field that `field` names."
 
 
 class WrongType(BadRequest):
     """A value has the wrong JSON type, such as a number where a string is required."""
 
     code = 1003
+    remedy = "Send the type that the API docs state."
 
 
 class UnknownField(BadRequest):
     """A request has a field that its schema does not declare."""
 
     code = 1004
+    remedy = "Remove the field, or correct its name. The message names the nearest one."
 
 
 class BadDate(BadRequest):
     """A date of birth has an unknown form, does not exist, is before 1900 or is in the future."""
 
     code = 1005
+    remedy = "Send a date that exists, as `1990-05-17` or `05-17-1990`."
 
 
 class BadSsn(BadRequest):
     """The Social Security Administration never issues this number."""
 
     code = 1006
+    remedy = "Check the number: nine digits."
 
 
 class BadLicence(BadRequest):
     """No US state prints this text as the number of a driving licence."""
 
     code = 1007
+    remedy = "Check the number: letters and digits, as on the card."
 
 
 class BadState(BadRequest):
     """This is not the two-letter code of a US state."""
 
     code = 1008
+    remedy = "Send two letters, such as `CA`."
 
 
 class BadParameter(BadRequest):
@@ -64,6 +72,7 @@ class BadParameter(BadRequest):
     future."""
 
     code = 1009
+    remedy = "Send a value that the message allows."
 
 
 class TooLarge(BadRequest):
@@ -71,6 +80,7 @@ class TooLarge(BadRequest):
 
     code = 1010
     status = 413
+    remedy = "Send at most as much as the message says, in several requests."
 
 
 class NotSignedIn(BadRequest):
@@ -78,6 +88,7 @@ class NotSignedIn(BadRequest):
 
     code = 1101
     status = 401
+    remedy = "Sign in, or send a valid token or key in the header `Authorization`."
 
 
 class NotAllowed(BadRequest):
@@ -85,6 +96,7 @@ class NotAllowed(BadRequest):
 
     code = 1102
     status = 403
+    remedy = "Ask for the scope that the API docs state; send the request from a page of the service."
 
 
 class KeyReused(BadRequest):
@@ -92,6 +104,7 @@ class KeyReused(BadRequest):
 
     code = 1103
     status = 409
+    remedy = "Send another key for another request."
 
 
 class TooMany(BadRequest):
@@ -99,12 +112,14 @@ class TooMany(BadRequest):
 
     code = 1104
     status = 429
+    remedy = "Wait as many seconds as `Retry-After` says, then send the request again."
 
 
 class BadHost(BadRequest):
     """The `Host` header names no host of this service."""
 
     code = 1105
+    remedy = "Send the request to a host of the service, or add the host to `RISK_HOSTS`."
 
 
 class UnknownEntity(RiskError):
@@ -112,6 +127,7 @@ class UnknownEntity(RiskError):
 
     code = 1201
     status: ClassVar[int] = 404
+    remedy = "Check the key. A new entity is known after the next batch or event."
 
 
 class UnknownDecision(BadRequest):
@@ -119,3 +135,4 @@ class UnknownDecision(BadRequest):
 
     code = 1202
     status = 404
+    remedy = "Check the id."

@@ -15,18 +15,21 @@ class ModelNotTrained(NotReady):
     """The risk has no model yet."""
 
     code = 1301
+    remedy = "Run: `python -m jobs train RISK`"
 
 
 class ModelBroken(NotReady):
     """A model's files cannot be read, or its card describes another model."""
 
     code = 1302
+    remedy = "Train again, or roll back: `python -m jobs models RISK rollback`"
 
 
 class FeaturesNotReady(NotReady):
     """A feature service or view is not applied or not materialized, or the online store cannot be read or written."""
 
     code = 1303
+    remedy = "Run the command in the message, such as `make pipeline`."
 
 
 class PolicyBroken(NotReady):
@@ -34,21 +37,25 @@ class PolicyBroken(NotReady):
     policy meanwhile."""
 
     code = 1320
+    remedy = "Correct the line that the message names."
 
 
 class AuditUnavailable(NotReady):
     """The audit log cannot be written. The service gives no decision that it cannot log."""
 
     code = 1305
+    remedy = "Free space on the disk, or let the service write the folder `decisions/`."
 
 
 class LogUnavailable(NotReady):
     """The event log or the file of a sign-up cannot be read or written. Send the request again later."""
 
     code = 1309
+    remedy = "Free space on the disk, or let the service write the folder `log/`."
 
 
 class RootBroken(NotReady):
     """A file of the root, or its disk, cannot be read or written, and no other error says so."""
 
     code = 1315
+    remedy = "Do what the message says about the file."

@@ -13,12 +13,15 @@ def _stopped() -> int:
 @dataclass
 class Call:
     """`caller` is the user or key that asks, "" where nobody has to sign in. `timer` gives nanoseconds. `steps` gets
-    (name, begin, end) of each step, in the order in which they end."""
+    (name, begin, end) of each step, in the order in which they end. `decided` gets (risk, outcome) of each decision.
+    `error` is the name of the error that was answered."""
 
     caller: str = ""
     request_id: str = ""
     timer: Callable[[], int] = _stopped
     steps: list[tuple[str, int, int]] = field(default_factory=list)
+    decided: list[tuple[str, str]] = field(default_factory=list)
+    error: str = ""
 
     def latency_us(self) -> dict[str, int]:
         """The µs of each step that has ended. Nothing without a timer."""

@@ -62,6 +62,7 @@ def decide_all(
             for row, made, seen, times_of_row in zip(rows, decisions, fields, times, strict=True)
         ]
         audit.append(log, as_of, records)
+    call.decided += [(risk.name, made.decision) for made in decisions]
     return decisions
 
 

@@ -15,6 +15,7 @@ FORMS = {
     "as_of": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00",
     "event_timestamp": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00",
     "home": r"/home/\d+",
+    "request_id": r"[0-9a-f]{32}",
     "features.state": r"[A-Z]{2}",
 }
 

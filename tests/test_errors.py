@@ -23,6 +23,11 @@ def test_every_error_says_when_it_is_raised(error):
     assert error.__doc__ != error.__mro__[1].__doc__
 
 
+@pytest.mark.parametrize("error", LEAVES, ids=lambda error: error.__name__)
+def test_every_error_says_what_to_do(error):
+    assert error.remedy.endswith((".", "`"))
+
+
 def test_every_error_has_a_code_of_its_own_and_is_handed_on():
     assert len({error.code for error in LEAVES}) == len(LEAVES)
     assert {error.__name__ for error in EVERY} < set(errors.__all__)

@@ -27,6 +27,12 @@ def current() -> Call:
     return call
 
 
+def route() -> str:
+    """The rule of the current request's path, such as `/home/<driver_id>`: it has no identifier in it. "" where no
+    rule fits."""
+    return request.url_rule.rule if request.url_rule else ""
+
+
 def _begin() -> None:
     sent = request.headers.get(HEADER, "")
     g.call = Call(request_id=sent if _ID.fullmatch(sent) else uuid.uuid4().hex, timer=time.perf_counter_ns)

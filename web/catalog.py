@@ -89,7 +89,7 @@ def _described(number: Number) -> Spec:
         for key in number.table.keys
     ]
     title = number.name.replace("_", " ").capitalize()
-    return operation("catalog", title, about, Value, (400, 404, 503), parameters=parameters)
+    return operation("catalog", title, about, Value, name=f"read_{number.name}", parameters=parameters)
 
 
 def blueprint(face: Face) -> Blueprint:

@@ -46,10 +46,12 @@ def openapi_paths() -> Spec:
         "application/json": {"schema": {"anyOf": [event, {"type": "array", "items": event, "maxItems": MOST_EVENTS}]}}
     }
     post = operation(
-        "events", "Events of a stream", DESCRIPTION, Accepted, (400, 503), status=202,
+        "events", "Events of a stream", DESCRIPTION, Accepted, status=202, name="send_events",
         parameters=[name], requestBody={"required": True, "content": content},
     )  # fmt: skip
-    get = operation("events", "Events that got lost", MISSING, Missing, (400,), parameters=[name, producer, last])
+    get = operation(
+        "events", "Events that got lost", MISSING, Missing, name="find_lost_events", parameters=[name, producer, last]
+    )
     return {"/api/v1/events/{stream}": {"post": post}, "/api/v1/events/{stream}/missing": {"get": get}}
 
 

@@ -56,8 +56,11 @@ def openapi_paths() -> Spec:
             "event_timestamp", "ISO timestamps, separated by commas; UTC without an offset. Default: now, a week ago."
         ),
     ]
-    get = operation("history", "Features of chosen entities at chosen times", DESCRIPTION, HistoricalAnswer, (400, 503))
-    return {"/historical-features/": {"get": get | {"parameters": parameters}}}
+    get = operation(
+        "history", "Features of chosen entities at chosen times", DESCRIPTION, HistoricalAnswer,
+        name="read_historical_features", parameters=parameters,
+    )  # fmt: skip
+    return {"/historical-features/": {"get": get}}
 
 
 def blueprint(face: Face) -> Blueprint:

@@ -23,7 +23,9 @@ def openapi_paths() -> Spec:
     """The sign-up path of the API docs. The pages are for people, and not in the docs."""
     about = "Decides about an applicant, and makes a driver of an approved one."
     applicant = risks()["onboarding"].request
-    sign_up = operation("sign-up", "Sign an applicant up", about, SignUpAnswer, (400, 503), requestBody=body(applicant))
+    sign_up = operation(
+        "sign-up", "Sign an applicant up", about, SignUpAnswer, name="sign_up", requestBody=body(applicant)
+    )
     return {"/sign-up/": {"post": sign_up}}
 
 

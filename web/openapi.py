@@ -11,13 +11,15 @@ from pydantic.json_schema import models_json_schema
 from features.domains import risks
 from features.risk import Risk, Task
 from web import domains, events, historical, schemas, vectors
-from web.operations import Spec, body, operation, reference
+from web.operations import Spec, body, error_responses, error_table, operation, reference
 from web.risk import MOST_DECISIONS
 
 SCORES: Mapping[Task, str] = {
     "classification": "The probability of a bad outcome.",
     "regression": "The estimated number.",
 }
+#: How the name of an operation about a risk begins, by the last word of its path.
+VERBS = {"features": "read_features_of", "score": "score", "decision": "decide"}
 
 
 def install(app: Flask) -> None:
@@ -60,25 +62,31 @@ def document() -> Spec:
             "description": "Decisions with reasons, and the features behind them.",
         },
         "paths": paths,
-        "components": {"schemas": _schemas()},
+        "components": {"schemas": _schemas(), "responses": error_responses()},
+        "x-error-codes": error_table(),
     }
 
 
 def _risk_paths(risk: Risk) -> Spec:
     method, suffix = ("get", f"{{{risk.path_field}}}/") if risk.path_field else ("post", "")
     request = {"parameters": [_path_parameter(risk)]} if risk.path_field else {"requestBody": body(risk.request)}
-    errors = (400, 404, 503) if risk.known_by else (400, 503)
+    errors = (404,) if risk.known_by else ()
     paths = {
         f"/{risk.slug}-risk-{part}/{suffix}": {
-            method: operation(risk.name, f"{risk.title}: {part}", about, answer, errors, **request)
+            method: operation(
+                risk.name, f"{risk.title}: {part}", about, answer, errors, name=f"{VERBS[part]}_{risk.name}", **request
+            )
         }
         for part, (answer, about) in _answers(risk).items()
     }
     if risk.population and risk.path_field:
         about = f"The results of the last batches, which `python -m jobs score {risk.name}` writes."
         paths[f"/{risk.slug}-batch-scores/{suffix}"] = {
-            "get": operation(risk.name, f"{risk.title}: batch scores", about, schemas.BatchScores, errors, **request)
-        }
+            "get": operation(
+                risk.name, f"{risk.title}: batch scores", about, schemas.BatchScores, errors,
+                name=f"read_batch_scores_of_{risk.name}", **request,
+            )
+        }  # fmt: skip
     return paths
 
 
@@ -105,7 +113,7 @@ def _decisions_path() -> Spec:
     return {
         "/api/v1/decisions/{name}": {
             "post": operation(
-                "decisions", "Decisions of any risk", about, schemas.Decisions, (400, 404, 503),
+                "decisions", "Decisions of any risk", about, schemas.Decisions, name="decide_any",
                 parameters=[name], requestBody={"required": True, "content": content},
             )
         }

@@ -166,6 +166,9 @@ class ErrorDetail(BaseModel):
     name: str = Field(examples=["missing_field"])
     message: str = Field(description="What was seen, then what to do.", examples=["ssn is missing. Send it."])
     field: str = Field(default="", description="The wrong field, if one is wrong.", examples=["ssn"])
+    request_id: str = Field(
+        description="The id of the request, as in the header `X-Request-ID` and in the log.", examples=["a1"]
+    )
 
 
 class Error(BaseModel):

@@ -100,7 +100,7 @@ def openapi_paths() -> Spec:
     """The path of the API docs."""
     name = {"name": "service", "in": "path", "required": True, "schema": {"type": "string"}, "example": "daily"}
     post = operation(
-        "features", "Feature vectors", DESCRIPTION, Vectors, (400, 503),
+        "features", "Feature vectors", DESCRIPTION, Vectors, name="read_features",
         parameters=[name], requestBody=body(VectorsRequest),
     )  # fmt: skip
     return {"/api/v1/features/{service}": {"post": post}}
