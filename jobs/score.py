@@ -57,7 +57,7 @@ def score(root: Root, store: Store, risk: Risk, as_of: datetime) -> int:
             "file, give --input FILE --output FILE. To score a population, declare it in the domain's features."
         )
     scorer, key = Scorers(root.models)[risk.name], risk.population.key
-    policy = Policies(root.policies, store)[risk]
+    policy = Policies(root.policies, store).deciding(risk, as_of)
     decision_id = ids_of(risk, scorer.card.version, as_of)
     busy = Busy(f"Another run scores {risk.name} in {root}. Wait for it.")
     with locked(audit.index(root.decisions) / f"{risk.name}.lock", busy):

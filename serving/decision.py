@@ -97,7 +97,7 @@ def decide(
     given = [GivenReason(rule.rule.reason.code, rule.rule.reason.text, 0.0) for rule in deciding_first]
     if lacking:
         given.insert(min(len(given), MOST_REASONS - 1), _not_enough_known(lacking))
-    given += _model_reasons(risk, card, contributions, known, band)
+    given += _model_reasons(risk, card, policy, contributions, known, band)
     internal = {name: features[name] for name in internal_features() & features.keys()}
     shown = {name: value for name, value in features.items() if name not in internal} if internal else features
     return Decision(
@@ -153,7 +153,7 @@ def _not_enough_known(lacking: Sequence[str]) -> GivenReason:
 
 
 def _model_reasons(
-    risk: Risk, card: Card, contributions: np.ndarray, known: Sequence[Input | None], band: int
+    risk: Risk, card: Card, policy: Policy, contributions: np.ndarray, known: Sequence[Input | None], band: int
 ) -> list[GivenReason]:
     """The inputs that did most for the model's outcome. Either all of them raised the score, or all lowered it. Inputs
     that share a reason count as one, and their contributions are added. A stand-in gives no reason."""
@@ -172,7 +172,8 @@ def _model_reasons(
         if sums[group] > 0 if is_raised else sums[group] < 0:
             declared = strongest[group][1]
             reason = declared.raises if is_raised else declared.lowers
-            reasons.append(GivenReason(reason.code, reason.text, sums[group]))
+            text = policy.reasons.get(reason.code, reason.text)
+            reasons.append(GivenReason(reason.code, text, sums[group]))
     return reasons
 
 

@@ -7,14 +7,14 @@ processes would decide differently.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-import files
 from errors import PolicyBroken
 from features import policy
 from features.domains import internal_features
@@ -24,7 +24,9 @@ from features.risk import Appetite, Risk, Rule
 from features.rules import Kind, Names, RuleFault, lists_in, parsed
 from serving import policy_file
 from serving.policy_file import NUMBER, Written, broken
+from serving.policy_history import History
 from serving.store import Store
+from serving.watched import Watched, read_watched, watch_absence
 
 SUFFIX = ".yaml"
 #: What somebody may take for the suffix, also in capitals.
@@ -39,80 +41,32 @@ SHOWN_CHARACTERS = 40
 
 
 @dataclass
-class _Watched:
-    """A file that was read, or a folder that lacks what was looked for: then `content` is None. `seen` is None where
-    there is nothing at `path`. While the signature of something settled stays, so does its content."""
-
-    path: str
-    seen: files.Signature | None
-    is_settled: bool
-    content: bytes | None
-
-    def is_current(self) -> bool:
-        """Whether it still says the same. Reads it only if its signature does not tell."""
-        try:
-            now = files.signature(self.path)
-        except OSError:
-            return self.seen is None
-        if now == self.seen and self.is_settled:
-            return True
-        if self.content is None:
-            return False
-        self.is_settled = files.is_settled(now)
-        self.seen = now
-        try:
-            return Path(self.path).read_bytes() == self.content
-        except OSError:
-            return False
-
-
-def _watch_absence(folder: Path) -> _Watched:
-    """Watch a folder, in which a file may appear. Raises PolicyBroken."""
-    try:
-        seen = files.signature(folder)
-    except FileNotFoundError:
-        if folder.is_symlink():
-            raise PolicyBroken(f"{folder} is a link to nothing. Make the folder, or remove the link.") from None
-        return _Watched(str(folder), None, True, None)
-    return _Watched(str(folder), seen, files.is_settled(seen), None)
-
-
-@dataclass
 class _Loaded:
     policy: Policy
     types: Mapping[str, str]
-    watched: list[_Watched] = field(default_factory=list)
-
-
-def _read(folder: Path, name: str) -> _Watched | None:
-    """The file `name` below a folder; an absolute path stands for itself. None if it is not there. Raises
-    PolicyBroken."""
-    path = folder / name
-    try:
-        seen = files.signature(path)
-        is_settled = files.is_settled(seen)  # asked before the content is read: a change in between is then seen
-        return _Watched(str(path), seen, is_settled, path.read_bytes())
-    except OSError as error:
-        if isinstance(error, FileNotFoundError) and not path.is_symlink():
-            return None
-        raise PolicyBroken(f"{folder.name}/{name} cannot be read. {files.fault(error, path)}") from error
+    watched: list[Watched] = field(default_factory=list)
+    #: The content of its file, None where there is none, and of the lists, by their path.
+    content: bytes | None = None
+    lists: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def appetite(folder: Path, risk: Risk) -> Appetite:
     """The thresholds in force, without a look at the rules. Raises PolicyBroken."""
     name = risk.name + SUFFIX
-    watched = _read(folder, name)
-    if watched is None or watched.content is None:
+    file = read_watched(folder, name)
+    if file is None or file.content is None:
         return risk.appetite
-    return policy_file.read(f"{folder.name}/{name}", watched.content, risk).appetite
+    return policy_file.read(f"{folder.name}/{name}", file.content, risk).appetite
 
 
 class Policies:
-    """The policy in force of each risk. Features and their types come from `store`."""
+    """The policy in force of each risk. Features and their types come from `store`. `folder` has the policy files.
+    `lists` is the folder that the paths of lists are relative to, `folder` where it is None."""
 
-    def __init__(self, folder: Path, store: Store) -> None:
-        self._folder, self._store = folder, store
+    def __init__(self, folder: Path, store: Store, lists: Path | None = None) -> None:
+        self._folder, self._store, self._lists = folder, store, lists or folder
         self._loaded: dict[str, _Loaded] = {}
+        self._kept: set[tuple[str, str]] = set()
 
     def __getitem__(self, risk: Risk) -> Policy:
         """Raises PolicyBroken, FeaturesNotReady."""
@@ -122,30 +76,53 @@ class Policies:
         loaded = self._loaded[risk.name] = self._load(risk, types)
         return loaded.policy
 
+    def deciding(self, risk: Risk, as_of: datetime) -> Policy:
+        """The policy in force, for decisions of `as_of`. The first of them with a version keeps a copy of the policy in
+        the history, so that the version in the log leads to it. A history that cannot be written stops no decision.
+        Raises PolicyBroken, FeaturesNotReady."""
+        in_force = self[risk]
+        if (risk.name, in_force.version) not in self._kept:
+            self._kept.add((risk.name, in_force.version))
+            loaded = self._loaded[risk.name]
+            with suppress(OSError):
+                History(self._folder, risk.name).keep(in_force, loaded.content, loaded.lists, as_of)
+        return in_force
+
     def check(self, risk: Risk, path: Path) -> Policy:
         """The policy that the file at `path` would be. Raises PolicyBroken, FeaturesNotReady."""
-        watched = _read(path.parent, path.name)
-        if watched is None or watched.content is None:
+        file = read_watched(path.parent, path.name)
+        if file is None or file.content is None:
             raise PolicyBroken(f"{path} is not there. Name a policy file.")
-        return self._from_file(risk, str(path), watched.content, self._names(risk), [])
+        return self.read(risk, str(path), file.content)[0]
+
+    def read(self, risk: Risk, name: str, content: bytes) -> tuple[Policy, dict[str, bytes]]:
+        """The policy that the content of the file `name` would be, and the content of its lists, by their path. Raises
+        PolicyBroken, FeaturesNotReady."""
+        lists: list[tuple[str, Watched]] = []
+        return self._from_file(risk, name, content, self._names(risk), lists), _contents(lists)
+
+    def declared(self, risk: Risk) -> Policy:
+        """The policy that the risk declares. Raises PolicyBroken, FeaturesNotReady."""
+        try:
+            return policy.declared(risk, self._names(risk))
+        except RuleFault as fault:
+            raise PolicyBroken(f"The declared rules of {risk.name}: {fault}.") from None
 
     def _load(self, risk: Risk, types: Mapping[str, str]) -> _Loaded:
-        names, name = self._names(risk), f"{self._folder.name}/{risk.name}{SUFFIX}"
-        absence = _watch_absence(self._folder)  # before the look for files: one that appears in between is then seen
-        file = _read(self._folder, risk.name + SUFFIX)
+        name = f"{self._folder.name}/{risk.name}{SUFFIX}"
+        absence = watch_absence(self._folder)  # before the look for files: one that appears in between is then seen
+        file = read_watched(self._folder, risk.name + SUFFIX)
         if file and file.content is not None:
-            watched = [file]
-            return _Loaded(self._from_file(risk, name, file.content, names, watched), types, watched)
+            lists: list[tuple[str, Watched]] = []
+            made = self._from_file(risk, name, file.content, self._names(risk), lists)
+            return _Loaded(made, types, [file, *(watched for _, watched in lists)], file.content, _contents(lists))
         if wrong := [
             path.name
             for path in self._folder.glob("*")
             if path.name.lower() in (f"{risk.name}{suffix}" for suffix in SUFFIXES)
         ]:
             raise PolicyBroken(f"{self._folder.name}/{wrong[0]} is not read. Rename it to {name}.")
-        try:
-            return _Loaded(policy.declared(risk, names), types, [absence])
-        except RuleFault as fault:
-            raise PolicyBroken(f"The declared rules of {risk.name}: {fault}.") from None
+        return _Loaded(self.declared(risk), types, [absence])
 
     def _names(self, risk: Risk) -> Names:
         types, asks = self._store.types(risk.name), self._store.asks(risk.name)
@@ -166,8 +143,10 @@ class Policies:
             )
         return Names(features, request)
 
-    def _from_file(self, risk: Risk, name: str, content: bytes, names: Names, watched: list[_Watched]) -> Policy:
-        """The files of its lists are added to `watched`."""
+    def _from_file(
+        self, risk: Risk, name: str, content: bytes, names: Names, read: list[tuple[str, Watched]]
+    ) -> Policy:
+        """Its lists are added to `read`, with their paths."""
         written = policy_file.read(name, content, risk)
         if written.rules is None:
             numbered: list[tuple[int | None, Rule]] = [(None, rule) for rule in risk.policies]
@@ -182,21 +161,24 @@ class Policies:
                     if list_name in written.lists:
                         key = list_name, names[value].kind
                         if key not in by_kind:
-                            by_kind[key] = self._list(name, written, *key, watched)
+                            by_kind[key] = self._list(name, written, *key, read)
                         lists[list_name] = by_kind[key]
                 rules.append(policy.active(rule, written.appetite, names, lists))
             except RuleFault as fault:
                 raise broken(name, line, str(fault)) from None
         paths = {list_name: path for list_name, (_, path) in written.lists.items()}
-        return replace(policy.in_force(risk, written.appetite, rules, lists), lists=paths)
+        made = policy.in_force(risk, written.appetite, rules, lists, written.reasons)
+        return replace(made, lists=paths, owner=written.owner, note=written.note)
 
-    def _list(self, name: str, written: Written, list_name: str, kind: Kind, watched: list[_Watched]) -> frozenset[Any]:
+    def _list(
+        self, name: str, written: Written, list_name: str, kind: Kind, read: list[tuple[str, Watched]]
+    ) -> frozenset[Any]:
         """The values of a list: a line is a value. Blank lines count for nothing."""
         line, path = written.lists[list_name]
-        file = _read(self._folder, path)
+        file = read_watched(self._lists, path)
         if file is None or file.content is None:
             raise broken(name, line, f"the list {path} is not there. Write it; it may be empty")
-        watched.append(file)
+        read.append((path, file))
         try:
             lines = file.content.decode("utf-8-sig").split("\n")
         except UnicodeDecodeError as error:
@@ -208,6 +190,10 @@ class Policies:
         if kind not in _CHECKED:
             return frozenset(values.values())
         return frozenset(_CHECKED[kind](path, number, text) for number, text in values.items())
+
+
+def _contents(lists: Iterable[tuple[str, Watched]]) -> dict[str, bytes]:
+    return {path: watched.content or b"" for path, watched in lists}
 
 
 def _number(path: str, line: int, text: str) -> int | float:

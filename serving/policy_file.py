@@ -14,10 +14,11 @@ import yaml
 
 from choices import did_you_mean
 from errors import SHOWN_CHARACTERS, PolicyBroken
+from features.policy import Policy
 from features.risk import Appetite, Reason, Risk, Rule
 from features.rules import RuleFault, parsed
 
-SECTIONS = ("thresholds", "lists", "rules")
+SECTIONS = ("thresholds", "lists", "rules", "reasons", "owner", "note")
 THRESHOLDS = ("low", "high")
 RULE = ("when", "outcome", "reason", "text", "allow")
 #: A number as text. Python reads more: `1_000`, `nan` and the digits of other scripts.
@@ -33,6 +34,10 @@ class Written:
     appetite: Appetite
     rules: tuple[tuple[int, Rule], ...] | None
     lists: Mapping[str, tuple[int, str]]
+    #: Texts in place of the declared ones, by the reason's code.
+    reasons: Mapping[str, str]
+    owner: str
+    note: str
 
 
 def read(name: str, content: bytes, risk: Risk) -> Written:
@@ -48,7 +53,13 @@ class _File:
         sections = self._mapping(self._root(content), SECTIONS)
         appetite = self._appetite(sections["thresholds"]) if "thresholds" in sections else self._risk.appetite
         rules = self._rules(sections["rules"], appetite) if "rules" in sections else None
-        return Written(appetite, rules, self._lists(sections["lists"]) if "lists" in sections else {})
+        return Written(
+            appetite,
+            rules,
+            self._lists(sections["lists"]) if "lists" in sections else {},
+            self._reasons(sections["reasons"]) if "reasons" in sections else {},
+            *(self._text(sections[name], name) if name in sections else "" for name in ("owner", "note")),
+        )
 
     def _root(self, content: bytes) -> yaml.Node:
         try:
@@ -86,6 +97,11 @@ class _File:
             if not _CODE.fullmatch(name):
                 self.fail(_line(path), f"{name!r} is no name of a list. Write small letters, digits and _")
         return {name: (_line(path), self._text(path, name)) for name, path in parts.items()}
+
+    def _reasons(self, node: yaml.Node) -> dict[str, str]:
+        inputs = self._risk.inputs
+        codes = tuple(dict.fromkeys(code for i in inputs for code in (i.raises.code, i.lowers.code)))
+        return {code: self._text(text, code) for code, text in self._mapping(node, codes).items()}
 
     def _rules(self, node: yaml.Node, appetite: Appetite) -> tuple[tuple[int, Rule], ...]:
         if not isinstance(node, yaml.SequenceNode):
@@ -138,6 +154,12 @@ class _File:
 
     def fail(self, line: int, fault: str) -> NoReturn:
         raise broken(self._name, line, fault)
+
+
+def dumped(policy: Policy) -> bytes:
+    """A policy as a file that reads back to the same version."""
+    text: str = yaml.safe_dump(policy.as_written(), sort_keys=False, allow_unicode=True, width=10_000)
+    return text.encode()
 
 
 def broken(name: str, line: int | None, fault: str) -> PolicyBroken:

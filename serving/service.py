@@ -114,7 +114,7 @@ class RiskService:
         """Decisions in the order of the requests. The service logs them before it gives them, all or none. `call` says
         who asks, and gets the time of each step. Raises UnknownEntity, FeaturesNotReady, ModelNotTrained, ModelBroken,
         PolicyBroken, AuditUnavailable and LogUnavailable."""
-        scorer, policy = self.scorers[risk.name], self.policies[risk]
+        scorer, policy = self.scorers[risk.name], self.policies.deciding(risk, as_of)
         rows = [request.row(as_of, self.hash_key) for request in requests]
         fields = [request.fields(row, self.hash_key) for request, row in zip(requests, rows, strict=True)]
         call = call or Call()

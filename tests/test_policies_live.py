@@ -39,7 +39,7 @@ def decide(client):
 def test_a_change_of_the_file_is_in_force_from_the_next_decision_on(client, tmp_path):
     folder, file = tmp_path / "policies", tmp_path / "policies/onboarding.yaml"
     assert decide(client) == "approve"
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     outcomes = []
     for low, high in (
         (0.0, 0.9),
@@ -61,7 +61,7 @@ def test_a_change_of_the_file_is_in_force_from_the_next_decision_on(client, tmp_
 def test_a_start_names_a_policy_that_is_broken_or_of_no_risk(tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("RISK_DATA", str(tmp_path))
     folder = tmp_path / "policies"
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     write(folder, "thresholds: {low: 0.2, high: 0.1}")
     (folder / "chargebak.yaml").write_text("rules: []")
     create_app(Fake(), clock=lambda: NOW)
@@ -73,7 +73,7 @@ def test_a_start_names_a_policy_that_is_broken_or_of_no_risk(tmp_path, monkeypat
 
 
 def test_a_pipeline_with_a_broken_policy_does_nothing(tmp_path):
-    (tmp_path / "policies").mkdir()
+    (tmp_path / "policies").mkdir(exist_ok=True)
     write(tmp_path / "policies", "thresholds: {low: 0.2, high: 0.1}")
     with pytest.raises(PolicyBroken, match=r"policies/onboarding\.yaml, line 1"):
         build.run(Root(tmp_path), World(7, Size(), b"key"), NOW)
@@ -96,7 +96,7 @@ def test_a_broken_file_is_a_503_until_it_is_mended(client, tmp_path):
 
 def test_a_changed_list_is_in_force_at_once(client, tmp_path):
     folder = tmp_path / "policies"
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     (folder / "lists").mkdir()
     (folder / "lists/states").write_text("NY\n")
     write(folder, "lists: {states: lists/states}" + RULES.format(when="state in list states"))
@@ -114,7 +114,7 @@ def test_a_secret_is_in_a_list_as_the_hash_that_the_log_has(client, tmp_path):
     (log,) = (tmp_path / "decisions").iterdir()
     ssn = log.read_text().split('"ssn":"')[1].split('"')[0]
     folder = tmp_path / "policies"
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     for blocked, outcome in ((APPLICANT["ssn"], "policy_broken"), (ssn, "review")):
         (folder / "ssns").write_text(blocked)
         write(folder, "lists: {ssns: ssns}" + RULES.format(when="ssn in list ssns"))
@@ -144,7 +144,7 @@ def test_a_changed_policy_makes_the_batch_scores_stale(tmp_path, monkeypatch):
 def test_an_older_model_brings_no_thresholds_back(tmp_path, monkeypatch):
     monkeypatch.setenv("RISK_DATA", str(tmp_path))
     shelve("onboarding")
-    (tmp_path / "policies").mkdir()
+    (tmp_path / "policies").mkdir(exist_ok=True)
     write(tmp_path / "policies", "thresholds: {low: 0.0, high: 0.9}")
     card = tmp_path / "models/onboarding/1/card.json"
     card.write_text(card.read_text().replace('"libraries"', '"thresholds": {"low": 0.99, "high": 1.0}, "libraries"'))

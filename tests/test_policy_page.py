@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from cli.exit_codes import ExitCode
 from errors import PolicyBroken
 from features.domains import risks
+from features.policy import declared_reasons
 from jobs.commands import jobs
 from jobs.commands.risk import policy as command
 from serving.policies import Policies
@@ -90,7 +91,8 @@ def test_what_the_command_shows_is_a_policy_file_that_says_the_same(folder):
     (folder / "chargeback.yaml").write_text(text)
     shown = run("chargeback", "show").output
     assert shown.startswith("# chargeback, version ")
-    assert yaml.safe_load(shown) == yaml.safe_load(text)
+    texts = declared_reasons(CHARGEBACK)
+    assert yaml.safe_load(shown) == yaml.safe_load(text) | {"reasons": texts}
     version = Policies(folder, Declared())[CHARGEBACK].version
     (folder / "chargeback.yaml").write_text(shown)
     assert Policies(folder, Declared())[CHARGEBACK].version == version

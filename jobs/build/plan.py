@@ -19,6 +19,7 @@ from jobs.world.marker import Marker, World
 from jobs.world.shares import shares
 from model import shelf
 from root import Root
+from serving.policy_history import HISTORY
 
 
 def own_domains(root: Root) -> list[str]:
@@ -113,8 +114,9 @@ def _train(root: Root, risk: Risk, now: datetime) -> Step:
 
 
 def _policies(root: Root) -> list[list[str]]:
-    """Each policy and each list below the folder, with a digest of its content."""
-    files = (path for path in sorted(root.policies.rglob("*")) if path.is_file())
+    """Each policy and each list below the folder, with a digest of its content, and nothing of the history."""
+    history = root.policies / HISTORY
+    files = (path for path in sorted(root.policies.rglob("*")) if path.is_file() and history not in path.parents)
     return [[str(path.relative_to(root.policies)), sha256(path)] for path in files]
 
 

@@ -68,7 +68,7 @@ def decide_file(
     for file in filter(None, (target, quarantine)):
         if file.exists():
             raise BadParameter(f"{file} exists. Give another name, or remove it first.")
-    scorer, policy = Scorers(root.models)[risk.name], Policies(root.policies, store)[risk]
+    scorer, policy = Scorers(root.models)[risk.name], Policies(root.policies, store).deciding(risk, as_of)
     decision_id, views, counts = ids_of(risk, scorer.card.version, as_of), store.views(risk.name), Counts()
     if quarantine is None:
         _check(source, risk, as_of, hash_key)

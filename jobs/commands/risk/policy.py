@@ -1,12 +1,16 @@
-"""`python -m jobs policy RISK show`, `check` and `hash`."""
+"""`python -m jobs policy RISK show`, `check`, `apply`, `history`, `rollback` and `hash`."""
 
+import os
+from datetime import UTC, datetime
 from pathlib import Path
+from pwd import getpwuid
 from typing import IO, TYPE_CHECKING
 
 import click
 
 from choices import unknown
 from cli import console
+from cli.console import Column
 from errors import BadParameter
 from jobs.commands.risk import RISK, RiskGroup
 
@@ -14,13 +18,15 @@ if TYPE_CHECKING:
     from features.policy import Policy
     from features.risk import Risk
     from serving.policies import Policies
+    from serving.policy_change import Change
+    from serving.policy_history import History
 
 
 @click.group(cls=RiskGroup)
 @click.argument("risk", help=RISK)
 @click.pass_context
 def policy(context: click.Context, risk: str) -> None:
-    """Show a risk's thresholds and rules, or check a file.
+    """Show a risk's thresholds and rules, or change them.
 
     docs/how-to/set-rules-and-thresholds.md describes the file.
     """
@@ -53,6 +59,70 @@ def check(risk: "Risk", file: Path) -> None:
     place = _folder() / f"{risk.name}.yaml"
     in_force = "which is in force" if place.exists() and place.samefile(file) else f"in force once it is {place}"
     _print(_policies().check(risk, file), f"{file}, {in_force}")
+
+
+@policy.command()
+@click.argument("file", type=click.Path(path_type=Path), help="A policy file, anywhere.")
+@click.option("--note", default="", help="Why, for the history.")
+@click.pass_obj
+def apply(risk: "Risk", file: Path, note: str) -> None:
+    """Put a policy file in force, if it is right.
+
+    The history keeps it, and what was in force before. A mistake gives exit code 1, and changes nothing.
+    """
+    from serving import policy_change
+
+    made = policy_change.apply(_history(risk), _policies(), risk, file, _change(note))
+    console.line(f"{risk.name}: version {made.version} is in force. Running services decide by it at once.")
+
+
+@policy.command()
+@click.argument("version", required=False, help="A version that the history has. Without one: a list of all.")
+@click.pass_obj
+def history(risk: "Risk", version: str | None) -> None:
+    """List the policies so far, or print one of them.
+
+    The version in a decision leads to its file.
+    """
+    from serving.policy_change import kept
+
+    kept_policies = _history(risk)
+    if version is not None:
+        entry = kept(kept_policies, risk, version)
+        lists = (f", list {path} with {held['lines']} lines, {held['sha256']}" for path, held in entry.lists.items())
+        console.line(f"# {risk.name}, version {version}: {entry.act} {entry.at:%Y-%m-%d %H:%M:%S} UTC{''.join(lists)}")
+        console.line(kept_policies.content(entry).decode().rstrip())
+        return
+    entries = kept_policies.entries()
+    newest = kept_policies.served(entries)[-1:]
+    if not entries:
+        console.line(f"{risk.name} has no history yet: no decision, and no command that changed its policy.")
+        return
+    rows = []
+    for entry in entries:
+        is_newest = newest and (entry.name, entry.back_to).count(newest[0].name)
+        mark = "in force" if is_newest and kept_policies.is_in_force(entry) else ""
+        act = f"{entry.act}{' to the default' * (entry.act == 'rolled back' and entry.is_default)}"
+        rows.append((mark, entry.version, f"{entry.at:%Y-%m-%d %H:%M:%S}", act, entry.by, entry.note))
+    columns = [Column(""), Column("version", wraps=False), Column("UTC"), Column(""), Column("by"), Column("note")]
+    console.table(columns, rows, headings=True)
+
+
+@policy.command()
+@click.argument("version", required=False, help="A version that the history has, or: default. Without one: the last.")
+@click.option("--note", default="", help="Why, for the history.")
+@click.pass_obj
+def rollback(risk: "Risk", version: str | None, note: str) -> None:
+    """Go back to an earlier policy, or to the declared one.
+
+    Lists stay as they are today.
+    """
+    from serving import policy_change
+
+    made = policy_change.rollback(_history(risk), _policies(), risk, version, _change(note))
+    console.line(f"{risk.name}: version {made.version} is in force.")
+    if version not in (None, policy_change.DEFAULT, made.version):
+        console.line(f"It is the file of {version}. A list, or what is declared, has changed since.")
 
 
 @policy.command("hash")
@@ -95,8 +165,20 @@ def _policies() -> "Policies":
     return Policies(settings.root().policies, FeastStore(settings.FEATURE_REPO))
 
 
+def _history(risk: "Risk") -> "History":
+    from serving.policy_history import History
+
+    return History(_folder(), risk.name)
+
+
+def _change(note: str) -> "Change":
+    from serving.policy_change import Change
+
+    return Change(datetime.now(UTC), getpwuid(os.getuid()).pw_name, note)
+
+
 def _print(shown: "Policy", source: str) -> None:
-    import yaml
+    from serving.policy_file import dumped
 
     console.line(f"# {shown.name}, version {shown.version}: {source}")
-    console.line(yaml.safe_dump(shown.as_written(), sort_keys=False, allow_unicode=True, width=10_000).rstrip())
+    console.line(dumped(shown).decode().rstrip())
