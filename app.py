@@ -15,7 +15,7 @@ from cli.edge import Command
 from files import claim_for_key, keep_from_others
 from serving.service import RiskService
 from serving.store import Store
-from web import calls, domains, encoding, errors, events, historical, index, openapi, risk, vectors
+from web import calls, decisions, domains, encoding, errors, events, historical, index, openapi, risk, vectors
 from web.face import Face
 from web.turns import TurnTaking
 
@@ -39,7 +39,7 @@ def create_app(store: Store | None = None, clock: Callable[[], datetime] = lambd
     for fault in service.prepare():
         logger.error("%s", fault)
     face = Face(service, root, clock)
-    for part in (risk, vectors, events, historical, *domains.pages()):
+    for part in (risk, decisions, vectors, events, historical, *domains.pages()):
         app.register_blueprint(part.blueprint(face))
     openapi.install(app)
     index.install(app)

@@ -14,6 +14,7 @@ KEPT = (
     "policies",
     "decisions",
     "decisions.index",
+    "outcomes",
     "replaced",
     "hash-key",
     "pipeline.json",
@@ -101,6 +102,11 @@ class Root:
     def decisions(self) -> Path:
         """Folder of the audit log, a file a day."""
         return self.path / "decisions"
+
+    @property
+    def outcomes(self) -> Path:
+        """Folder of the outcomes that callers have fed back about decisions, a file a day."""
+        return self.path / "outcomes"
 
     @property
     def scores_db(self) -> Path:

@@ -49,6 +49,7 @@ from errors.job import (
 from errors.system import (
     AuditUnavailable,
     FeaturesNotReady,
+    IndexBehind,
     LogUnavailable,
     ModelBroken,
     ModelNotTrained,
@@ -73,6 +74,7 @@ __all__ = [
     "Busy",
     "FeastFailed",
     "FeaturesNotReady",
+    "IndexBehind",
     "InternalError",
     "JobError",
     "KeyReused",

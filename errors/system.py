@@ -59,3 +59,10 @@ class RootBroken(NotReady):
 
     code = 1315
     remedy = "Do what the message says about the file."
+
+
+class IndexBehind(NotReady):
+    """The index of decisions has much of the audit log to read first, and is reading it."""
+
+    code = 1321
+    remedy = "Search again a minute later."

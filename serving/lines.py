@@ -47,6 +47,15 @@ def append(
         os.close(log)
 
 
+def appended(log: IO[bytes]) -> int:
+    """The size of an open file when nobody appends to it: a writer that fails takes back what is beyond."""
+    fcntl.flock(log, fcntl.LOCK_SH)
+    try:
+        return os.fstat(log.fileno()).st_size
+    finally:
+        fcntl.flock(log, fcntl.LOCK_UN)
+
+
 def read(path: Path, offset: int = 0, prefix: bytes = b"") -> Iterator[dict[str, Any]]:
     """The records of a file from a byte offset on, in order. A file that does not exist has none. Only lines that begin
     with `prefix` are parsed."""

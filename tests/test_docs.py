@@ -150,7 +150,7 @@ def paths_of_the_service() -> set[str]:
 
 def test_the_page_of_the_api_lists_every_path_and_no_other():
     shown = set(re.findall(r"`(?:GET |POST )?(/[^`?\s]*)", readme.prose(REFERENCE / "http.md")))
-    named = {re.sub(r"^/api/v1/decisions/<risk>$", "/api/v1/decisions/<name>", path) for path in shown}
+    named = {re.sub(r"^/api/v1/decisions/<(risk|id)>$", "/api/v1/decisions/<name>", path) for path in shown}
     assert named - {"/<driver_id>/"} == paths_of_the_service()
 
 

@@ -10,7 +10,7 @@ from pydantic.json_schema import models_json_schema
 
 from features.domains import risks
 from features.risk import Risk, Task
-from web import domains, events, historical, schemas, vectors
+from web import decisions, domains, events, historical, schemas, vectors
 from web.operations import Spec, body, error_responses, error_table, operation, reference
 from web.risk import MOST_DECISIONS
 
@@ -52,8 +52,9 @@ def document() -> Spec:
         paths |= _risk_paths(risk)
     paths |= _decisions_path()
     parts = [part for part in domains.pages() if hasattr(part, "openapi_paths")]
-    for part in (vectors, events, historical, *parts):
-        paths |= part.openapi_paths()
+    for part in (decisions, vectors, events, historical, *parts):
+        for path, operations in part.openapi_paths().items():
+            paths[path] = paths.get(path, {}) | operations
     return {
         "openapi": "3.0.3",
         "info": {
@@ -132,6 +133,7 @@ def _path_parameter(risk: Risk) -> Spec:
 def _schemas() -> Spec:
     models: set[type[BaseModel]] = {
         *schemas.ANSWERS,
+        decisions.SearchRequest,
         vectors.VectorsRequest,
         *(risk.request for risk in risks().values()),
     }

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field, RootModel
+from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 FEATURES = "Feature name → JSON value. Null if nothing is stored and the definition has no default."
 FEATURES_EXAMPLE = {"is_gt_18_years_old": 1, "is_previously_seen_ssn": 1}
@@ -76,6 +76,32 @@ class Decision(BaseModel):
 
 class Decisions(RootModel[Decision | list[Decision]]):
     """One decision for one request. For a list of requests, a list of decisions in the same order."""
+
+
+class LoggedDecision(BaseModel):
+    """A decision as the audit log holds it: the decision with all of its features, the entity and the rest of the
+    request, with identifiers as keyed hashes, and how it was made."""
+
+    model_config = ConfigDict(extra="allow")
+
+    risk: str = Field(examples=["onboarding"])
+    entity: dict[str, Any] = Field(description="The entity keys.", examples=[{"driver_id": 1001}])
+    request: dict[str, Any] = Field(description="The rest of the request.", examples=[{}])
+    decision_id: str
+    decision: str
+    score: float | None = Field(description=SCORE, examples=[0.03])
+    reasons: list[Reason]
+    features: dict[str, Any]
+    model: Model
+    policy: Policy
+    as_of: datetime
+
+
+class FoundDecisions(BaseModel):
+    """A page of decisions, newest first."""
+
+    decisions: list[LoggedDecision]
+    next: str | None = Field(description="The cursor of the next page; null after the last one.")
 
 
 class SignUpAnswer(BaseModel):
@@ -179,5 +205,5 @@ class Error(BaseModel):
 
 ANSWERS: tuple[type[BaseModel], ...] = (
     Decision, Decisions, FeaturesAnswer, ScoreAnswer, SignUpAnswer, BatchScores, Vectors, HistoricalAnswer,
-    Accepted, Missing, Value, Error,
+    Accepted, Missing, Value, Error, LoggedDecision, FoundDecisions,
 )  # fmt: skip
