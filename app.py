@@ -7,7 +7,6 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 import click
-from flask import Flask
 
 import serve
 import settings
@@ -15,14 +14,28 @@ from cli.edge import Command
 from files import claim_for_key, keep_from_others
 from serving.service import RiskService
 from serving.store import Store
-from web import calls, decisions, domains, encoding, errors, events, historical, index, openapi, risk, vectors
+from web import (
+    calls,
+    decisions,
+    domains,
+    door,
+    encoding,
+    errors,
+    events,
+    headers,
+    historical,
+    index,
+    openapi,
+    risk,
+    vectors,
+)
 from web.face import Face
 from web.turns import TurnTaking
 
 logger = logging.getLogger(__name__)
 
 
-def create_app(store: Store | None = None, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Flask:
+def create_app(store: Store | None = None, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> TurnTaking:
     """The Flask application. By default `store` is our Feast repository."""
     if store is None:
         from serving.retrieval import FeastStore  # the import of Feast takes seconds, and tests with a fake need none
@@ -31,6 +44,8 @@ def create_app(store: Store | None = None, clock: Callable[[], datetime] = lambd
     app = TurnTaking(__name__, template_folder="web/templates", static_folder="web/static")
     app.json = encoding.Json(app)
     calls.install(app)
+    headers.install(app)
+    door.install(app, settings.hosts(), settings.proxies())
     keep_from_others()
     root = settings.root()
     with suppress(OSError):  # a root that cannot be written can still be read

@@ -1,5 +1,5 @@
-"""The server: `run` serves a Flask application on $HOST:$PORT with one or more processes, until SIGTERM or Ctrl-C.
-granian speaks HTTP and calls the application."""
+"""The server: `run` serves a WSGI application on $HOST:$PORT with one or more processes, until SIGTERM or Ctrl-C.
+granian speaks HTTP, and calls the application through the bridge (`bridge.py`)."""
 
 import gc
 import os
@@ -11,26 +11,31 @@ from contextlib import suppress
 from functools import partial
 from multiprocessing import connection, parent_process
 
-from flask import Flask
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
 import settings
+from bridge import Application, Bridge
 from errors import BadSetting
 
-#: Threads of a process. A thread waits for the body of its request, and then for its turn (`web/turns.py`). A request
-#: has to wait for a thread only if slow senders hold all of them.
+#: Threads of a process that answer. A thread waits for its turn (`web/turns.py`), or for a disk. None waits for a body.
 THREADS = 16
+#: The head of a request has to be here after this time, and a connection that is silent for as long is closed.
+HEAD_SECONDS = 20
+#: A process holds this many connections. Those beyond wait for one of them to end.
+CONNECTIONS = 2048
 #: A request that is not answered this long after a stop is cut off. No request takes as long.
 STOP_SECONDS = 30
 
 
-def run(create_app: Callable[[], Flask], workers: int, greeting: str) -> None:
+def run(create_app: Callable[[], Application], workers: int, greeting: str) -> None:
     """Serve until SIGTERM or SIGINT. Each process calls `create_app` for an application of its own. A stop lets
     requests that have begun finish. Raises BadSetting before it prints the greeting."""
     host, port = settings.host(), settings.port()
-    settings.root(), settings.hash_key()  # fails here, once. In a worker it would fail again after every restart
+    for setting in (settings.root, settings.hash_key, settings.hosts, settings.proxies):
+        setting()  # fails here, once. In a worker it would fail again after every restart
     claimed = claim(host, port)
     if settings.hash_key_is_the_demo_one():
         print(
@@ -41,10 +46,12 @@ def run(create_app: Callable[[], Flask], workers: int, greeting: str) -> None:
         "serve",
         address=host,
         port=port,
-        interface=Interfaces.WSGI,
+        interface=Interfaces.RSGI,
         http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(header_read_timeout=1000 * HEAD_SECONDS),
+        websockets=False,
         workers=workers,
-        blocking_threads=THREADS,
+        backpressure=CONNECTIONS,
         respawn_failed_workers=True,
         workers_kill_timeout=STOP_SECONDS,
         log_level=LogLevels.error,
@@ -77,18 +84,18 @@ def claim(host: str, port: int) -> socket.socket:
     return claimed
 
 
-def worker(create_app: Callable[[], Flask]) -> Flask:
-    """The application of one worker. It is created after the fork, because threads and SQLite connections do not
-    survive a fork."""
+def worker(create_app: Callable[[], Application]) -> Bridge:
+    """The application of one worker, with its bridge. It is created after the fork, because threads and SQLite
+    connections do not survive a fork."""
     # Until granian listens, SIGTERM just ends this process. The handler inherited from the parent would do nothing.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     # A terminal sends Ctrl-C to every process. Only the parent acts on it, and stops the workers once.
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     threading.Thread(target=_follow_parent, daemon=True).start()
-    app = create_app()
+    bridge = Bridge(create_app(), THREADS)
     gc.collect()
     gc.freeze()  # everything loaded so far stays: looking through it again would delay a request by 0.1 s
-    return app
+    return bridge
 
 
 def _follow_parent() -> None:

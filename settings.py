@@ -3,6 +3,8 @@
 RISK_DATA       root of everything that is made; default `data/` beside this file, and a relative path counts from
                 here too, whatever the current directory
 HOST, PORT      where the service listens; default 127.0.0.1, which only this machine reaches, and 5000
+RISK_HOSTS      names of the service, with commas between them; default HOST and the names of this machine for itself
+RISK_PROXIES    how many proxies stand before the service; default 0
 WORKERS         processes of `make serve`; default one for each core, and at least two
 RISK_HASH_KEY   secret of the keyed hashes of SSNs and licences; default a key for the demo
 
@@ -20,6 +22,11 @@ from root import Root
 PROJECT = Path(__file__).resolve().parent
 FEATURE_REPO = PROJECT / "feature_repo"
 LARGEST_PORT = 65_535
+
+#: What this machine calls itself.
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
+#: HOST has one of these to listen on every address.
+EVERYWHERE = frozenset({"0.0.0.0", "::"})
 
 _DEMO_HASH_KEY = "demo-key: the people in this data do not exist"
 
@@ -65,6 +72,34 @@ def sources() -> Path:
 def host() -> str:
     """The address on which the service listens."""
     return os.environ.get("HOST") or "127.0.0.1"
+
+
+def hosts() -> frozenset[str]:
+    """The names under which callers reach the service, in lower case. One that begins with a dot stands for all names
+    below it. This machine's names for itself are always among them. Raises BadSetting on a name that cannot be one, and
+    where the service listens on every address and no name is set."""
+    text, address = os.environ.get("RISK_HOSTS", ""), host()
+    names = {name.strip().lower() for name in text.split(",") if name.strip()}
+    for name in names:
+        if not re.fullmatch(r"\.?[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\]", name):
+            raise BadSetting(
+                f"RISK_HOSTS has {name!r}. Set it to names without scheme, port and path, such as risk.example.org."
+            )
+    if address in EVERYWHERE and not names:
+        raise BadSetting(
+            f"HOST is {address}, so others reach the service, and RISK_HOSTS does not say under which names. Set it, "
+            "such as RISK_HOSTS=risk.example.org,10.0.0.7."
+        )
+    return LOOPBACK | (names or {f"[{address}]" if ":" in address else address.lower()})
+
+
+def proxies() -> int:
+    """How many proxies stand before the service, each of which adds to `X-Forwarded-For`. Raises BadSetting on anything
+    but a small number."""
+    text = os.environ.get("RISK_PROXIES", "0")
+    if not re.fullmatch("[0-9]", text):
+        raise BadSetting(f"RISK_PROXIES is {text!r}. Set it to the number of proxies before the service, 0 to 9.")
+    return int(text)
 
 
 def workers() -> int:

@@ -83,6 +83,14 @@ class TooLarge(BadRequest):
     remedy = "Send at most as much as the message says, in several requests."
 
 
+class TooSlow(BadRequest):
+    """The body of a request did not arrive in time. The connection is closed."""
+
+    code = 1011
+    status = 408
+    remedy = "Send the request again, all of it at once."
+
+
 class NotSignedIn(BadRequest):
     """The request names no caller, or its token, key or session is not valid any more."""
 

@@ -80,9 +80,10 @@ MAY_IMPORT = {
     "jobs.raw jobs.batch jobs.stream jobs.simulate jobs.simulate.DOMAIN",
     "jobs.commands": "cli errors choices settings features simulators model serving jobs",
     "jobs.__main__": "jobs.commands",
-    "web": "files errors choices root features model serving web web.DOMAIN",
+    "bridge": "",
+    "web": "files bridge errors choices root features model serving web web.DOMAIN",
     "web.DOMAIN": "files errors root features features.DOMAIN model serving serving.DOMAIN web",
-    "serve": "errors settings",
+    "serve": "errors bridge settings",
     "app": "cli errors files root settings features serving web serve",
 }
 OURS = {name.split(".")[0] for name in MAY_IMPORT} | {"tests", "bench"}

@@ -142,9 +142,9 @@ def test_a_worker_that_dies_is_replaced(two: Production):
 
 
 def test_clients_that_send_half_a_body_hold_nobody_up(two: Production):
-    half = b"POST /onboarding-risk-decision/ HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{"
+    half = b"POST /onboarding-risk-decision/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{"
     with ExitStack() as stack:
-        slow = [stack.enter_context(socket.create_connection(("127.0.0.1", two.port))) for _ in range(12)]
+        slow = [stack.enter_context(socket.create_connection(("127.0.0.1", two.port))) for _ in range(40)]
         for connection in slow:
             connection.sendall(half)
         wait_until(two.clients, lambda count: count >= len(slow), what="the workers have accepted all slow clients")

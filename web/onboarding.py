@@ -14,6 +14,7 @@ from web.face import Face, from_body, from_path
 from web.operations import Spec, body, operation
 from web.risk import batch_scores
 from web.schemas import SignUpAnswer
+from web.turns import out_of_turn
 
 REFRESH_SECONDS = 5
 LINKS = (Link("Sign up", "/"), Link("A driver", "/home/1001"))
@@ -40,6 +41,7 @@ def blueprint(face: Face) -> Blueprint:
         return render_template("sign_up.html", states=sorted(STATES))
 
     @pages.post("/sign-up/")
+    @out_of_turn  # it waits for the sign-ups of other processes
     def sign_up() -> Response:
         answer = sign_ups.sign_up(cast(Applicant, from_body(onboarding)), face.clock, calls.current())
         driver_id = answer["driver_id"]

@@ -17,10 +17,11 @@ ERRORS: Mapping[int, list[Entry]] = {
     status: [entry for entry in entries(RiskError) if entry.status == status]
     for status in sorted({entry.status for entry in entries(RiskError) if entry.status})
 }
-#: What any path may answer: a host that is not ours, a body that is too large, a bug.
-ALWAYS = (400, 413, 500)
+#: What any path may answer: a host that is not ours, a page of another site, a body that is too slow or too large, a
+#: bug.
+ALWAYS = (400, 403, 408, 413, 500)
 #: What any path may answer that not everybody may ask, beside `ALWAYS`.
-PROTECTED = (401, 403, 429, 503)
+PROTECTED = (401, 429, 503)
 IDEMPOTENCY_KEY = "Idempotency-Key"
 
 

@@ -1,5 +1,5 @@
 """The requests of one process take turns. Python computes one at a time anyhow, and threads that compete for the
-interpreter lose a third of the throughput. Threads still wait side by side for clients that send slowly."""
+interpreter lose a third of the throughput. Threads still wait side by side for disks and locks."""
 
 from collections.abc import Callable
 from threading import Lock
@@ -8,10 +8,12 @@ from typing import Any
 from flask import Flask, request
 from flask.typing import ResponseReturnValue
 
-from errors import TooLarge
+from bridge import BODY_SECONDS, LATE
+from errors import TooLarge, TooSlow
 
 LARGEST_REQUEST_BYTES = 512 * 1024
 TOO_LARGE = f"The request is too large. Send at most {LARGEST_REQUEST_BYTES // 1024} KB."
+TOO_SLOW = f"The body did not arrive in {BODY_SECONDS:.0f} s. Send the request again, all of it at once."
 
 
 def out_of_turn(view: Callable[..., Any]) -> Callable[..., Any]:
@@ -25,6 +27,9 @@ class TurnTaking(Flask):
     """A Flask application that reads the whole body of a request, up to `LARGEST_REQUEST_BYTES`, then waits for its
     turn, then answers."""
 
+    #: The bridge reads a body for us.
+    largest_body = LARGEST_REQUEST_BYTES
+
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
         # A body in chunks has no length. werkzeug stops at the limit, and does not say whether the body goes on. So it
@@ -32,8 +37,15 @@ class TurnTaking(Flask):
         self.config["MAX_CONTENT_LENGTH"] = LARGEST_REQUEST_BYTES + 1
         self._turn = Lock()
 
+    def slow_paths(self) -> tuple[str, ...]:
+        """How the paths begin whose views take no turn."""
+        rules = (r for r in self.url_map.iter_rules() if hasattr(self.view_functions[r.endpoint], "takes_no_turn"))
+        return tuple({rule.rule.partition("<")[0] for rule in rules})
+
     def dispatch_request(self) -> ResponseReturnValue:
-        """Flask calls this once for each request. Raises TooLarge."""
+        """Flask calls this once for each request. Raises TooLarge, TooSlow."""
+        if LATE in request.environ:
+            raise TooSlow(TOO_SLOW)
         if len(request.get_data()) > LARGEST_REQUEST_BYTES:
             raise TooLarge(TOO_LARGE)
         if hasattr(self.view_functions.get(request.endpoint or ""), "takes_no_turn"):
