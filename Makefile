@@ -30,7 +30,7 @@ $(READY): requirements.txt pyproject.toml
 	@touch $(READY)
 
 test: setup browser prometheus ## every test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(if $(filter true,$(CI)),--cov)
 
 test-fast: setup ## the tests without feature tables, generated data, a server, a browser or Feast
 	@$(BIN)/python -m pytest -m "not slow"

@@ -13,6 +13,7 @@ from processes import environment, jobs, started
 from servers import answering
 
 import settings
+from files import locked
 from simulators import Size
 
 if TYPE_CHECKING:  # what these need takes seconds to import, and a test of a pure function does without
@@ -82,9 +83,18 @@ sys.addaudithook(_keep_fast)
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data root on which the whole pipeline has run."""
-    root = tmp_path_factory.mktemp("world")
-    jobs(root, *PIPELINE)
+    """A data root on which the whole pipeline has run. One worker makes it, and each takes a copy."""
+    workers = (
+        tmp_path_factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else tmp_path_factory.mktemp("all")
+    )
+    made, root = workers / "world", tmp_path_factory.mktemp("world") / "root"
+    with locked(workers / "world.lock"):
+        if not made.exists():
+            begun = workers / "world-begun"
+            begun.mkdir(exist_ok=True)
+            jobs(begun, *PIPELINE)
+            begun.rename(made)
+    shutil.copytree(made, root, symlinks=True)
     return root
 
 
