@@ -10,11 +10,15 @@ import click
 
 import serve
 import settings
+from access import accounts
+from access.gate import Gate
 from cli.edge import Command
 from files import claim_for_key, keep_from_others
 from serving.service import RiskService
 from serving.store import Store
 from web import (
+    access,
+    auth,
     calls,
     decisions,
     domains,
@@ -32,11 +36,17 @@ from web import (
 from web.face import Face
 from web.turns import TurnTaking
 
+OPEN = "Open service: nobody has to sign in, and only this machine can reach it. make serve asks for a sign-in."
+NOBODY = "Nobody can sign in yet. Add a user: python -m jobs user add EMAIL --scope admin"
+
 logger = logging.getLogger(__name__)
 
 
-def create_app(store: Store | None = None, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> TurnTaking:
-    """The Flask application. By default `store` is our Feast repository."""
+def create_app(
+    store: Store | None = None, clock: Callable[[], datetime] = lambda: datetime.now(UTC), gate: Gate | None = None
+) -> TurnTaking:
+    """The Flask application. By default `store` is our Feast repository. Without a `gate` the service is open: whoever
+    reaches it may ask for everything."""
     if store is None:
         from serving.retrieval import FeastStore  # the import of Feast takes seconds, and tests with a fake need none
 
@@ -46,6 +56,7 @@ def create_app(store: Store | None = None, clock: Callable[[], datetime] = lambd
     calls.install(app)
     headers.install(app)
     door.install(app, settings.hosts(), settings.proxies())
+    access.install(app, gate, clock)
     keep_from_others()
     root = settings.root()
     with suppress(OSError):  # a root that cannot be written can still be read
@@ -56,16 +67,29 @@ def create_app(store: Store | None = None, clock: Callable[[], datetime] = lambd
     face = Face(service, root, clock)
     for part in (risk, decisions, vectors, events, historical, *domains.pages()):
         app.register_blueprint(part.blueprint(face))
+    app.register_blueprint(auth.blueprint(gate, clock))
     openapi.install(app)
     index.install(app)
     errors.install(app, root)
     return app
 
 
+def create_guarded_app() -> TurnTaking:
+    """The application that asks who calls it."""
+    root = settings.root()
+    return create_app(gate=Gate(root.access_db, root.sessions_db, settings.jwt_secret()))
+
+
 @click.command(cls=Command)
 @click.option("--production", is_flag=True, help="Serve with $WORKERS processes. Without it: one, for a first look.")
 def main(production: bool) -> None:
-    """Serve the risk service on $HOST:$PORT until SIGTERM or Ctrl-C."""
+    """Serve the risk service on $HOST:$PORT until SIGTERM or Ctrl-C.
+
+    With --production, or on a HOST that other machines reach, every request needs a user or an API key.
+    """
+    is_open = settings.host_is_loopback() and not production
+    if not is_open:
+        settings.own_hash_key(), settings.jwt_secret()  # fails here, once, and not in each worker
     url = f"http://{settings.host()}:{settings.port()}"
     if production:
         workers = settings.workers()
@@ -74,7 +98,13 @@ def main(production: bool) -> None:
         workers = 1
         pages = (f"  {link.title:<10}{url}{link.path}" for link in domains.links())
         greeting = "\n".join(["Ready in some seconds; then open", *pages])
-    serve.run(create_app, workers, greeting)
+    notice = OPEN if is_open else no_user()
+    serve.run(create_app if is_open else create_guarded_app, workers, "\n".join(filter(None, [notice, greeting])))
+
+
+def no_user() -> str:
+    """A line for the operator while nobody can sign in; "" if somebody can."""
+    return "" if accounts.read(settings.root().access_db).users else NOBODY
 
 
 if __name__ == "__main__":

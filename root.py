@@ -20,6 +20,8 @@ KEPT = (
     "pipeline.json",
     "pipeline.lock",
     "sign-up.lock",
+    "access.db*",
+    "sessions.db*",
 )
 
 
@@ -107,6 +109,16 @@ class Root:
     def outcomes(self) -> Path:
         """Folder of the outcomes that callers have fed back about decisions, a file a day."""
         return self.path / "outcomes"
+
+    @property
+    def access_db(self) -> Path:
+        """SQLite file of the users and the API keys."""
+        return self.path / "access.db"
+
+    @property
+    def sessions_db(self) -> Path:
+        """SQLite file of the refresh tokens and the browsers' sessions."""
+        return self.path / "sessions.db"
 
     @property
     def scores_db(self) -> Path:

@@ -7,10 +7,13 @@ RISK_HOSTS      names of the service, with commas between them; default HOST and
 RISK_PROXIES    how many proxies stand before the service; default 0
 WORKERS         processes of `make serve`; default one for each core, and at least two
 RISK_HASH_KEY   secret of the keyed hashes of SSNs and licences; default a key for the demo
+RISK_JWT_SECRET secret that signs access tokens; `make serve` does not start without it
+RISK_API_KEY    what `python -m jobs simulate` sends to a service that asks who calls it
 
 Only the edges read settings (`tests/test_layers.py` holds it): the commands, `app.py`, `serve.py`, and Feast's views.
 """
 
+import ipaddress
 import os
 import re
 from pathlib import Path
@@ -27,6 +30,8 @@ LARGEST_PORT = 65_535
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 #: HOST has one of these to listen on every address.
 EVERYWHERE = frozenset({"0.0.0.0", "::"})
+FEWEST_SECRET_BYTES = 32
+MAKE_A_SECRET = 'python -c "import secrets; print(secrets.token_urlsafe(48))"'
 
 _DEMO_HASH_KEY = "demo-key: the people in this data do not exist"
 
@@ -57,7 +62,8 @@ def belongs_to_another_key(place: Root) -> bool:
 
 
 def unchecked_root() -> Root:
-    """As `root`, whatever its hash key is: for a command that moves everything in the root aside."""
+    """As `root`, whatever its hash key is: for a command that moves everything in the root aside, and for
+    one that has nothing to do with keyed hashes."""
     folder = os.environ.get("RISK_DATA", "data")
     if not folder:
         raise BadSetting("RISK_DATA is empty. Set it to a folder, or unset it for data/ in the project's folder.")
@@ -102,6 +108,14 @@ def proxies() -> int:
     return int(text)
 
 
+def host_is_loopback() -> bool:
+    """Whether nobody but this machine reaches the service."""
+    try:
+        return ipaddress.ip_address(host()).is_loopback
+    except ValueError:
+        return host() == "localhost"
+
+
 def workers() -> int:
     """Processes of the production server. Each computes on one core. With two, one of them may be slow, or start again.
     Raises BadSetting on anything but a positive number."""
@@ -130,5 +144,29 @@ def hash_key() -> bytes:
 
 
 def hash_key_is_the_demo_one() -> bool:
-    """Whether `RISK_HASH_KEY` is unset."""
-    return "RISK_HASH_KEY" not in os.environ
+    """Whether `RISK_HASH_KEY` is unset, or set to the key that everybody can read here."""
+    return hash_key() == _DEMO_HASH_KEY.encode()
+
+
+def own_hash_key() -> bytes:
+    """As `hash_key`, where people's data are real. Raises BadSetting on the demo's key."""
+    if hash_key_is_the_demo_one():
+        raise BadSetting(
+            "RISK_HASH_KEY is not set, or is the demo's, which is public. Make one, keep it, and set it for the "
+            f"service and all jobs: {MAKE_A_SECRET}. The demo's data stay the demo's: set RISK_DATA to another root."
+        )
+    return hash_key()
+
+
+def jwt_secret() -> bytes:
+    """Secret that signs access tokens. Raises BadSetting if it is missing or short."""
+    secret = os.environ.get("RISK_JWT_SECRET", "").encode()
+    if len(secret) < FEWEST_SECRET_BYTES:
+        seen = f"has {len(secret)} bytes, and needs {FEWEST_SECRET_BYTES}" if secret else "is not set"
+        raise BadSetting(f"RISK_JWT_SECRET {seen}. Make one, and set it: {MAKE_A_SECRET}")
+    return secret
+
+
+def api_key() -> str:
+    """What a command sends to the service as its API key; "" for none."""
+    return os.environ.get("RISK_API_KEY", "").strip()

@@ -48,6 +48,7 @@ from errors.job import (
     ServiceFailed,
 )
 from errors.system import (
+    AccessUnavailable,
     AuditUnavailable,
     FeaturesNotReady,
     IndexBehind,
@@ -61,6 +62,7 @@ from errors.system import (
 
 __all__ = [
     "SHOWN_CHARACTERS",
+    "AccessUnavailable",
     "AuditUnavailable",
     "BadDate",
     "BadHost",

@@ -66,3 +66,10 @@ class IndexBehind(NotReady):
 
     code = 1321
     remedy = "Search again a minute later."
+
+
+class AccessUnavailable(NotReady):
+    """The users, the keys or the sessions cannot be read or written, so nobody can be told apart from anybody."""
+
+    code = 1330
+    remedy = "Put a backup of `access.db` back. `sessions.db` may be removed: then everybody signs in again."

@@ -171,3 +171,14 @@ def client(untrained: "FlaskClient") -> "FlaskClient":
     for name in ("onboarding", "daily"):
         shelve(name)
     return untrained
+
+
+@pytest.fixture
+def guarded(client: "FlaskClient", fake: "Fake", tmp_path: Path) -> "FlaskClient":
+    """The same behind a gate: who asks must say so. Its users are in `tmp_path`, which is its root."""
+    from fake import NOW
+    from gates import gate
+
+    from app import create_app
+
+    return create_app(fake, clock=lambda: NOW, gate=gate(tmp_path)).test_client()

@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "root": "",
     "files": "",
     "settings": "errors files root",
+    "access": "errors choices files access",
     "cli": "errors choices files features.utc simulators cli",
     # From a definition to a number, then what a domain declares, then the domains.
     "features": "",
@@ -78,13 +79,13 @@ MAY_IMPORT = {
     "jobs.simulate": "errors choices features serving jobs.simulate jobs.simulate.DOMAIN",
     "jobs.simulate.DOMAIN": "cli errors root settings features features.DOMAIN model serving simulators "
     "jobs.raw jobs.batch jobs.stream jobs.simulate jobs.simulate.DOMAIN",
-    "jobs.commands": "cli errors choices settings features simulators model serving jobs",
+    "jobs.commands": "access cli errors choices settings features simulators model serving jobs",
     "jobs.__main__": "jobs.commands",
     "bridge": "",
-    "web": "files bridge errors choices root features model serving web web.DOMAIN",
+    "web": "access files bridge errors choices root features model serving web web.DOMAIN",
     "web.DOMAIN": "files errors root features features.DOMAIN model serving serving.DOMAIN web",
     "serve": "errors bridge settings",
-    "app": "cli errors files root settings features serving web serve",
+    "app": "access cli errors files root settings features serving web serve",
 }
 OURS = {name.split(".")[0] for name in MAY_IMPORT} | {"tests", "bench"}
 #: Library → the rooms that may know of it.
@@ -93,6 +94,8 @@ MAY_KNOW = {
     | {"exact_stores", "views", "entities"},
     "flask": {"web", "app", "serve"},
     "flasgger": {"web", "app"},
+    "jwt": {"access"},
+    "argon2": {"access"},
 }
 
 

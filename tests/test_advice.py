@@ -109,6 +109,10 @@ ON_NOTHING = {
     "pipeline --drivers 1": 2,
     "describe feature_store.user_orders": 0,
     "list-pipelines": 0,
+    "user list": 0,
+    "user disable ann@example.com": 1,
+    "key list": 0,
+    "key revoke till": 1,
 }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
@@ -18,7 +18,8 @@ from typing import Any
 
 import psutil
 import pytest
-from processes import WAIT_SECONDS, Child, environment, is_gone, run, started, wait_until
+from processes import WAIT_SECONDS, Child, environment, is_gone, run, wait_until
+from production import APP, READY, SECRETS, admin_key, own_key_root, production
 from servers import answering, free_port
 
 import serve
@@ -27,7 +28,6 @@ from errors import BadSetting
 
 pytestmark = pytest.mark.slow
 
-APP = str(settings.PROJECT / "app.py")
 DRIVER = "/daily-risk-decision/1001/"
 
 
@@ -37,11 +37,14 @@ class Production:
 
     port: int
     parent: Child
+    key: str
 
     def ask(self, method: str, path: str, body: object = None) -> Any:
         """The JSON answer of status 200, on a connection of its own."""
         connection = HTTPConnection("127.0.0.1", self.port, timeout=WAIT_SECONDS)
-        connection.request(method, path, None if body is None else json.dumps(body))
+        connection.request(
+            method, path, None if body is None else json.dumps(body), {"Authorization": f"Bearer {self.key}"}
+        )
         answer = connection.getresponse()
         text = answer.read()
         assert answer.status == 200, text
@@ -67,30 +70,35 @@ class Production:
         return [s for s in psutil.net_connections("tcp4") if s.pid and s.laddr.port == self.port]
 
 
-def production(world: Path, workers: int) -> Callable[[int], AbstractContextManager[Child]]:
-    """Starts the server on a port."""
-    command = [sys.executable, APP, "--production"]
-    return lambda port: started(command, cwd=world, env=environment(RISK_DATA=world, PORT=port, WORKERS=workers))
+@pytest.fixture(scope="module")
+def root(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The world's data under a hash key that is not the demo's."""
+    return own_key_root(world, tmp_path_factory.mktemp("production"))
 
 
 @pytest.fixture(scope="module")
-def two(world: Path) -> Iterator[Production]:
-    with answering(production(world, workers=2)) as server:
-        both = Production(server.port, server.child)
+def key(root: Path) -> str:
+    return admin_key(root)
+
+
+@pytest.fixture(scope="module")
+def two(root: Path, key: str) -> Iterator[Production]:
+    with answering(production(root, workers=2), READY) as server:
+        both = Production(server.port, server.child, key)
         wait_until(both.workers, lambda workers: len(workers) == 2, what="two workers listen", child=server.child)
         yield both
 
 
 @pytest.fixture
-def single(world: Path) -> Iterator[Production]:
-    with answering(production(world, workers=1)) as server:
-        yield Production(server.port, server.child)
+def single(root: Path, key: str) -> Iterator[Production]:
+    with answering(production(root, workers=1), READY) as server:
+        yield Production(server.port, server.child, key)
 
 
 @contextmanager
-def nobody_signs_up(world: Path) -> Iterator[None]:
+def nobody_signs_up(root: Path) -> Iterator[None]:
     """Sign-ups that are sent in here wait until it ends."""
-    with (world / "sign-up.lock").open("w") as lock:
+    with (root / "sign-up.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -107,7 +115,7 @@ def waiting_for_a_lock() -> set[int]:
     return {int(words[words.index("FLOCK") + 3]) for words in waiting if "FLOCK" in words}
 
 
-def test_the_same_numbers_sent_to_all_workers_at_once_are_new_only_once(two: Production, world: Path):
+def test_the_same_numbers_sent_to_all_workers_at_once_are_new_only_once(two: Production, root: Path):
     person, answers = somebody(), list[Future[Any]]()
 
     def waiting_workers() -> set[int]:
@@ -116,7 +124,7 @@ def test_the_same_numbers_sent_to_all_workers_at_once_are_new_only_once(two: Pro
         return waiting_for_a_lock() & two.workers()
 
     with ThreadPoolExecutor(64) as pool:
-        with nobody_signs_up(world):
+        with nobody_signs_up(root):
             wait_until(waiting_workers, lambda pids: pids == two.workers(), what="each worker has some of them")
         decisions = [answer.result()["decision"] for answer in answers]
     seen = [decision["features"]["is_previously_seen_ssn"] for decision in decisions]
@@ -125,10 +133,10 @@ def test_the_same_numbers_sent_to_all_workers_at_once_are_new_only_once(two: Pro
     assert min(moments) == moments[seen.index(0)]
 
 
-def test_each_decision_of_each_worker_is_a_whole_line_of_the_log(two: Production, world: Path):
+def test_each_decision_of_each_worker_is_a_whole_line_of_the_log(two: Production, root: Path):
     with ThreadPoolExecutor(8) as pool:
         decisions = list(pool.map(lambda _: two.ask("GET", DRIVER), range(100)))
-    lines = [line for file in (world / "decisions").iterdir() for line in file.read_text().splitlines()]
+    lines = [line for file in (root / "decisions").iterdir() for line in file.read_text().splitlines()]
     logged = {record["decision_id"]: record for record in map(json.loads, lines)}
     for decision in decisions:
         assert decision.items() <= logged[decision["decision_id"]].items()
@@ -142,7 +150,8 @@ def test_a_worker_that_dies_is_replaced(two: Production):
 
 
 def test_clients_that_send_half_a_body_hold_nobody_up(two: Production):
-    half = b"POST /onboarding-risk-decision/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{"
+    half = b"POST /onboarding-risk-decision/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n"
+    half += f"Authorization: Bearer {two.key}\r\n\r\n{{".encode()
     with ExitStack() as stack:
         slow = [stack.enter_context(socket.create_connection(("127.0.0.1", two.port))) for _ in range(40)]
         for connection in slow:
@@ -158,13 +167,13 @@ def test_clients_that_send_half_a_body_hold_nobody_up(two: Production):
 
 
 @pytest.mark.parametrize("stop", [os.kill, os.killpg], ids=["SIGTERM", "Ctrl-C"])
-def test_a_request_in_work_is_answered_before_the_server_stops(single: Production, world: Path, stop: Callable):
+def test_a_request_in_work_is_answered_before_the_server_stops(single: Production, root: Path, stop: Callable):
     """Ctrl-C reaches parent and workers alike. A client that stays connected and sends nothing is no request."""
     idle = HTTPConnection("127.0.0.1", single.port)
-    idle.request("GET", "/")
+    idle.request("GET", READY)
     idle.getresponse().read()
     with ThreadPoolExecutor() as pool:
-        with nobody_signs_up(world):
+        with nobody_signs_up(root):
             answer = pool.submit(single.ask, "POST", "/sign-up/", somebody())
             wait_until(lambda: waiting_for_a_lock() & single.workers(), what="the worker has the request")
             stop(single.parent.pid, signal.SIGTERM if stop is os.kill else signal.SIGINT)
@@ -180,10 +189,10 @@ def test_a_worker_that_listens_does_not_outlive_its_parent(single: Production):
 
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGKILL])
-def test_a_worker_that_still_loads_stops_with_its_parent(world: Path, stop: signal.Signals):
+def test_a_worker_that_still_loads_stops_with_its_parent(root: Path, stop: signal.Signals):
     port = free_port()
-    with production(world, workers=1)(port) as parent:
-        server = Production(port, parent)
+    with production(root, workers=1)(port) as parent:
+        server = Production(port, parent, "")
         (worker,) = wait_until(server.children, what="the server has a worker", child=parent)
         wait_until(lambda: loads(worker), what="the worker loads the application", child=parent)
         os.kill(worker, signal.SIGSTOP)  # so that it still loads when its parent stops
@@ -217,7 +226,7 @@ def test_a_wrong_setting_is_named_before_anything_starts(arguments: list[str], c
         other.listen()
         taken = str(other.getsockname()[1])
         changes = {name: taken if value == "taken" else value for name, value in changes.items()}
-        ended = run([sys.executable, APP, *arguments], code=1, env=environment(**changes))
+        ended = run([sys.executable, APP, *arguments], code=1, env=environment(**SECRETS | changes))
     assert ended.stdout == ""
     assert re.match(f"bad_setting: {message}", ended.stderr), ended.stderr
 

@@ -21,6 +21,7 @@ from features.windows import AggregationTable, Feature
 from features.windows.live import seen_of
 from features.windows.tiles import AHEAD_US
 from serving.plan import TOO_OLD
+from web.access import needs
 from web.face import Face
 from web.operations import Spec, operation
 from web.schemas import Value
@@ -97,7 +98,7 @@ def blueprint(face: Face) -> Blueprint:
     paths = Blueprint("catalog", __name__)
     for number in NUMBERS:
         rule = number.path.replace("{", "<path:").replace("}", ">")
-        paths.add_url_rule(rule, number.name, _view(face, number))
+        paths.add_url_rule(rule, number.name, needs("features:read")(_view(face, number)))
     return paths
 
 

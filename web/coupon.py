@@ -12,6 +12,7 @@ from features.domains import risks
 from features.risk import Risk
 from features.utc import EPOCH, MICROSECOND, since_1970
 from serving import audit, intake
+from web.access import needs
 from web.domains import Link
 from web.face import Face
 
@@ -32,10 +33,12 @@ def blueprint(face: Face) -> Blueprint:
     risk = risks()["coupon"]
 
     @pages.get("/coupon/")
+    @needs("audit:read")
     def coupon_page() -> str:
         return render_template("coupon.html", refresh_seconds=REFRESH_SECONDS)
 
     @pages.get("/coupon/live")
+    @needs("audit:read")
     def live() -> Response:
         now = face.clock()
         records = audit.latest(face.root.decisions, risk, now, MOST_DECISIONS)

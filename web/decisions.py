@@ -17,6 +17,7 @@ from serving.audit import identity, search
 from serving.audit.positions import Positions
 from serving.audit.search import Search
 from web import examples
+from web.access import needs
 from web.errors import SPELLING, from_validation
 from web.face import Face, as_object, json_body
 from web.operations import Spec, body, operation
@@ -121,11 +122,13 @@ def blueprint(face: Face) -> Blueprint:
     positions = Positions(face.root.decisions, face.root.outcomes)
 
     @paths.get("/api/v1/decisions")
+    @needs("audit:read")
     @out_of_turn
     def search_by_url() -> Response:
         return _page(_from_url())
 
     @paths.post(f"/api/v1/decisions/{SEARCH_NAME}")
+    @needs("audit:read")
     @out_of_turn
     def search_by_body() -> Response:
         fields = as_object(json_body(examples.of_model(SearchRequest)), examples.of_model(SearchRequest))
@@ -135,6 +138,7 @@ def blueprint(face: Face) -> Blueprint:
             raise _fault(error) from None
 
     @paths.get("/api/v1/decisions/<name>")
+    @needs("audit:read")
     @out_of_turn
     def decision(name: str) -> Response:
         return jsonify(search.by_id(positions, name))

@@ -16,6 +16,7 @@ from features.windows import events
 from features.windows.tiles import AHEAD_US
 from serving import event_log, intake
 from web import examples
+from web.access import needs
 from web.errors import from_validation
 from web.face import Face, as_object, json_body
 from web.operations import Spec, operation
@@ -60,6 +61,7 @@ def blueprint(face: Face) -> Blueprint:
     paths = Blueprint("events", __name__)
 
     @paths.post("/api/v1/events/<stream>")
+    @needs("events:write")
     def accept(stream: str) -> tuple[Response, int]:
         target = stream_named(stream, "stream")
         body = json_body(examples.of_event(stream))
@@ -74,6 +76,7 @@ def blueprint(face: Face) -> Blueprint:
         return jsonify(accepted=len(checked)), 202
 
     @paths.get("/api/v1/events/<stream>/missing")
+    @needs("events:write")
     @out_of_turn  # it may wait for the stream job, which writes the file that this reads
     def missing(stream: str) -> Response:
         target, args = stream_named(stream, "stream"), request.args

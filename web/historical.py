@@ -13,6 +13,7 @@ from features.domains import NO_RISK, internal_features, risks
 from features.risk import Risk
 from features.utc import bounded
 from serving import featurization
+from web.access import needs
 from web.face import Face, from_path
 from web.operations import Spec, operation
 from web.schemas import HistoricalAnswer
@@ -68,6 +69,7 @@ def blueprint(face: Face) -> Blueprint:
     paths = Blueprint("history", __name__)
 
     @paths.get("/historical-features/")
+    @needs("features:read")
     def historical_features() -> Response:
         now = face.clock()
         risk = _risk(request.args.get("service") or next(iter(choices()), ""))

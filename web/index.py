@@ -2,9 +2,11 @@
 
 from flask import Flask, render_template
 
+from access import scopes
 from features.domains import NO_RISK, risks, streams
 from features.risk import Risk
 from web import domains
+from web.access import needs
 
 
 def install(app: Flask) -> None:
@@ -15,6 +17,7 @@ def install(app: Flask) -> None:
         app.add_url_rule("/", "front", overview)
 
 
+@needs(scopes.ANY)
 def overview() -> str:
     """The page as HTML."""
     return render_template(

@@ -9,6 +9,7 @@ from features.fields import STATES
 from features.onboarding import Applicant
 from serving.onboarding import SignUps
 from web import calls
+from web.access import needs
 from web.domains import Link
 from web.face import Face, from_body, from_path
 from web.operations import Spec, body, operation
@@ -37,10 +38,12 @@ def blueprint(face: Face) -> Blueprint:
     sign_ups = SignUps(face.service, face.root)
 
     @pages.get("/")
+    @needs("decisions:write")
     def sign_up_page() -> str:
         return render_template("sign_up.html", states=sorted(STATES))
 
     @pages.post("/sign-up/")
+    @needs("decisions:write")
     @out_of_turn  # it waits for the sign-ups of other processes
     def sign_up() -> Response:
         answer = sign_ups.sign_up(cast(Applicant, from_body(onboarding)), face.clock, calls.current())
@@ -49,6 +52,7 @@ def blueprint(face: Face) -> Blueprint:
         return jsonify(decision=answer["decision"], home=home)
 
     @pages.get("/home/<driver_id>")
+    @needs("audit:read")
     def home_page(driver_id: str) -> str:
         driver = from_path(daily, {"driver_id": driver_id})
         return render_template(

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from flasgger import Swagger
-from flask import Flask
+from flask import Flask, current_app
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from features.domains import risks
 from features.risk import Risk, Task
-from web import decisions, domains, events, historical, schemas, vectors
+from web import auth, decisions, domains, events, historical, schemas, vectors
+from web.access import secured
 from web.operations import Spec, body, error_responses, error_table, operation, reference
 from web.risk import MOST_DECISIONS
 
@@ -42,7 +43,7 @@ class Document(Swagger):
 
     def get_apispecs(self, endpoint: str = "openapi") -> Spec:
         """flasgger calls this for `/openapi.json`."""
-        return document()
+        return secured(document(), current_app)
 
 
 def document() -> Spec:
@@ -52,7 +53,7 @@ def document() -> Spec:
         paths |= _risk_paths(risk)
     paths |= _decisions_path()
     parts = [part for part in domains.pages() if hasattr(part, "openapi_paths")]
-    for part in (decisions, vectors, events, historical, *parts):
+    for part in (auth, decisions, vectors, events, historical, *parts):
         for path, operations in part.openapi_paths().items():
             paths[path] = paths.get(path, {}) | operations
     return {
@@ -133,6 +134,8 @@ def _path_parameter(risk: Risk) -> Spec:
 def _schemas() -> Spec:
     models: set[type[BaseModel]] = {
         *schemas.ANSWERS,
+        auth.LoginRequest,
+        auth.RefreshRequest,
         decisions.SearchRequest,
         vectors.VectorsRequest,
         *(risk.request for risk in risks().values()),

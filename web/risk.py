@@ -11,6 +11,7 @@ from features.domains import risk_named, risks
 from features.risk import Risk, RiskRequest
 from serving import scores
 from web import calls, examples
+from web.access import needs
 from web.face import Face, from_body, from_path, json_body, validated
 
 MOST_DECISIONS = 1000
@@ -20,11 +21,12 @@ def blueprint(face: Face) -> Blueprint:
     """The paths of every risk, and `/api/v1/decisions/<name>` for all of them."""
     paths = Blueprint("risk", __name__)
     for risk in risks().values():
-        for part, answer in (("features", features), ("score", score), ("decision", decision)):
-            _add(paths, risk, f"risk-{part}", _view(answer, face, risk))
+        for part, answer, scope in PARTS:
+            _add(paths, risk, part, needs(scope)(_view(answer, face, risk)))
         if risk.population and risk.path_field:
-            _add(paths, risk, "batch-scores", _view(batch_scores, face, risk))
-    paths.add_url_rule("/api/v1/decisions/<name>", "decisions", partial(decisions, face), methods=["POST"])
+            _add(paths, risk, "batch-scores", needs("audit:read")(_view(batch_scores, face, risk)))
+    view = needs("decisions:write")(partial(decisions, face))
+    paths.add_url_rule("/api/v1/decisions/<name>", "decisions", view, methods=["POST"])
     return paths
 
 
@@ -66,6 +68,14 @@ def batch_scores(face: Face, risk: Risk, request: RiskRequest) -> dict[str, Any]
     if newest is None:
         face.service.features(risk, request, face.clock())
     return {"decision": newest, "scores": [{"as_of": as_of.isoformat(), "score": value} for as_of, value in history]}
+
+
+#: The paths of each risk: their last part, what they answer, and the scope that they need.
+PARTS: tuple[tuple[str, Callable[[Face, Risk, RiskRequest], Any], str], ...] = (
+    ("risk-features", features, "features:read"),
+    ("risk-score", score, "decisions:write"),
+    ("risk-decision", decision, "decisions:write"),
+)
 
 
 def _add(paths: Blueprint, risk: Risk, part: str, view: Callable[..., Response]) -> None:

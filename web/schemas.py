@@ -185,6 +185,22 @@ class HistoricalAnswer(BaseModel):
     rows: list[HistoricalRow]
 
 
+class Tokens(BaseModel):
+    """What a user signs in with from now on."""
+
+    access_token: str = Field(description="A JSON Web Token. Send it as `Authorization: Bearer …`.")
+    token_type: str = Field(examples=["Bearer"])
+    expires_in: int = Field(description="Seconds until the access token ends.", examples=[600])
+    refresh_token: str = Field(description="For the next tokens. It works once.")
+    scope: str = Field(description="The scopes, separated by spaces.", examples=["features:read decisions:write"])
+
+
+class SignedOut(BaseModel):
+    """The refresh tokens of a sign-in have ended."""
+
+    signed_out: bool
+
+
 class ErrorDetail(BaseModel):
     """What was wrong, and what to do."""
 
@@ -205,5 +221,5 @@ class Error(BaseModel):
 
 ANSWERS: tuple[type[BaseModel], ...] = (
     Decision, Decisions, FeaturesAnswer, ScoreAnswer, SignUpAnswer, BatchScores, Vectors, HistoricalAnswer,
-    Accepted, Missing, Value, Error, LoggedDecision, FoundDecisions,
+    Accepted, Missing, Value, Tokens, SignedOut, Error, LoggedDecision, FoundDecisions,
 )  # fmt: skip

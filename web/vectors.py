@@ -31,6 +31,7 @@ from features.utc import EARLIEST, OutOfBounds, bounded
 from serving import featurization
 from serving.store import Row, Store, Vector
 from web import examples
+from web.access import needs
 from web.errors import from_validation
 from web.face import Face, as_object, json_body
 from web.operations import Spec, body, operation
@@ -112,6 +113,7 @@ def blueprint(face: Face) -> Blueprint:
     store = face.service.store
 
     @paths.post("/api/v1/features/<service>")
+    @needs("features:read")
     def vectors(service: str) -> Response:
         services = store.services()
         if not services:

@@ -4,6 +4,8 @@ name is refused before Feast is imported, which takes seconds."""
 import click
 
 from cli.edge import Group
+from jobs.commands.access.key import key
+from jobs.commands.access.user import user
 from jobs.commands.build import pipeline
 from jobs.commands.own.importing import import_
 from jobs.commands.own.new import new
@@ -31,6 +33,6 @@ def jobs() -> None:
 
 for command in (
     new, import_, pipeline, list_pipelines, describe, execute, train, shelve, models, policy, score, parity, replay,
-    stream, prune, simulate,
+    stream, prune, simulate, user, key,
 ):  # fmt: skip
     jobs.add_command(command)

@@ -12,14 +12,19 @@ from errors import ServiceFailed
 
 #: The service must answer a request within this time.
 PATIENCE_SECONDS = 10
+#: What to do where the service asks for a key.
+KEY = "Set RISK_API_KEY to a key that holds: python -m jobs key add NAME --scope SCOPE"
 
 
 class Caller:
-    """Calls the service at a URL, over one connection. Every call raises ServiceFailed."""
+    """Calls the service at a URL, over one connection, with an API key if there is one. Every call raises
+    ServiceFailed."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, api_key: str = "") -> None:
         self._url = url.rstrip("/")
         self._session = requests.Session()
+        if api_key:
+            self._session.headers["Authorization"] = f"Bearer {api_key}"
 
     def decide(self, risk: str, request: dict[str, Any]) -> dict[str, Any]:
         """The decision on one request."""
@@ -51,6 +56,8 @@ class Caller:
             if response.ok and field in answer:
                 return answer
             failure = answer["error"]
+            if response.status_code == 401:
+                raise ServiceFailed(f"{self._url} asks who calls it. {KEY}")
             raise ServiceFailed(f"{self._url} answered {response.status_code} {failure['name']}: {failure['message']}")
         except (ValueError, KeyError, TypeError):
             raise ServiceFailed(

@@ -55,13 +55,14 @@ def command(attack: bool, attempts: int | None, per_second: float | None, url: s
     """People redeem coupons, or somebody guesses their numbers. Ctrl-C ends it, with the summary."""
     import numpy as np
 
+    import settings
     from jobs.simulate.caller import Caller, in_time
     from simulators import coupon
 
     count, rate = ATTACK if attack else NORMAL
     make = coupon.attack if attack else coupon.normal
     events = make(np.random.default_rng(seed), datetime.now(UTC), attempts or count, per_second or rate)
-    service, answers = Caller(url), list[Answer]()
+    service, answers = Caller(url, settings.api_key()), list[Answer]()
     try:
         with suppress(KeyboardInterrupt):
             for event in in_time(events, COUPON_ATTEMPTS.time):

@@ -53,6 +53,8 @@ function problemCard(message) {
 
 async function ask(url, options) {
   const headers = { Accept: "application/json", "Content-Type": "application/json" };
+  const csrf = document.querySelector("meta[name=csrf-token]");
+  if (csrf) headers["X-CSRF-Token"] = csrf.content; // of the session, where somebody has signed in
   let answer;
   let response;
   try {

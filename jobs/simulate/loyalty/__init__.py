@@ -77,7 +77,7 @@ def command(
     purchases = to_send(root, events)
     requests = as_events(purchases.drop(columns="loyalty_score"))
     seed = randrange(10**6) if seed is None else seed
-    name, service = uuid.uuid4().hex[:8], Callers(url)
+    name, service = uuid.uuid4().hex[:8], Callers(url, settings.api_key())
     service.missing(PURCHASES.name, name, 0)  # fails now, and not in the middle, where the service is not there
     console.line(f"Run {name}: {len(requests):,} purchases at {producers} tills, --seed {seed}")
     with Wire() as wire:
