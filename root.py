@@ -12,6 +12,7 @@ WORLD = (
 KEPT = (
     "models",
     "policies",
+    "shadow",
     "decisions",
     "decisions.index",
     "outcomes",
@@ -99,6 +100,11 @@ class Root:
     def policies(self) -> Path:
         """Folder of the policy files, one for each risk that has one, and of the lists that they name."""
         return self.path / "policies"
+
+    @property
+    def shadow(self) -> Path:
+        """Folder of the shadows: what they are, a file for each risk, and their decisions, a file a day."""
+        return self.path / "shadow"
 
     @property
     def decisions(self) -> Path:

@@ -20,6 +20,7 @@ from serving.call import Call
 from serving.decision import Decision, decide
 from serving.policies import Policies
 from serving.policy_faults import faults
+from serving.shadow import Shadows
 from serving.store import Row, Store
 
 
@@ -75,6 +76,7 @@ class RiskService:
         self.scorers = Scorers(root.models)
         self.policies = Policies(root.policies, store)
         self.hash_key = hash_key
+        self.shadows = Shadows(root, store)
         self._policy_folder = root.policies
         self._decisions = root.decisions
         self._event_logs = root.event_logs
@@ -127,6 +129,7 @@ class RiskService:
             publish = risk.publishes.event
             events = [publish(row, decision.score) for row, decision in zip(rows, decisions, strict=True)]
             event_log.append(self._event_logs / risk.publishes.stream, events, as_of)
+        self.shadows.submit(risk, policy, scorer, features, fields, decisions)
         return decisions
 
     def _features(

@@ -91,24 +91,32 @@ def shelve(
     weights: Sequence[float] | None = None,
     means: Sequence[float] | None = None,
     base: float = -1.0,
+    version: str = "1",
+    more: Sequence[str] = (),
 ) -> None:
     """Put a logistic regression on the shelf. Without `weights` it adds three to the log-odds for each unit in a
-    declared direction; `base` is its log-odds at the means, which are zero by default."""
+    declared direction; `base` is its log-odds at the means, which are zero by default. A `version` other than 1
+    does not serve. `more` are whole numbers that it takes after the declared inputs, with a weight of 3."""
     risk = risks()[name]
-    by_input = np.array([3.0 * i.direction for i in risk.inputs] if weights is None else weights)
-    centre = np.zeros(len(risk.inputs)) if means is None else np.array(means)
+    if weights is None:
+        weights = [*(3.0 * i.direction for i in risk.inputs), *(3.0 for _ in more)]
+    inputs = [*((i.name, i.dtype) for i in risk.inputs), *((added, "int") for added in more)]
+    by_input = np.array(
+        [*(3.0 * i.direction for i in risk.inputs), *(3.0 for _ in more)] if weights is None else weights
+    )
+    centre = np.zeros(len(inputs)) if means is None else np.array(means)
     regression = LogisticRegression()
     regression.classes_, regression.coef_ = np.array([0, 1]), by_input[None, :]
     regression.intercept_ = np.array([base - by_input @ centre])
-    shape = [("rows", FloatTensorType([None, len(risk.inputs)]))]
+    shape = [("rows", FloatTensorType([None, len(inputs)]))]
     onnx = to_onnx(regression, initial_types=shape, options={"zipmap": False}).SerializeToString()
     split = Split(since=NOW, until=NOW, rows=1, positives=0)
     card = Card(
-        name=name, version="1", feature_service=name, champion="logistic_regression", algorithm="a test's", base=base,
-        task="classification", trees_sha256=None,
+        name=name, version=version, feature_service=name, champion="logistic_regression", algorithm="a test's",
+        base=base, task="classification", trees_sha256=None,
         inputs=tuple(
-            CardInput(name=i.name, dtype=i.dtype, missing=0, weight=weight, mean=mean, low=-1, high=1)
-            for i, weight, mean in zip(risk.inputs, by_input, centre, strict=True)
+            CardInput(name=input_name, dtype=dtype, missing=0, weight=weight, mean=mean, low=-1, high=1)
+            for (input_name, dtype), weight, mean in zip(inputs, by_input, centre, strict=True)
         ),
         train=split, test=split,
         metrics={"logistic_regression": Metrics(roc_auc=1, average_precision=1, brier=0, log_loss=0)},
@@ -116,4 +124,4 @@ def shelve(
         model_sha256=shelf.sha256(onnx),
         outcomes=dict.fromkeys(risk.appetite.words, OutcomeRate(share=0, positive_rate=None)),
     )  # fmt: skip
-    shelf.put(settings.root().models, card, onnx, "")
+    (shelf.put if version == "1" else shelf.add)(settings.root().models, card, onnx, "")

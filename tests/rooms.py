@@ -69,6 +69,7 @@ MAY_IMPORT = {
     "jobs.stream": "files errors root features serving settings jobs.sql jobs.raw jobs.stream",
     "jobs.score": "errors files root features model serving jobs.sql jobs.raw jobs.point_in_time",
     "jobs.requests": "errors choices files root features model serving jobs.raw jobs.score jobs.requests",
+    "jobs.shadow": "root features serving",
     "jobs.parity": "root features serving jobs.point_in_time",
     "jobs.prune": "errors files root features model serving",
     "jobs.replay": "errors root features model serving jobs.replay",

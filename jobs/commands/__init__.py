@@ -15,6 +15,7 @@ from jobs.commands.risk.parity import parity
 from jobs.commands.risk.policy import policy
 from jobs.commands.risk.replay import replay
 from jobs.commands.risk.score import score
+from jobs.commands.risk.shadow import shadow
 from jobs.commands.risk.shelve import shelve
 from jobs.commands.risk.train import train
 from jobs.commands.stream import stream
@@ -32,7 +33,7 @@ def jobs() -> None:
 
 
 for command in (
-    new, import_, pipeline, list_pipelines, describe, execute, train, shelve, models, policy, score, parity, replay,
-    stream, prune, simulate, user, key,
+    new, import_, pipeline, list_pipelines, describe, execute, train, shelve, models, policy, shadow, score, parity,
+    replay, stream, prune, simulate, user, key,
 ):  # fmt: skip
     jobs.add_command(command)
