@@ -30,6 +30,7 @@ from web import (
     historical,
     index,
     openapi,
+    outcomes,
     risk,
     vectors,
 )
@@ -65,7 +66,7 @@ def create_app(
     for fault in service.prepare():
         logger.error("%s", fault)
     face = Face(service, root, clock)
-    for part in (risk, decisions, vectors, events, historical, *domains.pages()):
+    for part in (risk, decisions, outcomes, vectors, events, historical, *domains.pages()):
         app.register_blueprint(part.blueprint(face))
     app.register_blueprint(auth.blueprint(gate, clock))
     openapi.install(app)

@@ -48,7 +48,8 @@ class AuditUnavailable(NotReady):
 
 
 class LogUnavailable(NotReady):
-    """The event log or the file of a sign-up cannot be read or written. Send the request again later."""
+    """The event log, the log of outcomes or the file of a sign-up cannot be read or written. Send the request again
+    later."""
 
     code = 1309
     remedy = "Free space on the disk, or let the service write the folder `log/`."

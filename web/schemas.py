@@ -95,6 +95,17 @@ class LoggedDecision(BaseModel):
     model: Model
     policy: Policy
     as_of: datetime
+    outcomes: list[dict[str, Any]] = Field(
+        description="What was fed back about the decision, in the order of receipt: `outcome`, `known_at`, "
+        "`received_at`, who sent it, and what it was sent with."
+    )
+
+
+class OutcomesAnswer(BaseModel):
+    """The outcomes that the service has stored."""
+
+    recorded: int = Field(description="How many outcomes were new. They are safe on disk.", examples=[1])
+    unchanged: int = Field(description="How many were stored before.", examples=[0])
 
 
 class FoundDecisions(BaseModel):
@@ -222,4 +233,5 @@ class Error(BaseModel):
 ANSWERS: tuple[type[BaseModel], ...] = (
     Decision, Decisions, FeaturesAnswer, ScoreAnswer, SignUpAnswer, BatchScores, Vectors, HistoricalAnswer,
     Accepted, Missing, Value, Tokens, SignedOut, Error, LoggedDecision, FoundDecisions,
+    OutcomesAnswer,
 )  # fmt: skip

@@ -4,30 +4,25 @@ import sqlite3
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as NotBase64
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack
 from dataclasses import astuple, dataclass
 from hashlib import sha256
 from heapq import merge
 from itertools import islice
-from pathlib import Path
 from struct import Struct
 from struct import error as StructError
-from typing import IO, Any
-
-from pydantic_core import from_json
+from typing import Any
 
 from errors import BadParameter, UnknownDecision
 from features.utc import since_1970, utc
-from serving.audit.positions import Moved, Positions
-from serving.audit.terms import CALLER, ID, bucket, day_of, names_of, term
-from serving.lines import SUFFIX
+from serving.audit import lookup
+from serving.audit.lookup import Place
+from serving.audit.positions import Positions
+from serving.audit.terms import CALLER, bucket, names_of, term
 
-#: `as_of` in µs, first byte, length.
-Place = tuple[int, int, int]
 #: `as_of` and first byte of the last decision of a page, and a digest of what was searched for.
 _CURSOR = Struct(">qq8s")
-#: To count the lines of a rare term exactly, and of a frequent one no further than this.
-MOST_COUNTED = 10_000
+#: The lines of a term are counted up to here. Among more, those that a search is for are near the newest.
+MOST_COUNTED = 100_000
 _END = (2**63 - 1, 2**63 - 1)
 
 
@@ -68,23 +63,24 @@ class Search:
 def page(
     positions: Positions, search: Search, most: int, cursor: str | None = None
 ) -> tuple[list[dict[str, Any]], str | None]:
-    """At most `most` records, newest first, and the cursor of the next page, None after the last one. A decision that
-    arrives meanwhile changes no later page. Raises BadParameter on a cursor of another search, IndexBehind,
-    RootBroken."""
+    """At most `most` records with their `outcomes`, newest first, and the cursor of the next page, None after the last
+    one. A decision that arrives meanwhile changes no later page. Raises BadParameter on a cursor of another search,
+    IndexBehind, RootBroken."""
     after = _END if cursor is None else _after(cursor, search)
 
     def question(db: sqlite3.Connection) -> tuple[list[dict[str, Any]], str | None]:
         places = list(islice(_places(db, search, after), most + 1))
-        records = [record for record in _read(positions, places[:most]) if search.matches(record)]
-        is_last = len(places) <= most
-        return records, None if is_last else _cursor(places[most - 1], search)
+        records = [record for record in lookup.decisions(positions, places[:most]) if search.matches(record)]
+        following = _cursor(places[most - 1], search) if len(places) > most else None
+        by_id = lookup.with_outcomes(db, positions, {record["decision_id"]: record for record in records})
+        return [by_id[record["decision_id"]] for record in records], following
 
     return positions.ask(question)
 
 
 def by_id(positions: Positions, decision_id: str) -> dict[str, Any]:
-    """The record of a decision. Raises UnknownDecision, IndexBehind, RootBroken."""
-    records = by_ids(positions, [decision_id])
+    """The record of a decision, with its `outcomes`. Raises UnknownDecision, IndexBehind, RootBroken."""
+    records = lookup.by_id(positions, [decision_id])
     if decision_id not in records:
         raise UnknownDecision(
             "The audit log has no decision of this id. Check it: an answer has it as decision_id.", "decision_id"
@@ -92,25 +88,14 @@ def by_id(positions: Positions, decision_id: str) -> dict[str, Any]:
     return records[decision_id]
 
 
-def by_ids(positions: Positions, ids: Iterable[str], waits: bool = False) -> dict[str, dict[str, Any]]:
-    """Id → record, of the decisions that the log has. Raises IndexBehind, RootBroken."""
-    wanted = set(ids)
-
-    def question(db: sqlite3.Connection) -> dict[str, dict[str, Any]]:
-        places = [place for number in wanted for place in _of_terms(db, [term(ID, number)], Search(), _END, False)]
-        records = {record["decision_id"]: record for record in _read(positions, sorted(places))}
-        return {name: records[name] for name in wanted & records.keys()}
-
-    return positions.ask(question, waits)
-
-
 def _places(db: sqlite3.Connection, search: Search, after: tuple[int, int]) -> Iterator[Place]:
     """The lines that the index has for a search, before the line `after`, newest first. It goes through the lines of
     the rarest thing that is searched for, and looks at the others for each."""
     groups = [[term(*pair) for pair in pairs] for pairs in search.pairs]
-    counted = sorted((sum(_count(db, number) for number in group), group) for group in groups)
     kinds = _kinds(db, search)
-    if kinds is not None and (not counted or counted[0][0] >= min(MOST_COUNTED, sum(kinds.values()))):
+    most = MOST_COUNTED if kinds is None else min(MOST_COUNTED, sum(kinds.values()))
+    counted = sorted((sum(_count(db, number, most) for number in group), group) for group in groups)
+    if kinds is not None and (not counted or (counted[0][0] >= most < MOST_COUNTED)):
         counted.insert(0, (0, list(kinds)))
         kinds = None
     if not counted:
@@ -120,7 +105,7 @@ def _places(db: sqlite3.Connection, search: Search, after: tuple[int, int]) -> I
         )
         return
     (_, lead), *others = counted
-    yield from _of_terms(db, lead, search, after, True, kinds, [group for _, group in others])
+    yield from _of_terms(db, lead, search, after, kinds, [group for _, group in others])
 
 
 def _of_terms(
@@ -128,7 +113,6 @@ def _of_terms(
     terms: Iterable[int],
     search: Search,
     after: tuple[int, int],
-    newest_first: bool,
     kinds: Iterable[int] | None = None,
     others: Iterable[list[int]] = (),
 ) -> Iterator[Place]:
@@ -179,26 +163,9 @@ def _kinds(db: sqlite3.Connection, search: Search) -> dict[int, int] | None:
     return dict(rows)
 
 
-def _count(db: sqlite3.Connection, number: int) -> int:
+def _count(db: sqlite3.Connection, number: int, most: int) -> int:
     query = "SELECT count(*) FROM (SELECT 1 FROM posting WHERE term = ? LIMIT ?)"
-    return int(db.execute(query, (number, MOST_COUNTED)).fetchone()[0])
-
-
-def _read(positions: Positions, places: Iterable[Place]) -> Iterator[dict[str, Any]]:
-    """The records of the lines. Raises Moved."""
-    with ExitStack() as stack:
-        files: dict[Path, IO[bytes]] = {}
-        for as_of, offset, length in places:
-            path = positions.logs["decisions"] / f"{day_of(as_of)}{SUFFIX}"
-            try:
-                log = files[path] if path in files else files.setdefault(path, stack.enter_context(path.open("rb")))
-                log.seek(offset)
-                record = from_json(log.read(length))
-                if since_1970(utc(record["as_of"])) != as_of:
-                    raise ValueError("the line of another decision")
-            except (FileNotFoundError, ValueError, KeyError, TypeError):
-                raise Moved("decisions", day_of(as_of)) from None
-            yield record
+    return int(db.execute(query, (number, most)).fetchone()[0])
 
 
 def _digest(search: Search) -> bytes:
