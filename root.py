@@ -18,6 +18,8 @@ KEPT = (
     "outcomes",
     "replaced",
     "hash-key",
+    "monitor.db*",
+    "monitor.lock",
     "pipeline.json",
     "pipeline.lock",
     "sign-up.lock",
@@ -125,6 +127,16 @@ class Root:
     def sessions_db(self) -> Path:
         """SQLite file of the refresh tokens and the browsers' sessions."""
         return self.path / "sessions.db"
+
+    @property
+    def monitor_db(self) -> Path:
+        """SQLite file of the monitor: how far it has read the audit log, windows and alarms."""
+        return self.path / "monitor.db"
+
+    @property
+    def monitor_lock(self) -> Path:
+        """A file that is locked while a monitor works."""
+        return self.path / "monitor.lock"
 
     @property
     def scores_db(self) -> Path:

@@ -119,6 +119,7 @@ class Card(Part):
     trees_sha256: str | None = Field(None, description="Of `trees.txt`, which explains a model of trees.")
     sampled: Sampling | None = Field(default=None, description="None if contributions are exact.", exclude_if=_is_none)
     background_sha256: str | None = Field(default=None, description="Of `background.csv`.", exclude_if=_is_none)
+    reference_sha256: str | None = Field(default=None, description="Of `reference.json`.", exclude_if=_is_none)
     notes: tuple[str, ...] = Field(
         default=(), description="What to know before the figures are trusted.", exclude_if=lambda notes: not notes
     )

@@ -1,6 +1,6 @@
-"""The shelf: where models are stored. `models/<name>/<version>/` holds `model.onnx`, `card.json`, `report.html`, the
-challengers, and `trees.txt` or `background.csv` if the model needs one to be explained. `models/<name>/current` is a
-link to the version that serves.
+"""The shelf: where models are stored. `models/<name>/<version>/` holds `model.onnx`, `card.json`, `report.html`,
+`reference.json`, the challengers, and `trees.txt` or `background.csv` if the model needs one to be explained.
+`models/<name>/current` is a link to the version that serves.
 
 A version is written once and never changed. The link is switched last, in one step.
 """
@@ -19,6 +19,7 @@ from model import history
 from model.card import Card
 
 MODEL, CARD, REPORT, TREES, BACKGROUND = "model.onnx", "card.json", "report.html", "trees.txt", "background.csv"
+REFERENCE = "reference.json"
 CURRENT = "current"
 
 #: What is said of a version that has another thing in the place of a file, or nothing: it has to be made again.

@@ -49,11 +49,13 @@ MAY_IMPORT = {
     "model.session": "",
     "model.history": "files",
     "model.shelf": "files errors model.card model.history",
+    "model.drift": "",
+    "model.reference": "errors model.card model.shelf",
     "model.scorer": "errors model.shelf model.card model.explanation model.link model.session",
     "model.promotion": "errors choices model.card model.history model.shelf model.scorer",
     "model.report": "features.risk model.card model.report",
-    "model.publishing": "errors features.risk features.utc model.card model.link model.explanation model.session "
-    "model.shelf model.scorer model.report model.publishing",
+    "model.publishing": "errors features.domains features.risk features.utc model.card model.link model.explanation "
+    "model.session model.shelf model.drift model.reference model.scorer model.report model.publishing",
     "serving": "files errors choices root features model serving",
     "serving.DOMAIN": "files errors root features features.DOMAIN model serving",
     # Files on disk → checked rows → features → models; the stream beside them; everything on top.
@@ -70,6 +72,7 @@ MAY_IMPORT = {
     "jobs.score": "errors files root features model serving jobs.sql jobs.raw jobs.point_in_time",
     "jobs.requests": "errors choices files root features model serving jobs.raw jobs.score jobs.requests",
     "jobs.shadow": "root features serving",
+    "jobs.monitor": "cli errors choices files root settings features model serving jobs.monitor",
     "jobs.parity": "root features serving jobs.point_in_time",
     "jobs.prune": "errors files root features model serving",
     "jobs.replay": "errors root features model serving jobs.replay",

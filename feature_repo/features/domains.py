@@ -139,3 +139,13 @@ def internal_features() -> frozenset[str]:
 def empty_values() -> dict[str, dict[str, Any]]:
     """Feature view → feature → its value where nothing is stored. A view that is not in it has no such values."""
     return {table.name: dict(table.empty) for table in tables()}
+
+
+def empty_inputs(risk: Risk) -> dict[str, float]:
+    """Input of a risk → the number that it has where nothing is stored, such as 0 for a count. An input that is missing
+    there is not in it."""
+    by_name = {f"{view}__{name}": value for view, values in empty_values().items() for name, value in values.items()}
+    by_name |= {name: value for values in empty_values().values() for name, value in values.items()}
+    if risk.live:
+        by_name |= {risk.live.named(t, name): value for t in risk.live.tables for name, value in t.empty.items()}
+    return {name: float(by_name[name]) for name in risk.by_input if by_name.get(name) is not None}

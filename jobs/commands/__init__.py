@@ -7,6 +7,7 @@ from cli.edge import Group
 from jobs.commands.access.key import key
 from jobs.commands.access.user import user
 from jobs.commands.build import pipeline
+from jobs.commands.monitor import monitor
 from jobs.commands.own.importing import import_
 from jobs.commands.own.new import new
 from jobs.commands.pipelines import describe, execute, list_pipelines
@@ -35,5 +36,7 @@ def jobs() -> None:
 for command in (
     new, import_, pipeline, list_pipelines, describe, execute, train, shelve, models, policy, shadow, score, parity,
     replay, stream, prune, simulate, user, key,
+    new, import_, pipeline, list_pipelines, describe, execute, train, shelve, models, policy, score, parity, replay,
+    stream, monitor, prune, simulate, user, key,
 ):  # fmt: skip
     jobs.add_command(command)

@@ -16,6 +16,7 @@ from features.risk import Appetite, Risk
 from model import shelf
 from model.card import Card, CardInput, Metrics, OutcomeRate, Replaced, Split
 from model.publishing.contributions import explained
+from model.publishing.drawn import reference
 from model.publishing.fitted import Fitted
 from model.publishing.measures import SHUFFLED_ROWS, SLOW_ROWS, TASKS, Labels, importance
 from model.publishing.proof import STAYS, hold, loaded, taken
@@ -85,11 +86,14 @@ def publish(
             "replaced": _replaced(models, risk, labels, future),
         }
     )
+    drawn = reference(risk, past.frame, best.scorer.score(past.matrix)).model_dump_json(exclude_defaults=True).encode()
+    card = card.model_copy(update={"reference_sha256": shelf.sha256(drawn)})
     done("card")
     most = SLOW_ROWS if card.sampled else SHUFFLED_ROWS
     lost = importance(task, best.scorer.score, future.matrix, future.labels, most)
     page = report(card, risk, appetite, future.labels, scores[champion], lost)
     others = {f"{name}.onnx": model.onnx for name, model in fitted.items() if name != champion}
+    others[shelf.REFERENCE] = drawn
     if best.explanation is not None:
         others[shelf.TREES if card.trees_sha256 else shelf.BACKGROUND] = best.explanation.encode()
     try:
