@@ -157,11 +157,8 @@ class Publication:
 
 @dataclass(frozen=True)
 class Risk:
-    """One decision. Its feature service, its model and its paths have the same name.
-
-    The score of a classification is the probability that the label is 1. The score of a regression is an estimate of
-    the label.
-    """
+    """One decision. Its feature service, its model and its paths have the same name. The score of a classification is
+    the probability that the label is 1, and that of a regression an estimate of the label."""
 
     name: str
     title: str
@@ -191,6 +188,8 @@ class Risk:
     publishes: Publication | None = None
     #: What wrong decisions cost, for the report. None: the costs of `Costs`, and the report says that they are assumed.
     costs: Costs | None = None
+    #: A column by which the report compares how people are treated, such as the state. It is never an input.
+    group: str | None = None
     #: The features that its feature service computes from live tables. Training computes them at each case's timestamp.
     live: LiveFeatures | None = None
 
@@ -200,6 +199,8 @@ class Risk:
             raise ValueError(f"{self.name}: {wrong[0]} cannot learn a {self.task}. Use one of: {', '.join(allowed)}.")
         if self.bounds and self.task != "regression":
             raise ValueError(f"{self.name} declares bounds and is a {self.task}. Declare bounds for a regression only.")
+        if self.group in {i.name for i in self.inputs}:
+            raise ValueError(f"{self.name}: {self.group} is both the group and an input. No model may take the group.")
         for rule in self.policies:
             try:
                 parsed(rule.when)

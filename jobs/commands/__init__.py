@@ -11,6 +11,7 @@ from jobs.commands.monitor import monitor
 from jobs.commands.own.importing import import_
 from jobs.commands.own.new import new
 from jobs.commands.pipelines import describe, execute, list_pipelines
+from jobs.commands.risk.groups import groups
 from jobs.commands.risk.models import models
 from jobs.commands.risk.parity import parity
 from jobs.commands.risk.policy import policy
@@ -37,6 +38,6 @@ for command in (
     new, import_, pipeline, list_pipelines, describe, execute, train, shelve, models, policy, shadow, score, parity,
     replay, stream, prune, simulate, user, key,
     new, import_, pipeline, list_pipelines, describe, execute, train, shelve, models, policy, score, parity, replay,
-    stream, monitor, prune, simulate, user, key,
+    stream, monitor, groups, prune, simulate, user, key,
 ):  # fmt: skip
     jobs.add_command(command)

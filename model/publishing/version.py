@@ -91,7 +91,7 @@ def publish(
     done("card")
     most = SLOW_ROWS if card.sampled else SHUFFLED_ROWS
     lost = importance(task, best.scorer.score, future.matrix, future.labels, most)
-    page = report(card, risk, appetite, future.labels, scores[champion], lost)
+    page = report(card, risk, appetite, future.frame, future.labels, scores[champion], lost)
     others = {f"{name}.onnx": model.onnx for name, model in fitted.items() if name != champion}
     others[shelf.REFERENCE] = drawn
     if best.explanation is not None:

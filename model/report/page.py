@@ -6,10 +6,12 @@ from datetime import date, datetime
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from features.risk import Appetite, Risk
 from model.card import Card, OutcomeRate, Split, Task
+from model.report.groups import fair_treatment
 from model.report.pictures import Pictures, number_pictures, probability_pictures, svg
 from model.report.tables import Row, calibration, costs_of, percent, thresholds
 
@@ -48,17 +50,25 @@ WORDS: Mapping[Task, Words] = {
 
 
 def report(
-    card: Card, risk: Risk, appetite: Appetite, labels: np.ndarray, scores: np.ndarray, importance: np.ndarray
+    card: Card,
+    risk: Risk,
+    appetite: Appetite,
+    frame: pd.DataFrame,
+    labels: np.ndarray,
+    scores: np.ndarray,
+    importance: np.ndarray,
 ) -> str:
-    """The page, with the thresholds of `appetite`. `labels` and `scores` are of the test rows, shape (test rows,).
+    """The page, with the thresholds of `appetite`. `frame` has the test rows, and `labels` and `scores` are theirs,
+    shape (test rows,).
     `importance` has shape (inputs,): how much worse the model is when an input is shuffled, in AUC or RMSE."""
     folder = FileSystemLoader(Path(__file__).parent)
     environment = Environment(loader=folder, autoescape=True, undefined=StrictUndefined)
     environment.filters["as_text"] = _as_text
+    groups = filter(None, [fair_treatment(risk, appetite, frame, labels, scores)])
     pictures = WORDS[card.task].pictures(card, appetite, labels, scores, importance)
     return environment.get_template("report.html").render(
         card=card,
-        tables=[*_tables(card), *_by_score(risk, appetite, labels, scores), ("Inputs", "", _inputs(card))],
+        tables=[*_tables(card), *_by_score(risk, appetite, labels, scores), *groups, ("Inputs", "", _inputs(card))],
         pictures={title: svg(draw) for title, draw in pictures.items()},
     )
 
