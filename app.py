@@ -33,6 +33,7 @@ from web import (
     outcomes,
     risk,
     vectors,
+    why,
 )
 from web.face import Face
 from web.turns import TurnTaking
@@ -66,7 +67,7 @@ def create_app(
     for fault in service.prepare():
         logger.error("%s", fault)
     face = Face(service, root, clock)
-    for part in (risk, decisions, outcomes, vectors, events, historical, *domains.pages()):
+    for part in (risk, decisions, outcomes, why, vectors, events, historical, *domains.pages()):
         app.register_blueprint(part.blueprint(face))
     app.register_blueprint(auth.blueprint(gate, clock))
     openapi.install(app)

@@ -10,7 +10,7 @@ from pydantic.json_schema import models_json_schema
 
 from features.domains import risks
 from features.risk import Risk, Task
-from web import auth, decisions, domains, events, historical, outcomes, schemas, vectors
+from web import auth, decisions, domains, events, historical, outcomes, schemas, vectors, why
 from web.access import secured
 from web.operations import Spec, body, error_responses, error_table, operation, reference
 from web.risk import MOST_DECISIONS
@@ -53,7 +53,7 @@ def document() -> Spec:
         paths |= _risk_paths(risk)
     paths |= _decisions_path()
     parts = [part for part in domains.pages() if hasattr(part, "openapi_paths")]
-    for part in (auth, decisions, outcomes, vectors, events, historical, *parts):
+    for part in (auth, decisions, outcomes, why, vectors, events, historical, *parts):
         for path, operations in part.openapi_paths().items():
             paths[path] = paths.get(path, {}) | operations
     return {
@@ -139,6 +139,7 @@ def _schemas() -> Spec:
         decisions.SearchRequest,
         outcomes.Outcome,
         vectors.VectorsRequest,
+        why.Why,
         *(risk.request for risk in risks().values()),
     }
     _, defined = models_json_schema(

@@ -9,6 +9,7 @@ from typing import Any
 
 from choices import unknown
 from features import DOMAINS
+from features.on_demand import OnDemand
 from features.risk import Risk
 from features.windows import AggregationTable, LiveFeatures, RawTable
 from features.windows.live import seen_of
@@ -47,6 +48,14 @@ def risks_of(domain: str) -> tuple[Risk, ...]:
 def live_of(domain: str) -> tuple[LiveFeatures, ...]:
     """The live features that a domain declares, in `LIVE`."""
     return tuple(getattr(import_module(f"features.{domain}"), "LIVE", ()))
+
+
+@cache
+def on_demand() -> dict[tuple[str, str], OnDemand]:
+    """The features that on-demand views compute of a request, by view and name; the domains declare them in
+    `ON_DEMAND`."""
+    declared = (f for domain in DOMAINS for f in getattr(import_module(f"features.{domain}"), "ON_DEMAND", ()))
+    return {(feature.view, feature.name): feature for feature in declared}
 
 
 def raw_tables_of(domain: str) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """The domain `onboarding`: may this applicant drive, and may this driver drive today?"""
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal
 
@@ -8,6 +9,7 @@ from pydantic import AfterValidator, Field
 from errors import BadDate
 from features.fields import birth_date, state_code
 from features.identifiers import HASH, keyed_hash, normal_licence, normal_ssn
+from features.on_demand import OnDemand
 from features.risk import Appetite, Input, Outcomes, Population, Reason, Risk, RiskRequest, Rule
 from features.utc import utc_day
 from features.windows import Aggregation, AggregationTable, Column, Flag, LastDistinctTable, RawTable
@@ -132,6 +134,28 @@ DRIVER_DL_ENTITIES = _seen_drivers("dl", "driving licence")
 TABLES = (DRIVER_YESTERDAYS_STATS, DRIVER_SSN_ENTITIES, DRIVER_DL_ENTITIES)
 
 
+def _flag(name: str, says: str) -> OnDemand:
+    def value(row: Mapping[str, Any]) -> int | None:
+        return applicant_flags(row["state"], row["dob"], row["as_of"])[name]
+
+    return OnDemand(name, "transformed_onboarding", says, ("state", "dob"), value)
+
+
+def _seen(table: LastDistinctTable) -> OnDemand:
+    says, names = f"1 if another driver used the {table.key} before, else 0.", ("applicant_driver_id", *table.empty)
+    return OnDemand(
+        f"is_previously_seen_{table.key}", f"ondemand_{table.key}_lookup", says, names[:1],
+        lambda row: int(seen_on_another(*(row[n] for n in names))), table,
+    )  # fmt: skip
+
+
+ON_DEMAND = (
+    _flag("is_gt_18_years_old", f"1 from the {ADULT_AGE}th birthday on, by dob and the UTC day, else 0."),
+    _flag("is_valid_state", "1 if the business is open in the state, else 0."),
+    *map(_seen, (DRIVER_SSN_ENTITIES, DRIVER_DL_ENTITIES)),
+)
+
+
 class Applicant(RiskRequest):
     """Somebody who signs up to drive."""
 
@@ -171,29 +195,21 @@ class Driver(RiskRequest):
 
 
 ONBOARDING = Risk(
-    name="onboarding",
-    title="Onboarding risk of an applicant", description="May this applicant drive for us?",
-    request=Applicant,
-    entity_keys=("ssn", "dl"), group="state",
+    name="onboarding", title="Onboarding risk of an applicant", description="May this applicant drive for us?",
+    request=Applicant, entity_keys=("ssn", "dl"), group="state",
     outcomes=Outcomes(APPLICATIONS, label="is_fraud", matures_after=timedelta(days=14)),
     appetite=Appetite(low=0.15, high=0.60),
     needs=("is_gt_18_years_old", "is_previously_seen_ssn", "is_previously_seen_dl"),
     inputs=(
-        Input(
-            "is_gt_18_years_old", "int", -1,
+        Input("is_gt_18_years_old", "int", -1,
             raises=Reason("under_18", "The applicant is under 18."),
-            lowers=Reason("adult", "The applicant is 18 or older."),
-        ),
-        Input(
-            "is_previously_seen_ssn", "int", +1,
+            lowers=Reason("adult", "The applicant is 18 or older.")),
+        Input("is_previously_seen_ssn", "int", +1,
             raises=Reason("ssn_seen_before", "The social security number was seen on another driver."),
-            lowers=Reason("ssn_not_seen_before", "The social security number is new to us."),
-        ),
-        Input(
-            "is_previously_seen_dl", "int", +1,
+            lowers=Reason("ssn_not_seen_before", "The social security number is new to us.")),
+        Input("is_previously_seen_dl", "int", +1,
             raises=Reason("dl_seen_before", "The driving licence was seen on another driver."),
-            lowers=Reason("dl_not_seen_before", "The driving licence is new to us."),
-        ),
+            lowers=Reason("dl_not_seen_before", "The driving licence is new to us.")),
     ),
     policies=(
         Rule("is_valid_state == 0", "review", Reason(
@@ -202,47 +218,31 @@ ONBOARDING = Risk(
 )  # fmt: skip
 
 DAILY = Risk(
-    name="daily",
-    title="Daily risk of a driver", description="May this driver drive today, after yesterday's trips?",
-    request=Driver,
-    entity_keys=("driver_id",), group="state",
-    path_field="driver_id",
-    known_by="state",
+    name="daily", title="Daily risk of a driver", description="May this driver drive today, after yesterday's trips?",
+    request=Driver, entity_keys=("driver_id",), group="state", path_field="driver_id", known_by="state",
     population=Population("drivers", "driver_id"),
     outcomes=Outcomes(DRIVER_DAYS, label="had_incident", matures_after=timedelta(days=1)),
     appetite=Appetite(low=0.15, high=0.50),
     needs=("conv_rate", "acc_rate", "avg_daily_trips"),  # all of them are missing after a day off
     inputs=(
-        Input(
-            "conv_rate", "float", 0,
+        Input("conv_rate", "float", 0,
             raises=Reason("conv_rate_unusual", "Yesterday's conversion rate is typical of risky drivers."),
-            lowers=Reason("conv_rate_usual", "Yesterday's conversion rate is typical of safe drivers."),
-        ),
-        Input(
-            "acc_rate", "float", -1,
+            lowers=Reason("conv_rate_usual", "Yesterday's conversion rate is typical of safe drivers.")),
+        Input("acc_rate", "float", -1,
             raises=Reason("acc_rate_low", "Yesterday's acceptance rate was low."),
-            lowers=Reason("acc_rate_fine", "Yesterday's acceptance rate was good."),
-        ),
-        Input(
-            "avg_daily_trips", "float", -1,
+            lowers=Reason("acc_rate_fine", "Yesterday's acceptance rate was good.")),
+        Input("avg_daily_trips", "float", -1,
             raises=Reason("trips_low", "The driver made few trips yesterday."),
-            lowers=Reason("trips_fine", "The driver made a good number of trips yesterday."),
-        ),
-        Input(
-            "yesterdays_avg_daily_trips_lt_10", "int", +1,
+            lowers=Reason("trips_fine", "The driver made a good number of trips yesterday.")),
+        Input("yesterdays_avg_daily_trips_lt_10", "int", +1,
             raises=Reason("trips_lt_10", "The driver made fewer than 10 trips yesterday, on average."),
-            lowers=Reason("trips_not_lt_10", "The driver made 10 trips or more yesterday, on average."),
-        ),
-        Input(
-            "yesterdays_acc_rate_lt_01", "int", +1,
+            lowers=Reason("trips_not_lt_10", "The driver made 10 trips or more yesterday, on average.")),
+        Input("yesterdays_acc_rate_lt_01", "int", +1,
             raises=Reason("acc_rate_lt_01", "Yesterday's acceptance rate was under 1 %, which is implausible."),
-            lowers=Reason("acc_rate_not_lt_01", "Yesterday's acceptance rate was plausible."),
-        ),
-        Input(
-            "yesterdays_conv_rate_gt_80", "int", +1,
+            lowers=Reason("acc_rate_not_lt_01", "Yesterday's acceptance rate was plausible.")),
+        Input("yesterdays_conv_rate_gt_80", "int", +1,
             raises=Reason("conv_rate_gt_80", "Yesterday's conversion rate was over 80 %, which is implausible."),
-            lowers=Reason("conv_rate_not_gt_80", "Yesterday's conversion rate was plausible."),
-        ),
+            lowers=Reason("conv_rate_not_gt_80", "Yesterday's conversion rate was plausible.")),
     ),
 )  # fmt: skip
 

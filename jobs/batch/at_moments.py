@@ -46,7 +46,7 @@ def at_moments(
             connection, table, files, EPOCH + int(newest_us) * MICROSECOND, quarantine=quarantine, versions=True
         )
         connection.register("requests", requests)
-        features = connection.execute(f"{_query(table, has_seen)} ORDER BY nth").df()
+        features = connection.execute(f"{valued(table, has_seen)} ORDER BY nth").df()
     return entity_frame.reset_index(drop=True).join(features.drop(columns="nth"))
 
 
@@ -58,7 +58,9 @@ def records_at_moments(
     return features.where(features.notna(), None).to_dict("records")
 
 
-def _query(table: AggregationTable, has_seen: bool) -> str:
+def valued(table: AggregationTable, has_seen: bool) -> str:
+    """SELECT `nth` and the table's features, over the relations `event` and `requests`: `nth`, `t`, `known` (µs) and
+    the parts of the key, `k0` and so on. With `has_seen`, at the timestamps that a live state answers."""
     folded: list[str] = []
     values: list[str] = []
     for a in table.aggregations:
@@ -68,25 +70,33 @@ def _query(table: AggregationTable, has_seen: bool) -> str:
             folded.append(f"{state} AS {parts[part]}")
         values.append(f"{states.value(a, parts)} AS {sql.identifier(a.name)}")
     flags = [f"{flag.sql} AS {sql.identifier(flag.name)}" for flag in table.flags]
-    keys = [f"k{i}" for i in range(len(table.keys))]
-    key = keys[0] if len(keys) == 1 else f"[{', '.join(keys)}]"
+    by_request = f"SELECT nth, {', '.join(folded)} FROM ({known_events(table, has_seen)}) GROUP BY nth"
+    query = f"SELECT nth, {', '.join(values)} FROM (SELECT nth FROM requests) LEFT JOIN ({by_request}) USING (nth)"
+    return f"SELECT *{''.join(', ' + flag for flag in flags)} FROM ({query})"
+
+
+def known_events(table: AggregationTable, has_seen: bool) -> str:
+    """SELECT the events that had happened and were known at each request, as they were known: `nth`, `request_t` and
+    the columns of `event`."""
     reaches = [microseconds(a.reach + a.old_edge_hop) for a in table.aggregations if a.window is not None]
     oldest = f"AND e.t >= r.t - {max(reaches)}" if len(reaches) == len(table.aggregations) else ""
-    requests = f"SELECT nth, t, known, {key} AS key FROM requests"
-    if has_seen:
-        requests = _answerable(table, requests)
-    inside = (
-        f"SELECT r.nth, r.t AS request_t, e.* FROM ({requests}) r "
+    return (
+        f"SELECT r.nth, r.t AS request_t, e.* FROM ({answered(table, has_seen)}) r "
         f"JOIN event e ON e.key = r.key AND e.t < r.t AND e.created <= r.known "
         f"AND (e.superseded IS NULL OR e.superseded > r.known) {oldest}"
     )
-    by_request = f"SELECT nth, {', '.join(folded)} FROM ({inside}) GROUP BY nth"
-    valued = f"SELECT nth, {', '.join(values)} FROM (SELECT nth FROM requests) LEFT JOIN ({by_request}) USING (nth)"
-    return f"SELECT *{''.join(', ' + flag for flag in flags)} FROM ({valued})"
+
+
+def answered(table: AggregationTable, has_seen: bool) -> str:
+    """SELECT the requests, `nth`, `t`, `known` and `key`; with `has_seen`, at the timestamps that a live state answers:
+    where it answers only later ones, at the first."""
+    keys = [f"k{i}" for i in range(len(table.keys))]
+    key = keys[0] if len(keys) == 1 else f"[{', '.join(keys)}]"
+    requests = f"SELECT nth, t, known, {key} AS key FROM requests"
+    return _answerable(table, requests) if has_seen else requests
 
 
 def _answerable(table: AggregationTable, requests: str) -> str:
-    """The requests, at the timestamps that a live state answers: where it answers only later ones, at the first."""
     newest = f"greatest(e.t, coalesce({cell(table.outcome)}, 0))" if table.outcome else "e.t"
     known = f"JOIN event e ON e.key = r.key AND e.created <= r.known AND {newest} - {SLACK_US} > r.t"
     first = f"SELECT r.nth, max({newest}) - {SLACK_US} AS first FROM ({requests}) r {known} GROUP BY r.nth"
@@ -95,10 +105,14 @@ def _answerable(table: AggregationTable, requests: str) -> str:
 
 def _states(a: Aggregation) -> dict[str, str]:
     """Part → the state of the events in the window, as SQL over them and their request's timestamp, `request_t`."""
-    inside = [f"t < request_t - {microseconds(a.delay)}"] if a.delay else []
-    if a.window is not None:
-        inside.append(f"t >= {old_edge('request_t', a)}")
+    inside = in_window(a)
     parts = states.states(a, inside)
     if a.outcome:
         parts["known"] = states.known_outcomes(a, [*inside, f"{cell(a.outcome)} < request_t"])
     return parts
+
+
+def in_window(a: Aggregation) -> list[str]:
+    """SQL conditions: that an event of `known_events` is in the window."""
+    inside = [f"t < request_t - {microseconds(a.delay)}"] if a.delay else []
+    return inside if a.window is None else [*inside, f"t >= {old_edge('request_t', a)}"]

@@ -15,16 +15,21 @@ _ORDER = "t := t, tie := tie"
 
 def states(a: Aggregation, conditions: Sequence[str] = ()) -> dict[str, str]:
     """Part → the state of some events. `conditions` say which events count, beside the definition."""
-    tests = [*conditions, *_where(a)]
     columns = {}
     if a.column is not None:
         columns = {"column": cell(a.column)} | {kind: cell(a.column, kind) for kind in KINDS}
-        if a.outcome is None:
-            tests.append(f"{cell(a.column)} IS NOT NULL")
     return {
-        part: state.select.format(n=a.n, order=_ORDER, **columns) + _filter(tests)
+        part: state.select.format(n=a.n, order=_ORDER, **columns) + of_events(a, conditions)
         for part, state in a.record.states.items()
     }
+
+
+def of_events(a: Aggregation, conditions: Sequence[str] = ()) -> str:
+    """The FILTER clause of an aggregate over the events that count: as the definition says, and as `conditions` say."""
+    tests = [*conditions, *_where(a)]
+    if a.column is not None and a.outcome is None:
+        tests.append(f"{cell(a.column)} IS NOT NULL")
+    return _filter(tests)
 
 
 def merge(a: Aggregation, part: str, state: str, over: str) -> str:

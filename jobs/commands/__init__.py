@@ -7,6 +7,8 @@ from cli.edge import Group
 from jobs.commands.access.key import key
 from jobs.commands.access.user import user
 from jobs.commands.build import pipeline
+from jobs.commands.decisions.replay import replay
+from jobs.commands.decisions.why import why
 from jobs.commands.monitor import monitor
 from jobs.commands.own.importing import import_
 from jobs.commands.own.new import new
@@ -15,7 +17,6 @@ from jobs.commands.risk.groups import groups
 from jobs.commands.risk.models import models
 from jobs.commands.risk.parity import parity
 from jobs.commands.risk.policy import policy
-from jobs.commands.risk.replay import replay
 from jobs.commands.risk.score import score
 from jobs.commands.risk.shadow import shadow
 from jobs.commands.risk.shelve import shelve
@@ -36,8 +37,6 @@ def jobs() -> None:
 
 for command in (
     new, import_, pipeline, list_pipelines, describe, execute, train, shelve, models, policy, shadow, score, parity,
-    replay, stream, prune, simulate, user, key,
-    new, import_, pipeline, list_pipelines, describe, execute, train, shelve, models, policy, score, parity, replay,
-    stream, monitor, groups, prune, simulate, user, key,
+    replay, why, stream, monitor, groups, prune, simulate, user, key,
 ):  # fmt: skip
     jobs.add_command(command)

@@ -1,6 +1,7 @@
 """Checked raw rows as relations: the events that a feature table folds, and whole rows for datasets."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -39,6 +40,7 @@ def open_events(
     first: int | None = None,
     quarantine: Path | None = None,
     versions: bool = False,
+    only: tuple[str | int | float, ...] | None = None,
 ) -> Counts:
     """Check the input and make the view `event` of it, with these columns:
 
@@ -49,13 +51,15 @@ def open_events(
     superseded       when the next version was known, µs; null for the newest
 
     The view has the events that were known and had happened before `until`, from `first` (µs) on: each once, as it was
-    known at `until`, or with `versions` once for each version, as it was known from then on. Raises BadInput, NoData.
+    known at `until`, or with `versions` once for each version, as it was known from then on. With `only`, the view has
+    at least the events of that key, and is faster. Raises BadInput, NoData.
     """
     with readable(files):
         used = {table.event_time, *table.folded_columns}
         summed = table.summed_columns if isinstance(table, AggregationTable) else ()
         needed = {*table.keys, table.source.time}
         checked = check(connection, table.source, files, needed, used, quarantine, summed)
+        checked = checked if only is None else replace(checked, rows=_of_key(checked, table, only))
         query = _event(checked, table, until, first, versions)
         connection.execute(f"CREATE OR REPLACE TEMP VIEW event AS {query}")
     return checked.counts
@@ -83,6 +87,16 @@ def open_rows(
             f"CREATE OR REPLACE TEMP VIEW raw_version AS SELECT {declared}, {known} AS known, {versions}"
         )
     return checked.counts
+
+
+def _of_key(checked: Checked, table: Table, key: tuple[str | int | float, ...]) -> str:
+    """Relation: every version of the events of which a version has the key. A version may change the key of an event,
+    or not name it."""
+    parts = [f"{checked.values[name]} = {sql.literal(value)}" for name, value in zip(table.keys, key, strict=True)]
+    if not (table.source.id and checked.has_versions):
+        return f"(FROM {checked.rows} WHERE {' AND '.join(parts)})"
+    name = sql.identifier(table.source.id)  # two versions may have a part of the key each
+    return f"(FROM {checked.rows} WHERE {name} IN (SELECT {name} FROM {checked.rows} WHERE {' OR '.join(parts)}))"
 
 
 def _events(checked: Checked, source: RawTable, until: datetime) -> str:

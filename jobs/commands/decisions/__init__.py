@@ -1,0 +1,1 @@
+"""The commands about decisions that were logged: decide them again, explain them, compare policies on them."""

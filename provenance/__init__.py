@@ -1,0 +1,1 @@
+"""Why a logged decision has its features: the definition of each in words, and the raw events that it folded."""
