@@ -162,6 +162,20 @@ def test_many_batches_give_what_one_gives(decided: FlaskClient, fake: Fake, monk
     assert replayed(fake).equal == 8
 
 
+def test_a_policy_that_was_replaced_decides_its_own_decisions(client: FlaskClient, fake: Fake) -> None:
+    folder = settings.root().policies
+    folder.mkdir()
+    (folder / "far.txt").write_text("AK\n")
+    rule = '{when: state in list far, outcome: decline, reason: far, text: "Far away."}'
+    (folder / "onboarding.yaml").write_text(f"lists: {{far: far.txt}}\nrules: [{rule}]\n")
+    decide(client, fake)
+    (folder / "far.txt").write_text("HI\n")
+    (folder / "onboarding.yaml").write_text(STRICT)
+    decide(client, fake)
+    result = replayed(fake)
+    assert (result.decisions, result.equal, result.left_out.total()) == (16, 16, 0)
+
+
 # The command
 
 

@@ -1,9 +1,11 @@
 """The cards and the policies of a risk by their versions, as far as they are still there."""
 
-from collections.abc import Mapping
+import shutil
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 
-from errors import BadParameter, ModelBroken
+from errors import BadParameter, ModelBroken, PolicyBroken
 from features.policy import Policy
 from features.risk import Risk
 from jobs.replay.deciding import Again
@@ -11,6 +13,7 @@ from model import promotion
 from model.scorer import Scorer
 from root import Root
 from serving.policies import Policies
+from serving.policy_history import HISTORY, LISTS, Entry, History
 from serving.store import Store
 
 
@@ -29,9 +32,8 @@ class Versions:
         self._model = None if model is None else promotion.loaded(root.models, risk.name, model, risk.by_input)
         policies = Policies(root.policies, store)
         self._policy = None if file is None else policies.check(risk, file)
-        # A folder that is not there has no file, so that the policy is the declared one.
-        declared = Policies(root.policies / "none", store)[risk]
-        self._policies: Mapping[str, Policy] = {p.version: p for p in (declared, policies[risk])}
+        self._store, self._history = store, History(root.policies, risk.name)
+        self._policies: dict[str, Policy | None] = {p.version: p for p in (policies.declared(risk), policies[risk])}
         self._scorers: dict[str, Scorer | Gone] = {}
         self._again: dict[tuple[str, str], Again] = {}
 
@@ -44,11 +46,30 @@ class Versions:
         """What decides a line that names these versions. Raises Gone."""
         if (model, policy) not in self._again:
             scorer = self._model or self._scorer(model)
-            in_force = self._policy or self._policies.get(policy)
+            in_force = self._policy or self._of_history(policy)
             if in_force is None:
                 raise Gone(f"policy {policy} is gone")
             self._again[model, policy] = Again(self._risk, scorer, in_force)
         return self._again[model, policy]
+
+    def _of_history(self, version: str) -> Policy | None:
+        """The policy of a version, with its lists as they were. None where it is not kept."""
+        if version not in self._policies:
+            entries = [entry for entry in self._history.entries() if entry.version == version]
+            policies = (self._kept(entry) for entry in entries)
+            self._policies[version] = next((p for p in policies if p and p.version == version), None)
+        return self._policies[version]
+
+    def _kept(self, entry: Entry) -> Policy | None:
+        folder = self._root.policies
+        with tempfile.TemporaryDirectory() as scratch, suppress(PolicyBroken, OSError):
+            for path, kept in entry.lists.items():
+                target = Path(scratch) / Path(path).name if Path(path).is_absolute() else Path(scratch) / path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(folder / HISTORY / LISTS / f"{kept['sha256']}.txt", target)
+            content = self._history.content(entry)
+            return Policies(folder, self._store, Path(scratch)).read(self._risk, entry.name, content)[0]
+        return None
 
     def _scorer(self, version: str) -> Scorer:
         if version not in self._scorers:
