@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from constants import override
 from fake import NOW
 from gates import ANN, PASSWORD, add_user, gate, key
 
@@ -35,7 +36,7 @@ def verified(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
             hashes.append(str(hash))
             return super().verify(hash, password)
 
-    monkeypatch.setattr(passwords, "_HASHER", Counting(time_cost=2, memory_cost=19 * 1024, parallelism=1))
+    override(monkeypatch, passwords, _HASHER=Counting(time_cost=2, memory_cost=19 * 1024, parallelism=1))
     return hashes
 
 

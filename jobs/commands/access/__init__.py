@@ -27,11 +27,16 @@ def password_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return option(command)
 
 
+def has_terminal() -> bool:
+    """Whether somebody can be asked."""
+    return sys.stdin.isatty()
+
+
 def password(from_stdin: bool) -> str:
     """A new password: a line of standard input, or typed twice on the terminal. Raises BadParameter without either."""
     if from_stdin:
         return sys.stdin.readline().rstrip("\r\n")
-    if not sys.stdin.isatty():
+    if not has_terminal():
         raise BadParameter("There is no terminal to ask for the password. Send it by a pipe: --password-stdin")
     typed: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
     return typed
