@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from access import passwords, sessions, tokens
-from access.accounts import User, Watch
+from access.accounts import Accounts, User, Watch
 from access.keys import MARK, digest
 from access.sessions import Grant
 from access.tokens import Claims
@@ -59,7 +59,7 @@ class Gate:
             if len(self._verified) >= MOST_VERIFIED:
                 self._verified.clear()
             self._verified[known_by] = claims
-        user = self._user(Grant(claims.user, claims.generation), tokens.NOT_VALID)
+        user = _valid(accounts, Grant(claims.user, claims.generation), tokens.NOT_VALID)
         return Caller(f"user:{user.email}", claims.scopes & user.scopes)
 
     def session(self, secret: str, now: datetime) -> Caller:
@@ -67,7 +67,7 @@ class Gate:
         grant = sessions.session(self._sessions, secret, now)
         if grant is None:
             raise NotSignedIn(ENDED)
-        user = self._user(grant, ENDED)
+        user = _valid(self._watch.current(), grant, ENDED)
         return Caller(f"user:{user.email}", user.scopes)
 
     def login(self, email: str, password: str, now: datetime) -> Pair:
@@ -78,7 +78,7 @@ class Gate:
     def refresh(self, token: str, now: datetime) -> Pair:
         """Both tokens anew. The old refresh token does not work any more. Raises NotSignedIn, AccessUnavailable."""
         following, grant = sessions.rotate(self._sessions, token, now)
-        user = self._user(grant, sessions.NOT_VALID)
+        user = _valid(self._watch.current(), grant, sessions.NOT_VALID)
         return Pair(self._token(user, now), following, user)
 
     def logout(self, token: str) -> None:
@@ -104,12 +104,13 @@ class Gate:
             raise NotSignedIn(WRONG)
         return user
 
-    def _user(self, grant: Grant, message: str) -> User:
-        """The user that something was issued to, if it is valid still."""
-        user = self._watch.current().users.get(grant.user)
-        if user is None or user.is_disabled or user.generation != grant.generation:
-            raise NotSignedIn(message)
-        return user
+
+def _valid(accounts: Accounts, grant: Grant, message: str) -> User:
+    """The user that something was issued to, if it is valid still. Raises NotSignedIn."""
+    user = accounts.users.get(grant.user)
+    if user is None or user.is_disabled or user.generation != grant.generation:
+        raise NotSignedIn(message)
+    return user
 
 
 def csrf_token(session: str) -> str:

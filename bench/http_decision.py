@@ -115,7 +115,7 @@ def serving(root: Path, stock: Path) -> Iterator[dict[str, int]]:
     feast = [str(Path(sys.executable).parent / "feast"), "serve", "--workers=1", "--no-access-log", f"--port={theirs}"]
     feast += ["--max-requests=1000000000"]  # by default its worker restarts after 1,000 requests, which takes seconds
     with ExitStack() as stack:
-        for command, folder in (([sys.executable, "app.py", "--production"], settings.PROJECT), (feast, stock)):
+        for command, folder in (([sys.executable, "app.py"], settings.PROJECT), (feast, stock)):
             quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
             server = stack.enter_context(subprocess.Popen(command, cwd=folder, env=environment, **quiet))
             stack.callback(server.terminate)

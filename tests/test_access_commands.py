@@ -1,11 +1,13 @@
 """`python -m jobs user` and `key`: what they print, what they refuse, and that nothing is half done."""
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from flask import Flask
 from gates import ANN, PASSWORD, gate
 
 import app
@@ -120,9 +122,11 @@ def test_a_command_needs_no_hash_key_of_the_root(root: Path, monkeypatch: pytest
 def no_server(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What `python app.py` would start, with its greeting."""
     started: list[str] = []
-    monkeypatch.setattr(
-        app.serve, "run", lambda create, workers, greeting: started.append(f"{create.__name__} {greeting}")
-    )
+
+    def run(create: Callable[[], Flask], workers: int, greeting: str) -> None:
+        started.append(f"{create.__name__} {greeting}")
+
+    monkeypatch.setattr(app.serve, "run", run)
     for name in ("RISK_HASH_KEY", "RISK_JWT_SECRET", "HOST"):
         monkeypatch.delenv(name, raising=False)
     return started
