@@ -220,13 +220,15 @@ def loads(worker: int) -> bool:
         ({"PORT": "x"}, "PORT is 'x'. Set it to a number"),
     ],
 )
-def test_a_wrong_setting_is_named_before_anything_starts(arguments: list[str], changes: dict[str, str], message: str):
+def test_a_wrong_setting_is_named_before_anything_starts(
+    tmp_path: Path, arguments: list[str], changes: dict[str, str], message: str
+):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
         taken = str(other.getsockname()[1])
         changes = {name: taken if value == "taken" else value for name, value in changes.items()}
-        ended = run([sys.executable, APP, *arguments], code=1, env=environment(**SECRETS | changes))
+        ended = run([sys.executable, APP, *arguments], code=1, env=environment(RISK_DATA=tmp_path, **SECRETS | changes))
     assert ended.stdout == ""
     assert re.match(f"bad_setting: {message}", ended.stderr), ended.stderr
 
