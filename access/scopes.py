@@ -9,7 +9,7 @@ from errors import BadParameter
 SCOPES: Mapping[str, str] = {
     "features:read": "read features",
     "decisions:write": "get scores and decisions, and sign applicants up",
-    "events:write": "send events, and ask which got lost",
+    "events:write": "send events and outcomes, and ask which events got lost",
     "audit:read": "read decisions, and the pages about people",
     "admin": "everything",
 }

@@ -152,12 +152,16 @@ def test_the_docs_state_the_scope_of_each_operation(guarded: FlaskClient):
     document = guarded.get("/openapi.json").json
     validate(document)
     assert document["components"]["securitySchemes"].keys() == SCHEMES.keys()
-    for path, operations in document["paths"].items():
-        for operation in operations.values():
-            is_public = path.startswith("/api/v1/auth/")
-            assert ("security" in operation) != is_public, path
-            assert is_public or {"401", "403", "503"} <= operation["responses"].keys(), path
-            assert is_public or re.search(r"Scope: `\w+:\w+`\.$", operation["description"]), path
+    app = guarded.application
+    for rule in app.url_map.iter_rules():
+        path, scope = re.sub(r"<(?:path:)?(\w+)>", r"{\1}", rule.rule), scope_of(app, rule.endpoint)
+        for operation in (document["paths"].get(path, {}).get(method.lower(), {}) for method in rule.methods or ()):
+            if operation and scope == PUBLIC:
+                assert "security" not in operation, path
+            elif operation:
+                assert operation["security"] == [{"token": []}, {"key": []}], path
+                assert operation["description"].endswith(f"Scope: `{scope}`."), path
+                assert {"401", "403", "503"} <= operation["responses"].keys(), path
 
 
 def test_an_open_service_says_so_on_every_page_and_asks_nobody(client: FlaskClient):
