@@ -12,6 +12,7 @@ import pandas as pd
 from errors import BadInput, ModelBroken, NoData
 from features.risk import Protocol, Risk
 from jobs import point_in_time
+from jobs.train import fed_back
 from jobs.train.cases import Parts, known_cases, split
 from jobs.train.fitting import FIT
 from model import promotion, shelf
@@ -56,12 +57,12 @@ def train(
         name: FIT[risk.task][name](risk, training.matrix, training.labels) for name in risk.algorithms
     }
     done("fit")
-    own, notes = None, tuple[str, ...]()
+    own, notes = None, fed_back.notes(past, future)
     try:
         own = promotion.own_that_serves(root.models, risk.name, risk.by_input)
     except ModelBroken as error:
         cause = re.split(r" (?:Train again|Choose another)", error.message)[0]
-        notes = (f"It takes the place of a version that cannot serve. {cause}",)
+        notes += (f"It takes the place of a version that cannot serve. {cause}",)
     place = shelf.put if own is None else shelf.add
     return version.publish(root.models, risk, appetite, now, fitted, training, test, missing, notes, done, place)
 
@@ -75,16 +76,20 @@ def case_rows(
     start: datetime | None,
     quarantine: Path | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The training and the test rows, with features. Raises NoData, BadInput, FeaturesNotReady."""
-    frame = known_cases(root, risk, now, quarantine)
+    """The training and the test rows, with features, and FED_BACK. Raises NoData, BadInput, FeaturesNotReady."""
+    fed, label = fed_back.cases(root, risk, now), risk.outcomes.label
+    raw = fed_back.without(risk, _known(root, risk, now, quarantine, fed), fed)
+    names = ["event_timestamp", label, *([protocol.who] if protocol else [])]
+    frame = fed_back.together(raw, fed, names)
     parts: Parts = split(frame, risk, now, protocol, start)
-    label = risk.outcomes.label
     for name, part in (("training", frame[parts.train]), ("test", frame[parts.test])):
         if lack := TASKS[risk.task].lack(part[label]):
             raise NoData(f"{len(part)} {name} rows of {risk.name} {lack}")
     used = parts.train | parts.test
     point_in_time.require_inputs(risk, store)
-    rows = point_in_time.features(root, store, risk, frame[used].reset_index(drop=True), quarantine)
+    rows = fed_back.rows(
+        raw, fed, frame[used].index, lambda some: point_in_time.features(root, store, risk, some, quarantine)
+    )
     for i in risk.inputs:
         if infinite := int(np.isinf(rows[i.name].astype(float)).sum()):
             raise BadInput(
@@ -92,3 +97,13 @@ def case_rows(
                 "that. Correct the feature's source: a missing value is null."
             )
     return rows[parts.train[used]], rows[parts.test[used]]
+
+
+def _known(root: Root, risk: Risk, now: datetime, quarantine: Path | None, fed: fed_back.Cases) -> pd.DataFrame:
+    """The cases of the raw table. Without a raw table there are none, if outcomes were fed back; else it is NoData."""
+    try:
+        return known_cases(root, risk, now, quarantine)
+    except NoData:
+        if not fed.keys:
+            raise
+        return fed.rows[:0]

@@ -13,6 +13,7 @@ from features.risk import Risk
 from features.utc import midnight, utc_day
 from jobs import point_in_time, sql
 from jobs.batch import partitions
+from jobs.train import fed_back
 from jobs.train.cases import cases, in_microseconds
 from root import Root
 from serving.store import Store
@@ -59,23 +60,31 @@ def run(
     with partitions.connection(directory) as connection:
         tell("check")
         cases(root, connection, risk, now, files, quarantine, whole=True)
+        fed = fed_back.cases(root, risk, now, whole=True)
         since = "" if start is None else f"AND event_timestamp >= {sql.timestamp(midnight(start))}"
         connection.execute(
             "CREATE TEMP TABLE selected AS SELECT *, row_number() OVER (ORDER BY event_timestamp) AS n FROM past "
             f"WHERE event_timestamp < {sql.timestamp(end)} {since}"
         )
         (count,) = connection.execute("SELECT count(*) FROM selected").fetchone() or (0,)
-        chunks = range(0, max(count, 1), CHUNK_ROWS)
+        chunks, written = range(0, max(count, 1), CHUNK_ROWS), 0
         for done in chunks:
             tell(f"{done:,} of {count:,} rows")
             query = f"SELECT * EXCLUDE n FROM selected WHERE n > {done} AND n <= {done + CHUNK_ROWS} ORDER BY n"
-            rows = point_in_time.features(root, store, risk, in_microseconds(connection.execute(query).df()))
+            raw = fed_back.without(risk, in_microseconds(connection.execute(query).df()), fed)
+            rows = point_in_time.features(root, store, risk, raw)
+            written += len(rows)
             connection.register("chunk", pa.Table.from_pandas(rows, preserve_index=False))
             connection.execute(f"CREATE TEMP TABLE joined_{done} AS FROM chunk")
+        logged = fed_back.between(fed, None if start is None else midnight(start), end, store.views(risk.name))
+        if len(logged):
+            connection.register("logged", pa.Table.from_pandas(logged, preserve_index=False))
+        written += len(logged)
         tell("write")
         key, first_day = risk.outcomes.table.columns[0].name, date.min if start is None else utc_day(start)
         # A column that is all null in one chunk has no type there.
-        query = " UNION ALL BY NAME ".join(f"SELECT * FROM joined_{done}" for done in chunks)
+        parts = [f"SELECT * FROM joined_{done}" for done in chunks] + (["SELECT * FROM logged"] if len(logged) else [])
+        query = " UNION ALL BY NAME ".join(parts)
         last_day = utc_day(end - INSTANT)
         out = partitions.replace(connection, query, directory, key, first_day, last_day, now)
-    return Report(risk.name, count, out, time.perf_counter() - began)
+    return Report(risk.name, written, out, time.perf_counter() - began)
