@@ -36,6 +36,7 @@ from web import (
     why,
 )
 from web.face import Face
+from web.once import Once
 from web.turns import TurnTaking
 
 OPEN = "Open service: nobody has to sign in, and only this machine can reach it. make serve asks for a sign-in."
@@ -70,6 +71,7 @@ def create_app(
     for part in (risk, decisions, outcomes, why, vectors, events, historical, *domains.pages()):
         app.register_blueprint(part.blueprint(face))
     app.register_blueprint(auth.blueprint(gate, clock))
+    app.once = Once(face)
     openapi.install(app)
     index.install(app)
     errors.install(app, root)

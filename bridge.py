@@ -33,8 +33,8 @@ class Application(Protocol):
 
     largest_body: int
 
-    def slow_paths(self) -> tuple[str, ...]:
-        """How the paths begin that may take long for another reason than computing."""
+    def may_wait(self, environment: Environment) -> bool:
+        """Whether a request may take long for another reason than computing."""
 
     def __call__(self, environ: Environment, start_response: Callable[..., Any]) -> Iterable[bytes]:
         """As WSGI has it."""
@@ -46,7 +46,6 @@ class Bridge:
 
     def __init__(self, app: Application, threads: int) -> None:
         self._app = app
-        self._slow_paths = app.slow_paths()
         self._open = 0
         self._queue: SimpleQueue[tuple[Environment, HTTPProtocol, asyncio.Future[None]]] = SimpleQueue()
         for _ in range(threads):
@@ -61,7 +60,7 @@ class Bridge:
                 environment["wsgi.input"] = io.BytesIO(await self._body(scope, protocol, environment))
             except ProtocolClosed:
                 return  # the client has gone
-            if self._open == 1 and not scope.path.startswith(self._slow_paths):
+            if self._open == 1 and not self._app.may_wait(environment):
                 self._answer(environment, protocol)
                 return
             answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()

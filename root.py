@@ -16,6 +16,7 @@ KEPT = (
     "decisions",
     "decisions.index",
     "outcomes",
+    "answers",
     "replaced",
     "hash-key",
     "monitor.db*",
@@ -137,6 +138,11 @@ class Root:
     def monitor_lock(self) -> Path:
         """A file that is locked while a monitor works."""
         return self.path / "monitor.lock"
+
+    @property
+    def answers(self) -> Path:
+        """Folder of the answers of a day that have an `Idempotency-Key`: a SQLite file, and locks."""
+        return self.path / "answers"
 
     @property
     def scores_db(self) -> Path:

@@ -1,8 +1,10 @@
 """One call of the service: who asks, and how long each step of the answer takes."""
 
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 
 
 def _stopped() -> int:
@@ -10,11 +12,25 @@ def _stopped() -> int:
     return 0
 
 
+@dataclass(frozen=True)
+class Begun:
+    """A request that has a key: the ids of its decisions follow from `seed`. With `is_again`, it was begun at `since`
+    before, and its decisions may be in the audit log."""
+
+    seed: str
+    since: datetime
+    is_again: bool
+
+    def ids(self, count: int) -> list[str]:
+        """The ids of its decisions, in order."""
+        return [str(uuid.uuid5(uuid.UUID(self.seed), str(i))) for i in range(count)]
+
+
 @dataclass
 class Call:
     """`caller` is the user or key that asks, "" where nobody has to sign in. `timer` gives nanoseconds. `steps` gets
     (name, begin, end) of each step, in the order in which they end. `decided` gets (risk, outcome) of each decision.
-    `error` is the name of the error that was answered."""
+    `error` is the name of the error that was answered. `begun` is there if the caller may send the request again."""
 
     caller: str = ""
     request_id: str = ""
@@ -22,6 +38,7 @@ class Call:
     steps: list[tuple[str, int, int]] = field(default_factory=list)
     decided: list[tuple[str, str]] = field(default_factory=list)
     error: str = ""
+    begun: Begun | None = None
 
     def latency_us(self) -> dict[str, int]:
         """The µs of each step that has ended. Nothing without a timer."""

@@ -56,6 +56,22 @@ class Decision:
         return {**self.as_json(), "features": {**self.features, **self.internal}}
 
 
+def from_record(record: Mapping[str, Any]) -> Decision:
+    """The decision in a record of the audit log, as it was made."""
+    features, secret = record["features"], internal_features()
+    return Decision(
+        decision_id=record["decision_id"],
+        decision=record["decision"],
+        score=record["score"],
+        reasons=tuple(GivenReason(**reason) for reason in record["reasons"]),
+        features={name: value for name, value in features.items() if name not in secret},
+        model=record["model"],
+        policy=record["policy"],
+        as_of=datetime.fromisoformat(record["as_of"]),
+        internal={name: value for name, value in features.items() if name in secret},
+    )
+
+
 def band_of(score: float, appetite: Appetite) -> int:
     """0 below the low threshold, 1 between the two, 2 from the high one on: the index of the outcome in the risk's
     words.

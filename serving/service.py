@@ -4,7 +4,7 @@
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +16,28 @@ from model.card import Card
 from model.scorer import Scorer, Scorers
 from root import Root
 from serving import audit, event_log, featurization
-from serving.call import Call
-from serving.decision import Decision, decide
+from serving.call import Begun, Call
+from serving.decision import Decision, decide, from_record
 from serving.policies import Policies
 from serving.policy_faults import faults
 from serving.shadow import Shadows
 from serving.store import Row, Store
 
+#: Processes read the clock in another order than they append to the log, by less than this.
+CLOCK_SKEW = timedelta(minutes=1)
+
 
 def new_id(row: Row) -> str:
     """The id of a decision that is made once."""
     return str(uuid.uuid4())
+
+
+def _names(begun: Begun | None, count: int) -> Callable[[Row], str]:
+    """What names the decision about each of `count` rows, in their order."""
+    if begun is None:
+        return new_id
+    ids = iter(begun.ids(count))
+    return lambda row: next(ids)
 
 
 def decide_all(
@@ -120,17 +131,36 @@ class RiskService:
         rows = [request.row(as_of, self.hash_key) for request in requests]
         fields = [request.fields(row, self.hash_key) for request, row in zip(requests, rows, strict=True)]
         call = call or Call()
+        begun = call.begun
+        if begun and begun.is_again and (earlier := self._earlier(risk, begun, len(rows), as_of)):
+            self._publish(risk, rows, earlier, as_of)
+            return earlier
         views, features, times = self._features(risk, rows, as_of, call)
         decisions = decide_all(
             scorer, risk, policy, rows, fields, features, as_of, self._decisions,
-            call=call, views=views, event_times=times,
+            _names(begun, len(rows)), call=call, views=views, event_times=times,
         )  # fmt: skip
+        self._publish(risk, rows, decisions, as_of)
+        self.shadows.submit(risk, policy, scorer, features, fields, decisions)
+        return decisions
+
+    def _publish(self, risk: Risk, rows: Sequence[Row], decisions: Sequence[Decision], as_of: datetime) -> None:
+        """Append the events that a risk makes of its decisions. An event that is appended again changes nothing."""
         if risk.publishes:
             publish = risk.publishes.event
             events = [publish(row, decision.score) for row, decision in zip(rows, decisions, strict=True)]
             event_log.append(self._event_logs / risk.publishes.stream, events, as_of)
-        self.shadows.submit(risk, policy, scorer, features, fields, decisions)
-        return decisions
+
+    def _earlier(self, risk: Risk, begun: Begun, count: int, now: datetime) -> list[Decision]:
+        """The decisions of a request that was begun before, from the audit log. None, if it did not get that far: all
+        of a request are logged, or none."""
+        ids, earlier = begun.ids(count), dict[str, Decision]()
+        for record in audit.since(self._decisions, risk, begun.since - CLOCK_SKEW, now):
+            if record["decision_id"] in ids:
+                earlier[record["decision_id"]] = from_record(record)
+                if len(earlier) == count:
+                    break
+        return [earlier[name] for name in ids if name in earlier]
 
     def _features(
         self, risk: Risk, rows: Sequence[Row], as_of: datetime, call: Call | None = None

@@ -12,6 +12,7 @@ from web import calls
 from web.access import needs
 from web.domains import Link
 from web.face import Face, from_body, from_path
+from web.once import PARAMETER, takes_key
 from web.operations import Spec, body, operation
 from web.risk import batch_scores
 from web.schemas import SignUpAnswer
@@ -26,8 +27,9 @@ def openapi_paths() -> Spec:
     about = "Decides about an applicant, and makes a driver of an approved one."
     applicant = risks()["onboarding"].request
     sign_up = operation(
-        "sign-up", "Sign an applicant up", about, SignUpAnswer, name="sign_up", requestBody=body(applicant)
-    )
+        "sign-up", "Sign an applicant up", about, SignUpAnswer, name="sign_up",
+        parameters=[PARAMETER], requestBody=body(applicant),
+    )  # fmt: skip
     return {"/sign-up/": {"post": sign_up}}
 
 
@@ -44,6 +46,7 @@ def blueprint(face: Face) -> Blueprint:
 
     @pages.post("/sign-up/")
     @needs("decisions:write")
+    @takes_key
     @out_of_turn  # it waits for the sign-ups of other processes
     def sign_up() -> Response:
         answer = sign_ups.sign_up(cast(Applicant, from_body(onboarding)), face.clock, calls.current())

@@ -12,6 +12,7 @@ from features.domains import risks
 from features.risk import Risk, Task
 from web import auth, decisions, domains, events, historical, outcomes, schemas, vectors, why
 from web.access import secured
+from web.once import PARAMETER
 from web.operations import Spec, body, error_responses, error_table, operation, reference
 from web.risk import MOST_DECISIONS
 
@@ -76,7 +77,13 @@ def _risk_paths(risk: Risk) -> Spec:
     paths = {
         f"/{risk.slug}-risk-{part}/{suffix}": {
             method: operation(
-                risk.name, f"{risk.title}: {part}", about, answer, errors, name=f"{VERBS[part]}_{risk.name}", **request
+                risk.name,
+                f"{risk.title}: {part}",
+                about,
+                answer,
+                errors,
+                name=f"{VERBS[part]}_{risk.name}",
+                **(request | ({"parameters": [PARAMETER]} if part == "decision" and method == "post" else {})),
             )
         }
         for part, (answer, about) in _answers(risk).items()
@@ -116,7 +123,7 @@ def _decisions_path() -> Spec:
         "/api/v1/decisions/{name}": {
             "post": operation(
                 "decisions", "Decisions of any risk", about, schemas.Decisions, name="decide_any",
-                parameters=[name], requestBody={"required": True, "content": content},
+                parameters=[name, PARAMETER], requestBody={"required": True, "content": content},
             )
         }
     }  # fmt: skip

@@ -13,6 +13,7 @@ from serving import scores
 from web import calls, examples
 from web.access import needs
 from web.face import Face, from_body, from_path, json_body, validated
+from web.once import takes_key
 
 MOST_DECISIONS = 1000
 
@@ -22,10 +23,11 @@ def blueprint(face: Face) -> Blueprint:
     paths = Blueprint("risk", __name__)
     for risk in risks().values():
         for part, answer, scope in PARTS:
-            _add(paths, risk, part, needs(scope)(_view(answer, face, risk)))
+            view = needs(scope)(_view(answer, face, risk))
+            _add(paths, risk, part, takes_key(view) if answer is decision else view)
         if risk.population and risk.path_field:
             _add(paths, risk, "batch-scores", needs("audit:read")(_view(batch_scores, face, risk)))
-    view = needs("decisions:write")(partial(decisions, face))
+    view = takes_key(needs("decisions:write")(partial(decisions, face)))
     paths.add_url_rule("/api/v1/decisions/<name>", "decisions", view, methods=["POST"])
     return paths
 

@@ -13,6 +13,8 @@ from errors import TooLarge, TooSlow
 
 LARGEST_REQUEST_BYTES = 512 * 1024
 TOO_LARGE = f"The request is too large. Send at most {LARGEST_REQUEST_BYTES // 1024} KB."
+#: Where WSGI has the header `Idempotency-Key`.
+KEY = "HTTP_IDEMPOTENCY_KEY"
 TOO_SLOW = f"The body did not arrive in {BODY_SECONDS:.0f} s. Send the request again, all of it at once."
 
 
@@ -36,11 +38,17 @@ class TurnTaking(Flask):
         # may read one byte more.
         self.config["MAX_CONTENT_LENGTH"] = LARGEST_REQUEST_BYTES + 1
         self._turn = Lock()
+        self._slow_paths: tuple[str, ...] | None = None
+        #: What answers a request that has a key.
+        self.once: Callable[[Callable[[], ResponseReturnValue]], ResponseReturnValue] | None = None
 
-    def slow_paths(self) -> tuple[str, ...]:
-        """How the paths begin whose views take no turn."""
-        rules = (r for r in self.url_map.iter_rules() if hasattr(self.view_functions[r.endpoint], "takes_no_turn"))
-        return tuple({rule.rule.partition("<")[0] for rule in rules})
+    def may_wait(self, environment: dict[str, Any]) -> bool:
+        """The bridge asks this. Views that take no turn may wait, and so may a request that was sent twice."""
+        if self._slow_paths is None:
+            views = self.view_functions
+            rules = (r for r in self.url_map.iter_rules() if hasattr(views[r.endpoint], "takes_no_turn"))
+            self._slow_paths = tuple({rule.rule.partition("<")[0] for rule in rules})
+        return KEY in environment or environment["PATH_INFO"].startswith(self._slow_paths)
 
     def dispatch_request(self) -> ResponseReturnValue:
         """Flask calls this once for each request. Raises TooLarge, TooSlow."""
@@ -48,6 +56,13 @@ class TurnTaking(Flask):
             raise TooSlow(TOO_SLOW)
         if len(request.get_data()) > LARGEST_REQUEST_BYTES:
             raise TooLarge(TOO_LARGE)
+        if KEY in request.environ and request.method == "POST" and self.once:
+            view = self.view_functions.get(request.endpoint or "")
+            if hasattr(view, "takes_key"):
+                return self.once(self._answer)
+        return self._answer()
+
+    def _answer(self) -> ResponseReturnValue:
         if hasattr(self.view_functions.get(request.endpoint or ""), "takes_no_turn"):
             return super().dispatch_request()
         with self._turn:

@@ -17,7 +17,7 @@ from files import explained, fault
 from serving import lines, ranges
 from serving.audit.record import context, decision_of, features_by_view, record
 
-__all__ = ["append", "context", "decision_of", "features_by_view", "index", "latest", "logged", "record"]
+__all__ = ["append", "context", "decision_of", "features_by_view", "index", "latest", "logged", "record", "since"]
 
 #: Before the first range of a day, `latest` looks for records in this many bytes: an older version wrote no ranges.
 TAIL_BYTES = 256 * 1024
@@ -45,6 +45,17 @@ def latest(folder: Path, risk: Risk, day: datetime, most: int) -> list[dict[str,
     newest_first = (_newest_first(folder, risk, of_day) for of_day in (day, day - timedelta(days=1)))
     with explained(folder, AuditUnavailable, "Move it away."):
         return list(islice(chain.from_iterable(newest_first), most))
+
+
+def since(folder: Path, risk: Risk, earliest: datetime, day: datetime) -> Iterator[dict[str, Any]]:
+    """The records of a risk from `earliest` on to the end of `day`, newest first. Raises AuditUnavailable."""
+    with explained(folder, AuditUnavailable, "Move it away."):
+        while day.date() >= earliest.date():
+            for line in _newest_first(folder, risk, day):
+                if datetime.fromisoformat(line["as_of"]) < earliest:
+                    return
+                yield line
+            day -= timedelta(days=1)
 
 
 def logged(folder: Path, risk: Risk, as_of: datetime) -> Iterator[dict[str, Any]]:
