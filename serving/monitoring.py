@@ -27,6 +27,9 @@ CREATE TABLE IF NOT EXISTS statistic (
     defaults REAL, trained_defaults REAL, PRIMARY KEY (window, name)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS alarm (
     id INTEGER PRIMARY KEY, risk TEXT, version TEXT, kind TEXT, name TEXT, began INTEGER, ended INTEGER, text TEXT);
+CREATE TABLE IF NOT EXISTS performance (
+    risk TEXT, version TEXT, outcomes INTEGER, mean_outcome REAL, mean_score REAL, roc_auc REAL, brier REAL, rmse REAL,
+    PRIMARY KEY (risk, version));
 """
 _DAMAGED = "Stop the monitor, move it away and start the monitor again: it reads the audit log again."
 
@@ -83,6 +86,21 @@ class Alarm:
     text: str
 
 
+@dataclass(frozen=True)
+class Performance:
+    """The decisions of a model in the last 30 days whose outcomes were fed back. A figure is None where it does not
+    apply, or where too few outcomes are known."""
+
+    risk: str
+    version: str
+    outcomes: int
+    mean_outcome: float
+    mean_score: float
+    roc_auc: float | None
+    brier: float | None
+    rmse: float | None
+
+
 def monitored(path: Path) -> AbstractContextManager[None]:
     """Inside, a fault of the file is raised as RootBroken."""
     return explained(path, RootBroken, _DAMAGED)
@@ -108,6 +126,15 @@ def alarms(path: Path, only_open: bool = False) -> list[Alarm]:
         Alarm(risk, version, kind, name, _time(began), None if ended is None else _time(ended), text)
         for risk, version, kind, name, began, ended, text in rows
     ]
+
+
+def performance(path: Path) -> list[Performance]:
+    """What each model achieved, by risk and version. Raises RootBroken."""
+    rows = _rows(
+        path,
+        "SELECT risk, version, outcomes, mean_outcome, mean_score, roc_auc, brier, rmse FROM performance ORDER BY 1, 2",
+    )
+    return [Performance(*row) for row in rows]
 
 
 def _windows(path: Path, query: str, *values: Any) -> Iterator[Window]:

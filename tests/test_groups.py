@@ -15,11 +15,13 @@ from own_model import FRAMES, fitted
 from sklearn.linear_model import LogisticRegression
 
 import model
+import settings
 from errors import ModelRefused
 from features import policy as policies
 from features.domains import risks
 from features.rules import Names
 from jobs.commands import jobs
+from jobs.monitor import log
 from model import shelf
 from model.card import Card, CardInput
 from model.report.groups import LEAST_ROWS, by_group
@@ -126,7 +128,11 @@ def test_the_command_compares_logged_decisions_by_group(client, capsys):
     url = "/onboarding-risk-decision/"
     for state, number in product(("CA", "WY"), range(LEAST_ROWS)):
         assert client.post(url, json=APPLICANT | {"state": state, "dl": f"D{number:07}"}).status_code == 200
+    wyoming = [record for some, _ in log.read(settings.root().decisions, {}) for record in some][LEAST_ROWS:]
+    given = [{"decision_id": record.decision_id, "outcome": n % 2} for n, record in enumerate(wyoming[:10])]
+    assert client.post("/api/v1/outcomes", json=given).status_code == 200
     jobs.main(["groups", "onboarding"], standalone_mode=False)
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert lines[1][:5] == ["CA", "30", "100.0", "%", "88.6"]
     assert (lines[2][:3], lines[2][-3:]) == (["WY", "30", "0.0"], ["below", "four", "fifths"])
+    assert lines[2][10:13] == ["5", "of", "5"]

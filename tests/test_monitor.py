@@ -4,6 +4,7 @@ import random
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 from constants import override
 from traffic import LIVE_VIEW, START, Traffic, rows, tables
@@ -17,6 +18,8 @@ from jobs.monitor.window import LEAST_DECISIONS
 from model import shelf
 from root import Root
 from serving import monitoring
+from serving.audit import outcomes
+from serving.audit.positions import Positions
 
 HOUR = timedelta(hours=1)
 #: Unchanged traffic before a change, and the hour of the day at which it is planted.
@@ -176,3 +179,28 @@ def test_decisions_before_since_are_left_out(traffic):
     run.run(traffic.root, risks().keys(), START, since=START + (PLANTED + 1) * HOUR)
     windows = monitoring.windows(traffic.root.monitor_db, "chargeback", START)
     assert min(w.began for w in windows) >= datetime.fromisoformat("2026-03-02T13:00:00+00:00")
+
+
+def test_fed_back_outcomes_are_measured_against_the_scores(traffic):
+    decided = rows(PLANTED, 1).head(400)
+    traffic.decide(decided)
+    records = [record for some, _ in log.read(traffic.root.decisions, {}) for record in some]
+    bad = {record.decision_id: int(record.score > 0.04) ^ (n % 9 == 0) for n, record in enumerate(records)}
+    given = [{"decision_id": name, "outcome": outcome} for name, outcome in list(bad.items())[:300]]
+    now = START + 24 * HOUR
+    positions = Positions(traffic.root.decisions, traffic.root.outcomes)
+    outcomes.give(positions, given, now, {"caller": "", "request_id": ""}, [""] * len(given))
+    monitor(traffic, now)
+    (known,) = monitoring.performance(traffic.root.monitor_db)
+    scores, labels = np.array([(r.score, bad[r.decision_id]) for r in records[:300]]).T
+    differences = scores[labels == 1][:, None] - scores[labels == 0]
+    assert (known.risk, known.version, known.outcomes) == ("chargeback", "1", 300)
+    assert known.roc_auc == pytest.approx(np.mean((np.sign(differences) + 1) / 2))
+    assert known.brier == pytest.approx(np.mean((scores - labels) ** 2))
+    assert known.mean_outcome == pytest.approx(labels.mean())
+    later = [{"decision_id": records[0].decision_id, "outcome": 1 - bad[records[0].decision_id]}]
+    outcomes.give(positions, later, now + HOUR, {"caller": "", "request_id": ""}, [""])
+    monitor(traffic, now + HOUR)
+    (corrected,) = monitoring.performance(traffic.root.monitor_db)
+    assert corrected.outcomes == 300
+    assert abs(corrected.mean_outcome - known.mean_outcome) == pytest.approx(1 / 300)

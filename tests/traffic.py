@@ -83,7 +83,8 @@ class Traffic:
             newest = START if lag is None else at - lag
             values = {name: None if pd.isna(record[name]) else record[name] for name in names}
             by_day.setdefault(at.replace(hour=0, minute=0, second=0, microsecond=0), []).append({
-                "risk": RISK.name, "entity": {}, "request": {}, "decision_id": str(len(by_day)),
+                "risk": RISK.name, "entity": {}, "request": {},
+                "decision_id": f"{at:%d %H:%M:%S} {record['score']:.12f}",
                 "decision": "approve" if record["score"] < 0.05 else "review", "score": record["score"], "reasons": [],
                 "features": values, "model": {"name": RISK.name, "version": self.version}, "as_of": at.isoformat(),
                 "event_times": {LIVE_VIEW: newest.isoformat()},

@@ -75,6 +75,14 @@ def _show(path: Path, risks: tuple[str, ...]) -> int:
         ]  # fmt: skip
         if rows:
             console.table(columns, rows, headings=True, indent=2)
+    for known in monitoring.performance(path):
+        if not risks or known.risk in risks:
+            figures = {"AUC": known.roc_auc, "Brier": known.brier, "RMSE": known.rmse}
+            shown = "".join(f", {name} {value:.3f}" for name, value in figures.items() if value is not None)
+            console.line(
+                f"{known.risk} {known.version}: {known.outcomes:,} outcomes of the last 30 days: mean "
+                f"{known.mean_outcome:.3f}, mean score {known.mean_score:.3f}{shown}"
+            )
     for alarm in alarms:
         console.line(f"{alarm.risk}: since {alarm.began:%Y-%m-%d %H:%M}: {alarm.text}")
     return len(alarms)

@@ -3,7 +3,7 @@ crash in the middle counts nothing twice and loses nothing."""
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import astuple
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 
 from files import make_folder
 from jobs.monitor.window import Window
-from serving.monitoring import SCHEMA, Statistic, monitored
+from serving.monitoring import SCHEMA, Performance, Statistic, monitored
 
 #: Windows and ended alarms are kept this long, µs.
 KEPT_US = 400 * 24 * 3600 * 1_000_000
@@ -66,6 +66,12 @@ class Book:
             "AND (?4 IS NULL OR name = ?4)",
             (ended, risk, kind, name),
         ).rowcount
+
+    def measure(self, performances: Iterable[Performance]) -> None:
+        """Replace what is known of the models' performance."""
+        self._connection.execute("DELETE FROM performance")
+        rows = [astuple(performance) for performance in performances]
+        self._connection.executemany("INSERT INTO performance VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
     @contextmanager
     def step(self) -> Iterator[None]:

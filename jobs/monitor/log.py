@@ -23,6 +23,7 @@ class Decided:
     """A logged decision. `as_of` and the event time of each view are µs since 1970. `fields` are the entity, the
     request and the features of the record."""
 
+    decision_id: str
     risk: str
     version: str
     as_of: int
@@ -53,6 +54,7 @@ def _decided(line: bytes) -> Decided | None:
         record = from_json(line)
         event_times = record.get("event_times") or {}
         return Decided(
+            record["decision_id"],
             record["risk"],
             record["model"]["version"],
             since_1970(utc(record["as_of"])),

@@ -18,6 +18,7 @@ from files import locked
 from jobs.monitor import log
 from jobs.monitor.book import Book, opened
 from jobs.monitor.log import Decided
+from jobs.monitor.performance import realised, size_of
 from jobs.monitor.rule import Streaks
 from jobs.monitor.window import LENGTH_US, Window, outcome_psi
 from model.card import Card
@@ -26,7 +27,7 @@ from model.shelf import CARD
 from root import Root
 from serving.monitoring import Statistic
 
-POSITION, STATE = "position", "risk {risk}"
+POSITION, STATE, OUTCOMES_READ = "position", "risk {risk}", "outcomes"
 NO_REFERENCE = "The model has no reference: train again."
 Report = Callable[[str], object]
 
@@ -85,6 +86,11 @@ def run(
                 if followed and followed.window and followed.window.is_over(since_1970(now)):
                     _end(book, followed, report)
                     book.keep(STATE.format(risk=risk), followed.as_json())
+        if (size := size_of(root)) != (book.value(OUTCOMES_READ) or []):
+            performances = realised(root, now)
+            with book.step():
+                book.measure(performances)
+                book.keep(OUTCOMES_READ, size)
     return count
 
 

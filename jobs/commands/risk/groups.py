@@ -1,6 +1,7 @@
 """`python -m jobs groups`."""
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import click
 
@@ -9,6 +10,9 @@ from cli.console import Column
 from cli.values import TIMESTAMP
 from errors import BadParameter
 from jobs.commands.risk import RISK
+
+if TYPE_CHECKING:
+    from model.report.groups import Share
 
 
 @click.command()
@@ -29,10 +33,15 @@ def groups(risk: str, since: datetime | None) -> None:
     from model.report.tables import percent
 
     columns = [Column(declared.group), *(Column(name, "right") for name in ("decisions", "approved", "95 % interval",
-               "ratio")), Column("")]  # fmt: skip
+               "ratio", "good not approved", "bad approved")), Column("")]  # fmt: skip
     rows = [
         (group.name, f"{group.approved.count:,}", percent(group.approved.share) or "", group.approved.interval or "",
-         "" if group.ratio is None else f"{group.ratio:.2f}", group.mark)
+         "" if group.ratio is None else f"{group.ratio:.2f}",
+         _of(group.wrongly_stopped), _of(group.wrongly_approved), group.mark)
         for group in logged(settings.root(), declared, since)
     ]  # fmt: skip
     console.table(columns, rows, headings=True)
+
+
+def _of(share: "Share | None") -> str:
+    return "" if share is None or not share.count else f"{share.some:,} of {share.count:,} ({share.interval})"
