@@ -5,6 +5,8 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,6 +18,8 @@ from cli.edge import Command
 from files import claim_for_key, keep_from_others
 from serving.service import RiskService
 from serving.store import Store
+from telemetry import logs
+from telemetry.metrics import Metrics
 from web import (
     access,
     auth,
@@ -30,14 +34,19 @@ from web import (
     historical,
     index,
     openapi,
+    operator,
     outcomes,
     risk,
     vectors,
+    watch,
     why,
 )
 from web.face import Face
 from web.once import Once
 from web.turns import TurnTaking
+
+if TYPE_CHECKING:
+    from telemetry.spans import Spans
 
 OPEN = "Open service: nobody has to sign in, and only this machine can reach it. make serve asks for a sign-in."
 NOBODY = "Nobody can sign in yet. Add a user: python -m jobs user add EMAIL --scope admin"
@@ -50,13 +59,15 @@ def create_app(
 ) -> TurnTaking:
     """The Flask application. By default `store` is our Feast repository. Without a `gate` the service is open: whoever
     reaches it may ask for everything."""
+    metrics = Metrics(settings.metrics_folder())
     if store is None:
         from serving.retrieval import FeastStore  # the import of Feast takes seconds, and tests with a fake need none
 
-        store = FeastStore(settings.FEATURE_REPO)
+        store = FeastStore(settings.FEATURE_REPO, metrics.missed)
     app = TurnTaking(__name__, template_folder="web/templates", static_folder="web/static")
     app.json = encoding.Json(app)
     calls.install(app)
+    watch.install(app, metrics, _spans())
     headers.install(app)
     door.install(app, settings.hosts(), settings.proxies())
     access.install(app, gate, clock)
@@ -72,6 +83,7 @@ def create_app(
         app.register_blueprint(part.blueprint(face))
     app.register_blueprint(auth.blueprint(gate, clock))
     app.once = Once(face)
+    app.register_blueprint(operator.blueprint(face, metrics))
     openapi.install(app)
     index.install(app)
     errors.install(app, root)
@@ -82,6 +94,22 @@ def create_guarded_app() -> TurnTaking:
     """The application that asks who calls it."""
     root = settings.root()
     return create_app(gate=Gate(root.access_db, root.sessions_db, settings.jwt_secret()))
+
+
+def _spans() -> "Spans | None":
+    """What sends traces, if there is somebody to send them to. Nothing else imports OpenTelemetry."""
+    if not settings.sends_traces():
+        return None
+    from telemetry.spans import Spans
+
+    return Spans("risk-service")
+
+
+def create_logged(create: Callable[[], TurnTaking], as_json: bool) -> TurnTaking:
+    """The application of a process that logs JSON, or text."""
+    if as_json:
+        logs.as_json(calls.context)
+    return create()
 
 
 @click.command(cls=Command)
@@ -103,7 +131,8 @@ def main(production: bool) -> None:
         pages = (f"  {link.title:<10}{url}{link.path}" for link in domains.links())
         greeting = "\n".join(["Ready in some seconds; then open", *pages])
     notice = OPEN if is_open else no_user()
-    serve.run(create_app if is_open else create_guarded_app, workers, "\n".join(filter(None, [notice, greeting])))
+    create = partial(create_logged, create_app if is_open else create_guarded_app, settings.logs_json(production))
+    serve.run(create, workers, "\n".join(filter(None, [notice, greeting])))
 
 
 def no_user() -> str:

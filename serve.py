@@ -56,7 +56,7 @@ def run(create_app: Callable[[], Application], workers: int, greeting: str) -> N
         workers_kill_timeout=STOP_SECONDS,
         log_level=LogLevels.error,
     )
-    with claimed:
+    with claimed, settings.sharing_metrics():
         # granian's own loader puts the current directory first, and a data root has folders with our packages' names.
         server.serve(target_loader=partial(worker, create_app), wrap_loader=False)
 

@@ -6,6 +6,9 @@ HOST, PORT      where the service listens; default 127.0.0.1, which only this ma
 RISK_HOSTS      names of the service, with commas between them; default HOST and the names of this machine for itself
 RISK_PROXIES    how many proxies stand before the service; default 0
 WORKERS         processes of `make serve`; default one for each core, and at least two
+RISK_LOG        json or text; default json in production, and text otherwise
+OTEL_EXPORTER_OTLP_ENDPOINT
+                where traces go, such as http://127.0.0.1:4318; default none, and then none are made
 RISK_HASH_KEY   secret of the keyed hashes of SSNs and licences; default a key for the demo
 RISK_JWT_SECRET secret that signs access tokens; `make serve` does not start without it
 RISK_API_KEY    what `python -m jobs simulate` sends to a service that asks who calls it
@@ -16,7 +19,10 @@ Only the edges read settings (`tests/test_layers.py` holds it): the commands, `a
 import ipaddress
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from errors import BadSetting
 from files import fault, key_check
@@ -133,6 +139,33 @@ def port() -> int:
     if not text.isdecimal() or not 0 < int(text) <= LARGEST_PORT:
         raise BadSetting(f"PORT is {text!r}. Set it to a number from 1 to {LARGEST_PORT}, or unset it for 5000.")
     return int(text)
+
+
+def logs_json(is_production: bool) -> bool:
+    """Whether the service logs JSON, and not text. Raises BadSetting on anything but json and text."""
+    text = os.environ.get("RISK_LOG") or ("json" if is_production else "text")
+    if text not in ("json", "text"):
+        raise BadSetting(f"RISK_LOG is {text!r}. Set it to json or text, or unset it for json in production.")
+    return text == "json"
+
+
+def sends_traces() -> bool:
+    """Whether traces are sent. The library of OpenTelemetry reads where to."""
+    return bool(os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"))
+
+
+@contextmanager
+def sharing_metrics() -> Iterator[None]:
+    """Inside, the processes of a service have a folder in which they count together."""
+    with TemporaryDirectory(prefix="risk-metrics-") as folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        yield
+
+
+def metrics_folder() -> Path | None:
+    """The folder of `sharing_metrics`; None for a process that is alone."""
+    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    return Path(folder) if folder else None
 
 
 def hash_key() -> bytes:

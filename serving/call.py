@@ -28,13 +28,15 @@ class Begun:
 
 @dataclass
 class Call:
-    """`caller` is the user or key that asks, "" where nobody has to sign in. `timer` gives nanoseconds. `steps` gets
-    (name, begin, end) of each step, in the order in which they end. `decided` gets (risk, outcome) of each decision.
-    `error` is the name of the error that was answered. `begun` is there if the caller may send the request again."""
+    """`caller` is the user or key that asks, "" where nobody has to sign in. `timer` gives nanoseconds, and gave
+    `arrived` when the request arrived. `steps` gets (name, begin, end) of each step, in the order in which they end.
+    `decided` gets (risk, outcome) of each decision. `error` is the name of the error that was answered. `begun` is
+    there if the caller may send the request again."""
 
     caller: str = ""
     request_id: str = ""
     timer: Callable[[], int] = _stopped
+    arrived: int = 0
     steps: list[tuple[str, int, int]] = field(default_factory=list)
     decided: list[tuple[str, str]] = field(default_factory=list)
     error: str = ""

@@ -40,6 +40,13 @@ def is_processed(file: Path, state: Path) -> bool:
     return mark is not None and _offset(mark) >= file.stat().st_size
 
 
+def waiting_bytes(log: Path, state: Path) -> int:
+    """How many bytes of events the service accepted and the job has not processed."""
+    position = _position(state)
+    files = log.glob(f"*{lines.SUFFIX}")
+    return sum(max(0, file.stat().st_size - _offset(position.get(file.name, 0))) for file in files)
+
+
 def missing(state: Path, producer: str, last: int) -> numbers.Ranges:
     """The numbers from 1 to `last` of a producer that the job has not received, as ranges with both ends. `state` is
     the job's file."""

@@ -23,6 +23,11 @@ Kept = StoredRow
 #: A function from join keys to their stored rows, in order, None for a key without one.
 Read = Callable[[Sequence[tuple[Any, ...]]], Sequence[Kept | None]]
 
+#: Gets a view, NOT_FOUND or OUTSIDE_MAX_AGE, and how many rows.
+Missed = Callable[[str, str, int], object]
+#: A key that no entity has, by its Feast type; a text otherwise.
+_NOBODY: Mapping[str, Any] = {"INT32": -1, "INT64": -1, "BYTES": b"", "BOOL": False, "UNIX_TIMESTAMP": EPOCH}
+
 
 @dataclass(frozen=True)
 class Stored:
@@ -100,12 +105,19 @@ class Plan:
     request: Mapping[str, str]
     types: Mapping[str, str] = field(default_factory=dict)
 
-    def answer(self, rows: Sequence[Row], as_of: datetime) -> Answers:
+    def answer(self, rows: Sequence[Row], as_of: datetime, missed: Missed | None = None) -> Answers:
         """The features of each row at `as_of`, which is now, in order; None where nothing is stored that holds then.
-        Raises FeaturesNotReady."""
+        `missed` gets how many. Raises FeaturesNotReady."""
         kept = self._kept(rows, since_1970(as_of))
         features = list(map(self._named, *self._values(rows, as_of, kept)))
-        return Answers(features, self._event_times(rows, as_of, kept))
+        answers = Answers(features, self._event_times(rows, as_of, kept))
+        if missed is not None:
+            self._note_missed(rows, kept, answers.event_times, missed)
+        return answers
+
+    def check(self, now: datetime) -> None:
+        """Read each stored view under keys that nobody has. Raises FeaturesNotReady."""
+        self._kept([{name: _NOBODY.get(kind, "") for name, kind in self.keys.items()}], since_1970(now))
 
     def vectors(self, rows: Sequence[Row], as_of: datetime, clock: datetime) -> list[Vector]:
         """The same, with the date and the status of each feature. `as_of` may be in the past; `clock` is now."""
@@ -151,6 +163,26 @@ class Plan:
                 by_view[view] = max((time for source in sources if (time := by_view[source])), default=None)
             times.append(by_view)
         return times
+
+    def _note_missed(
+        self,
+        rows: Sequence[Row],
+        kept: Mapping[str, Sequence[Kept | None]],
+        times: Sequence[Mapping[str, datetime | None]],
+        missed: Missed,
+    ) -> None:
+        """Count the rows of each stored view that are not there, or do not hold. Nothing is missed under a key that is
+        null."""
+        for stored in self.stored:
+            view = stored.view
+            gone = [number for number, by_view in enumerate(times) if by_view[view] is None]
+            if gone:
+                old = sum(kept[view][number] is not None for number in gone)
+                absent = len(gone) - old - sum(None in stored.key(rows[number]) for number in gone)
+                if old:
+                    missed(view, TOO_OLD, old)
+                if absent:
+                    missed(view, NOT_FOUND, absent)
 
     def _kept(self, rows: Sequence[Row], now: int) -> dict[str, list[Kept | None]]:
         kept = {stored.view: stored.rows(rows, now) for stored in self.stored}

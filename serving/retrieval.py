@@ -9,7 +9,6 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,10 +20,10 @@ from feast.errors import FeatureViewNotFoundException
 
 from errors import FeaturesNotReady, RiskError, UnknownEntity
 from features.risk import Risk
-from files import fault, is_file_fault
 from serving.compiler import NOT_APPLIED, compiled, reads, stored_view
-from serving.plan import Plan, Stored, full
+from serving.plan import Missed, Plan, Stored, full
 from serving.store import Answers, Row, Store, StoredRow, Vector
+from serving.store_faults import explained
 
 logger = logging.getLogger(__name__)
 
@@ -35,9 +34,12 @@ class FeastStore(Store):
     It follows the registry: after a `feast apply`, requests use the new definitions within the registry's
     `cache_ttl_seconds`. A thread of its own reads the registry, so no request waits for it. `cache_ttl_seconds: 0`
     means that the cache never ends, and then nothing is followed.
+
+    `missed` gets what reads of decisions do not find, or find too old.
     """
 
-    def __init__(self, repository: Path) -> None:
+    def __init__(self, repository: Path, missed: Missed | None = None) -> None:
+        self._missed = missed
         self._store = FeatureStore(str(repository))
         self._plans: dict[str, Plan] = {}
         self._views: dict[str, FeatureView] = {}
@@ -50,7 +52,7 @@ class FeastStore(Store):
 
     def services(self) -> list[str]:
         """From the cached registry."""
-        with _explained():
+        with explained():
             services = self._store.registry.list_feature_services(self._store.project, allow_cache=True)
         return sorted(service.name for service in services)
 
@@ -69,7 +71,7 @@ class FeastStore(Store):
 
     def vectors(self, service: str, rows: Sequence[Row], as_of: datetime, clock: datetime) -> list[Vector]:
         """As `online_many`, with the date and the status of each value. Raises FeaturesNotReady."""
-        with _explained():
+        with explained():
             return self._plan(service).vectors(rows, as_of, clock)
 
     def online(self, risk: Risk, row: Row, as_of: datetime) -> dict[str, Any]:
@@ -82,8 +84,8 @@ class FeastStore(Store):
         A value that the point-in-time join would not find counts as not stored: its row is older than its view's TTL,
         or dated after `as_of`. Raises UnknownEntity, FeaturesNotReady.
         """
-        with _explained():
-            answers = self._plan(risk.name).answer(rows, as_of)
+        with explained():
+            answers = self._plan(risk.name).answer(rows, as_of, self._missed)
         for row, features in zip(rows, answers.features, strict=True):
             if risk.known_by and features[risk.known_by] is None:
                 entity = f"{risk.path_field} {row[risk.path_field]}" if risk.path_field else "The entity"
@@ -102,7 +104,7 @@ class FeastStore(Store):
             return frame.reindex(columns=columns)
         rows = frame.reset_index(drop=True)
         rows = rows.assign(as_of=rows["event_timestamp"], row_number=rows.index)
-        with _explained():
+        with explained():
             service = self._store.get_feature_service(risk.name)
             table = self._store.get_historical_features(rows, service, full_feature_names=True).to_arrow()
         joined = _frame(table)
@@ -116,7 +118,7 @@ class FeastStore(Store):
 
     def stored(self, view: str, keys: Row) -> dict[str, Any]:
         """By the same read as a plan's, so it can be read whenever a plan can. Raises FeaturesNotReady."""
-        with _explained():
+        with explained():
             views = self._reads  # one reference: the thread may replace the dict at any time
             stored = views.get(view) or views.setdefault(view, stored_view(self._store, view))
             (kept,) = stored.rows([keys])
@@ -131,15 +133,27 @@ class FeastStore(Store):
         except sqlite3.OperationalError:  # no file or no table, and then there is no row; a write says what is wrong
             return [None] * len(keys)
 
+    def check(self, service: str, now: datetime) -> None:
+        """By the reads of a decision about an entity that is not there. Raises FeaturesNotReady."""
+        with explained():
+            self._plan(service).check(now)
+
+    def materialized(self) -> dict[str, datetime]:
+        """From the cached registry."""
+        with explained():
+            views = self._store.registry.list_feature_views(self._store.project, allow_cache=True)
+        return {view.name: max(end for _, end in view.materialization_intervals)
+                for view in views if view.materialization_intervals}  # fmt: skip
+
     def write(self, view: str, row: Row) -> None:
         """By Feast's own write. Raises FeaturesNotReady."""
-        with _explained():
+        with explained():
             self._store.write_to_online_store(view, pd.DataFrame([row]))
 
     def write_table(self, view: str, table: pa.Table) -> None:
         """In one transaction if the online store is ours. Raises FeaturesNotReady."""
         provider: Any = self._store._get_provider()
-        with _explained():
+        with explained():
             if not hasattr(provider.online_store, "write_table"):
                 self._store.write_to_online_store(view, _frame(table))
                 return
@@ -175,7 +189,7 @@ class FeastStore(Store):
                 logger.warning("The feature registry can be read again.")
 
     def _view(self, name: str) -> FeatureView:
-        with _explained():
+        with explained():
             try:
                 return self._store.get_feature_view(name, allow_registry_cache=True)
             except (FeatureViewNotFoundException, FileNotFoundError) as error:
@@ -192,7 +206,7 @@ class FeastStore(Store):
         plans = self._plans  # one reference: if the thread replaces the dict, a plan of the old registry goes with it
         plan = plans.get(service)
         if plan is None:
-            with _explained():
+            with explained():
                 plan = plans[service] = compiled(self._store, service)
         return plan
 
@@ -209,24 +223,6 @@ def _frame(table: pa.Table) -> pd.DataFrame:
         if column.type in _WHOLE_NUMBERS and column.null_count:
             frame[name] = column.to_pandas(types_mapper=_WHOLE_NUMBERS.get)
     return frame
-
-
-_NEW_REGISTRY = "Move registry.db and online.db away, and run: make pipeline"
-_COMPUTE = "Compute the features again: python -m jobs execute --all"
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.DatabaseError as error:  # our store says what to do
-        raise FeaturesNotReady(f"The online store cannot be used: {error}") from error
-    except Exception as error:
-        if type(error).__name__ == "DecodeError":  # protobuf's, which Feast lets through
-            raise FeaturesNotReady(f"The feature registry is damaged ({error}). {_NEW_REGISTRY}") from error
-        if is_file_fault(error):
-            raise FeaturesNotReady(f"The feature store cannot be used: {fault(error, damaged=_COMPUTE)}") from error
-        raise
 
 
 def _follow(reference: "weakref.ref[FeastStore]", seconds: float) -> None:

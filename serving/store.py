@@ -72,6 +72,12 @@ class Store(Protocol):
         """The stored row of each key (the values of the view's join keys), with the values of `names`, in order,
         whatever its date is. None where nothing is stored, or nothing can be read."""
 
+    def check(self, service: str, now: datetime) -> None:
+        """Read what a decision by the service reads, about an entity that is not there."""
+
+    def materialized(self) -> dict[str, datetime]:
+        """Until when rows of each view were materialized, UTC. A view that never was is left out."""
+
     def write(self, view: str, row: Row) -> None:
         """Write one row, with its `event_timestamp` and `created`, into the online store."""
 

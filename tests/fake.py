@@ -68,6 +68,12 @@ class Fake:
     def kept(self, view: str, names: Sequence[str], keys: Sequence[tuple[Any, ...]]) -> list[StoredRow | None]:
         raise NotImplementedError
 
+    def check(self, service: str, now: datetime) -> None:
+        self.views(service)
+
+    def materialized(self) -> dict[str, datetime]:
+        return {"driver_yesterdays_stats": NOW}
+
     def write(self, view: str, row: Row) -> None:
         self.written.append((view, row))
 

@@ -60,6 +60,7 @@ MAY_IMPORT = {
     "model.session model.shelf model.drift model.reference model.scorer model.report model.publishing",
     "serving": "files errors choices root features model serving",
     "serving.DOMAIN": "files errors root features features.DOMAIN model serving",
+    "telemetry": "serving",
     # Files on disk → checked rows → features → models; the stream beside them; everything on top.
     "jobs": "",
     "jobs.sql": "",
@@ -70,7 +71,7 @@ MAY_IMPORT = {
     "jobs.point_in_time": "errors root features serving jobs.batch",
     "jobs.train": "files errors root features model serving settings "
     "jobs.sql jobs.raw jobs.batch jobs.point_in_time jobs.train",
-    "jobs.stream": "files errors root features serving settings jobs.sql jobs.raw jobs.stream",
+    "jobs.stream": "files errors root features serving settings telemetry jobs.sql jobs.raw jobs.stream",
     "jobs.score": "errors files root features model serving jobs.sql jobs.raw jobs.point_in_time",
     "jobs.requests": "errors choices files root features model serving jobs.raw jobs.score jobs.requests",
     "jobs.shadow": "root features serving",
@@ -90,10 +91,10 @@ MAY_IMPORT = {
     "bridge": "",
     # On top of what computes features from raw events, below what shows it: the web, and a command.
     "provenance": "errors root features serving jobs.batch provenance",
-    "web": "provenance access files bridge errors choices root features model serving web web.DOMAIN",
+    "web": "provenance access files bridge errors choices root features model serving telemetry web web.DOMAIN",
     "web.DOMAIN": "files errors root features features.DOMAIN model serving serving.DOMAIN web",
     "serve": "errors bridge settings",
-    "app": "access cli errors files root settings features serving web serve",
+    "app": "access cli errors files root settings features serving telemetry web serve",
 }
 OURS = {name.split(".")[0] for name in MAY_IMPORT} | {"tests", "bench"}
 #: Library → the rooms that may know of it.

@@ -118,7 +118,7 @@ def test_the_docs_are_valid_openapi_3_and_describe_every_path(client: FlaskClien
         for operation in methods.values():
             assert operation["summary"], path
             done = operation["responses"]["202" if path == "/api/v1/events/{stream}" else "200"]
-            assert done["content"]["application/json"]["schema"]["$ref"], path
+            assert path == "/metrics" or done["content"]["application/json"]["schema"]["$ref"], path
             assert {"400", "413", "500"} <= operation["responses"].keys(), path
     for field in document["components"]["schemas"]["Applicant"]["properties"].values():
         assert field["description"]

@@ -36,7 +36,7 @@ def ask(client: FlaskClient, path: str, method: str, spec: dict[str, Any], data:
     body = json.dumps(BODIES.get(spec["operationId"], APPLICANT)).encode() if "requestBody" in spec else None
     answer = client.open(url(path, spec), method=method.upper(), data=body if data is None else data)
     assert str(answer.status_code) in spec["responses"], answer.text
-    if answer.status_code >= 400:
+    if answer.status_code >= 400 and "checks" not in answer.json:
         error = answer.json["error"]
         known = [entry for entry in entries(RiskError) if entry.code == error["code"]]
         assert [(entry.name, entry.status) for entry in known] == [(error["name"], answer.status_code)]

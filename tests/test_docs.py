@@ -85,7 +85,16 @@ def test_the_page_of_commands_lists_the_exit_codes():
 # Settings
 
 #: Variables of other programs that our code sets for them, or reads.
-OTHERS = {"PATH", "PYTHONPATH", "PYSPARK_PYTHON", "SPARK_LOCAL_IP", "KAFKA_BROKER", "CI", "RISK_DATA"}
+OTHERS = {
+    "PATH",
+    "PYTHONPATH",
+    "PYSPARK_PYTHON",
+    "SPARK_LOCAL_IP",
+    "KAFKA_BROKER",
+    "CI",
+    "RISK_DATA",
+    "PROMETHEUS_MULTIPROC_DIR",
+}
 
 
 def test_the_page_of_settings_lists_every_variable_that_the_code_reads():

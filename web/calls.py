@@ -4,7 +4,7 @@ import re
 import time
 import uuid
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, g, has_request_context, request
 
 from serving.call import Call
 
@@ -33,9 +33,19 @@ def route() -> str:
     return request.url_rule.rule if request.url_rule else ""
 
 
+def context() -> dict[str, str]:
+    """What a line of the log says of the current request. Nothing outside of one."""
+    if not has_request_context():
+        return {}
+    call = current()
+    caller = {"caller": call.caller} if call.caller else {}
+    return {"request_id": call.request_id, **caller, "method": request.method, "route": route()}
+
+
 def _begin() -> None:
     sent = request.headers.get(HEADER, "")
-    g.call = Call(request_id=sent if _ID.fullmatch(sent) else uuid.uuid4().hex, timer=time.perf_counter_ns)
+    request_id = sent if _ID.fullmatch(sent) else uuid.uuid4().hex
+    g.call = Call(request_id=request_id, timer=time.perf_counter_ns, arrived=time.perf_counter_ns())
 
 
 def _end(response: Response) -> Response:

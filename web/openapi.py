@@ -10,7 +10,7 @@ from pydantic.json_schema import models_json_schema
 
 from features.domains import risks
 from features.risk import Risk, Task
-from web import auth, decisions, domains, events, historical, outcomes, schemas, vectors, why
+from web import auth, decisions, domains, events, historical, operator, outcomes, schemas, vectors, why
 from web.access import secured
 from web.once import PARAMETER
 from web.operations import Spec, body, error_responses, error_table, operation, reference
@@ -54,7 +54,7 @@ def document() -> Spec:
         paths |= _risk_paths(risk)
     paths |= _decisions_path()
     parts = [part for part in domains.pages() if hasattr(part, "openapi_paths")]
-    for part in (auth, decisions, outcomes, why, vectors, events, historical, *parts):
+    for part in (auth, decisions, outcomes, why, vectors, events, historical, operator, *parts):
         for path, operations in part.openapi_paths().items():
             paths[path] = paths.get(path, {}) | operations
     return {
@@ -141,6 +141,7 @@ def _path_parameter(risk: Risk) -> Spec:
 def _schemas() -> Spec:
     models: set[type[BaseModel]] = {
         *schemas.ANSWERS,
+        *operator.ANSWERS,
         auth.LoginRequest,
         auth.RefreshRequest,
         decisions.SearchRequest,

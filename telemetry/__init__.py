@@ -1,0 +1,1 @@
+"""What an operator sees of the running service: numbers for Prometheus, traces for OpenTelemetry, lines of a log."""
