@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,21 @@ def test_a_refresh_token_that_is_sent_twice_ends_its_family(own: Gate):
         with pytest.raises(NotSignedIn):
             own.refresh(token, NOW)
     assert own.refresh(others.refresh_token, NOW)
+
+
+def test_of_many_who_send_a_refresh_token_at_once_one_gets_the_next(own: Gate):
+    token = own.login(ANN, PASSWORD, NOW).refresh_token
+
+    def refreshed(_: int) -> str:
+        try:
+            return own.refresh(token, NOW).refresh_token
+        except NotSignedIn:
+            return ""
+
+    with ThreadPoolExecutor(8) as pool:
+        (following,) = filter(None, pool.map(refreshed, range(8)))
+    with pytest.raises(NotSignedIn):
+        own.refresh(following, NOW)
 
 
 def test_a_logout_ends_its_family_and_no_other(own: Gate):

@@ -149,12 +149,12 @@ def test_the_api_docs_send_the_key_that_is_typed_into_authorize(guarded: Guarded
     with browser.watched(chromium) as page:
         page.goto(f"{guarded.url}/apidocs/")
         page.get_by_role("button", name="Authorize").first.click()
-        field = page.locator(".auth-container").filter(has_text="API key").locator("input")
-        field.fill(key)
-        page.locator(".auth-container").filter(has=field).get_by_role("button", name="Apply credentials").click()
-        page.get_by_role("button", name="Close").first.click()
+        form = page.locator(".auth-container").filter(has_text="API key")
+        form.locator("input").fill(key)
+        form.get_by_role("button", name="Authorize").click()
+        form.get_by_role("button", name="Close").click()
         operation = page.locator(".opblock").filter(has_text="/daily-risk-features/{driver_id}/")
-        operation.locator(".opblock-summary-control").click()
+        operation.locator(".opblock-summary").click()
         operation.get_by_role("button", name="Try it out").click()
         with page.expect_response("**/daily-risk-features/1001/") as response:
             operation.get_by_role("button", name="Execute").click()
