@@ -235,3 +235,11 @@ def test_a_request_reads_no_file_once_the_file_has_settled(own: Gate, tmp_path: 
     own.bearer(token, NOW)
     monkeypatch.setattr(accounts, "read", lambda path: pytest.fail("The file was read again."))
     own.bearer(token, NOW)
+
+
+def test_a_change_of_a_file_that_had_settled_is_seen(own: Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    token = own.login(ANN, PASSWORD, NOW).access_token
+    monkeypatch.setattr("files.is_settled", lambda signature: True)
+    assert is_in(own, token, NOW)
+    users.set_disabled(tmp_path / "access.db", ANN, True)
+    assert not is_in(own, token, NOW)
