@@ -79,6 +79,8 @@ MAY_IMPORT = {
     "jobs.parity": "root features serving jobs.point_in_time",
     "jobs.prune": "errors files root features model serving",
     "jobs.replay": "errors root features model serving jobs.replay",
+    "jobs.backtest": "errors choices files root features model serving jobs.point_in_time jobs.train jobs.replay "
+    "jobs.backtest",
     "jobs.pipelines": "errors choices root features",
     "jobs.execute": "cli errors files root features jobs.raw jobs.batch jobs.train jobs.pipelines",
     "jobs.build": "cli files errors root settings features model serving simulators "

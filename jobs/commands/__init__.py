@@ -7,7 +7,9 @@ from cli.edge import Group
 from jobs.commands.access.key import key
 from jobs.commands.access.user import user
 from jobs.commands.build import pipeline
+from jobs.commands.decisions.backtest import backtest
 from jobs.commands.decisions.replay import replay
+from jobs.commands.decisions.tune import tune
 from jobs.commands.decisions.why import why
 from jobs.commands.monitor import monitor
 from jobs.commands.own.importing import import_
@@ -37,6 +39,6 @@ def jobs() -> None:
 
 for command in (
     new, import_, pipeline, list_pipelines, describe, execute, train, shelve, models, policy, shadow, score, parity,
-    replay, why, stream, monitor, groups, prune, simulate, user, key,
+    replay, why, backtest, tune, stream, monitor, groups, prune, simulate, user, key,
 ):  # fmt: skip
     jobs.add_command(command)

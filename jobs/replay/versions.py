@@ -10,7 +10,7 @@ from features.policy import Policy
 from features.risk import Risk
 from jobs.replay.deciding import Again
 from model import promotion
-from model.scorer import Scorer
+from model.scorer import Scorer, Scorers
 from root import Root
 from serving.policies import Policies
 from serving.policy_history import HISTORY, LISTS, Entry, History
@@ -51,6 +51,12 @@ class Versions:
                 raise Gone(f"policy {policy} is gone")
             self._again[model, policy] = Again(self._risk, scorer, in_force)
         return self._again[model, policy]
+
+    def current(self) -> Again:
+        """What decides a request now, with the replaced version and policy. Raises ModelNotTrained, ModelBroken,
+        PolicyBroken, FeaturesNotReady."""
+        scorer = self._model or Scorers(self._root.models)[self._risk.name]
+        return Again(self._risk, scorer, self._policy or Policies(self._root.policies, self._store)[self._risk])
 
     def _of_history(self, version: str) -> Policy | None:
         """The policy of a version, with its lists as they were. None where it is not kept."""
