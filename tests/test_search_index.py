@@ -1,11 +1,13 @@
 """The index of the audit log: removed, damaged or behind, it gives what a look at every line finds."""
 
+import fcntl
 import json
 import sqlite3
 import sys
 import time
 from contextlib import ExitStack
 from datetime import timedelta
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -123,6 +125,29 @@ def test_a_long_log_is_indexed_by_a_thread_and_not_by_a_request(records, untrain
         assert time.monotonic() < deadline
         time.sleep(0.01)
     assert ids(answer) == newest_first(records)
+
+
+def test_lines_that_a_failing_writer_takes_back_are_never_found(records, untrained, index, monkeypatch):
+    file = settings.root().decisions / "2026-01-31.jsonl"
+    flock, is_waiting, answers = fcntl.flock, Event(), []
+
+    def watched(log, operation):
+        if operation == fcntl.LOCK_SH:
+            is_waiting.set()
+        flock(log, operation)
+
+    monkeypatch.setattr(fcntl, "flock", watched)
+    with file.open("ab") as log:
+        size = log.tell()
+        flock(log, fcntl.LOCK_EX)
+        log.write(json.dumps(record(900, NOW + timedelta(seconds=1))).encode() + b"\n")
+        log.flush()
+        search_while_writing = Thread(target=lambda: answers.append(untrained.get("/api/v1/decisions?limit=500")))
+        search_while_writing.start()
+        assert is_waiting.wait(120)
+        log.truncate(size)  # as after a full disk
+    search_while_writing.join(120)
+    assert ids(answers[0]) == newest_first(records)
 
 
 #: Searches again and again until a record is found that is appended last.
