@@ -10,7 +10,7 @@ from errors import RiskError
 from features.domains import risks, streams
 from features.utc import EPOCH
 from root import Root
-from serving import health, intake
+from serving import health, intake, monitoring
 from serving.service import RiskService
 
 MODEL = "The version of a risk's model that decides: 1."
@@ -19,6 +19,11 @@ CHECK = "1 if a part of the system is well, 0 if it is not: what /api/health-che
 WAITING_SECONDS = "How long the oldest event has been waiting for the stream job, 0 if none waits."
 WAITING_BYTES = "Bytes of the event log that the stream job has not processed."
 MATERIALIZED = "Until when rows of a view were materialized, in seconds since 1970."
+ALARMS = "Alarms of the monitor that go on."
+PSI = "Population stability index of a feature or the score, in the newest window that was monitored."
+KS = "Kolmogorov–Smirnov statistic of a feature or the score, in the newest window that was monitored."
+MISSING = "Share of decisions without a value of the feature, in the newest window that was monitored."
+KINDS = ("drift", "freshness")
 FREE_BYTES = "Bytes left on the disk of the root."
 
 
@@ -46,6 +51,8 @@ def gauges(service: RiskService, root: Root, now: datetime) -> Iterator[Gauge]:
             yield Gauge("risk_policy_info", POLICY, 1, {"risk": risk.name, "version": version})
     yield from _streams(root, now)
     with suppress(RiskError):
+        yield from _monitored(root)
+    with suppress(RiskError):
         for view, until in service.store.materialized().items():
             yield Gauge("risk_view_materialized_seconds", MATERIALIZED, (until - EPOCH).total_seconds(), {"view": view})
     with suppress(OSError):
@@ -60,3 +67,17 @@ def _streams(root: Root, now: datetime) -> Iterator[Gauge]:
             seconds = waiting.total_seconds() if waiting else 0.0
             yield Gauge("risk_stream_waiting_seconds", WAITING_SECONDS, seconds, {"stream": name})
             yield Gauge("risk_stream_waiting_bytes", WAITING_BYTES, intake.waiting_bytes(log, state), {"stream": name})
+
+
+def _monitored(root: Root) -> Iterator[Gauge]:
+    """What `python -m jobs monitor` found. Raises RootBroken."""
+    going_on = [(alarm.risk, alarm.kind) for alarm in monitoring.alarms(root.monitor_db, only_open=True)]
+    for risk in risks():
+        for kind in KINDS:
+            yield Gauge("risk_alarms", ALARMS, going_on.count((risk, kind)), {"risk": risk, "kind": kind})
+    for window in monitoring.latest(root.monitor_db):
+        for statistic in window.statistics:
+            labels = {"risk": window.risk, "name": statistic.name}
+            yield Gauge("risk_drift_psi", PSI, statistic.psi, labels)
+            yield Gauge("risk_drift_ks", KS, statistic.ks, labels)
+            yield Gauge("risk_missing_share", MISSING, statistic.missing, labels)

@@ -47,7 +47,7 @@ def test_the_process_of_the_stream_jobs_collects_rarely(
     retrieval: Any = ModuleType("serving.retrieval")
     retrieval.FeastStore = lambda repository: Sink()
     monkeypatch.setitem(sys.modules, "serving.retrieval", retrieval)  # Feast takes seconds to import
-    monkeypatch.setattr(loop, "run", lambda *arguments: in_job.append(gc.get_threshold()))
+    monkeypatch.setattr(loop, "run", lambda *arguments, **options: in_job.append(gc.get_threshold()))
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     process.run(settings.root(), "coupon", "log", True, None)
     assert in_job == [process.GC_THRESHOLDS]

@@ -181,6 +181,7 @@ class StreamJob:
         self._offline.add(changed, 0 if batch is None else len(sent) + len(batch.dead))
         if batch is not None:
             self._position = position or {}
+        self.status.committed()
         self._write_online(changed)
         if batch is not None:
             now = since_1970(self._clock())

@@ -9,7 +9,7 @@ from functools import partial
 from itertools import takewhile
 from pathlib import Path
 from threading import Event
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from errors import Busy, FeaturesNotReady, NoData, RootBroken
 from features.domains import Stream
@@ -27,6 +27,9 @@ from jobs.stream.sources import Source
 from jobs.stream.state import HISTORY
 from root import Root
 from serving.store import Store
+
+if TYPE_CHECKING:  # only a process that sends traces imports the library
+    from telemetry.spans import Spans
 
 #: The job reads a source without new lines again after the first of these, then after twice as long, up to the second.
 POLL_SECONDS, IDLE_SECONDS = 0.005, 0.05
@@ -52,9 +55,11 @@ def run(
     report: Report,
     metrics: int | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    spans: "Spans | None" = None,
 ) -> None:
     """Process the history, then what the source has, then what is added to it until `stop` is set; with `once`, nothing
     that is added. `hash_key` seals the events. `report` gets lines for a person. `metrics` is the port for Prometheus.
+    `spans` sends a trace of each batch.
     Raises Busy, BadInput, and with `once` FeaturesNotReady where the online store cannot be written.
 
     After a fault of a file, such as a full disk, the job starts again from its state file, which has all that it
@@ -63,7 +68,7 @@ def run(
     with state_lock(root, stream):
         while True:
             try:
-                return _run(root, stream, source, store, hash_key, once, stop, report, metrics, clock)
+                return _run(root, stream, source, store, hash_key, once, stop, report, metrics, clock, spans)
             except Exception as error:
                 if not is_file_fault(error):
                     raise
@@ -87,6 +92,7 @@ def _run(
     report: Report,
     metrics: int | None,
     clock: Callable[[], datetime],
+    spans: "Spans | None",
 ) -> None:
     with closing(StreamJob(root, stream, source, store, hash_key, clock)) as job, _served(job, metrics):
         if clock_fault := job.clock_fault():
@@ -98,7 +104,10 @@ def _run(
         reported_at, pause, counts = time.monotonic(), POLL_SECONDS, dict(vars(job.status.counts))
         job.status.line(0, reported_at)
         while not stop.is_set():
+            begin, before_step = time.perf_counter_ns(), job.status.counts.events
             has_moved = retry(lambda: job.step(final=once))
+            if spans is not None and has_moved:
+                _send(spans, job, begin, job.status.counts.events - before_step)
             if job.is_flush_due():
                 job.flush_part()
             if time.monotonic() - reported_at > STATUS_SECONDS:
@@ -114,6 +123,15 @@ def _run(
             if not has_moved:
                 stop.wait(pause)
         report(job.status.line(job.behind(), time.monotonic()))
+
+
+def _send(spans: "Spans", job: StreamJob, begin: int, events: int) -> None:
+    """A trace of the batch that began at `begin`: from when the service accepted its oldest event, until it was
+    online."""
+    end, committed = time.perf_counter_ns(), job.status.committed_ns
+    oldest = min(begin, end - int(job.status.oldest_seconds * 1e9))
+    parts = [("batch", begin, committed), ("online", committed, end)]
+    spans.add(f"event {job.stream.domain}", parts, oldest, end, end, {"risk.events": events})
 
 
 def _served(job: StreamJob, metrics: int | None) -> AbstractContextManager[object]:

@@ -43,9 +43,15 @@ def run(root: Root, domain: str, source: str, once: bool, metrics: int | None) -
         claim_for_key(root.hash_key, hash_key)
     collect_rarely()
 
+    spans = None
+    if settings.sends_traces():
+        from telemetry.spans import Spans
+
+        spans = Spans("risk-stream")
+
     def work(stream: Stream, source: Source) -> None:
         try:
-            loop.run(root, stream, source, store, hash_key, once, stop, _print, metrics)
+            loop.run(root, stream, source, store, hash_key, once, stop, _print, metrics, spans=spans)
         except Exception as error:
             known = RootBroken(fault(error)) if is_file_fault(error) else error
             if not isinstance(known, RiskError):

@@ -1,5 +1,6 @@
 """How a stream job is doing: a line for a person, and the same numbers for Prometheus."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -49,6 +50,9 @@ class Status:
         text = "From the service's 202 to the online store, of every event."
         self._visible = Histogram("stream_visible_seconds", text, **options).labels(domain)
         self._lag_seconds = 0.0
+        #: Of the last batch: when it was committed, on the steady clock in ns, and how long before it was online the
+        #: service accepted its oldest event.
+        self.committed_ns, self.oldest_seconds = 0, 0.0
         #: Of the last status line: events by then, and the clock. Without one yet, the clock is 0.
         self._last_events, self._last_clock = counts.events, 0.0
 
@@ -73,11 +77,16 @@ class Status:
             setattr(self.counts, name, getattr(self.counts, name) + getattr(more, name))
         self.watermark = max(self.watermark, newest)
 
+    def committed(self) -> None:
+        """Note that a batch is committed, and not online yet."""
+        self.committed_ns = time.perf_counter_ns()
+
     def visible(self, seconds: list[float]) -> None:
         """Note how long after the service accepted them events went online, in the order of their receipt."""
         for delay in seconds:
             self._visible.observe(delay)
         self._lag_seconds = seconds[-1] if seconds else self._lag_seconds
+        self.oldest_seconds = max(seconds, default=0.0)
 
     def line(self, behind: int, clock: float) -> str:
         """The status line. `behind` is in bytes; `clock` is any steady clock, in seconds."""
