@@ -30,6 +30,7 @@ def test_these_paths_and_no_others_are_public(guarded: FlaskClient):
     assert public == {
         "/static/1", "/flasgger_static/1", "/apidocs/", "/apidocs/index.html", "/openapi.json", "/oauth2-redirect.html",
         "/sign-in/", "/api/v1/auth/login", "/api/v1/auth/refresh", "/api/v1/auth/logout",
+        "/api/health-check", "/api/health-check/ready",
     }  # fmt: skip
 
 
