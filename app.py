@@ -15,7 +15,8 @@ import settings
 from access import accounts
 from access.gate import Gate
 from cli.edge import Command
-from files import claim_for_key, keep_from_others
+from files import keep_from_others
+from hash_keys import claim_for_key
 from serving.service import RiskService
 from serving.store import Store
 from telemetry import logs
@@ -93,7 +94,7 @@ def create_app(
 def create_guarded_app() -> TurnTaking:
     """The application that asks who calls it."""
     root = settings.root()
-    return create_app(gate=Gate(root.access_db, root.sessions_db, settings.jwt_secret()))
+    return create_app(gate=Gate(root.access_db, root.sessions_db, settings.jwt_secret(), settings.old_jwt_secret()))
 
 
 def _spans() -> "Spans | None":
@@ -121,7 +122,11 @@ def main(production: bool) -> None:
     """
     is_open = settings.host_is_loopback() and not production
     if not is_open:
-        settings.own_hash_key(), settings.jwt_secret()  # fails here, once, and not in each worker
+        (
+            settings.own_hash_key(),
+            settings.jwt_secret(),
+            settings.old_jwt_secret(),
+        )  # fails here, once, and not in each worker
     url = f"http://{settings.host()}:{settings.port()}"
     if production:
         workers = settings.workers()

@@ -3,7 +3,6 @@
 import errno
 import fcntl
 import hashlib
-import hmac
 import json
 import os
 import sqlite3
@@ -231,15 +230,3 @@ def sha256(path: Path) -> str:
 def fingerprint(value: Any) -> str:
     """SHA-256 of a JSON value, in hex. The order of an object's keys does not matter."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-def key_check(key: bytes) -> str:
-    """A value that tells secret keys apart and does not tell the key, in hex."""
-    return hmac.new(key, b"check value of the hash key of a root", hashlib.sha256).hexdigest()
-
-
-def claim_for_key(path: Path, key: bytes) -> None:
-    """Write the check value of a key to the file, if there is none yet. Of two processes, one wins."""
-    if not (path.exists() and path.read_bytes().strip()):
-        with replacing(path) as beside:
-            beside.write_text(f"{key_check(key)}\n")

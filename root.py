@@ -21,6 +21,8 @@ KEPT = (
     "hash-key",
     "monitor.db*",
     "monitor.lock",
+    "hash-key.lock",
+    "rekeyed.jsonl",
     "pipeline.json",
     "pipeline.lock",
     "sign-up.lock",
@@ -193,6 +195,11 @@ class Root:
     def hash_key(self) -> Path:
         """The check value of the hash key that this root belongs to. It does not tell the key."""
         return self.path / "hash-key"
+
+    @property
+    def rekeyed(self) -> Path:
+        """Which keyed hashes of the key before were moved to the present one: JSON lines."""
+        return self.path / "rekeyed.jsonl"
 
     @property
     def pipeline_lock(self) -> Path:

@@ -10,7 +10,9 @@ RISK_LOG        json or text; default json in production, and text otherwise
 OTEL_EXPORTER_OTLP_ENDPOINT
                 where traces go, such as http://127.0.0.1:4318; default none, and then none are made
 RISK_HASH_KEY   secret of the keyed hashes of SSNs and licences; default a key for the demo
+RISK_HASH_KEY_OLD the key of before, while a root changes from it: it reads, and RISK_HASH_KEY writes
 RISK_JWT_SECRET secret that signs access tokens; `make serve` does not start without it
+RISK_JWT_SECRET_OLD the secret of before, whose access tokens still count
 RISK_API_KEY    what `python -m jobs simulate` sends to a service that asks who calls it
 
 Only the edges read settings (`tests/test_layers.py` holds it): the commands, `app.py`, `serve.py`, and Feast's views.
@@ -25,7 +27,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from errors import BadSetting
-from files import fault, key_check
+from files import fault
+from hash_keys import HashKey, accepts_key, keys_of
 from root import Root
 
 PROJECT = Path(__file__).resolve().parent
@@ -57,14 +60,11 @@ def root() -> Root:
 def belongs_to_another_key(place: Root) -> bool:
     """Whether the root has the check value of another hash key. Raises BadSetting if it cannot be read."""
     try:
-        check = place.hash_key.read_bytes().strip()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
+        return not accepts_key(keys_of(place.hash_key), hash_key())
+    except ValueError:
+        raise BadSetting(f"{place.hash_key} holds no check value of a hash key. Put the file back.") from None
     except OSError as error:
         raise BadSetting(f"{place.hash_key} cannot be read. {fault(error, place.hash_key)}") from error
-    if check and not re.fullmatch(rb"[0-9a-f]{64}", check):
-        raise BadSetting(f"{place.hash_key} holds no check value of a hash key. Put the file back.")
-    return bool(check) and check != key_check(hash_key()).encode()
 
 
 def unchecked_root() -> Root:
@@ -170,10 +170,17 @@ def metrics_folder() -> Path | None:
 
 def hash_key() -> bytes:
     """Secret of the keyed hashes. The same key must generate, train and serve: with another key, everybody is somebody
-    else. Raises BadSetting on an empty one."""
+    else. While `RISK_HASH_KEY_OLD` is set, it is a `HashKey` and has the old key, too. Raises BadSetting on an empty
+    one, and where both are the same."""
     if os.environ.get("RISK_HASH_KEY") == "":
         raise BadSetting("RISK_HASH_KEY is empty. Set it to a secret, or unset it to use the demo's key.")
-    return os.environ.get("RISK_HASH_KEY", _DEMO_HASH_KEY).encode()
+    key, old = os.environ.get("RISK_HASH_KEY", _DEMO_HASH_KEY).encode(), os.environ.get("RISK_HASH_KEY_OLD")
+    if old is None:
+        return key
+    if not old or old.encode() == key:
+        seen = "is the same as RISK_HASH_KEY" if old else "is empty"
+        raise BadSetting(f"RISK_HASH_KEY_OLD {seen}. Set it to the key of before, or unset it.")
+    return HashKey(key, old.encode())
 
 
 def hash_key_is_the_demo_one() -> bool:
@@ -193,10 +200,20 @@ def own_hash_key() -> bytes:
 
 def jwt_secret() -> bytes:
     """Secret that signs access tokens. Raises BadSetting if it is missing or short."""
-    secret = os.environ.get("RISK_JWT_SECRET", "").encode()
+    return _secret("RISK_JWT_SECRET", os.environ.get("RISK_JWT_SECRET", ""))
+
+
+def old_jwt_secret() -> bytes | None:
+    """Secret of before, whose access tokens still count; None where it is not set. Raises BadSetting if it is short."""
+    text = os.environ.get("RISK_JWT_SECRET_OLD")
+    return None if text is None else _secret("RISK_JWT_SECRET_OLD", text)
+
+
+def _secret(name: str, text: str) -> bytes:
+    secret = text.encode()
     if len(secret) < FEWEST_SECRET_BYTES:
         seen = f"has {len(secret)} bytes, and needs {FEWEST_SECRET_BYTES}" if secret else "is not set"
-        raise BadSetting(f"RISK_JWT_SECRET {seen}. Make one, and set it: {MAKE_A_SECRET}")
+        raise BadSetting(f"{name} {seen}. Make one, and set it: {MAKE_A_SECRET}")
     return secret
 
 

@@ -39,10 +39,12 @@ class Pair(NamedTuple):
 
 
 class Gate:
-    """`accounts_db` holds users and keys, `sessions_db` what sign-ins leave. `secret` signs the access tokens."""
+    """`accounts_db` holds users and keys, `sessions_db` what sign-ins leave. `secret` signs the access tokens,
+    and those of the secret before, `old_secret`, still count."""
 
-    def __init__(self, accounts_db: Path, sessions_db: Path, secret: bytes) -> None:
+    def __init__(self, accounts_db: Path, sessions_db: Path, secret: bytes, old_secret: bytes | None = None) -> None:
         self._watch, self._sessions, self._secret = Watch(accounts_db), sessions_db, secret
+        self._secrets = (secret, old_secret) if old_secret else (secret,)
         self._verified: dict[bytes, Claims] = {}
 
     def bearer(self, credential: str, now: datetime) -> Caller:
@@ -55,7 +57,7 @@ class Gate:
             return Caller(f"key:{key.name}", key.scopes)
         claims = self._verified.get(known_by)
         if claims is None or claims.expires <= now.timestamp():
-            claims = tokens.read(self._secret, credential, now)
+            claims = tokens.read(self._secrets, credential, now)
             if len(self._verified) >= MOST_VERIFIED:
                 self._verified.clear()
             self._verified[known_by] = claims

@@ -1,6 +1,8 @@
 """Access tokens: JSON Web Tokens (RFC 7519) that we sign ourselves, by HMAC-SHA-256 alone."""
 
 import uuid
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -49,12 +51,11 @@ def issued(secret: bytes, user: User, now: datetime) -> str:
     return jwt.encode(claims, secret, ALGORITHM)
 
 
-def read(secret: bytes, token: str, now: datetime) -> Claims:
-    """What a token of ours says. Raises NotSignedIn if it is not one, or has expired."""
+def read(secrets: Sequence[bytes], token: str, now: datetime) -> Claims:
+    """What a token of ours says. It is signed with one of the secrets. Raises NotSignedIn if it is not one, or has
+    expired."""
     try:
-        fields: dict[str, Any] = jwt.decode(
-            token, secret, algorithms=[ALGORITHM], audience=AUDIENCE, issuer=ISSUER, options=_CHECKS
-        )
+        fields = _fields(secrets, token)
         claims = Claims(
             str(fields["sub"]),
             frozenset(str(fields["scope"]).split()),
@@ -66,3 +67,19 @@ def read(secret: bytes, token: str, now: datetime) -> Claims:
     if claims.expires <= now.timestamp():
         raise NotSignedIn(EXPIRED)
     return claims
+
+
+def _fields(secrets: Sequence[bytes], token: str) -> dict[str, Any]:
+    """The fields of a token. Raises PyJWTError."""
+    *first, last = secrets
+    for secret in first:
+        with suppress(jwt.InvalidSignatureError):
+            return _signed(secret, token)
+    return _signed(last, token)
+
+
+def _signed(secret: bytes, token: str) -> dict[str, Any]:
+    fields: dict[str, Any] = jwt.decode(
+        token, secret, algorithms=[ALGORITHM], audience=AUDIENCE, issuer=ISSUER, options=_CHECKS
+    )
+    return fields

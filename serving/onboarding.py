@@ -17,10 +17,11 @@ import pyarrow.parquet as pq
 from pydantic_core import to_json
 
 from errors import LogUnavailable
-from features.identifiers import keyed_hash
+from features.identifiers import keyed_hash, old_hashes
 from features.onboarding import DRIVER_DL_ENTITIES, DRIVER_SSN_ENTITIES, ONBOARDING, Applicant
 from features.utc import utc
 from files import fault, locked, replacing
+from hash_keys import HashKey
 from root import Root
 from serving.call import Call
 from serving.service import RiskService
@@ -57,14 +58,14 @@ class SignUps:
         row = applicant.row(as_of, self._hash_key)
         if earlier := self._finish(row):
             return earlier
-        driver_id, made = self._driver(row)
+        number, driver_id, made = self._driver(row)
         drivers = {table.name: self._drivers(table, row, driver_id) for table in TABLES}
         decision = self._service.decision(ONBOARDING, applicant, as_of, call)
         if decision.decision != ONBOARDING.appetite.words[0]:
             return {"decision": decision.as_json(), "driver_id": None}
         answer = {"decision": decision.as_json(), "driver_id": driver_id}
         facts = made or {**{name: row[name] for name in FACTS}, "as_of": as_of}
-        self._complete(self._note(driver_id, {"facts": facts, "drivers": drivers, "answer": answer}))
+        self._complete(self._note(driver_id, {"number": number, "facts": facts, "drivers": drivers, "answer": answer}))
         return answer
 
     def _finish(self, row: Row) -> dict[str, Any] | None:
@@ -77,13 +78,26 @@ class SignUps:
                 answer = note["answer"]
         return answer
 
-    def _driver(self, row: Row) -> tuple[int, dict[str, Any] | None]:
-        """The number of the person with these identifiers, and the facts of the earlier sign-up, None if there was
-        none. The number is made from the identifiers, so one person is one driver."""
-        for number in _numbers(row, self._hash_key):
+    def _driver(self, row: Row) -> tuple[int, int, dict[str, Any] | None]:
+        """The number that the sign-up is filed under, the driver's number, and the facts of the earlier sign-up of the
+        person with these identifiers, None if there was none. Both numbers are made from the identifiers, so one person
+        is one driver. They differ where the person signed up under the hash key of before: the driver keeps the number
+        of then."""
+        filed, event = self._filed(row, self._hash_key)
+        driver_id, facts = (event["driver_id"] if event else filed), event
+        if event is None and isinstance(self._hash_key, HashKey):
+            _, before = self._filed({**row, **old_hashes(row)}, self._hash_key.old)
+            if before:
+                driver_id, facts = before["driver_id"], {**before, "ssn": row["ssn"], "dl": row["dl"]}
+        return filed, driver_id, facts and {name: facts[name] for name in FACTS} | {"as_of": facts["event_timestamp"]}
+
+    def _filed(self, row: Row, hash_key: bytes) -> tuple[int, dict[str, Any] | None]:
+        """The number under which the person with these identifiers is filed, and the raw event there, None if there is
+        none yet."""
+        for number in _numbers(row, hash_key):
             if event := _read(self._event(number)):
                 if (event["ssn"], event["dl"]) == (row["ssn"], row["dl"]):
-                    return number, {name: event[name] for name in FACTS} | {"as_of": event["event_timestamp"]}
+                    return number, event
             elif set(self._service.store.stored(PROFILE, {"driver_id": number}).values()) == {None}:
                 return number, None
         raise AssertionError("there are more numbers than people")
@@ -113,7 +127,7 @@ class SignUps:
             rows = [{table.key: facts[table.key], **note["drivers"][table.name]} for table in TABLES]
         except (ValueError, KeyError, TypeError) as error:
             raise LogUnavailable(f"{path} is no note of a sign-up ({error!r}). Remove the file.") from error
-        _write(self._event(driver_id), {**profile, **identifiers})
+        _write(self._event(note.get("number", driver_id)), {**profile, **identifiers})
         store: Store = self._service.store
         store.write(PROFILE, profile)
         used_from = as_of + timedelta(microseconds=1)  # the identifiers count as used from then on

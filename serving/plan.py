@@ -8,6 +8,7 @@ from functools import cache, cached_property
 from typing import Any
 
 from errors import FeaturesNotReady
+from features.identifiers import KeyedHash
 from features.utc import EPOCH, MICROSECOND, since_1970
 from features.windows.live import Columns
 from serving.completeness import Completeness
@@ -47,7 +48,20 @@ class Stored:
         keys = [self.key(row) for row in rows]
         complete = [key for key in keys if None not in key]
         stored = iter(self._read(complete, now) if complete else ())
-        return [None if None in key else next(stored) for key in keys]
+        kept = [None if None in key else next(stored) for key in keys]
+        return self._under_old_keys(keys, kept, now) if None in kept else kept
+
+    def _under_old_keys(self, keys: Sequence[tuple[Any, ...]], kept: list[Kept | None], now: int) -> list[Kept | None]:
+        """What is not stored under a keyed hash may be stored under that of the key before."""
+        old = {
+            place: tuple(getattr(part, "old", part) for part in key)
+            for place, (key, row) in enumerate(zip(keys, kept, strict=True))
+            if row is None and any(isinstance(part, KeyedHash) for part in key)
+        }
+        if old:
+            for place, row in zip(old, self._read(list(old.values()), now), strict=True):
+                kept[place] = row
+        return kept
 
     def _read(self, keys: list[tuple[Any, ...]], now: int) -> Sequence[Kept | None]:
         kept = self.read(keys)

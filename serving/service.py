@@ -12,6 +12,7 @@ from errors import RiskError
 from features.domains import internal_features, risks
 from features.policy import Policy
 from features.risk import Risk, RiskRequest
+from hash_keys import HashKey
 from model.card import Card
 from model.scorer import Scorer, Scorers
 from root import Root
@@ -20,6 +21,7 @@ from serving.call import Begun, Call
 from serving.decision import Decision, decide, from_record
 from serving.policies import Policies
 from serving.policy_faults import faults
+from serving.rekeying import Rekeying
 from serving.shadow import Shadows
 from serving.store import Row, Store
 
@@ -88,9 +90,15 @@ class RiskService:
         self.policies = Policies(root.policies, store)
         self.hash_key = hash_key
         self.shadows = Shadows(root, store)
+        self._rekeying = Rekeying(root, store)
         self._policy_folder = root.policies
         self._decisions = root.decisions
         self._event_logs = root.event_logs
+
+    @property
+    def hash_keys(self) -> list[bytes]:
+        """The hash key, and the one of before while it changes."""
+        return [self.hash_key, self.hash_key.old] if isinstance(self.hash_key, HashKey) else [self.hash_key]
 
     def prepare(self) -> list[str]:
         """Load every plan, model and policy, so that the first request of a risk does not wait for them. Returns what
@@ -141,6 +149,9 @@ class RiskService:
             _names(begun, len(rows)), call=call, views=views, event_times=times,
         )  # fmt: skip
         self._publish(risk, rows, decisions, as_of)
+        if isinstance(self.hash_key, HashKey):
+            with suppress(OSError, RiskError):  # the decision stands; the same is done when they are seen again
+                self._rekeying.seen(rows, as_of)
         self.shadows.submit(risk, policy, scorer, features, fields, decisions)
         return decisions
 

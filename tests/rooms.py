@@ -17,7 +17,8 @@ MAY_IMPORT = {
     "choices": "errors",
     "root": "",
     "files": "",
-    "settings": "errors files root",
+    "hash_keys": "files",
+    "settings": "errors files hash_keys root",
     "access": "errors choices files access",
     "cli": "errors choices files features.utc simulators cli",
     # From a definition to a number, then what a domain declares, then the domains.
@@ -58,22 +59,23 @@ MAY_IMPORT = {
     "model.report": "features.risk model.card model.report",
     "model.publishing": "errors features.domains features.risk features.utc model.card model.link model.explanation "
     "model.session model.shelf model.drift model.reference model.scorer model.report model.publishing",
-    "serving": "files errors choices root features model serving",
-    "serving.DOMAIN": "files errors root features features.DOMAIN model serving",
+    "serving": "files hash_keys errors choices root features model serving",
+    "serving.DOMAIN": "files hash_keys errors root features features.DOMAIN model serving",
     "telemetry": "serving",
     # Files on disk → checked rows → features → models; the stream beside them; everything on top.
     "jobs": "",
     "jobs.sql": "",
     "jobs.raw": "files errors choices root features jobs.sql jobs.raw",
-    "jobs.world": "files errors root features simulators jobs.world",
-    "jobs.own": "files errors choices root features jobs.sql jobs.raw jobs.own",
+    "jobs.world": "files hash_keys errors root features simulators jobs.world",
+    "jobs.own": "files hash_keys errors choices root features jobs.sql jobs.raw jobs.own",
     "jobs.batch": "files errors root features jobs.sql jobs.raw jobs.batch",
     "jobs.point_in_time": "errors root features serving jobs.batch",
     "jobs.train": "files errors root features model serving settings "
     "jobs.sql jobs.raw jobs.batch jobs.point_in_time jobs.train",
-    "jobs.stream": "files errors root features serving settings telemetry jobs.sql jobs.raw jobs.stream",
+    "jobs.stream": "files hash_keys errors root features serving settings telemetry jobs.sql jobs.raw jobs.stream",
     "jobs.score": "errors files root features model serving jobs.sql jobs.raw jobs.point_in_time",
     "jobs.requests": "errors choices files root features model serving jobs.raw jobs.score jobs.requests",
+    "jobs.rotation": "errors hash_keys root features serving jobs.sql jobs.raw",
     "jobs.shadow": "root features serving",
     "jobs.monitor": "cli errors choices files root settings features model serving jobs.monitor",
     "jobs.parity": "root features serving jobs.point_in_time",
@@ -88,7 +90,7 @@ MAY_IMPORT = {
     "jobs.simulate": "errors choices features serving jobs.simulate jobs.simulate.DOMAIN",
     "jobs.simulate.DOMAIN": "cli errors root settings features features.DOMAIN model serving simulators "
     "jobs.raw jobs.batch jobs.stream jobs.simulate jobs.simulate.DOMAIN",
-    "jobs.commands": "access cli errors choices settings features simulators model serving provenance jobs",
+    "jobs.commands": "access cli hash_keys errors choices settings features simulators model serving provenance jobs",
     "jobs.__main__": "jobs.commands",
     "bridge": "",
     # On top of what computes features from raw events, below what shows it: the web, and a command.
@@ -96,7 +98,7 @@ MAY_IMPORT = {
     "web": "provenance access files bridge errors choices root features model serving telemetry web web.DOMAIN",
     "web.DOMAIN": "files errors root features features.DOMAIN model serving serving.DOMAIN web",
     "serve": "errors bridge settings",
-    "app": "access cli errors files root settings features serving telemetry web serve",
+    "app": "access cli errors files hash_keys root settings features serving telemetry web serve",
 }
 OURS = {name.split(".")[0] for name in MAY_IMPORT} | {"tests", "bench"}
 #: Library → the rooms that may know of it.

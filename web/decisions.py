@@ -144,9 +144,7 @@ def blueprint(face: Face) -> Blueprint:
         return jsonify(search.by_id(positions, name))
 
     def _page(wanted: SearchRequest) -> Response:
-        records, cursor = search.page(
-            positions, search_of(wanted, [face.service.hash_key]), wanted.limit, wanted.cursor
-        )
+        records, cursor = search.page(positions, search_of(wanted, face.service.hash_keys), wanted.limit, wanted.cursor)
         return jsonify(decisions=records, next=cursor)
 
     return paths

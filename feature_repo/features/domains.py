@@ -158,3 +158,10 @@ def empty_inputs(risk: Risk) -> dict[str, float]:
     if risk.live:
         by_name |= {risk.live.named(t, name): value for t in risk.live.tables for name, value in t.empty.items()}
     return {name: float(by_name[name]) for name in risk.by_input if by_name.get(name) is not None}
+
+
+@cache
+def secret_tables(key: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """The feature tables with the hash of a secret as their key, as (name, names of the values)."""
+    keyed = [table for table in tables() if key in secret_patterns() and table.keys == (key,)]
+    return tuple((table.name, tuple(feature.name for feature in table.features)) for table in keyed)

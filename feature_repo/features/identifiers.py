@@ -8,6 +8,8 @@ key. A message never repeats a number.
 import hashlib
 import hmac
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from errors import BadLicence, BadSsn
 
@@ -71,9 +73,29 @@ def is_hash(text: str) -> bool:
     return re.fullmatch(HASH, text) is not None
 
 
+class KeyedHash(str):
+    """A keyed hash, while the key changes: `old` is the hash of the same under the key of before. It is a text like any
+    other, so what is written has the new key; who reads may ask for the old one, too."""
+
+    __slots__ = ("old",)
+    old: str
+
+
 def keyed_hash(kind: str, number: str, key: bytes) -> str:
-    """HMAC-SHA256 as 32 hex digits. With `kind`, an SSN and a licence with the same digits have different hashes."""
-    return hmac.new(key, f"{kind}:{number}".encode(), hashlib.sha256).hexdigest()[:HASH_LENGTH]
+    """HMAC-SHA256 as 32 hex digits. With `kind`, an SSN and a licence with the same digits have different hashes.
+    With a key that has an `old` one, the hash is a `KeyedHash`."""
+    digest = hmac.new(key, f"{kind}:{number}".encode(), hashlib.sha256).hexdigest()[:HASH_LENGTH]
+    old = getattr(key, "old", None)
+    if old is None:
+        return digest
+    made = KeyedHash(digest)
+    made.old = keyed_hash(kind, number, old)
+    return made
+
+
+def old_hashes(row: Mapping[str, Any]) -> dict[str, str]:
+    """The hashes under the key of before, by their names in a row. Empty unless the key changes."""
+    return {name: value.old for name, value in row.items() if isinstance(value, KeyedHash)}
 
 
 def sealed(kind: str, text: str, cut: int, key: bytes) -> str:

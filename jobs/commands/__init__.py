@@ -23,6 +23,7 @@ from jobs.commands.risk.score import score
 from jobs.commands.risk.shadow import shadow
 from jobs.commands.risk.shelve import shelve
 from jobs.commands.risk.train import train
+from jobs.commands.rotation import hash_key
 from jobs.commands.stream import stream
 from jobs.commands.upkeep import prune
 from jobs.simulate import simulate
@@ -40,5 +41,6 @@ def jobs() -> None:
 for command in (
     new, import_, pipeline, list_pipelines, describe, execute, train, shelve, models, policy, shadow, score, parity,
     replay, why, backtest, tune, stream, monitor, groups, prune, simulate, user, key,
+    hash_key,
 ):  # fmt: skip
     jobs.add_command(command)

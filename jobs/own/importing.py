@@ -18,7 +18,8 @@ from choices import unknown
 from errors import BadInput, BadParameter, Busy, NoData
 from features.domains import raw_tables
 from features.windows.raw import RawTable
-from files import claim_for_key, locked, replacing, sha256
+from files import locked, replacing, sha256
+from hash_keys import claim_for_key
 from jobs.own import faults, reading, versions
 from jobs.own import mapping as mappings
 from jobs.own.mapping import Mapping

@@ -9,7 +9,8 @@ from threading import Event
 import settings
 from errors import BadParameter, RiskError, RootBroken
 from features.domains import Stream, stream_of, streams
-from files import claim_for_key, fault, is_file_fault
+from files import fault, is_file_fault
+from hash_keys import claim_for_key
 from jobs.stream import loop
 from jobs.stream.sources import Source, open_source
 from root import Root

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from errors import BadParameter
-from files import claim_for_key, replacing, sha256
+from files import replacing, sha256
+from hash_keys import claim_for_key
 from jobs.world import aside, check
 from jobs.world.marker import Marker, Part, World
 from root import Root

@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from files import fingerprint, key_check, replacing
+from files import fingerprint, replacing
+from hash_keys import key_check
 from root import Root
 from simulators import Size
 

@@ -59,6 +59,8 @@ def compiled(condition: Condition, names: Names, lists: Mapping[str, frozenset[A
         if condition.operator not in ("==", "!="):
             _check_order(condition.name, name)
         bound = _literal(name, condition.value)
+        if name.kind == "hash":
+            return _among(value, frozenset({bound}), condition.operator == "!=")
         return lambda features, request: (v := value(features, request)) is not None and compare(v, bound)
     if isinstance(condition, Between):
         return _between(condition, name, value)
@@ -112,9 +114,23 @@ def _within(condition: Within, name: Name, value: Value, lists: Mapping[str, fro
         values = lists[condition.values]
     else:
         values = frozenset(_literal(name, literal) for literal in condition.values)
+    if name.kind == "hash":
+        return _among(value, values, condition.is_negated)
     if condition.is_negated:
         return lambda features, request: (v := value(features, request)) is not None and v not in values
     return lambda features, request: value(features, request) in values
+
+
+def _among(value: Value, values: frozenset[Any], is_negated: bool) -> Test:
+    """Whether a keyed hash, or what it was under the key of before, is one of the values."""
+
+    def test(features: Mapping[str, Any], request: Mapping[str, Any]) -> bool:
+        seen = value(features, request)
+        if seen is None:
+            return False
+        return (seen in values or getattr(seen, "old", None) in values) is not is_negated
+
+    return test
 
 
 def _value(name: Name) -> Value:

@@ -1,0 +1,61 @@
+"""`python -m jobs hash-key rotate` and `status`."""
+
+import click
+
+from cli import console
+from cli.console import Column
+from cli.edge import Group
+from errors import BadSetting, Mismatch
+
+
+@click.group("hash-key", cls=Group)
+def hash_key() -> None:
+    """Change the hash key of a root, and see what is left.
+
+    docs/how-to/rotate-keys.md says in which order.
+    """
+
+
+@hash_key.command()
+def rotate() -> None:
+    """Let the root belong to the new key.
+
+    RISK_HASH_KEY is the new one, and RISK_HASH_KEY_OLD the one that the root has. The service does the same at its
+    first start with both. Doing it again changes nothing.
+    """
+    import settings
+    from hash_keys import HashKey, claim_for_key
+
+    root, key = settings.root(), settings.hash_key()
+    if not isinstance(key, HashKey):
+        raise BadSetting("RISK_HASH_KEY_OLD is not set. Set it to the root's key, and RISK_HASH_KEY to the new one.")
+    if claim_for_key(root.hash_key, key):
+        console.line(f"{root} belongs to the new key. No process starts with the old one alone any more.")
+    else:
+        console.line(f"{root} belongs to this key already.")
+
+
+@hash_key.command()
+def status() -> None:
+    """Count the identifiers that are still under the old key.
+
+    They are moved when they are seen again. While there are some, the exit code is 1: without RISK_HASH_KEY_OLD, their
+    people would be new to us.
+    """
+    import settings
+    from jobs import rotation
+    from serving.retrieval import FeastStore
+
+    root = settings.root()
+    left = rotation.left_at(root)
+    if left is None:
+        console.line(f"{root} has had one hash key only.")
+        return
+    places = rotation.remaining(root, FeastStore(settings.FEATURE_REPO), left)
+    if not places:
+        console.line("Nothing is under the old key. You may unset RISK_HASH_KEY_OLD.")
+        return
+    columns = [Column(""), Column("place", wraps=False), Column("identifiers under the old key", "right")]
+    rows = [(place.kind, place.place, f"{place.identifiers:,}") for place in places]
+    console.table(columns, rows, headings=True)
+    raise Mismatch(f"The root left its old key on {left:%Y-%m-%d %H:%M} UTC. Keep it: these were not seen since.")
