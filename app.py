@@ -38,6 +38,7 @@ from web import (
     operator,
     outcomes,
     risk,
+    throttle,
     vectors,
     watch,
     why,
@@ -79,6 +80,7 @@ def create_app(
     service = RiskService(store, root, settings.hash_key())
     for fault in service.prepare():
         logger.error("%s", fault)
+    throttle.install(app, settings.limits(), root.counters)
     face = Face(service, root, clock)
     for part in (risk, decisions, outcomes, why, vectors, events, historical, *domains.pages()):
         app.register_blueprint(part.blueprint(face))

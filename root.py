@@ -17,6 +17,7 @@ KEPT = (
     "decisions.index",
     "outcomes",
     "answers",
+    "counters",
     "replaced",
     "hash-key",
     "monitor.db*",
@@ -140,6 +141,11 @@ class Root:
     def monitor_lock(self) -> Path:
         """A file that is locked while a monitor works."""
         return self.path / "monitor.lock"
+
+    @property
+    def counters(self) -> Path:
+        """File of how much each caller and address has done in the running seconds and minutes."""
+        return self.path / "counters"
 
     @property
     def answers(self) -> Path:

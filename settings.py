@@ -4,6 +4,7 @@ RISK_DATA       root of everything that is made; default `data/` beside this fil
                 here too, whatever the current directory
 HOST, PORT      where the service listens; default 127.0.0.1, which only this machine reaches, and 5000
 RISK_HOSTS      names of the service, with commas between them; default HOST and the names of this machine for itself
+RISK_LIMITS     how often one user and one address may sign in, decide and send events
 RISK_PROXIES    how many proxies stand before the service; default 0
 WORKERS         processes of `make serve`; default one for each core, and at least two
 RISK_LOG        json or text; default json in production, and text otherwise
@@ -35,6 +36,8 @@ PROJECT = Path(__file__).resolve().parent
 FEATURE_REPO = PROJECT / "feature_repo"
 LARGEST_PORT = 65_535
 
+#: How much one user and one address may do, where RISK_LIMITS says nothing else.
+LIMITS = {"login": "20/minute", "login-user": "10/minute", "decisions": "10000/second", "events": "50000/second"}
 #: What this machine calls itself.
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 #: HOST has one of these to listen on every address.
@@ -103,6 +106,20 @@ def hosts() -> frozenset[str]:
             "such as RISK_HOSTS=risk.example.org,10.0.0.7."
         )
     return LOOPBACK | (names or {f"[{address}]" if ":" in address else address.lower()})
+
+
+def limits() -> dict[str, str]:
+    """How much one user and one address may do: kind → rate, such as `10/minute`, or `off`. Raises BadSetting."""
+    rates = dict(LIMITS)
+    for part in filter(None, os.environ.get("RISK_LIMITS", "").replace(" ", "").split(",")):
+        kind, _, rate = part.partition("=")
+        if kind not in LIMITS or not re.fullmatch(r"off|[1-9][0-9]{0,8}/(second|minute|hour|day)", rate):
+            raise BadSetting(
+                f"RISK_LIMITS has {part!r}. Set it to limits such as login=10/minute,decisions=off, of these kinds: "
+                f"{', '.join(LIMITS)}."
+            )
+        rates[kind] = rate
+    return rates
 
 
 def proxies() -> int:

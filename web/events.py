@@ -15,7 +15,7 @@ from features.utc import MICROSECOND
 from features.windows import events
 from features.windows.tiles import AHEAD_US
 from serving import event_log, intake
-from web import examples
+from web import examples, throttle
 from web.access import needs
 from web.errors import from_validation
 from web.face import Face, as_object, json_body
@@ -68,6 +68,7 @@ def blueprint(face: Face) -> Blueprint:
         many = body if isinstance(body, list) else [body]
         if not 0 < len(many) <= MOST_EVENTS:
             raise BadParameter(f"The list holds {len(many)} events. Send 1 to {MOST_EVENTS:,}.")
+        throttle.spend("events", len(many))
         now = face.clock()
         prefixes = [f"{i}." for i in range(len(many))] if isinstance(body, list) else [""]
         checked = [_checked(target, event, prefix, now) for event, prefix in zip(many, prefixes, strict=True)]

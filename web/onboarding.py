@@ -8,7 +8,7 @@ from features.domains import risks
 from features.fields import STATES
 from features.onboarding import Applicant
 from serving.onboarding import SignUps
-from web import calls
+from web import calls, throttle
 from web.access import needs
 from web.domains import Link
 from web.face import Face, from_body, from_path
@@ -49,6 +49,7 @@ def blueprint(face: Face) -> Blueprint:
     @takes_key
     @out_of_turn  # it waits for the sign-ups of other processes
     def sign_up() -> Response:
+        throttle.spend("decisions")
         answer = sign_ups.sign_up(cast(Applicant, from_body(onboarding)), face.clock, calls.current())
         driver_id = answer["driver_id"]
         home = "" if driver_id is None else f"/home/{driver_id}"

@@ -10,7 +10,7 @@ from errors import BadParameter
 from features.domains import risk_named, risks
 from features.risk import Risk, RiskRequest
 from serving import scores
-from web import calls, examples
+from web import calls, examples, throttle
 from web.access import needs
 from web.face import Face, from_body, from_path, json_body, validated
 from web.once import takes_key
@@ -41,6 +41,7 @@ def decisions(face: Face, name: str) -> Response:
         return jsonify(decision(face, risk, validated(risk, body)))
     if not 0 < len(body) <= MOST_DECISIONS:
         raise BadParameter(f"The list holds {len(body)} requests. Send 1 to {MOST_DECISIONS:,}.")
+    throttle.spend("decisions", len(body))
     requests = [validated(risk, item, f"{i}.") for i, item in enumerate(body)]
     return jsonify([taken.as_json() for taken in face.service.decisions(risk, requests, face.clock(), calls.current())])
 
@@ -59,7 +60,8 @@ def score(face: Face, risk: Risk, request: RiskRequest) -> dict[str, Any]:
 
 
 def decision(face: Face, risk: Risk, request: RiskRequest) -> dict[str, Any]:
-    """The decision about a request, as JSON."""
+    """The decision about a request, as JSON. Raises TooMany."""
+    throttle.spend("decisions")
     return face.service.decision(risk, request, face.clock(), calls.current()).as_json()
 
 
