@@ -15,6 +15,8 @@ expect.set_options(timeout=WAIT_MS)
 
 HERE = "127.0.0.1"
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+#: What the console says of everything that a page may not do.
+BLOCKED = "Content Security Policy"
 #: Chromium's own calls home would be no page's fault, so it makes none.
 OPTIONS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
@@ -45,16 +47,21 @@ def launched(path: str) -> Iterator[Browser]:
 @contextmanager
 def watched(browser: Browser, **options: Any) -> Iterator[Page]:
     """A page in a context of its own. At the end, every request of that context, also of its other pages, their
-    frames, workers and sockets, must have gone to this machine."""
+    frames, workers and sockets, must have gone to this machine, and the Content-Security-Policy must have blocked
+    nothing."""
     urls: list[str] = []
+    lines: list[str] = []
     context = browser.new_context(**options)
     context.set_default_timeout(WAIT_MS)
     context.on("request", lambda request: urls.append(request.url))
+    context.on("console", lambda line: lines.append(line.text))
     context.on("page", lambda page: page.on("websocket", lambda socket: urls.append(socket.url)))
     try:
         yield context.new_page()
     finally:
         context.close()  # all requests up to now are reported before this returns
+    blocked = [line[:300] for line in lines if BLOCKED in line]
+    assert not blocked, f"A page of ours breaks our own policy: {blocked}"
     assert not outside(urls), f"A page asked an outside host: {', '.join(outside(urls))}"
 
 
