@@ -94,6 +94,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
             begun.mkdir(exist_ok=True)
             jobs(begun, *PIPELINE)
             begun.rename(made)
+            begun.symlink_to(made)  # Feast's registry has the path under which the world was made
     shutil.copytree(made, root, symlinks=True)
     return root
 
