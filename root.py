@@ -14,6 +14,7 @@ KEPT = (
     "policies",
     "shadow",
     "decisions",
+    "decisions.heads",
     "decisions.index",
     "outcomes",
     "answers",
@@ -151,6 +152,11 @@ class Root:
     def answers(self) -> Path:
         """Folder of the answers of a day that have an `Idempotency-Key`: a SQLite file, and locks."""
         return self.path / "answers"
+
+    @property
+    def published_heads(self) -> Path:
+        """The heads of the audit log's chain: JSON lines, of which a copy is to be kept elsewhere."""
+        return self.path / "decisions.heads"
 
     @property
     def scores_db(self) -> Path:

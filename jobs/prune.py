@@ -78,8 +78,10 @@ def _candidates(root: Root, cutoff: datetime) -> Iterator[tuple[str, Path]]:
         yield from (("dead letters", file) for file in _dead_letters(root.dead_letters(name), cutoff))
     for view in sorted(root.path.glob("states/*")):
         yield from (("states", part) for part in _partitions(view, cutoff))
-    for folder in (root.decisions, audit.index(root.decisions), root.outcomes):
-        yield from (("decisions", day) for day in _days(folder, cutoff))
+    newest = max(audit.days(root.decisions), default="")  # the next decision continues its chain
+    for folder in (root.decisions, audit.index(root.decisions)):
+        yield from (("decisions", day) for day in _days(folder, cutoff) if not day.name.startswith(f"{newest}."))
+    yield from (("decisions", day) for day in _days(root.outcomes, cutoff))
     for model in sorted(path for path in root.models.glob("*") if path.is_dir()):
         yield from (("model versions", version) for version in _versions(model, cutoff))
 

@@ -72,9 +72,9 @@ def score(root: Root, store: Store, risk: Risk, as_of: datetime) -> int:
             frame = point_in_time.features(root, store, risk, some)[list(views)].astype(object)
             features = [featurization.complete(values, views) for values in frame.to_dict("records")]
             rows = [{key: value} for value in some[key].tolist()]
-            decide_all(
-                scorer, risk, policy, rows, rows, features, as_of, root.decisions, decision_id, Call(CALLER), views
-            )
+            call = Call(CALLER)
+            decide_all(scorer, risk, policy, rows, rows, features, as_of, root.decisions, call, decision_id, views)
+            call.settle()
         of_run = set(ids)
         records = (r for r in audit.logged(root.decisions, risk, as_of) if r["decision_id"] in of_run)
         scores.write(root.scores_db, risk.name, ((r["entity"][key], audit.decision_of(r)) for r in records))

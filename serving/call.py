@@ -31,7 +31,9 @@ class Call:
     """`caller` is the user or key that asks, "" where nobody has to sign in. `timer` gives nanoseconds, and gave
     `arrived` when the request arrived. `steps` gets (name, begin, end) of each step, in the order in which they end.
     `decided` gets (risk, outcome) of each decision. `error` is the name of the error that was answered. `begun` is
-    there if the caller may send the request again."""
+    there if the caller may send the request again. `waits` are functions that wait until the disk has what was written.
+
+    Whoever makes a call settles it before the answer is given."""
 
     caller: str = ""
     request_id: str = ""
@@ -41,6 +43,14 @@ class Call:
     decided: list[tuple[str, str]] = field(default_factory=list)
     error: str = ""
     begun: Begun | None = None
+    waits: list[Callable[[], None]] = field(default_factory=list)
+
+    def settle(self) -> None:
+        """Wait for all that must be on the disk before the answer is given. Raises what a wait raises."""
+        if self.waits:
+            with self.step("commit"):
+                while self.waits:
+                    self.waits.pop(0)()
 
     def latency_us(self) -> dict[str, int]:
         """The µs of each step that has ended. Nothing without a timer."""

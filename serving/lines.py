@@ -37,7 +37,7 @@ def append(
             text = b"\n" + text  # a crash cut the last line: this closes it, so that it spoils no other
         note(size, size + len(text))
         try:
-            _write_all(log, text)
+            write_all(log, text)
             if to_disk:
                 os.fsync(log)
         except OSError:
@@ -128,6 +128,7 @@ def _open(path: Path, to_disk: bool) -> int:
         return log
 
 
-def _write_all(log: int, text: bytes) -> None:
+def write_all(log: int, text: bytes) -> None:
+    """Write to an open file, however many writes that takes. Raises OSError, and then a part may be written."""
     while text:
         text = text[os.write(log, text) :]

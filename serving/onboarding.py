@@ -60,7 +60,9 @@ class SignUps:
             return earlier
         number, driver_id, made = self._driver(row)
         drivers = {table.name: self._drivers(table, row, driver_id) for table in TABLES}
+        call = call or Call()
         decision = self._service.decision(ONBOARDING, applicant, as_of, call)
+        call.settle()  # a note answers later requests, so the disk must have its decision first
         if decision.decision != ONBOARDING.appetite.words[0]:
             return {"decision": decision.as_json(), "driver_id": None}
         answer = {"decision": decision.as_json(), "driver_id": driver_id}

@@ -51,16 +51,15 @@ def decide_all(
     features: Sequence[Mapping[str, Any]],
     as_of: datetime,
     log: Path,
+    call: Call,
     decision_id: Callable[[Row], str] = new_id,
-    call: Call | None = None,
     views: Mapping[str, str] | None = None,
     event_times: Sequence[Mapping[str, datetime | None]] = (),
 ) -> list[Decision]:
     """Score, decide and append to the audit log below `log`: all rows or none. `features` are complete. They,
     `fields`, which rules see of each request, are in the order of `rows`. So are `event_times`, view → event time;
     without them, the log has none. `views` maps a feature to its view. `decision_id` names the decision about a row.
-    Raises AuditUnavailable, ModelBroken."""
-    call = call or Call()
+    The caller settles `call`: then the disk has them. Raises AuditUnavailable, ModelBroken."""
     with call.step("score"):
         matrix = featurization.matrix(features, scorer.card)
         scores, contributions = scorer.score(matrix), scorer.contributions(matrix)
@@ -75,7 +74,7 @@ def decide_all(
             audit.record(risk, row, made.as_record(), audit.context(call, row, seen, by_view, times_of_row))
             for row, made, seen, times_of_row in zip(rows, decisions, fields, times, strict=True)
         ]
-        audit.append(log, as_of, records)
+        call.waits.append(audit.append(log, as_of, records))
     call.decided += [(risk.name, made.decision) for made in decisions]
     return decisions
 
@@ -133,26 +132,30 @@ class RiskService:
         self, risk: Risk, requests: Sequence[RiskRequest], as_of: datetime, call: Call | None = None
     ) -> list[Decision]:
         """Decisions in the order of the requests. The service logs them before it gives them, all or none. `call` says
-        who asks, and gets the time of each step. Raises UnknownEntity, FeaturesNotReady, ModelNotTrained, ModelBroken,
-        PolicyBroken, AuditUnavailable and LogUnavailable."""
+        who asks, gets the time of each step, and is to be settled before anybody gets to know a decision. Raises
+        UnknownEntity, FeaturesNotReady, ModelNotTrained, ModelBroken, PolicyBroken, AuditUnavailable and
+        LogUnavailable."""
         scorer, policy = self.scorers[risk.name], self.policies.deciding(risk, as_of)
         rows = [request.row(as_of, self.hash_key) for request in requests]
         fields = [request.fields(row, self.hash_key) for request, row in zip(requests, rows, strict=True)]
-        call = call or Call()
-        begun = call.begun
+        own_call = call or Call()
+        begun = own_call.begun
         if begun and begun.is_again and (earlier := self._earlier(risk, begun, len(rows), as_of)):
+            own_call.waits.append(audit.on_disk(self._decisions))  # nobody may have waited for it
             self._publish(risk, rows, earlier, as_of)
             return earlier
-        views, features, times = self._features(risk, rows, as_of, call)
+        views, features, times = self._features(risk, rows, as_of, own_call)
         decisions = decide_all(
-            scorer, risk, policy, rows, fields, features, as_of, self._decisions,
-            _names(begun, len(rows)), call=call, views=views, event_times=times,
+            scorer, risk, policy, rows, fields, features, as_of, self._decisions, own_call,
+            _names(begun, len(rows)), views=views, event_times=times,
         )  # fmt: skip
         self._publish(risk, rows, decisions, as_of)
         if isinstance(self.hash_key, HashKey):
             with suppress(OSError, RiskError):  # the decision stands; the same is done when they are seen again
                 self._rekeying.seen(rows, as_of)
         self.shadows.submit(risk, policy, scorer, features, fields, decisions)
+        if call is None:
+            own_call.settle()
         return decisions
 
     def _publish(self, risk: Risk, rows: Sequence[Row], decisions: Sequence[Decision], as_of: datetime) -> None:

@@ -29,7 +29,7 @@ def log(count: int, start: datetime = NOW) -> list[dict[str, Any]]:
     """Write records of three days, some at the same time, some of a batch of a past day. Returns all of them."""
     written = []
     for n in range(count):
-        as_of = start - timedelta(hours=n // 4 * 3 % 70)
+        as_of = start - timedelta(hours=69 - n // 4 * 3 % 70)
         made = record(n, as_of, "daily" if n % 4 == 1 else "onboarding")
         audit.append(settings.root().decisions, as_of, [made])
         written.append(made)

@@ -95,7 +95,8 @@ def test_only_the_newest_decisions_of_two_days_are_read(decisions: Path):
         [record["entity"]["msg_id"] for record in audit.latest(decisions, COUPON, NOW, most)] for most in (1, 3, 100)
     ]
     assert ids == [["m4"], ["m4", "m3", "m2"], ["m4", "m3", "m2", "m1"]]
-    assert audit.latest(decisions, DAILY, NOW, 1) == [json.loads(json.dumps(daily))]
+    (newest,) = audit.latest(decisions, DAILY, NOW, 1)
+    assert newest.items() >= json.loads(json.dumps(daily)).items()
     assert audit.latest(decisions / "nowhere", COUPON, NOW, 5) == []
 
 
@@ -135,7 +136,7 @@ def test_an_index_that_a_crash_cut_loses_what_it_had_alone(decisions: Path, cut:
 def test_an_append_that_failed_is_no_decision_and_the_next_one_is(decisions: Path, monkeypatch: pytest.MonkeyPatch):
     audit.append(decisions, NOW, [record(0)])
     with monkeypatch.context() as full:
-        full.setattr(lines, "_write_all", mock.Mock(side_effect=OSError(28, "No space left on device")))
+        full.setattr(lines, "write_all", mock.Mock(side_effect=OSError(28, "No space left on device")))
         with pytest.raises(AuditUnavailable):
             audit.append(decisions, NOW, [record(1), record(2)])
     audit.append(decisions, NOW, [record(3)])

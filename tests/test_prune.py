@@ -132,6 +132,7 @@ def test_what_a_window_needs_is_not_removed(root: Root):
 def test_a_dry_run_removes_nothing(root: Root, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("RISK_DATA", str(root))
     put(root.decisions / "2020-01-01.jsonl", "x" * 2_000_000)
+    put(root.decisions / "2020-01-02.jsonl")  # the newest stays
     before = set(root.path.rglob("*"))
     dry = CliRunner().invoke(jobs, ["prune", "--keep", "400d", "--dry-run"])
     assert dry.exit_code == 0, dry.output

@@ -10,6 +10,7 @@ from flask.typing import ResponseReturnValue
 
 from bridge import BODY_SECONDS, LATE
 from errors import TooLarge, TooSlow
+from web import calls
 
 LARGEST_REQUEST_BYTES = 512 * 1024
 TOO_LARGE = f"The request is too large. Send at most {LARGEST_REQUEST_BYTES // 1024} KB."
@@ -27,7 +28,7 @@ def out_of_turn(view: Callable[..., Any]) -> Callable[..., Any]:
 
 class TurnTaking(Flask):
     """A Flask application that reads the whole body of a request, up to `LARGEST_REQUEST_BYTES`, then waits for its
-    turn, then answers."""
+    turn, then computes, then waits without a turn for the disk, then answers."""
 
     #: The bridge reads a body for us.
     largest_body = LARGEST_REQUEST_BYTES
@@ -51,7 +52,7 @@ class TurnTaking(Flask):
         return KEY in environment or environment["PATH_INFO"].startswith(self._slow_paths)
 
     def dispatch_request(self) -> ResponseReturnValue:
-        """Flask calls this once for each request. Raises TooLarge, TooSlow."""
+        """Flask calls this once for each request. Raises TooLarge, TooSlow, AuditUnavailable, LogUnavailable."""
         if LATE in request.environ:
             raise TooSlow(TOO_SLOW)
         if len(request.get_data()) > LARGEST_REQUEST_BYTES:
@@ -64,6 +65,9 @@ class TurnTaking(Flask):
 
     def _answer(self) -> ResponseReturnValue:
         if hasattr(self.view_functions.get(request.endpoint or ""), "takes_no_turn"):
-            return super().dispatch_request()
-        with self._turn:
-            return super().dispatch_request()
+            answer = super().dispatch_request()
+        else:
+            with self._turn:
+                answer = super().dispatch_request()
+        calls.current().settle()  # one wait for the disk is shared by all requests that wait for it
+        return answer

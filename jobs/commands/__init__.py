@@ -6,6 +6,7 @@ import click
 from cli.edge import Group
 from jobs.commands.access.key import key
 from jobs.commands.access.user import user
+from jobs.commands.audit import audit
 from jobs.commands.build import pipeline
 from jobs.commands.decisions.backtest import backtest
 from jobs.commands.decisions.replay import replay
@@ -44,3 +45,4 @@ for command in (
     hash_key,
 ):  # fmt: skip
     jobs.add_command(command)
+jobs.add_command(audit)

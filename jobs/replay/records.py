@@ -51,7 +51,7 @@ def between(
     """The lines about the risks that are dated since ≤ `as_of` < until, in the order of the log. A line whose `as_of`
     is no timestamp is among them, so that it can be counted."""
     for file in sorted(folder.glob(f"*{lines.SUFFIX}")):
-        if _may_hold(file, since, until):
+        if _may_hold(file, since):
             for record in lines.read(file):
                 if record.get("risk") in names:
                     as_of = _timestamp(record.get("as_of"))
@@ -97,13 +97,14 @@ def _times_of(risk: Risk) -> set[str]:
     return {name for name, value in row.items() if name in fields and isinstance(value, datetime)}
 
 
-def _may_hold(file: Path, since: datetime | None, until: datetime | None) -> bool:
-    """Whether a file, which is named after its day, may have a line of the interval."""
+def _may_hold(file: Path, since: datetime | None) -> bool:
+    """Whether a file, which is named after its day, may have a line of the interval. A job may decide about a day of
+    before, and appends to the newest file."""
     try:
         begin = datetime.combine(date.fromisoformat(file.stem), time.min, UTC)
     except ValueError:
         return True
-    return (since is None or begin + DAY > since) and (until is None or begin < until)
+    return since is None or begin + DAY > since
 
 
 def _timestamp(text: Any) -> datetime | None:

@@ -104,10 +104,12 @@ def decide_file(
             if decided:
                 lines, new_rows, new_features, new_times = zip(*decided, strict=True)
                 fields = [line.request.fields(row, hash_key) for line, row in zip(lines, new_rows, strict=True)]
+                call = Call(CALLER)
                 made = decide_all(
-                    scorer, risk, policy, new_rows, fields, new_features, as_of, root.decisions, decision_id,
-                    Call(CALLER), views, new_times,
+                    scorer, risk, policy, new_rows, fields, new_features, as_of, root.decisions, call, decision_id,
+                    views, new_times,
                 )  # fmt: skip
+                call.settle()
                 known.add([decision.as_json() for decision in made])
                 taken = known.with_ids(ids)
             output([(line.number, row, taken[n]) for n, (line, row) in zip(ids, valid, strict=True) if n in taken])

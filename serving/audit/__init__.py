@@ -1,11 +1,13 @@
-"""The audit log: every decision is one JSON line, in a file for each UTC day. Lines are appended and never changed.
+"""The audit log: every decision is one JSON line, in a file for each UTC day. Lines are appended and never changed, and
+each holds the digest of the one before it (`chain.py`).
 
 Beside its folder is a folder of ranges, `decisions.index/<day>.<risk>`, which say where the lines of a risk are. It may
 be removed: then pages do not show the decisions of before."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timedelta
-from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -16,53 +18,82 @@ from features.risk import Risk
 from files import explained, fault
 from serving import lines, ranges
 from serving.audit.record import context, decision_of, features_by_view, record
+from serving.audit.writer import days, opened
 
-__all__ = ["append", "context", "decision_of", "features_by_view", "index", "latest", "logged", "record", "since"]
+__all__ = [
+    "append", "context", "days", "decision_of", "features_by_view", "index", "latest", "logged", "on_disk", "record",
+    "since",
+]  # fmt: skip
 
 #: Before the first range of a day, `latest` looks for records in this many bytes: an older version wrote no ranges.
 TAIL_BYTES = 256 * 1024
 
 
-def append(folder: Path, day: datetime, records: Iterable[Mapping[str, Any]]) -> None:
-    """Append all records to the file of the day, or none. Raises AuditUnavailable: the service must not give a decision
-    that it cannot log."""
+def append(folder: Path, day: datetime, records: Iterable[Mapping[str, Any]]) -> Callable[[], None]:
+    """Append all records to the newest file, or none; `day` is now, and begins a file if it is later. Returns a
+    function that waits until the disk has them. Both raise AuditUnavailable: the service must not give a decision that
+    it cannot log."""
     records = list(records)
     names = {record["risk"] for record in records if "risk" in record}
 
-    def note(first: int, after: int) -> None:
+    def note(of_file: str, first: int, after: int) -> None:
         for name in names:
-            ranges.add(_ranges(folder, day, name), first, after)
+            ranges.add(_ranges(folder, of_file, name), first, after)
 
+    def wait() -> None:
+        with _logging(folder):
+            synced()
+
+    with _logging(folder):
+        synced = opened(folder).append(day, [to_json(record) for record in records], note)
+    return wait
+
+
+def on_disk(folder: Path) -> Callable[[], None]:
+    """A function that waits until the disk has all that was appended. It raises AuditUnavailable."""
+
+    def wait() -> None:
+        with _logging(folder):
+            opened(folder).ticket()()
+
+    return wait
+
+
+@contextmanager
+def _logging(folder: Path) -> Iterator[None]:
     try:
-        lines.append(_file(folder, day), records, note=note)
+        yield
     except OSError as error:
         raise AuditUnavailable(f"The decision could not be logged. {fault(error, folder)}") from error
 
 
 def latest(folder: Path, risk: Risk, day: datetime, most: int) -> list[dict[str, Any]]:
-    """The newest records of a risk, at most `most`, newest first, of `day` and the day before. It reads about as many
+    """The newest records of a risk, at most `most`, newest first, from the day before `day` on. It reads about as many
     lines as it returns, whatever else is in the log. Raises AuditUnavailable."""
-    newest_first = (_newest_first(folder, risk, of_day) for of_day in (day, day - timedelta(days=1)))
     with explained(folder, AuditUnavailable, "Move it away."):
-        return list(islice(chain.from_iterable(newest_first), most))
+        yesterday = f"{(day - timedelta(days=1)).date()}"
+        new = reversed([name for name in days(folder) if name >= yesterday])
+        newest_first = itertools.chain.from_iterable(_newest_first(folder, risk, name) for name in new)
+        return list(itertools.islice(newest_first, most))
 
 
 def since(folder: Path, risk: Risk, earliest: datetime, day: datetime) -> Iterator[dict[str, Any]]:
     """The records of a risk from `earliest` on to the end of `day`, newest first. Raises AuditUnavailable."""
     with explained(folder, AuditUnavailable, "Move it away."):
-        while day.date() >= earliest.date():
-            for line in _newest_first(folder, risk, day):
-                if datetime.fromisoformat(line["as_of"]) < earliest:
-                    return
-                yield line
-            day -= timedelta(days=1)
+        for name in reversed([name for name in days(folder) if name >= f"{earliest.date()}"]):
+            for line in _newest_first(folder, risk, name):
+                if earliest <= datetime.fromisoformat(line["as_of"]) <= day:
+                    yield line
 
 
 def logged(folder: Path, risk: Risk, as_of: datetime) -> Iterator[dict[str, Any]]:
-    """The records of a risk that are dated `as_of`."""
-    for line in lines.read(_file(folder, as_of), prefix=_prefix(risk)):
-        if line.get("as_of") == as_of.isoformat():
-            yield line
+    """The records of a risk that are dated `as_of`. A file has decisions of its day, and those of before that a job
+    made while it was the newest."""
+    for day in days(folder):
+        if day >= f"{as_of.date()}":
+            for line in lines.read(_file(folder, day), prefix=_prefix(risk)):
+                if line.get("as_of") == as_of.isoformat():
+                    yield line
 
 
 def index(folder: Path) -> Path:
@@ -70,7 +101,7 @@ def index(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}.index")
 
 
-def _newest_first(folder: Path, risk: Risk, day: datetime) -> Iterator[dict[str, Any]]:
+def _newest_first(folder: Path, risk: Risk, day: str) -> Iterator[dict[str, Any]]:
     file, lowest = _file(folder, day), None
     for first, after in ranges.newest_first(_ranges(folder, day, risk.name)):
         yield from lines.read_backwards(file, first, after, _prefix(risk))
@@ -85,9 +116,9 @@ def _prefix(risk: Risk) -> bytes:
     return to_json({"risk": risk.name})[:-1]
 
 
-def _file(folder: Path, day: datetime) -> Path:
-    return folder / f"{day.date()}{lines.SUFFIX}"
+def _file(folder: Path, day: str) -> Path:
+    return folder / f"{day}{lines.SUFFIX}"
 
 
-def _ranges(folder: Path, day: datetime, risk: str) -> Path:
-    return index(folder) / f"{day.date()}.{risk}"
+def _ranges(folder: Path, day: str, risk: str) -> Path:
+    return index(folder) / f"{day}.{risk}"

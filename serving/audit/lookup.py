@@ -11,10 +11,10 @@ from pydantic_core import from_json
 
 from features.utc import since_1970, utc
 from serving.audit.positions import Moved, Positions
-from serving.audit.terms import ID, day_of, term
+from serving.audit.terms import ID, split, term
 from serving.lines import SUFFIX
 
-#: `as_of` in µs since 1970, first byte, length.
+#: `as_of` in µs since 1970, position in the log, length.
 Place = tuple[int, int, int]
 #: The key under which a record that is given has the outcomes about it.
 OUTCOMES = "outcomes"
@@ -52,14 +52,14 @@ def with_outcomes(
 def decisions(positions: Positions, places: Iterable[Place]) -> Iterator[dict[str, Any]]:
     """The records of the lines. Raises Moved."""
     many = list(places)
-    records = _lines(positions, "decisions", ((day_of(as_of), offset, length) for as_of, offset, length in many))
-    for (as_of, _, _), record in zip(many, records, strict=True):
+    records = _lines(positions, "decisions", ((*split(place), length) for _, place, length in many))
+    for (as_of, place, _), record in zip(many, records, strict=True):
         try:
             is_right = since_1970(utc(record["as_of"])) == as_of
         except (KeyError, TypeError, ValueError):
             is_right = False
         if not is_right:
-            raise Moved("decisions", day_of(as_of))
+            raise Moved("decisions", split(place)[0])
         yield record
 
 

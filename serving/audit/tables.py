@@ -1,7 +1,8 @@
 """The SQLite tables of the index of decisions. They hold positions and no copies.
 
 `posting` says for a term (an id, a caller, an entity key, a kind) in which lines it is, in the order of time. A kind is
-a risk, an outcome and a bucket of scores. A line is named by its `as_of`, which says the file, and its first byte."""
+a risk, an outcome and a bucket of scores. A line is named by its `as_of` and its place: the day
+of its file and its first byte there (`terms.position`). A job may log a decision about a day of before."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -9,10 +10,10 @@ from datetime import date, timedelta
 
 from pydantic_core import from_json
 
-from serving.audit.terms import ID, entry, midnight_us, term
+from serving.audit.terms import ID, entry, position, term
 
 #: A file of another version is built again.
-VERSION = 1
+VERSION = 2
 SCHEMA = """
 CREATE TABLE file (
     log TEXT, day TEXT, read_to INTEGER, signature TEXT, ends TEXT, PRIMARY KEY (log, day)
@@ -47,8 +48,9 @@ def add_decisions(db: sqlite3.Connection, day: date, first: int, chunk: bytes, p
         if made := entry(line, day):
             n = kinds.setdefault(made.kind, len(kinds) + 1)
             counts[n] = counts.get(n, 0) + 1
-            decisions.append((made.as_of, offset, len(line), n, made.score))
-            additions += [(number, made.as_of, offset) for number in (n, *made.terms)]
+            place = position(day, offset)
+            decisions.append((made.as_of, place, len(line), n, made.score))
+            additions += [(number, made.as_of, place) for number in (n, *made.terms)]
     db.executemany("INSERT OR REPLACE INTO decision VALUES (?, ?, ?, ?, ?)", decisions)
     additions.sort()
     db.executemany(f"INSERT OR IGNORE INTO {postings} VALUES (?, ?, ?)", additions)
@@ -81,8 +83,8 @@ def forget(db: sqlite3.Connection, log: str, day: date) -> None:
     if log == "outcomes":
         db.execute("DELETE FROM outcome WHERE day = ?", (day.isoformat(),))
     else:
-        begin, end = midnight_us(day), midnight_us(day + timedelta(days=1))
-        db.execute("DELETE FROM decision WHERE as_of >= ? AND as_of < ?", (begin, end))
+        begin, end = position(day, 0), position(day + timedelta(days=1), 0)
+        db.execute("DELETE FROM decision WHERE offset >= ? AND offset < ?", (begin, end))
 
 
 def is_worn(db: sqlite3.Connection) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from hashlib import blake2b
 from math import asinh, isfinite, log
 from typing import Any
@@ -15,6 +15,8 @@ from features.utc import since_1970, utc, utc_day
 FIRST_HASH = 1 << 62
 #: The names of terms that are no entity key. None of them can be one: a request's field is a Python name.
 ID, CALLER = "decision id", "its caller"
+#: The bits of a position that are the first byte in a file: for a terabyte a day.
+_OFFSET_BITS = 40
 #: A bucket of scores: half a unit of log-odds wide, to 15 on both sides, and 1/8 of the logarithm for larger numbers.
 PER_LOG_ODDS, MOST_LOG_ODDS, PER_LOG = 2, 15, 8
 
@@ -64,7 +66,7 @@ def names_of(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def entry(line: bytes, day: date) -> Entry | None:
-    """The entry of a line in the file of `day`. None where the line is no decision of that day."""
+    """The entry of a line in the file of `day`. None where the line is no decision of that day or of one before."""
     try:
         record = from_json(line)
         as_of = utc(record["as_of"])
@@ -73,16 +75,25 @@ def entry(line: bytes, day: date) -> Entry | None:
         number = None if score is None else float(score)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return None
-    if type(risk) is not str or type(outcome) is not str or utc_day(as_of) != day:
+    if type(risk) is not str or type(outcome) is not str or utc_day(as_of) > day:
         return None
     if number is not None and not isfinite(number):
         return None
     return Entry(since_1970(as_of), (risk, outcome, bucket(number)), number, terms)
 
 
-def day_of(as_of: int) -> date:
-    """The UTC day of µs since 1970: the day of the file that holds the record."""
-    return date.fromordinal(date(1970, 1, 1).toordinal() + as_of // 86_400_000_000)
+def position(day: date, offset: int) -> int:
+    """Where a line is in the log: the day of its file, and its first byte there. A later line has a larger one.
+
+    >>> split(position(date(2026, 1, 31), 1234))
+    (datetime.date(2026, 1, 31), 1234)
+    """
+    return (day.toordinal() << _OFFSET_BITS) + offset
+
+
+def split(position: int) -> tuple[date, int]:
+    """The day and the first byte of a position."""
+    return date.fromordinal(position >> _OFFSET_BITS), position & ((1 << _OFFSET_BITS) - 1)
 
 
 def day_named(stem: str) -> date | None:
@@ -92,8 +103,3 @@ def day_named(stem: str) -> date | None:
     except ValueError:
         return None
     return day if stem == day.isoformat() else None
-
-
-def midnight_us(day: date) -> int:
-    """The beginning of a UTC day in µs since 1970."""
-    return since_1970(datetime(day.year, day.month, day.day))  # noqa: DTZ001 taken as UTC

@@ -1,0 +1,68 @@
+"""`python -m jobs audit verify` and `head`."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from cli import console
+from cli.edge import Group
+from errors import BadParameter, Mismatch
+
+HEADS = "The file of published heads."
+
+
+@click.group(cls=Group)
+def audit() -> None:
+    """Check the audit log, and publish its head."""
+
+
+@audit.command()
+@click.option("--heads", type=click.Path(path_type=Path), show_default="$RISK_DATA/decisions.heads", help=HEADS)
+def verify(heads: Path | None) -> None:
+    """Check that no record was edited, removed, moved or inserted.
+
+    Each record holds the digest of the one before it. The exit code is 1 if a record is not what it was. The service
+    may go on meanwhile. Whoever can write the log can write the whole chain again; keep the heads elsewhere.
+    """
+    import settings
+    from serving.audit import heads as published
+    from serving.audit.verify import verify
+
+    root = settings.root()
+    if heads and not heads.exists():
+        raise BadParameter(f"--heads {heads} does not exist. Name a file that python -m jobs audit head has written.")
+    verified = verify(root.decisions, published.read(heads or root.published_heads))
+    if verified.unlinked:
+        console.line(f"{verified.unlinked:,} records of an older version are before the chain and are not checked")
+    for line in verified.cut:
+        console.line(f"{line} is no whole record: a crash cut it, or it is being written. Nobody got its decision")
+    for fault in verified.faults:
+        console.line(fault)
+    begin = f", from {verified.first} on" if verified.first else ""
+    console.line(
+        f"{verified.records:,} records of {verified.days:,} days are chained{begin}; the head is {verified.head.digest}"
+    )
+    if verified.faults:
+        raise Mismatch(f"The audit log has {len(verified.faults):,} faults. Compare it with a copy.")
+
+
+@audit.command()
+@click.option("--to", type=click.Path(path_type=Path), show_default="$RISK_DATA/decisions.heads", help=HEADS)
+def head(to: Path | None) -> None:
+    """Publish the present head of the chain.
+
+    Append it to a file, and print it. Run it on a schedule, and keep the file where those who can write the log cannot
+    write.
+    """
+    from pydantic_core import to_json
+
+    import settings
+    from serving.audit import heads as published
+    from serving.audit.writer import opened
+
+    root, now = settings.root(), datetime.now(UTC)
+    day, newest = opened(root.decisions).head(now)
+    if not newest.number:
+        raise BadParameter(f"{root.decisions} has no chained record yet. Publish its head after the first decision.")
+    console.line(to_json(published.publish(to or root.published_heads, newest, day, now)).decode())
