@@ -25,6 +25,7 @@ from web import (
     access,
     auth,
     calls,
+    console,
     decisions,
     domains,
     door,
@@ -82,7 +83,7 @@ def create_app(
         logger.error("%s", fault)
     throttle.install(app, settings.limits(), root.counters)
     face = Face(service, root, clock)
-    for part in (risk, decisions, outcomes, why, vectors, events, historical, *domains.pages()):
+    for part in (risk, decisions, outcomes, why, console, vectors, events, historical, *domains.pages()):
         app.register_blueprint(part.blueprint(face))
     app.register_blueprint(auth.blueprint(gate, clock))
     app.once = Once(face)

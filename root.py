@@ -19,6 +19,8 @@ KEPT = (
     "outcomes",
     "answers",
     "counters",
+    "cases",
+    "cases.lock",
     "replaced",
     "hash-key",
     "monitor.db*",
@@ -122,6 +124,11 @@ class Root:
     def outcomes(self) -> Path:
         """Folder of the outcomes that callers have fed back about decisions, a file a day."""
         return self.path / "outcomes"
+
+    @property
+    def cases(self) -> Path:
+        """Folder of what people did about decisions and models, a file a day."""
+        return self.path / "cases"
 
     @property
     def access_db(self) -> Path:

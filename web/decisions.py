@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from flask import Blueprint, Response, jsonify, request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
+from werkzeug.datastructures import MultiDict
 
 from choices import did_you_mean, unknown
 from errors import BadParameter
@@ -125,7 +126,7 @@ def blueprint(face: Face) -> Blueprint:
     @needs("audit:read")
     @out_of_turn
     def search_by_url() -> Response:
-        return _page(_from_url())
+        return _page(wanted_from(request.args))
 
     @paths.post(f"/api/v1/decisions/{SEARCH_NAME}")
     @needs("audit:read")
@@ -165,12 +166,12 @@ def search_of(wanted: SearchRequest, hash_keys: list[bytes]) -> Search:
     )  # fmt: skip
 
 
-def _from_url() -> SearchRequest:
-    """The parameters of the URL: each that is no field of a search is an entity key. Raises BadParameter, WrongType,
+def wanted_from(parameters: MultiDict[str, str]) -> SearchRequest:
+    """The parameters of a URL: each that is no field of a search is an entity key. Raises BadParameter, WrongType,
     UnknownField."""
-    if twice := next((name for name, values in request.args.lists() if len(values) > 1), None):
+    if twice := next((name for name, values in parameters.lists() if len(values) > 1), None):
         raise BadParameter(f"{shape(twice)} stands twice in the URL. Send it once.", shape(twice))
-    args = request.args.to_dict()
+    args = parameters.to_dict()
     keys = {key for risk in risks().values() for key in risk.entity_keys}
     for name in args.keys() - keys - {*FIELDS}:
         near = did_you_mean(name, [*FIELDS, *keys])

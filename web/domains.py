@@ -19,7 +19,7 @@ class Link:
 
 
 #: Pages that no domain owns.
-COMMON = (Link("Overview", "/overview/"), Link("API", "/apidocs/"))
+COMMON = (Link("Console", "/console"), Link("Overview", "/overview/"), Link("API", "/apidocs/"))
 
 
 def pages() -> Iterator[ModuleType]:
