@@ -44,10 +44,12 @@ class TurnTaking(Flask):
         self.once: Callable[[Callable[[], ResponseReturnValue]], ResponseReturnValue] | None = None
 
     def may_wait(self, environment: dict[str, Any]) -> bool:
-        """The bridge asks this. Views that take no turn may wait, and so may a request that was sent twice."""
+        """The bridge asks this. Views that take no turn may wait, decisions wait for the disk, and a request that was
+        sent twice waits for itself."""
         if self._slow_paths is None:
             views = self.view_functions
-            rules = (r for r in self.url_map.iter_rules() if hasattr(views[r.endpoint], "takes_no_turn"))
+            marks = ("takes_no_turn", "takes_key")
+            rules = [r for r in self.url_map.iter_rules() if any(hasattr(views[r.endpoint], mark) for mark in marks)]
             self._slow_paths = tuple({rule.rule.partition("<")[0] for rule in rules})
         return KEY in environment or environment["PATH_INFO"].startswith(self._slow_paths)
 
