@@ -125,11 +125,8 @@ def main(production: bool) -> None:
     """
     is_open = settings.host_is_loopback() and not production
     if not is_open:
-        (
-            settings.own_hash_key(),
-            settings.jwt_secret(),
-            settings.old_jwt_secret(),
-        )  # fails here, once, and not in each worker
+        for secret in (settings.own_hash_key, settings.jwt_secret, settings.old_jwt_secret):
+            secret()  # fails here, once, and not in each worker
     url = f"http://{settings.host()}:{settings.port()}"
     if production:
         workers = settings.workers()

@@ -1,8 +1,8 @@
 """`python -m jobs user` and `key`: what they print, what they refuse, and that nothing is half done."""
 
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -123,8 +123,8 @@ def no_server(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What `python app.py` would start, with its greeting."""
     started: list[str] = []
 
-    def run(create: Callable[[], Flask], workers: int, greeting: str) -> None:
-        started.append(f"{create.__name__} {greeting}")
+    def run(create: partial[Flask], workers: int, greeting: str) -> None:
+        started.append(f"{create.args[0].__name__} {greeting}")
 
     monkeypatch.setattr(app.serve, "run", run)
     for name in ("RISK_HASH_KEY", "RISK_JWT_SECRET", "HOST"):
