@@ -10,6 +10,9 @@ from features.risk import Risk
 from features.utc import utc
 from root import Root
 from serving import lines
+from serving.audit.lookup import OUTCOMES
+from serving.audit.outcomes import latest, with_outcome
+from serving.audit.positions import Positions
 
 #: Of each decision that may be compared with its outcome, these two scores are kept.
 Scores = tuple[float, float]
@@ -61,6 +64,17 @@ class Report:
     comparisons: list[Comparison] = field(default_factory=list)
     dropped: int = 0
     errors: Counter[str] = field(default_factory=Counter)
+
+
+def known_outcomes(root: Root, risk: Risk) -> dict[str, float]:
+    """Decision id → the outcome that became known last, of each decision of a risk about which one was fed back. Raises
+    RootBroken."""
+    return {
+        record["decision_id"]: given["outcome"]
+        for records in with_outcome(Positions(root.decisions, root.outcomes))
+        for record in records
+        if record["risk"] == risk.name and (given := latest(record[OUTCOMES]))
+    }
 
 
 def report(root: Root, risk: Risk, since: datetime | None, labels: Mapping[str, float]) -> Report:

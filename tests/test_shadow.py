@@ -13,7 +13,7 @@ from cli.exit_codes import ExitCode
 from features.domains import risks
 from jobs.commands import jobs
 from jobs.commands.risk import shadow as command_line
-from jobs.shadow import report
+from jobs.shadow import known_outcomes, report
 from root import Root
 from serving.decision import Decision
 from serving.policies import Policies
@@ -191,6 +191,22 @@ def test_the_command_sets_compares_and_switches_off(shadow, command, tmp_path):
     assert "has no shadow to switch off" in command("--off").output
     shadow.decide()
     assert len(shadow.lines()) == 1
+
+
+def test_the_command_measures_both_by_outcomes_that_were_fed_back(shadow, command):
+    shelve("onboarding", base=2.0, version="2")
+    shadow.set(model="2")
+    first, second, third = (shadow.decide().decision_id for _ in range(3))
+    assert "AUC: outcomes of both kinds are not known yet." in command().output
+    known = [(first, 0, 1), (second, 0, 1), (second, 1, 2), (third, 1, 1)]  # the second one was corrected
+    shadow.root.outcomes.mkdir()
+    with (shadow.root.outcomes / f"{NOW.date()}.jsonl").open("w") as log:
+        for decision_id, outcome, day in known:
+            line = {"decision_id": decision_id, "outcome": outcome, "known_at": f"2026-03-0{day}T00:00:00+00:00"}
+            log.write(json.dumps(line) + "\n")
+    assert "AUC of 3 known outcomes: 0.5000, challenger 0.5000" in command().output
+    assert known_outcomes(shadow.root, ONBOARDING) == {first: 0, second: 1, third: 1}
+    assert known_outcomes(shadow.root, risks()["daily"]) == {}
 
 
 @pytest.mark.parametrize(

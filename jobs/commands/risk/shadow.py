@@ -19,10 +19,13 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("risk", help=RISK)
-@click.option("--model", help="Score every decision with this version of the model, too.")
-@click.option("--policy", type=click.Path(path_type=Path), help="Decide every request by this policy file, too.")
+@click.option("--model", show_default="none", help="Score every decision with this version of the model, too.")
+@click.option(
+    "--policy", type=click.Path(path_type=Path), show_default="none",
+    help="Decide every request by this policy file, too.",
+)  # fmt: skip
 @click.option("--off", is_flag=True, help="Score with nothing else any more. Its log stays.")
-@click.option("--since", type=TIMESTAMP, help="Compare decisions from this timestamp on. Without it: all.")
+@click.option("--since", type=TIMESTAMP, show_default="all that are logged", help="Compare decisions from then on.")
 def shadow(risk: str, model: str | None, policy: Path | None, off: bool, since: datetime | None) -> None:
     """Score every decision with a second model or policy, too.
 
@@ -80,11 +83,11 @@ def _store() -> "Store":
 
 def _compare(risk: "Risk", since: datetime | None) -> None:
     import settings
-    from jobs.shadow import report
+    from jobs.shadow import known_outcomes, report
     from serving.shadow import setting
 
     root = settings.root()
-    wanted, made = setting.read(root.shadow, risk.name), report(root, risk, since, {})
+    wanted, made = setting.read(root.shadow, risk.name), report(root, risk, since, known_outcomes(root, risk))
     if wanted is None:
         console.line(f"{risk.name} has no shadow now. To set one: python -m jobs shadow {risk.name} --model VERSION")
     for comparison in made.comparisons:
