@@ -20,6 +20,7 @@ KEPT = (
     "answers",
     "counters",
     "cases",
+    "cases.heads",
     "cases.lock",
     "replaced",
     "hash-key",

@@ -57,6 +57,16 @@ def word_of(risk: Risk, act: str) -> str:
     return risk.appetite.words[0 if act == MILD else 2]
 
 
+def log_change(
+    folder: Path, risk: Risk, kind: str, act: str, version: str, caller: str, at: datetime, request_id: str = ""
+) -> None:
+    """Log that somebody changed what decides about a risk, beside the acts on cases; `kind` is model or policy. Once
+    this returns, a power cut does not undo it. Raises AuditUnavailable."""
+    line = {kind: risk.name, "act": act, "version": version, "caller": caller, "request_id": request_id,
+            "at": at.isoformat()}  # fmt: skip
+    audit.append(folder, at, [line])()
+
+
 class Cases:
     """The acts in a folder. Every method may raise AuditUnavailable."""
 
@@ -82,8 +92,8 @@ class Cases:
     def act(
         self, record: Mapping[str, Any], act: str, caller: str, request_id: str, at: datetime, note: str = ""
     ) -> None:
-        """Do something about the decision of an audit record. Of two who take a case at once, one is refused. Raises
-        BadParameter."""
+        """Do something about the decision of an audit record. Once this returns, a power cut does not undo it. Of two
+        who take a case at once, one is refused. Raises BadParameter."""
         note = note.strip()
         if act not in ACTS:
             raise BadParameter(f"There is no act {act[:40]!r}. Choose one of: {', '.join(ACTS)}.", "act")
@@ -96,7 +106,8 @@ class Cases:
                 "decision_id": record["decision_id"], "of_risk": record["risk"], "act": act, "word": word,
                 "caller": caller, "request_id": request_id, "at": at.isoformat(), "note": note,
             }  # fmt: skip
-            audit.append(self._folder, at, [line])
+            on_disk = audit.append(self._folder, at, [line])
+        on_disk()
 
     def _checked(self, record: Mapping[str, Any], case: Case, act: str, caller: str, note: str) -> str | None:
         """The word that the act settles the case with. Raises BadParameter."""

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import hypothesis.strategies as st
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import settings as examples
 from processes import started, wait_until
 
+from jobs.commands import jobs
 from serving import audit
 from serving.audit import heads
 from serving.audit.verify import verify
@@ -57,6 +59,26 @@ def test_a_log_that_nobody_touched_is_whole(whole: Path):
     assert (verified.faults, verified.cut, verified.unlinked) == ([], [], 0)
     assert (verified.records, verified.days, verified.head.number) == (ALL, 3, ALL)
     assert [head["records"] for head in heads.read(heads.published(whole))] == [A_DAY, 2 * A_DAY]
+
+
+def test_the_command_checks_both_logs_and_names_the_one_at_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("RISK_DATA", str(tmp_path))
+    for name in ("decisions", "cases"):
+        for day in range(2):
+            audit.append(tmp_path / name, NOON + day * DAY, [{"n": 1}, {"n": 2}])()
+    good = CliRunner().invoke(jobs, ["audit", "verify"])
+    assert good.exit_code == 0, good.output
+    assert [line.partition(", from")[0] for line in good.output.splitlines()] == [
+        "decisions: 4 records of 2 days are chained",
+        "cases: 4 records of 2 days are chained",
+    ]
+    file = tmp_path / "cases" / "2026-01-31.jsonl"
+    file.chmod(0o640)
+    file.write_bytes(file.read_bytes().replace(b'"n":1', b'"n":3'))
+    bad = CliRunner().invoke(jobs, ["audit", "verify"])
+    assert bad.exit_code == 1
+    assert "cases: 2026-01-31.jsonl:1 was edited" in bad.output
+    assert "The chain has faults: 1 in cases." in bad.stderr
 
 
 def edited(lines: list[bytes], at: int, other: int) -> list[bytes]:

@@ -1,5 +1,6 @@
 """Cases: what people do about decisions of the middle word, act by act."""
 
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Thread
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic_core import from_json
 
-from errors import BadParameter
+from errors import AuditUnavailable, BadParameter
 from serving.cases import ACTS, LONGEST_NOTE, Cases, is_case
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -135,3 +136,19 @@ def test_a_line_has_who_did_what_when_and_in_which_request(cases: Cases, tmp_pat
     assert {"decision_id": "d1", "act": "mild", "word": "approve", "caller": ANN, "request_id": "r1",
             "at": NOW.isoformat(), "note": "fine"}.items() <= line.items()  # fmt: skip
     assert set(ACTS) == {"take", "release", "note", "mild", "strict"}
+
+
+def test_an_act_is_on_the_disk_before_it_returns(cases: Cases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def fails(file: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fails)
+        with pytest.raises(AuditUnavailable):
+            act(cases, "take")
+    synced: list[int] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", lambda file: synced.append(os.fstat(file).st_size))
+        act(cases, "note", note="seen")
+    (file,) = (tmp_path / "cases").glob("*.jsonl")
+    assert file.stat().st_size in synced

@@ -3,18 +3,21 @@
 import json
 import os
 from pathlib import Path
+from pwd import getpwuid
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from fake import APPLICANT, NOW, Fake, shelve
 
+import settings
 from app import create_app
 from errors import BadParameter, ModelBroken, ModelNotTrained
 from features.domains import risks
 from jobs.commands import jobs
 from model import history, promotion, shelf
 from model.card import Card
+from serving import lines
 
 NAME, INPUTS = "onboarding", risks()["onboarding"].by_input
 VERSIONS = ("20260101T000000-aaaaaaaa", "20260201T000000-bbbbbbbb", "20260301T000000-cccccccc")
@@ -115,6 +118,18 @@ def test_a_link_that_somebody_moved_by_hand_is_right(models):
         run("rollback")
     run("promote", VERSIONS[2])
     assert run("rollback") == f"{NAME} {VERSIONS[0]} serves\n"
+
+
+def test_the_log_of_acts_says_who_promoted_and_rolled_back(models):
+    run("promote", VERSIONS[0])
+    run("promote", VERSIONS[0])  # it serves already
+    run("rollback")
+    acts = list(lines.read_folder(settings.root().cases))
+    who = f"cli:{getpwuid(os.getuid()).pw_name}"
+    assert [(line["model"], line["act"], line["version"]) for line in acts] == [
+        (NAME, "promote", VERSIONS[0]), (NAME, "rollback", VERSIONS[2])
+    ]  # fmt: skip
+    assert {line["caller"] for line in acts} == {who}
 
 
 @pytest.mark.parametrize("left", [None, "{", "[]", '["x"]'])

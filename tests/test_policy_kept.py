@@ -20,6 +20,7 @@ from features.risk import Appetite, Reason, Rule
 from features.rules import Names
 from jobs.commands import jobs
 from jobs.commands.risk import policy as command
+from serving.lines import read_folder
 from serving.policies import Policies
 from serving.policy_file import dumped, read
 from serving.policy_history import History
@@ -133,5 +134,7 @@ def test_the_commands_apply_list_print_and_roll_back(folder, tmp_path, monkeypat
     assert "is in force" in run("rollback").output
     assert run("show").output == shown
     assert run("history", "f00").exit_code == ExitCode.FAILED
+    acts = [(line["policy"], line["act"], line["version"]) for line in read_folder(tmp_path / "cases")]
+    assert acts == [("onboarding", "apply", version), ("onboarding", "rollback", shown.split()[3].rstrip(":"))]
     os.utime(tmp_path, None)
     assert datetime.now(UTC) - History(folder, "onboarding").entries()[-1].at < timedelta(minutes=5)

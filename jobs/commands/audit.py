@@ -2,12 +2,16 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from cli import console
 from cli.edge import Group
 from errors import BadParameter, Mismatch
+
+if TYPE_CHECKING:
+    from serving.audit.verify import Verified
 
 HEADS = "The file of published heads."
 
@@ -22,8 +26,9 @@ def audit() -> None:
 def verify(heads: Path | None) -> None:
     """Check that no record was edited, removed, moved or inserted.
 
-    Each record holds the digest of the one before it. The exit code is 1 if a record is not what it was. The service
-    may go on meanwhile. Whoever can write the log can write the whole chain again; keep the heads elsewhere.
+    It checks the log of the decisions, and that of what people did about cases, models and policies. Each record holds
+    the digest of the one before it. The exit code is 1 if a record is not what it was. The service may go on meanwhile.
+    Whoever can write the log can write the whole chain again; keep the heads elsewhere.
     """
     import settings
     from serving.audit import heads as published
@@ -32,19 +37,30 @@ def verify(heads: Path | None) -> None:
     root = settings.root()
     if heads and not heads.exists():
         raise BadParameter(f"--heads {heads} does not exist. Name a file that python -m jobs audit head has written.")
-    verified = verify(root.decisions, published.read(heads or root.published_heads))
+    logs = {
+        root.decisions: verify(root.decisions, published.read(heads or root.published_heads)),
+        root.cases: verify(root.cases, published.read(published.published(root.cases))),
+    }
+    for folder, verified in logs.items():
+        _print(folder.name, verified)
+    faults = {folder.name: len(verified.faults) for folder, verified in logs.items() if verified.faults}
+    if faults:
+        counts = " and ".join(f"{count:,} in {name}" for name, count in faults.items())
+        raise Mismatch(f"The chain has faults: {counts}. Compare the log with a copy.")
+
+
+def _print(log: str, verified: "Verified") -> None:
     if verified.unlinked:
-        console.line(f"{verified.unlinked:,} records of an older version are before the chain and are not checked")
+        console.line(f"{log}: {verified.unlinked:,} records of an older version are before the chain, not checked")
     for line in verified.cut:
-        console.line(f"{line} is no whole record: a crash cut it, or it is being written. Nobody got its decision")
+        console.line(f"{log}: {line} is no whole record: a crash cut it, or it is being written. Nobody was answered")
     for fault in verified.faults:
-        console.line(fault)
+        console.line(f"{log}: {fault}")
     begin = f", from {verified.first} on" if verified.first else ""
     console.line(
-        f"{verified.records:,} records of {verified.days:,} days are chained{begin}; the head is {verified.head.digest}"
+        f"{log}: {verified.records:,} records of {verified.days:,} days are chained{begin}; the head is "
+        f"{verified.head.digest}"
     )
-    if verified.faults:
-        raise Mismatch(f"The audit log has {len(verified.faults):,} faults. Compare it with a copy.")
 
 
 @audit.command()

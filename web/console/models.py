@@ -10,7 +10,7 @@ from features.domains import risk_named, risks
 from features.risk import Risk
 from model import history, promotion, shelf
 from root import Root
-from serving import audit
+from serving.cases import log_change
 from web import calls
 from web.access import needs
 from web.face import Face
@@ -51,10 +51,8 @@ def add(pages: Blueprint, face: Face) -> None:
             version = promotion.rollback(face.root.models, risk.name, inputs)
         else:
             raise BadParameter(f"There is no act {act[:40]!r}. Choose one of: {PROMOTE}, {ROLLBACK}.", "act")
-        call, now = calls.current(), face.clock()
-        line = {"model": risk.name, "act": act, "version": version, "caller": call.caller,
-                "request_id": call.request_id, "at": now.isoformat()}  # fmt: skip
-        audit.append(face.root.cases, now, [line])
+        call = calls.current()
+        log_change(face.root.cases, risk, "model", act, version, call.caller, face.clock(), call.request_id)
         return redirect("/console/models", 303)
 
 

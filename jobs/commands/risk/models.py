@@ -8,7 +8,7 @@ from choices import unknown
 from cli import console
 from cli.console import Column
 from errors import ModelBroken, ModelNotTrained
-from jobs.commands.risk import RISK, RiskGroup
+from jobs.commands.risk import RISK, RiskGroup, log_change
 
 if TYPE_CHECKING:
     from features.risk import Risk
@@ -111,6 +111,7 @@ def promote(risk: "Risk", version: str) -> None:
         console.line(f"{risk.name} {version} serves already")
         return
     promotion.promote(settings.root().models, risk.name, version, risk.by_input)
+    log_change(risk, "model", "promote", version)
     console.line(f"{risk.name} {version} serves")
 
 
@@ -124,7 +125,9 @@ def rollback(risk: "Risk") -> None:
     import settings
     from model import promotion
 
-    console.line(f"{risk.name} {promotion.rollback(settings.root().models, risk.name, risk.by_input)} serves")
+    version = promotion.rollback(settings.root().models, risk.name, risk.by_input)
+    log_change(risk, "model", "rollback", version)
+    console.line(f"{risk.name} {version} serves")
 
 
 def _current(risk: "Risk") -> str | None:

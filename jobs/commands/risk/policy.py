@@ -1,9 +1,7 @@
 """`python -m jobs policy RISK show`, `check`, `apply`, `history`, `rollback` and `hash`."""
 
-import os
 from datetime import UTC, datetime
 from pathlib import Path
-from pwd import getpwuid
 from typing import IO, TYPE_CHECKING
 
 import click
@@ -12,7 +10,7 @@ from choices import unknown
 from cli import console
 from cli.console import Column
 from errors import BadParameter
-from jobs.commands.risk import RISK, RiskGroup
+from jobs.commands.risk import RISK, RiskGroup, log_change, system_user
 
 if TYPE_CHECKING:
     from features.policy import Policy
@@ -73,6 +71,7 @@ def apply(risk: "Risk", file: Path, note: str) -> None:
     from serving import policy_change
 
     made = policy_change.apply(_history(risk), _policies(), risk, file, _change(note))
+    log_change(risk, "policy", "apply", made.version)
     console.line(f"{risk.name}: version {made.version} is in force. Running services decide by it at once.")
 
 
@@ -120,6 +119,7 @@ def rollback(risk: "Risk", version: str | None, note: str) -> None:
     from serving import policy_change
 
     made = policy_change.rollback(_history(risk), _policies(), risk, version, _change(note))
+    log_change(risk, "policy", "rollback", made.version)
     console.line(f"{risk.name}: version {made.version} is in force.")
     if version not in (None, policy_change.DEFAULT, made.version):
         console.line(f"It is the file of {version}. A list, or what is declared, has changed since.")
@@ -174,7 +174,7 @@ def _history(risk: "Risk") -> "History":
 def _change(note: str) -> "Change":
     from serving.policy_change import Change
 
-    return Change(datetime.now(UTC), getpwuid(os.getuid()).pw_name, note)
+    return Change(datetime.now(UTC), system_user(), note)
 
 
 def _print(shown: "Policy", source: str) -> None:
