@@ -1,5 +1,5 @@
-"""Removes what is older than the time to keep: logs, states, decisions, dead letters, and model versions that nobody
-uses. Days and files are removed whole. A run that is killed is finished by the next."""
+"""Removes what is older than the time to keep: logs, states, decisions, acts, dead letters, and model versions that
+nobody uses. Days and files are removed whole. A run that is killed is finished by the next."""
 
 import re
 import shutil
@@ -78,12 +78,19 @@ def _candidates(root: Root, cutoff: datetime) -> Iterator[tuple[str, Path]]:
         yield from (("dead letters", file) for file in _dead_letters(root.dead_letters(name), cutoff))
     for view in sorted(root.path.glob("states/*")):
         yield from (("states", part) for part in _partitions(view, cutoff))
-    newest = max(audit.days(root.decisions), default="")  # the next decision continues its chain
-    for folder in (root.decisions, audit.index(root.decisions)):
-        yield from (("decisions", day) for day in _days(folder, cutoff) if not day.name.startswith(f"{newest}."))
+    yield from (("decisions", day) for day in _chained(root.decisions, cutoff))
     yield from (("decisions", day) for day in _days(root.outcomes, cutoff))
+    yield from (("decisions of shadows", day) for day in _days(root.shadow, cutoff))
+    yield from (("acts on cases", day) for day in _chained(root.cases, cutoff))
     for model in sorted(path for path in root.models.glob("*") if path.is_dir()):
         yield from (("model versions", version) for version in _versions(model, cutoff))
+
+
+def _chained(log: Path, cutoff: datetime) -> Iterator[Path]:
+    """The old days of a log and of its index, without the newest day: the next record continues its chain."""
+    newest = max(audit.days(log), default="")
+    for folder in (log, audit.index(log)):
+        yield from (day for day in _days(folder, cutoff) if not day.name.startswith(f"{newest}."))
 
 
 def _days(folder: Path, cutoff: datetime) -> Iterator[Path]:

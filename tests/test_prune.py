@@ -15,6 +15,9 @@ from jobs import prune
 from jobs.commands import jobs
 from model import history
 from root import Root
+from serving import audit
+from serving.audit import heads
+from serving.audit.verify import verify
 from serving.intake import EVENT_LOG, META, POSITION
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
@@ -65,6 +68,30 @@ def test_days_that_ended_before_the_cutoff_go(root: Root):
     assert pruned(root) == {
         f"decisions/{first_gone.date()}.jsonl", f"decisions.index/{first_gone.date()}.daily"
     }  # fmt: skip
+
+
+def test_days_of_shadows_and_of_acts_go_and_no_setting(root: Root):
+    old, kept = f"{(NOW - KEEP).date() - timedelta(days=1)}", f"{(NOW - KEEP).date()}"
+    for folder in (root.shadow, root.cases):
+        for day in (old, kept):
+            put(folder / f"{day}.jsonl")
+    for name in ("daily.json", "daily.yaml", "daily.lock"):
+        put(root.shadow / name)
+    assert pruned(root) == {f"shadow/{old}.jsonl", f"cases/{old}.jsonl"}
+
+
+def test_a_pruned_log_of_acts_is_still_a_chain(root: Root):
+    for days in (200, 199, 1):
+        audit.append(root.cases, NOW - timedelta(days=days), [{"act": "note"}])()
+    assert len(pruned(root)) == 2
+    audit.append(root.cases, NOW, [{"act": "note"}])()
+    verified = verify(root.cases, heads.read(heads.published(root.cases)))
+    assert (verified.faults, verified.records, verified.head.number) == ([], 2, 4)
+
+
+def test_the_newest_acts_stay_however_old(root: Root):
+    put(root.cases / "2020-01-01.jsonl")
+    assert pruned(root) == set()
 
 
 def test_a_day_of_events_stays_until_the_stream_job_has_read_it(root: Root):
