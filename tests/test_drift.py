@@ -1,5 +1,8 @@
 """The statistics of drift against slow ones, and the reference that publishing stores."""
 
+import sqlite3
+from contextlib import closing
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -127,6 +130,9 @@ def test_the_command_shows_the_windows_and_fails_on_an_alarm(tmp_path, monkeypat
     assert f"chargeback 1: {START:%Y-%m-%d}" in shown
     assert "order_amount is not as in training: PSI" in shown
     assert all(i.name in shown for i in CHARGEBACK.inputs)
+    logged = sum(len(file.read_text().splitlines()) for file in traffic.root.decisions.glob("*.jsonl"))
+    with closing(sqlite3.connect(tmp_path / "decisions.index" / "search.db")) as index:
+        assert index.execute("SELECT count(*) FROM decision").fetchone() == (logged,), "searches have little to read"
     with pytest.raises(BadParameter, match="chargeback"):
         jobs.main(["monitor", "chargebak"], standalone_mode=False)
     usage = CliRunner().invoke(jobs, ["monitor", "--fail-on-alarm"], standalone_mode=False)

@@ -28,7 +28,6 @@ def monitor(risks: tuple[str, ...], once: bool, every: timedelta, since: datetim
     import settings
     from features.domains import NO_RISK
     from features.domains import risks as declared
-    from jobs.monitor import run
 
     for name in risks:
         if name not in declared():
@@ -37,7 +36,7 @@ def monitor(risks: tuple[str, ...], once: bool, every: timedelta, since: datetim
         raise click.UsageError("--fail-on-alarm needs --once.")
     root, stop = settings.root(), Event()
     if once:
-        run.run(root, declared().keys(), datetime.now(UTC), console.line, since)
+        _read(since)
         going_on = _show(root.monitor_db, risks)
         if fail_on_alarm and going_on:
             raise Mismatch(f"{going_on} alarms go on. Each line above says what to do.")
@@ -45,8 +44,20 @@ def monitor(risks: tuple[str, ...], once: bool, every: timedelta, since: datetim
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     while not stop.is_set():
-        run.run(root, declared().keys(), datetime.now(UTC), console.line, since)
+        _read(since)
         stop.wait(every.total_seconds())
+
+
+def _read(since: datetime | None) -> None:
+    """Count what is new, and add it to the index of the log, so that no search of the service has much to read."""
+    import settings
+    from features.domains import risks
+    from jobs.monitor import run
+    from serving.audit.positions import Positions
+
+    root = settings.root()
+    run.run(root, risks().keys(), datetime.now(UTC), console.line, since)
+    Positions(root.decisions, root.outcomes).ask(lambda _: None, waits=True)
 
 
 def _show(path: Path, risks: tuple[str, ...]) -> int:
