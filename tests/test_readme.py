@@ -46,6 +46,8 @@ NOT_RUN = {
 }
 #: The domains that pages make, which tests of their own run.
 OWN_DOMAINS = {"refund_abuse", "shop"}
+#: Groups of commands, and how many words name one of their commands.
+WORDS = {"simulate": 2, "models": 3, "policy": 3, "user": 2, "key": 2, "audit": 2, "hash-key": 2}
 #: Commands that begin so are run.
 RUN = ("curl", "feast", "python -m jobs", "python -c", "tail")
 
@@ -141,7 +143,7 @@ def help_of(*command: str) -> str:
 
 
 def options_of(*command: str) -> set[str]:
-    return set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", help_of(*command))) - {"--help"}
+    return set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", help_of(*command))) - {"--help"}
 
 
 def names_of(*command: str) -> set[str]:
@@ -162,7 +164,7 @@ def test_every_job_that_a_page_writes_exists_with_its_options(command: str):
     if words == ["--help"]:
         return
     words = [a_risk(word) for word in words]
-    job = words[: {"simulate": 2, "models": 3, "policy": 3, "user": 2, "key": 2}.get(words[0], 1)]
+    job = words[: WORDS.get(words[0], 1)]
     above = ["-m", "jobs", *job[:-1]]
     assert job[-1] in names_of(*above)
     options = {word.partition("=")[0] for word in words if word.startswith("--")}
@@ -196,7 +198,7 @@ def test_the_page_of_commands_lists_every_option_and_no_other(command: str):
 
 
 def test_the_page_of_commands_lists_every_job():
-    groups = ("simulate", "models daily", "policy daily", "user", "key")
+    groups = ("simulate", "models daily", "policy daily", "user", "key", "audit", "hash-key")
     jobs = {f"-m jobs {name}" for name in names_of("-m", "jobs") - {group.split()[0] for group in groups}}
     jobs |= {f"-m jobs {group} {name}" for group in groups for name in names_of("-m", "jobs", *group.split())}
     assert jobs | {"generate_data.py", "app.py"} == commands_of_reference().keys()
