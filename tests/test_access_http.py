@@ -155,7 +155,7 @@ def test_the_docs_state_the_scope_of_each_operation(guarded: FlaskClient):
     assert document["components"]["securitySchemes"].keys() == SCHEMES.keys()
     app = guarded.application
     for rule in app.url_map.iter_rules():
-        path, scope = re.sub(r"<(?:path:)?(\w+)>", r"{\1}", rule.rule), scope_of(app, rule.endpoint)
+        path, scope = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), scope_of(app, rule.endpoint)
         for operation in (document["paths"].get(path, {}).get(method.lower(), {}) for method in rule.methods or ()):
             if operation and scope == PUBLIC:
                 assert "security" not in operation, path

@@ -149,7 +149,7 @@ def paths_of_the_service() -> set[str]:
 
     names = set()
     for rule in create_app(MagicMock()).url_map.iter_rules():
-        path = re.sub(r"<(?:path:)?(\w+)>", r"<\1>", str(rule))
+        path = re.sub(r"<(?:\w+:)?(\w+)>", r"<\1>", str(rule))
         for risk in risks().values():
             path = re.sub(rf"^/{risk.slug}-(risk-\w+|batch-scores)/(<\w+>/)?$", r"/<risk>-\1/", path)
         names.add(path)

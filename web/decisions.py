@@ -7,6 +7,7 @@ from flask import Blueprint, Response, jsonify, request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 from werkzeug.datastructures import MultiDict
+from werkzeug.routing import BaseConverter
 
 from choices import did_you_mean, unknown
 from errors import BadParameter
@@ -38,6 +39,12 @@ BY_URL = (
 BY_BODY = " An identifier in `entity`, such as an SSN, is hashed on arrival, as in a request."
 ONE = "One decision as the audit log holds it, with the outcomes that were fed back about it, oldest first."
 SEARCH_NAME = "search"
+
+
+class DecisionId(BaseConverter):
+    """The part of a path that may be a decision's id. The path of the search takes no GET, and says so."""
+
+    regex = rf"(?!{SEARCH_NAME}$)[^/]+"
 
 
 def _timestamp(value: Any) -> datetime:
@@ -81,6 +88,8 @@ class SearchRequest(BaseModel):
     cursor: Text | None = Field(None, description="`next` of the page before.", examples=[None])
 
 
+#: What the schema of a parameter has of the schema of a field.
+BOUNDS = ("type", "format", "minimum", "maximum", "minLength", "maxLength")
 FIELDS = tuple(name for name in SearchRequest.model_fields if name != "entity")
 
 
@@ -94,7 +103,7 @@ def openapi_paths() -> Spec:
         "/api/v1/decisions": {
             "get": operation(
                 "audit", "Search decisions", SEARCH + BY_URL, FoundDecisions, name="search_decisions_by_url",
-                parameters=[_parameter(name, schema[name]) for name in FIELDS],
+                parameters=[_parameter(name, schema[name], _words(name)) for name in FIELDS],
             )
         },
         f"/api/v1/decisions/{SEARCH_NAME}": {
@@ -108,11 +117,17 @@ def openapi_paths() -> Spec:
     }  # fmt: skip
 
 
-def _parameter(name: str, schema: Spec) -> Spec:
-    """A parameter in the URL, from the field of a body."""
+def _parameter(name: str, schema: Spec, words: list[str]) -> Spec:
+    """A parameter in the URL, from the field of a body. If there are `words`, its value is one of them."""
     kind: Spec = next((option for option in schema.get("anyOf", [schema]) if option.get("type") != "null"), {})
-    bounds = {key: kind[key] for key in ("type", "format", "minimum", "maximum") if key in kind}
+    bounds = {key: kind[key] for key in BOUNDS if key in kind} | ({"enum": words} if words else {})
     return {"name": name, "in": "query", "description": schema["description"], "schema": bounds}
+
+
+def _words(name: str) -> list[str]:
+    """The values that a field of a search may have, if they are few."""
+    chosen = {"risk": list(risks()), "outcome": [w for risk in risks().values() for w in risk.appetite.words]}
+    return list(dict.fromkeys(chosen.get(name, ())))
 
 
 def blueprint(face: Face) -> Blueprint:
@@ -120,6 +135,7 @@ def blueprint(face: Face) -> Blueprint:
     if SEARCH_NAME in risks():
         raise ValueError(f"A risk cannot have the name {SEARCH_NAME!r}: the path of its decisions searches them.")
     paths = Blueprint("audit", __name__)
+    paths.record_once(lambda state: state.app.url_map.converters.update(decision=DecisionId))
     positions = Positions(face.root.decisions, face.root.outcomes)
 
     @paths.get("/api/v1/decisions")
@@ -138,7 +154,7 @@ def blueprint(face: Face) -> Blueprint:
         except ValidationError as error:
             raise _fault(error) from None
 
-    @paths.get("/api/v1/decisions/<name>")
+    @paths.get("/api/v1/decisions/<decision:name>")
     @needs("audit:read")
     @out_of_turn
     def decision(name: str) -> Response:

@@ -26,6 +26,7 @@ from web.turns import out_of_turn
 MOST_EVENTS = 1000
 #: A number of a producer has at most this many digits.
 MOST_DIGITS = 15
+LAST = 10**MOST_DIGITS - 1
 DESCRIPTION = (
     f"One event or a list of up to {MOST_EVENTS:,}. All of a list are accepted, or none. 202 means that they are safe "
     "on disk; the stream job processes them within milliseconds. An event that was sent before changes nothing. A "
@@ -39,8 +40,9 @@ def openapi_paths() -> Spec:
     if not streams():
         return {}
     name = {"name": "stream", "in": "path", "required": True, "schema": {"type": "string", "enum": list(streams())}}
-    producer = {"name": "producer", "in": "query", "required": True, "schema": {"type": "string"}}
-    last = {"name": "last", "in": "query", "required": True, "schema": {"type": "integer", "minimum": 0}}
+    text, number = {"type": "string", "pattern": r"^[^\x00]+$"}, {"type": "integer", "minimum": 0, "maximum": LAST}
+    producer = {"name": "producer", "in": "query", "required": True, "schema": text}
+    last = {"name": "last", "in": "query", "required": True, "schema": number}
     example = from_json(examples.of_event(next(iter(streams()))))
     event: Spec = {"type": "object", "additionalProperties": False, "example": example}
     content = {
