@@ -13,6 +13,7 @@ from pydantic_core import from_json
 
 from errors import AuditUnavailable, BadParameter
 from features.domains import risks
+from features.identifiers import holds_ssn
 from features.risk import Risk
 from features.utc import utc
 from files import explained, locked
@@ -99,6 +100,8 @@ class Cases:
             raise BadParameter(f"There is no act {act[:40]!r}. Choose one of: {', '.join(ACTS)}.", "act")
         if len(note) > LONGEST_NOTE:
             raise BadParameter(f"The note has {len(note):,} characters. Write up to {LONGEST_NOTE:,}.", "note")
+        if holds_ssn(note):
+            raise BadParameter("The note has nine digits as an SSN has them. Leave them out.", "note")
         with explained(self._folder, AuditUnavailable, "Move it away."), locked(self._folder.with_name("cases.lock")):
             case = self.case(record["decision_id"])
             word = self._checked(record, case, act, caller, note)

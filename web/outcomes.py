@@ -1,6 +1,5 @@
 """What happened after decisions, as callers feed it back. Training and monitoring read it."""
 
-import re
 from typing import Annotated, Any
 
 from flask import Blueprint, Response, jsonify
@@ -10,6 +9,7 @@ from choices import did_you_mean
 from errors import BadParameter
 from features.domains import risks
 from features.fields import zoned
+from features.identifiers import holds_ssn
 from features.utc import utc
 from serving.audit import outcomes
 from serving.audit.positions import Positions
@@ -27,11 +27,10 @@ ABOUT = (
     "none. An outcome that was sent before changes nothing. A later one replaces an earlier one; `GET "
     "/api/v1/decisions/{name}` has both. Training uses the one that became known last."
 )
-_LIKE_AN_SSN = re.compile(r"\b\d{3}[- ]?\d{2}[- ]?\d{4}\b")
 
 
 def _without_identifier(text: str) -> str:
-    if "\0" in text or _LIKE_AN_SSN.search(text):
+    if "\0" in text or holds_ssn(text):
         raise ValueError("It has a NUL character, or nine digits as an SSN has them; write nothing that names a person")
     return text
 

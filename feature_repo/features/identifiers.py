@@ -16,6 +16,7 @@ from errors import BadLicence, BadSsn
 #: How many characters a keyed hash has, and its pattern.
 HASH_LENGTH = 32
 HASH = f"[0-9a-f]{{{HASH_LENGTH}}}"
+_LIKE_AN_SSN = re.compile(r"\b\d{3}[- ]?\d{2}[- ]?\d{4}\b")
 _SSN = re.compile(r"(\d{3})-?(\d{2})-?(\d{4})")
 _LICENCE = re.compile(r"(?=.*\d)[A-Z0-9]{4,20}")
 
@@ -51,6 +52,15 @@ def normal_licence(text: str) -> str:
             "dl",
         )
     return compact
+
+
+def holds_ssn(text: str) -> bool:
+    """Whether nine digits stand in a text as an SSN has them.
+
+    >>> holds_ssn("She is 123-45-6789."), holds_ssn("Order 1234567890")
+    (True, False)
+    """
+    return _LIKE_AN_SSN.search(text) is not None
 
 
 def shape(text: str) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 from flask import Blueprint, redirect, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
+from errors import NotAllowed
 from features.domains import risks
 from features.utc import since_1970
 from serving.audit import search
@@ -23,6 +24,8 @@ OPEN_FOR, SHOWN = timedelta(days=30), 100
 #: Of each risk, so many pages of decisions are looked through.
 PAGE, MOST_PAGES = 500, 20
 REFRESH_SECONDS = 5
+#: How the name of a caller with an API key begins.
+MACHINE = "key:"
 
 
 def add(pages: Blueprint, face: Face, positions: Positions, cases: Cases) -> None:
@@ -44,6 +47,8 @@ def add(pages: Blueprint, face: Face, positions: Positions, cases: Cases) -> Non
     @out_of_turn
     def act(decision_id: str) -> AnyResponse:
         call, record = calls.current(), search.by_id(positions, decision_id)
+        if call.caller.startswith(MACHINE):  # it may ask for decisions, and must not approve its own
+            raise NotAllowed("A case is for a person to decide, and this is an API key. Sign in.")
         note = request.form.get("note", "")
         cases.act(record, request.form.get("act", ""), call.caller, call.request_id, face.clock(), note)
         return redirect(f"/console/decisions/{decision_id}", 303)
