@@ -113,6 +113,18 @@ ON_NOTHING = {
     "user disable ann@example.com": 1,
     "key list": 0,
     "key revoke till": 1,
+    "hash-key status": 0,
+    "hash-key rotate": 1,
+    "backtest chargeback --costs no.yaml": 1,
+    "tune chargeback --costs no.yaml": 1,
+    "why d1": 1,
+    "replay": 1,
+    "shadow daily": 0,
+    "groups daily": 1,
+    "monitor --once": 0,
+    "audit verify": 0,
+    "audit head": 1,
+    "prune --keep 400d": 0,
 }  # fmt: skip
 
 

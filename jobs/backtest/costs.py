@@ -66,7 +66,7 @@ def read(path: Path) -> CostTable:
     except yaml.YAMLError as error:
         raise BadInput(f"{path} is not YAML: {' '.join(str(error).split())}. Correct it.") from None
     except (OSError, UnicodeDecodeError) as error:
-        words = fault(error, path) if isinstance(error, OSError) else "Write it as UTF-8."
+        words = fault(error, path, "Name a file of costs.") if isinstance(error, OSError) else "Write it as UTF-8."
         raise BadInput(f"{path} cannot be read. {words}") from None
     if not isinstance(content, dict):
         raise BadInput(f"{path} has no costs. Write {', '.join(PARTS)}, each with a number.")

@@ -36,7 +36,7 @@ def verify(heads: Path | None) -> None:
 
     root = settings.root()
     if heads and not heads.exists():
-        raise BadParameter(f"--heads {heads} does not exist. Name a file that python -m jobs audit head has written.")
+        raise BadParameter(f"--heads {heads} does not exist. Name a file of python -m jobs audit head.")
     logs = {
         root.decisions: verify(root.decisions, published.read(heads or root.published_heads)),
         root.cases: verify(root.cases, published.read(published.published(root.cases))),
