@@ -91,10 +91,18 @@ class Cases:
             return {name for name, case in self._cases.items() if case.settled}
 
     def act(
-        self, record: Mapping[str, Any], act: str, caller: str, request_id: str, at: datetime, note: str = ""
+        self,
+        record: Mapping[str, Any],
+        act: str,
+        caller: str,
+        request_id: str,
+        at: datetime,
+        note: str = "",
+        is_admin: bool = False,
     ) -> None:
         """Do something about the decision of an audit record. Once this returns, a power cut does not undo it. Of two
-        who take a case at once, one is refused. Raises BadParameter."""
+        who take a case at once, one is refused. An admin may release a case that another person has taken. Raises
+        BadParameter."""
         note = note.strip()
         if act not in ACTS:
             raise BadParameter(f"There is no act {act[:40]!r}. Choose one of: {', '.join(ACTS)}.", "act")
@@ -104,7 +112,7 @@ class Cases:
             raise BadParameter("The note has nine digits as an SSN has them. Leave them out.", "note")
         with explained(self._folder, AuditUnavailable, "Move it away."), locked(self._folder.with_name("cases.lock")):
             case = self.case(record["decision_id"])
-            word = self._checked(record, case, act, caller, note)
+            word = self._checked(record, case, act, caller, note, is_admin)
             line = {
                 "decision_id": record["decision_id"], "of_risk": record["risk"], "act": act, "word": word,
                 "caller": caller, "request_id": request_id, "at": at.isoformat(), "note": note,
@@ -112,7 +120,9 @@ class Cases:
             on_disk = audit.append(self._folder, at, [line])
         on_disk()
 
-    def _checked(self, record: Mapping[str, Any], case: Case, act: str, caller: str, note: str) -> str | None:
+    def _checked(
+        self, record: Mapping[str, Any], case: Case, act: str, caller: str, note: str, is_admin: bool
+    ) -> str | None:
         """The word that the act settles the case with. Raises BadParameter."""
         if not is_case(record):
             raise BadParameter(f"The decision is {record['decision']}: there is nothing to decide.", "decision_id")
@@ -123,8 +133,9 @@ class Cases:
         if case.settled:
             by = case.acts[-1].caller or "somebody"
             raise BadParameter(_SETTLED.format(word=case.settled, by=by), "act")
-        if case.taken_by not in (None, caller):
-            raise BadParameter(f"The case is taken by {case.taken_by or 'somebody'}. Ask them to release it.", "act")
+        if case.taken_by not in (None, caller) and not (is_admin and act == RELEASE):
+            by = case.taken_by or "somebody"
+            raise BadParameter(f"The case is taken by {by}. Ask them, or an admin, to release it.", "act")
         if act == RELEASE and case.taken_by is None:
             raise BadParameter("Nobody has taken the case. Take it first.", "act")
         return word_of(risks()[record["risk"]], act) if act in (MILD, STRICT) else None

@@ -63,8 +63,8 @@ def test_a_case_is_taken_released_and_settled(cases: Cases):
      ((), "release", ANN, "", "Nobody has taken the case. Take it first."),
      ((), "note", ANN, "  ", "The note is empty. Write what has to be said."),
      ((), "take", ANN, "x" * (LONGEST_NOTE + 1), "The note has 2,001 characters. Write up to 2,000."),
-     (("take",), "mild", BEN, "", f"The case is taken by {ANN}. Ask them to release it."),
-     (("take",), "take", BEN, "", f"The case is taken by {ANN}. Ask them to release it."),
+     (("take",), "mild", BEN, "", f"The case is taken by {ANN}. Ask them, or an admin, to release it."),
+     (("take",), "take", BEN, "", f"The case is taken by {ANN}. Ask them, or an admin, to release it."),
      (("mild",), "strict", BEN, "", f"This case is settled: approve, by {ANN}. Add a note, if something has to be "
       "said.")],
 )  # fmt: skip
@@ -83,6 +83,15 @@ def test_an_act_that_cannot_be_is_refused(
 def test_a_decision_that_is_no_case_is_refused(cases: Cases):
     with pytest.raises(BadParameter, match="The decision is approve: there is nothing to decide"):
         act(cases, "take", decision="approve")
+
+
+def test_an_admin_releases_a_case_that_another_person_has_taken(cases: Cases):
+    act(cases, "take")
+    with pytest.raises(BadParameter, match="taken by"):
+        cases.act(record(), "mild", BEN, "r1", NOW, is_admin=True)
+    cases.act(record(), "release", BEN, "r1", NOW, is_admin=True)
+    act(cases, "take", BEN)
+    assert cases.case("d1").taken_by == BEN
 
 
 def test_a_note_may_follow_on_a_settled_case(cases: Cases):

@@ -14,7 +14,7 @@ from serving.audit.positions import Positions
 from serving.audit.search import Search
 from serving.cases import Cases, is_case
 from web import calls
-from web.access import needs
+from web.access import may, needs
 from web.console.decisions import row
 from web.face import Face
 from web.turns import out_of_turn
@@ -50,7 +50,8 @@ def add(pages: Blueprint, face: Face, positions: Positions, cases: Cases) -> Non
         if call.caller.startswith(MACHINE):  # it may ask for decisions, and must not approve its own
             raise NotAllowed("A case is for a person to decide, and this is an API key. Sign in.")
         note = request.form.get("note", "")
-        cases.act(record, request.form.get("act", ""), call.caller, call.request_id, face.clock(), note)
+        kind, is_admin = request.form.get("act", ""), may("admin")
+        cases.act(record, kind, call.caller, call.request_id, face.clock(), note, is_admin)
         return redirect(f"/console/decisions/{decision_id}", 303)
 
 
