@@ -43,7 +43,7 @@ def executed(block: Locator, answer: Locator) -> dict[str, object]:
 
 def test_the_docs_example_of_an_applicant_gets_a_decision_as_it_stands(page: Page, served: str):
     page.goto(f"{served}/apidocs/")
-    block, answer = try_out(page, "onboarding-post_onboarding_risk_decision_")
+    block, answer = try_out(page, "onboarding-decide_onboarding")
     assert set(json.loads(block.locator("textarea").input_value())) == {"dob", "ssn", "dl", "state"}
     shown = executed(block, answer)
     assert shown["decision"] in ("approve", "review", "decline")
@@ -52,7 +52,7 @@ def test_the_docs_example_of_an_applicant_gets_a_decision_as_it_stands(page: Pag
 
 def test_the_docs_example_of_a_driver_gets_a_score_as_it_stands(page: Page, served: str):
     page.goto(f"{served}/apidocs/")
-    block, answer = try_out(page, "daily-get_daily_risk_score__driver_id__")
+    block, answer = try_out(page, "daily-score_daily")
     expect(block.get_by_placeholder("driver_id")).to_have_value("1001")
     score = executed(block, answer)["score"]
     assert isinstance(score, float)

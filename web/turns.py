@@ -43,6 +43,10 @@ class TurnTaking(Flask):
         #: What answers a request that has a key.
         self.once: Callable[[Callable[[], ResponseReturnValue]], ResponseReturnValue] | None = None
 
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Flask asks of each function whether it is a coroutine, ten times a request. None of ours is."""
+        return func
+
     def may_wait(self, environment: dict[str, Any]) -> bool:
         """The bridge asks this. Views that take no turn may wait, decisions wait for the disk, and a request that was
         sent twice waits for itself."""
