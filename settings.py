@@ -176,7 +176,10 @@ def sharing_metrics() -> Iterator[None]:
     """Inside, the processes of a service have a folder in which they count together."""
     with TemporaryDirectory(prefix="risk-metrics-") as folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-        yield
+        try:
+            yield
+        finally:
+            del os.environ["PROMETHEUS_MULTIPROC_DIR"]
 
 
 def metrics_folder() -> Path | None:

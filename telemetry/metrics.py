@@ -32,6 +32,7 @@ class Metrics:
 
     def __init__(self, shared: Path | None = None) -> None:
         self._shared = shared
+        values.ValueClass = values.MutexValue  # another one of this process may have shared its counts
         if shared is not None:
             slot = _claim(shared)
             values.ValueClass = values.MultiProcessValue(lambda: slot)

@@ -13,6 +13,7 @@ from processes import exit_code, forked
 from prometheus_client import values
 from prometheus_client.parser import text_string_to_metric_families
 
+import settings
 from features.domains import risks, streams
 from serving import event_log, health, intake
 from serving.call import Call
@@ -127,6 +128,15 @@ def test_a_time_is_in_the_bucket_that_holds_it():
     ]
     assert in_buckets == [2, 3, 3, 4]
     assert seen["risk_request_seconds_sum", "GET", "/", "200"] == pytest.approx(6.000502)
+
+
+def test_the_folder_of_shared_counts_is_that_of_a_running_server_only():
+    with settings.sharing_metrics():
+        folder = settings.metrics_folder()
+        assert folder is not None
+        assert folder.is_dir()
+    assert settings.metrics_folder() is None
+    assert not folder.exists()
 
 
 def test_no_number_tells_an_identifier(client: FlaskClient):
