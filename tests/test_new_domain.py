@@ -164,7 +164,7 @@ def test_the_tutorials_change_of_a_threshold_makes_the_outcome_stricter(reposito
     changed = tmp_path / "changed"
     shutil.copytree(repository, changed, symlinks=True)
     assert run(changed, "-c", DECIDE).split() == ["approve"]
-    (changed / "data/policies").mkdir()
+    (changed / "data/policies").mkdir(exist_ok=True)
     text = readme.block(readme.DOCS / "tutorial.md", "tutorial:change")
     (changed / "data/policies/onboarding.yaml").write_text(text)
     assert run(changed, "-c", DECIDE).split() == ["review"]

@@ -69,7 +69,7 @@ def test_a_decision_is_a_trace_of_its_steps(
     shelve("onboarding")
     answer = client.post("/onboarding-risk-decision/?x=8765", json=APPLICANT, headers={"traceparent": SENT})
     span, steps = received(collector, "POST /onboarding-risk-decision/")
-    assert [step.name for step in steps] == ["retrieve", "featurize", "score", "decide", "audit"]
+    assert [step.name for step in steps] == ["retrieve", "featurize", "score", "decide", "audit", "commit"]
     assert (span.trace_id.hex(), span.parent_span_id.hex()) == tuple(SENT.split("-")[1:3])
     assert {step.trace_id for step in steps} == {span.trace_id}
     assert span.start_time_unix_nano <= steps[0].start_time_unix_nano
