@@ -34,5 +34,5 @@ def admin_key(root: Path) -> str:
 def production(root: Path, workers: int, **changes: object) -> Callable[[int], AbstractContextManager[Child]]:
     """Starts the server on a port."""
     command = [sys.executable, APP, "--production"]
-    variables = {"RISK_DATA": root, "WORKERS": workers, **SECRETS, **changes}
+    variables = {"RISK_DATA": root, "WORKERS": workers, "RISK_LIMITS": "login=off,login-user=off", **SECRETS, **changes}
     return lambda port: started(command, cwd=root, env=environment(PORT=port, **variables))
