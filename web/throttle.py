@@ -75,6 +75,7 @@ def spend(kind: str, cost: int = 1) -> None:
 
 def _user_name() -> str:
     """Who wants to sign in, whether there is such a user or not."""
+    request.get_data()  # keeps the body for the view, which a look at the form would take
     if request.is_json or not request.form:
         try:
             sent = from_json(request.get_data())
