@@ -75,13 +75,9 @@ def spend(kind: str, cost: int = 1) -> None:
 
 def _user_name() -> str:
     """Who wants to sign in, whether there is such a user or not."""
-    request.get_data()  # keeps the body for the view, which a look at the form would take
-    if request.is_json or not request.form:
-        try:
-            sent = from_json(request.get_data())
-        except ValueError:
-            return ""
-        name = sent.get("email") if isinstance(sent, dict) else None
-    else:
-        name = request.form.get("email")
+    try:  # whatever the content type says, as the sign-in reads it
+        sent = from_json(request.get_data())
+    except ValueError:
+        sent = request.form
+    name = sent.get("email") if isinstance(sent, dict) else None
     return name.strip().lower()[:MOST_CHARACTERS] if isinstance(name, str) else ""
