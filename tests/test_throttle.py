@@ -15,7 +15,7 @@ from processes import exit_code, forked
 import settings
 from app import create_app
 from errors import BadSetting
-from web import counters, examples
+from web import counters, examples, throttle
 from web.calls import current
 from web.counters import SharedStorage
 
@@ -159,3 +159,12 @@ def test_threads_and_processes_lose_no_count(tmp_path: Path):
     with forked(count) as first, forked(count) as other:
         assert exit_code(first) == exit_code(other) == 0
     assert SharedStorage(path).get("a") == 1000
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/x-www-form-urlencoded", ""])
+def test_json_names_its_user_to_the_limit_whatever_its_content_type(guarded: FlaskClient, kind: str):
+    body = b'{"email": " Ann@Example.com ", "password": "correct horse battery"}'
+    with guarded.application.test_request_context("/api/v1/auth/login", method="POST", data=body, content_type=kind):
+        assert throttle._user_name() == "ann@example.com"
+    answer = guarded.post("/api/v1/auth/login", data=body, headers={"Content-Type": kind})
+    assert answer.status_code == 401
