@@ -4,7 +4,10 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help demo serve pipeline setup test test-fast test-spark lint docs ui browser prometheus lock clean
+# The extras of pyproject.toml that `make test-engines` installs.
+ENGINES := spark
+
+.PHONY: help demo serve pipeline setup test test-fast test-engines lint docs ui browser prometheus redis postgresql lock clean
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -30,16 +33,16 @@ $(READY): requirements.txt pyproject.toml
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $(READY)
 
-test: setup browser prometheus ## every test
-	@$(BIN)/python -m pytest $(if $(filter true,$(CI)),--cov)
+test: setup browser prometheus ## every test that needs no engine beside the service
+	@$(BIN)/python -m pytest -m "not engine" $(if $(filter true,$(CI)),--cov)
 
 test-fast: setup ## the tests without feature tables, generated data, a server, a browser or Feast
 	@$(BIN)/python -m pytest -m "not slow"
 
-# PySpark is 400 MB and needs Java: no part of the ordinary set-up.
-test-spark: setup ## the tests on Spark, which installs PySpark and needs Java
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-build-isolation --editable '.[spark]'
-	@$(BIN)/python -m pytest -n 0 tests/test_spark.py
+# The engines are large, and Kafka and Spark need Java: no part of the ordinary set-up.
+test-engines: setup redis postgresql ## the tests on Kafka, Redis, PostgreSQL and Spark, which installs their clients
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-build-isolation --editable '.[$(ENGINES)]'
+	@$(BIN)/python -m pytest -m engine
 
 docs: setup ## print the tables of docs/ that repeat the code
 	@$(BIN)/python tests/docs_tables.py
@@ -51,14 +54,18 @@ lint: setup ## ruff, mypy, deptry, vulture
 	@$(BIN)/deptry .
 	@$(BIN)/vulture
 
-# The tests open pages in a real Chromium, and let a real Prometheus read /metrics. As root with apt, the programs are
-# installed here; elsewhere the tests say which one is missing.
+# The tests open pages in a real Chromium, let a real Prometheus read /metrics, and start engines. As root with apt, the
+# programs are installed here; elsewhere the tests say which one is missing.
 browser: PROGRAM := chromium
 prometheus: PROGRAM := prometheus
-browser prometheus:
+redis: PROGRAM := redis-server
+postgresql: PROGRAM := pg_ctlcluster
+browser prometheus redis: PACKAGE = $(PROGRAM)
+postgresql: PACKAGE := postgresql
+browser prometheus redis postgresql:
 	@if ! command -v $(PROGRAM) >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		echo "Installing $(PROGRAM) for the tests"; \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(PROGRAM) >/dev/null; \
+		echo "Installing $(PACKAGE) for the tests"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(PACKAGE) >/dev/null; \
 	fi
 
 ui: setup ## Feast's catalogue on http://127.0.0.1:8888

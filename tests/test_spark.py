@@ -1,8 +1,9 @@
-"""A real Spark gives the rows that DuckDB gives. `make test-spark` installs PySpark; without it, this is skipped."""
+"""A real Spark gives the rows that DuckDB gives. `make test-engines` installs PySpark."""
 
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from engines.need import need
 
 import settings
 from errors import BadParameter
@@ -15,8 +16,8 @@ from jobs.world.generate import write
 from simulators import Size
 from simulators.chargeback import events
 
-pytest.importorskip("pyspark", reason="PySpark is not installed; `make test-spark` installs it")
-pytestmark = pytest.mark.slow
+need("java", modules=("pyspark",))
+pytestmark = [pytest.mark.slow, pytest.mark.engine]
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 
 

@@ -32,16 +32,16 @@ def install(app: Flask) -> None:
     inner = app.wsgi_app
     headers, of_api_docs = _headers(OURS), _headers(OURS, PICTURES_INSIDE)
 
-    def with_headers(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        ours = of_api_docs if environ["PATH_INFO"].startswith(API_DOCS) else headers
+    def with_headers(environment: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        ours = of_api_docs if environment["PATH_INFO"].startswith(API_DOCS) else headers
 
         def start(status: str, given: list[Header], exc_info: Any = None) -> Any:
             is_said = any(name == CACHE for name, _ in given)
             return start_response(status, [*given, *ours, *(() if is_said else ((CACHE, NEVER),))], exc_info)
 
-        return inner(environ, start)
+        return inner(environment, start)
 
-    app.wsgi_app = with_headers  # type: ignore[method-assign]
+    app.wsgi_app = with_headers  # type: ignore[assignment,method-assign]
 
 
 def _headers(*pictures: str) -> tuple[Header, ...]:
