@@ -175,16 +175,17 @@ def sends_traces() -> bool:
 def sharing_metrics() -> Iterator[None]:
     """Inside, the processes of a service have a folder in which they count together."""
     with TemporaryDirectory(prefix="risk-metrics-") as folder:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = os.environ["RISK_METRICS"] = folder
         try:
             yield
         finally:
-            del os.environ["PROMETHEUS_MULTIPROC_DIR"]
+            del os.environ["PROMETHEUS_MULTIPROC_DIR"], os.environ["RISK_METRICS"]
 
 
 def metrics_folder() -> Path | None:
-    """The folder of `sharing_metrics`; None for a process that is alone."""
-    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    """The folder of `sharing_metrics`; None for a process that is alone. The variable of Prometheus cannot tell: the
+    import of Feast sets it, too."""
+    folder = os.environ.get("RISK_METRICS")
     return Path(folder) if folder else None
 
 

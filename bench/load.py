@@ -49,9 +49,10 @@ SOAK_USERS, SAMPLE_SECONDS = 16, 15
 Request = tuple[str, str, str, Any]
 
 
-def requests(nth: int, customers: Sequence[str]) -> list[Request]:
+def requests(nth: int, customers: Sequence[str], products: Sequence[str]) -> list[Request]:
     """The eight requests of loop `nth`: each loop asks about others. Two decide, and one sends an event."""
-    product, customer, driver = f"p{1 + nth % 300:04}", customers[nth % len(customers)], 1001 + nth % 1000
+    product, customer = products[nth % len(products)], customers[nth % len(customers)]
+    driver = 1001 + nth % 1000
     order = {
         "order_id": f"load-{nth}", "user_id": f"u{1 + nth % 1000:05}", "merchant_id": f"m{1 + nth % 2000:05}",
         "amount": 30.0,
@@ -91,7 +92,8 @@ class Load:
 def run(service: Service, users: int, goes_on: Callable[[int, Load], bool]) -> Load:
     """Let users go over the eight paths. `goes_on` gets how many loops a user has made, and says whether it makes
     another."""
-    load, numbers, customers = Load(), itertools.count(), service.customers()
+    load, numbers = Load(), itertools.count()
+    customers, products = service.bought("customer_id"), service.bought("product_id")
 
     class Caller(FastHttpUser):  # type: ignore[misc]
         host = service.url
@@ -101,7 +103,7 @@ def run(service: Service, users: int, goes_on: Callable[[int, Load], bool]) -> L
             for count in itertools.count():
                 if not goes_on(count, load):
                     raise StopUser
-                for request in requests(next(numbers), customers):
+                for request in requests(next(numbers), customers, products):
                     send(self, request, load)
 
         tasks: ClassVar = [loops]

@@ -52,10 +52,10 @@ class Service:
             sum(file.stat().st_size for file in self.root.rglob("*-wal")),
         )
 
-    def customers(self) -> list[str]:
-        """Those who have bought something: the service knows no others."""
+    def bought(self, column: str) -> list[str]:
+        """The customers or products of all purchases: the service knows no others."""
         files = list((self.root / "raw").glob("transactions*"))
-        return pq.read_table(files[0], columns=["customer_id"])["customer_id"].unique().to_pylist()
+        return pq.read_table(files[0], columns=[column])[column].unique().to_pylist()
 
     def logged(self) -> Counter[str]:
         """How often each decision is in the audit log."""

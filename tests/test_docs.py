@@ -94,6 +94,7 @@ OTHERS = {
     "CI",
     "RISK_DATA",
     "PROMETHEUS_MULTIPROC_DIR",
+    "RISK_METRICS",
 }
 
 
