@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from glob import glob
 from pathlib import Path
 
 import psutil
@@ -49,7 +50,7 @@ class Service:
         return Sample(
             sum(process.memory_info().rss for process in processes),
             sum(process.num_fds() for process in processes),
-            sum(file.stat().st_size for file in self.root.rglob("*-wal")),
+            sum(map(_size, glob(f"{self.root}/**/*-wal", recursive=True))),
         )
 
     def bought(self, column: str) -> list[str]:
@@ -61,6 +62,14 @@ class Service:
         """How often each decision is in the audit log."""
         lines = (line for day in (self.root / "decisions").glob("*.jsonl") for line in day.open("rb"))
         return Counter(json.loads(line)["decision_id"] for line in lines)
+
+
+def _size(file: str) -> int:
+    """Of a file, in bytes; 0 if it has gone meanwhile."""
+    try:
+        return os.path.getsize(file)
+    except FileNotFoundError:
+        return 0
 
 
 def environment(root: Path) -> dict[str, str]:
