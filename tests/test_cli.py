@@ -112,6 +112,12 @@ def test_a_wrong_name_gets_the_nearest_one(command_line: str, suggestion: str, r
     assert f"Did you mean '{suggestion}'?" in result.stderr
 
 
+def test_a_score_of_the_future_is_refused(root: Path):
+    result = run("score daily --as-of 2999-01-01")
+    assert result.exit_code == ExitCode.FAILED
+    assert "--as-of is 2999-01-01 00:00:00 UTC, which is in the future. Give a timestamp up to now." in result.stderr
+
+
 @pytest.mark.parametrize(
     ("program", "command_line", "suggestion"),
     [

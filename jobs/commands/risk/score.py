@@ -8,7 +8,7 @@ import click
 
 from cli import console
 from cli.values import DURATION, TIMESTAMP
-from errors import RiskError
+from errors import BadParameter, RiskError
 from jobs.commands.risk import RISK
 
 
@@ -55,6 +55,10 @@ def score(
         raise click.UsageError("--input and --output go together. Give both, or neither.")
     if (quarantine and source is None) or (every and source):
         raise click.UsageError("--quarantine goes with --input, and --every without it.")
+    if as_of and as_of > datetime.now(UTC):  # the log of a day that has not come is no place for it
+        raise BadParameter(
+            f"--as-of is {as_of:%Y-%m-%d %H:%M:%S} UTC, which is in the future. Give a timestamp up to now."
+        )
     declared = risk_named(risk)
     from jobs import score as scoring
     from serving.retrieval import FeastStore
