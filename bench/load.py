@@ -15,6 +15,7 @@ import locust  # noqa: F401  first: it lets the users be greenlets of one thread
 # isort: split
 import argparse
 import itertools
+import signal
 import statistics
 import sys
 import time
@@ -224,6 +225,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--picture", type=Path, default=Path("load.png"))
     args = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the servers end with it
     with serving(args.root.resolve(), args.workers) as service:
         runs = {"classic": classic, "saturate": saturate, "soak": lambda service: soak(service, args.minutes)}
         loads = runs[args.what](service)
