@@ -75,7 +75,6 @@ def faults(document: str, headers: dict[str, str]) -> tuple[int, list[str]]:
         {
             "seed": 1, "headers": headers, "continue-on-failure": True,
             "generation": {"max-examples": EXAMPLES, "deterministic": True, "database": "none"},
-            "phases": {"stateful": {"enabled": False}},
             "operations": [
                 {"include-name": name, "checks": {check: {"enabled": False}}} for name, (check, _) in EXCEPT.items()
             ],
