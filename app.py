@@ -49,6 +49,7 @@ from web.once import Once
 from web.turns import TurnTaking
 
 if TYPE_CHECKING:
+    from serving.event_log import EventLog
     from telemetry.spans import Spans
 
 OPEN = "Open service: nobody has to sign in, and only this machine can reach it. make serve asks for a sign-in."
@@ -78,7 +79,7 @@ def create_app(
     root = settings.root()
     with suppress(OSError):  # a root that cannot be written can still be read
         claim_for_key(root.hash_key, settings.hash_key())
-    service = RiskService(store, root, settings.hash_key())
+    service = RiskService(store, root, settings.hash_key(), _events())
     for fault in service.prepare():
         logger.error("%s", fault)
     throttle.install(app, settings.limits(), root.counters)
@@ -98,6 +99,15 @@ def create_guarded_app() -> TurnTaking:
     """The application that asks who calls it."""
     root = settings.root()
     return create_app(gate=Gate(root.access_db, root.sessions_db, settings.jwt_secret(), settings.old_jwt_secret()))
+
+
+def _events() -> "EventLog | None":
+    """Where accepted events go, if that is not the disk. Nothing else of the service imports the client of Kafka."""
+    if (topic := settings.events()) is None:
+        return None
+    from serving.kafka_log import KafkaLog
+
+    return KafkaLog(topic)
 
 
 def _spans() -> "Spans | None":

@@ -34,7 +34,8 @@ def run(create_app: Callable[[], Application], workers: int, greeting: str) -> N
     """Serve until SIGTERM or SIGINT. Each process calls `create_app` for an application of its own. A stop lets
     requests that have begun finish. Raises BadSetting before it prints the greeting."""
     host, port = settings.host(), settings.port()
-    for setting in (settings.root, settings.hash_key, settings.hosts, settings.proxies, settings.limits):
+    edge = (settings.root, settings.hash_key, settings.hosts, settings.proxies, settings.limits, settings.events)
+    for setting in edge:
         setting()  # fails here, once. In a worker it would fail again after every restart
     claimed = claim(host, port)
     if settings.hash_key_is_the_demo_one():

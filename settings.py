@@ -10,6 +10,7 @@ WORKERS         processes of `make serve`; default one for each core, and at lea
 RISK_LOG        json or text; default json in production, and text otherwise
 OTEL_EXPORTER_OTLP_ENDPOINT
                 where traces go, such as http://127.0.0.1:4318; default none, and then none are made
+RISK_EVENTS     topics of a Kafka broker for the accepted events; default none, and then they go to the disk of the root
 RISK_HASH_KEY   secret of the keyed hashes of SSNs and licences; default a key for the demo
 RISK_HASH_KEY_OLD the key of before, while a root changes from it: it reads, and RISK_HASH_KEY writes
 RISK_JWT_SECRET secret that signs access tokens; `make serve` does not start without it
@@ -27,6 +28,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from brokers import KafkaTopic, events_topic
 from errors import BadSetting
 from files import fault
 from hash_keys import HashKey, accepts_key, keys_of
@@ -164,6 +166,11 @@ def logs_json(is_production: bool) -> bool:
     if text not in ("json", "text"):
         raise BadSetting(f"RISK_LOG is {text!r}. Set it to json or text, or unset it for json in production.")
     return text == "json"
+
+
+def events() -> KafkaTopic | None:
+    """Where the service sends the events that it accepts; None for the disk of the root. Raises BadSetting."""
+    return events_topic(os.environ.get("RISK_EVENTS", ""))
 
 
 def sends_traces() -> bool:

@@ -48,11 +48,11 @@ class AuditUnavailable(NotReady):
 
 
 class LogUnavailable(NotReady):
-    """The event log, the log of outcomes or the file of a sign-up cannot be read or written. Send the request again
-    later."""
+    """The event log, the log of outcomes or the file of a sign-up cannot be read or written, or Kafka does not
+    acknowledge events. Send the request again later."""
 
     code = 1309
-    remedy = "Free space on the disk, or let the service write the folder `log/`."
+    remedy = "Free space on the disk, let the service write the folder `log/`, or start Kafka."
 
 
 class RootBroken(NotReady):

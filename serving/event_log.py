@@ -1,23 +1,73 @@
-"""The event log: the events that the service accepts for a stream, as JSON lines in a file for each UTC day. They are
-safe on disk before the service answers."""
+"""The event log: the events that the service accepts for a stream. They are safe before the service answers: on the
+disk, as JSON lines in a file for each UTC day, or at a Kafka broker (`serving/kafka_log.py`)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from errors import LogUnavailable
+from features.domains import stream_named
+from features.numbers import Ranges
 from features.windows.events import ACCEPTED
 from files import fault
-from serving import lines
+from root import Root
+from serving import intake, lines
+
+Event = Mapping[str, Any]
+#: Waits until events are safe. Raises LogUnavailable.
+Wait = Callable[[], None]
 
 
-def append(folder: Path, events: Iterable[Mapping[str, Any]], accepted_at: datetime) -> None:
+class EventLog(Protocol):
+    """Where the accepted events of all streams go."""
+
+    def append(self, stream: str, events: Iterable[Event], accepted_at: datetime) -> Wait:
+        """Append events of a stream, sealed. They are accepted once the function that this returns has returned. Raises
+        LogUnavailable."""
+
+    def check(self, stream: str) -> None:
+        """Look whether events of a stream can be appended. Raises RootBroken, LogUnavailable."""
+
+    def missing(self, stream: str, producer: str, last: int) -> Ranges:
+        """The numbers from 1 to `last` of a producer that the stream job has not received, as ranges with both ends.
+        Raises BadParameter, RootBroken."""
+
+
+class EventFiles:
+    """The event log of a root, on its disk."""
+
+    def __init__(self, root: Root) -> None:
+        self._root = root
+
+    def append(self, stream: str, events: Iterable[Event], accepted_at: datetime) -> Wait:
+        """As `EventLog.append`: all events or none. They are safe at once."""
+        append(self._root.event_log(stream), events, accepted_at)
+        return lambda: None
+
+    def check(self, stream: str) -> None:
+        """As `EventLog.check`. Raises RootBroken."""
+        lines.check_writable(self._root.event_log(stream))
+
+    def missing(self, stream: str, producer: str, last: int) -> Ranges:
+        """As `EventLog.missing`."""
+        return intake.missing(self._root.stream_state(stream_named(stream).domain), producer, last)
+
+
+def append(folder: Path, events: Iterable[Event], accepted_at: datetime) -> None:
     """Append all events or none. Raises LogUnavailable."""
-    dated = ({**event, ACCEPTED: accepted_at} for event in events)
     try:
-        lines.append(folder / f"{accepted_at.date()}{lines.SUFFIX}", dated, to_disk=True)
+        lines.append(
+            folder / f"{accepted_at.date()}{lines.SUFFIX}",
+            (dated(event, accepted_at) for event in events),
+            to_disk=True,
+        )
     except OSError as error:
         raise LogUnavailable(
             f"The events could not be written, and nothing was accepted. {fault(error, folder)}"
         ) from error
+
+
+def dated(event: Event, accepted_at: datetime) -> dict[str, Any]:
+    """An event as the log has it: with the time at which the service accepted it."""
+    return {**event, ACCEPTED: accepted_at}

@@ -1,21 +1,17 @@
 """Whether everything is there that a decision needs. It reads as a decision does, and writes nothing."""
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-from errors import FeaturesNotReady, RiskError, RootBroken
+from errors import FeaturesNotReady, RiskError
 from features.domains import risks, streams
 from files import fault, is_file_fault
 from root import Root
-from serving import intake
+from serving import intake, lines
 from serving.service import RiskService
 
-#: With less space on its disk, a log may end in the middle of a line.
-LEAST_FREE_BYTES = 64 * 1024 * 1024
 #: An event that waits longer was not processed within milliseconds: no stream job runs, or it is far behind.
 PATIENCE = timedelta(seconds=60)
 
@@ -44,10 +40,10 @@ def _looks(service: RiskService, root: Root, now: datetime) -> Iterator[tuple[st
     for risk in risks().values():
         yield f"model {risk.name}", lambda name=risk.name: service.scorers[name]  # type: ignore[misc]
         yield f"policy {risk.name}", lambda risk=risk: service.policies[risk]  # type: ignore[misc]
-    yield "audit log", lambda: _writable(root.decisions)
+    yield "audit log", lambda: lines.check_writable(root.decisions)
     for name, stream in streams().items():
         log, state = root.event_log(name), root.stream_state(stream.domain)
-        yield f"events {name}", lambda log=log: _writable(log)  # type: ignore[misc]
+        yield f"events {name}", lambda name=name: service.events.check(name)  # type: ignore[misc]
         yield f"stream {name}", lambda log=log, state=state: _followed(log, state, now)  # type: ignore[misc]
 
 
@@ -67,20 +63,6 @@ def _readable(service: RiskService, names: list[str], now: datetime) -> None:
     """Raises FeaturesNotReady."""
     for name in names:
         service.store.check(name, now)
-
-
-def _writable(folder: Path) -> None:
-    """Raises RootBroken where files cannot be added to a folder. It is made with its first file."""
-    place = folder
-    while not place.exists():
-        place = place.parent
-    if not place.is_dir():
-        raise RootBroken(f"{place} is a file, and a folder is needed. Move it away.")
-    if not os.access(place, os.W_OK | os.X_OK):
-        raise RootBroken(f"{place} cannot be written. Let this process read and write it.")
-    free = shutil.disk_usage(place).free
-    if free < LEAST_FREE_BYTES:
-        raise RootBroken(f"The disk of {place} has {free // 2**20} MB left. Free space on it.")
 
 
 def _followed(log: Path, state: Path, now: datetime) -> None:

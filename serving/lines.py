@@ -6,6 +6,7 @@ crash cut, and the line that somebody is still writing.
 
 import fcntl
 import os
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -13,10 +14,13 @@ from typing import IO, Any
 from pydantic_core import from_json, to_json
 
 import files
+from errors import RootBroken
 
 SUFFIX = ".jsonl"
 #: A file is read backwards by this many bytes at a time.
 BLOCK_BYTES = 64 * 1024
+#: With less space on its disk, a log may end in the middle of a line.
+LEAST_FREE_BYTES = 64 * 1024 * 1024
 
 
 def append(
@@ -45,6 +49,20 @@ def append(
             raise
     finally:
         os.close(log)
+
+
+def check_writable(folder: Path) -> None:
+    """Raises RootBroken where files cannot be added to a folder. It is made with its first file."""
+    place = folder
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir():
+        raise RootBroken(f"{place} is a file, and a folder is needed. Move it away.")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise RootBroken(f"{place} cannot be written. Let this process read and write it.")
+    free = shutil.disk_usage(place).free
+    if free < LEAST_FREE_BYTES:
+        raise RootBroken(f"The disk of {place} has {free // 2**20} MB left. Free space on it.")
 
 
 def appended(log: IO[bytes]) -> int:

@@ -16,9 +16,10 @@ from hash_keys import HashKey
 from model.card import Card
 from model.scorer import Scorer, Scorers
 from root import Root
-from serving import audit, event_log, featurization
+from serving import audit, featurization
 from serving.call import Begun, Call
 from serving.decision import Decision, decide, from_record
+from serving.event_log import EventFiles, EventLog
 from serving.policies import Policies
 from serving.policy_faults import faults
 from serving.rekeying import Rekeying
@@ -81,10 +82,11 @@ def decide_all(
 
 class RiskService:
     """Features, scores and decisions of every declared risk. The hash key turns the secrets in a request into the keys
-    under which features are stored."""
+    under which features are stored. `events` takes the accepted events, by default on the disk of the root."""
 
-    def __init__(self, store: Store, root: Root, hash_key: bytes) -> None:
+    def __init__(self, store: Store, root: Root, hash_key: bytes, events: EventLog | None = None) -> None:
         self.store = store
+        self.events = events or EventFiles(root)
         self.scorers = Scorers(root.models)
         self.policies = Policies(root.policies, store)
         self.hash_key = hash_key
@@ -92,7 +94,6 @@ class RiskService:
         self._rekeying = Rekeying(root, store)
         self._policy_folder = root.policies
         self._decisions = root.decisions
-        self._event_logs = root.event_logs
 
     @property
     def hash_keys(self) -> list[bytes]:
@@ -142,14 +143,14 @@ class RiskService:
         begun = own_call.begun
         if begun and begun.is_again and (earlier := self._earlier(risk, begun, len(rows), as_of)):
             own_call.waits.append(audit.on_disk(self._decisions))  # nobody may have waited for it
-            self._publish(risk, rows, earlier, as_of)
+            self._publish(risk, rows, earlier, as_of, own_call)
             return earlier
         views, features, times = self._features(risk, rows, as_of, own_call)
         decisions = decide_all(
             scorer, risk, policy, rows, fields, features, as_of, self._decisions, own_call,
             _names(begun, len(rows)), views=views, event_times=times,
         )  # fmt: skip
-        self._publish(risk, rows, decisions, as_of)
+        self._publish(risk, rows, decisions, as_of, own_call)
         if isinstance(self.hash_key, HashKey):
             with suppress(OSError, RiskError):  # the decision stands; the same is done when they are seen again
                 self._rekeying.seen(rows, as_of)
@@ -158,12 +159,14 @@ class RiskService:
             own_call.settle()
         return decisions
 
-    def _publish(self, risk: Risk, rows: Sequence[Row], decisions: Sequence[Decision], as_of: datetime) -> None:
+    def _publish(
+        self, risk: Risk, rows: Sequence[Row], decisions: Sequence[Decision], as_of: datetime, call: Call
+    ) -> None:
         """Append the events that a risk makes of its decisions. An event that is appended again changes nothing."""
         if risk.publishes:
             publish = risk.publishes.event
             events = [publish(row, decision.score) for row, decision in zip(rows, decisions, strict=True)]
-            event_log.append(self._event_logs / risk.publishes.stream, events, as_of)
+            call.waits.append(self.events.append(risk.publishes.stream, events, as_of))
 
     def _earlier(self, risk: Risk, begun: Begun, count: int, now: datetime) -> list[Decision]:
         """The decisions of a request that was begun before, from the audit log. None, if it did not get that far: all

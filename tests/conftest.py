@@ -17,6 +17,7 @@ from files import locked
 from simulators import Size
 
 if TYPE_CHECKING:  # what these need takes seconds to import, and a test of a pure function does without
+    from engines.kafka import Broker
     from fake import Fake
     from flask.testing import FlaskClient
     from playwright.sync_api import Browser, Page
@@ -154,6 +155,18 @@ def page(chromium: "Browser") -> "Iterator[Page]":
 
     with browser.watched(chromium) as page:
         yield page
+
+
+# The engines: each is started once by a worker that needs it
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Broker]":
+    """A real Kafka broker. Tests make topics of their own names."""
+    from engines.kafka import broker
+
+    with broker(tmp_path_factory.mktemp("kafka")) as running:
+        yield running
 
 
 # The service on a fake store

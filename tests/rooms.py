@@ -18,7 +18,8 @@ MAY_IMPORT = {
     "root": "",
     "files": "",
     "hash_keys": "files",
-    "settings": "errors files hash_keys root",
+    "brokers": "errors",
+    "settings": "brokers errors files hash_keys root",
     "access": "errors choices files access",
     "cli": "errors choices files features.utc simulators cli",
     # From a definition to a number, then what a domain declares, then the domains.
@@ -59,7 +60,7 @@ MAY_IMPORT = {
     "model.report": "features.risk model.card model.report",
     "model.publishing": "errors features.domains features.risk features.utc model.card model.link model.explanation "
     "model.session model.shelf model.drift model.reference model.scorer model.report model.publishing",
-    "serving": "files hash_keys errors choices root features model serving",
+    "serving": "brokers files hash_keys errors choices root features model serving",
     "serving.DOMAIN": "files hash_keys errors root features features.DOMAIN model serving",
     "telemetry": "serving",
     # Files on disk → checked rows → features → models; the stream beside them; everything on top.
@@ -72,7 +73,8 @@ MAY_IMPORT = {
     "jobs.point_in_time": "errors root features serving jobs.batch",
     "jobs.train": "files errors root features model serving settings "
     "jobs.sql jobs.raw jobs.batch jobs.point_in_time jobs.train",
-    "jobs.stream": "files hash_keys errors root features serving settings telemetry jobs.sql jobs.raw jobs.stream",
+    "jobs.stream": "brokers files hash_keys errors root features serving settings telemetry "
+    "jobs.sql jobs.raw jobs.stream",
     "jobs.score": "errors files root features model serving jobs.sql jobs.raw jobs.point_in_time",
     "jobs.requests": "errors choices files root features model serving jobs.raw jobs.score jobs.requests",
     "jobs.rotation": "errors hash_keys root features serving jobs.sql jobs.raw",
@@ -109,6 +111,7 @@ MAY_KNOW = {
     "flasgger": {"web", "app"},
     "jwt": {"access"},
     "argon2": {"access"},
+    "confluent_kafka": {"serving.kafka_log"},
 }
 
 

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import settings
 from features.domains import risks, streams
-from serving import event_log, health, intake
+from serving import event_log, health, intake, lines
 from serving.call import Call
 from telemetry.metrics import Metrics
 
@@ -90,12 +90,12 @@ def test_a_missing_part_is_named_with_what_to_do(client: FlaskClient, tmp_path: 
 
 
 def test_a_full_disk_is_a_problem(client: FlaskClient, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(health.shutil, "disk_usage", lambda place: os.statvfs_result([0] * 11) and Full())
+    monkeypatch.setattr(lines.shutil, "disk_usage", lambda place: os.statvfs_result([0] * 11) and Full())
     assert "63 MB left. Free space on it." in problems(client)["audit log"]
 
 
 class Full:
-    free = health.LEAST_FREE_BYTES - 1
+    free = lines.LEAST_FREE_BYTES - 1
 
 
 # Numbers

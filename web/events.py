@@ -14,8 +14,7 @@ from features.domains import Stream, stream_named, streams
 from features.utc import MICROSECOND
 from features.windows import events
 from features.windows.tiles import AHEAD_US
-from serving import event_log, intake
-from web import examples, throttle
+from web import calls, examples, throttle
 from web.access import needs
 from web.errors import from_validation
 from web.face import Face, as_object, json_body
@@ -29,7 +28,7 @@ MOST_DIGITS = 15
 LAST = 10**MOST_DIGITS - 1
 DESCRIPTION = (
     f"One event or a list of up to {MOST_EVENTS:,}. All of a list are accepted, or none. 202 means that they are safe "
-    "on disk; the stream job processes them within milliseconds. An event that was sent before changes nothing. A "
+    "on disk, or at Kafka; the stream job processes them soon. An event that was sent before changes nothing. A "
     "sender may add `producer` and `number` (1, 2, 3 and so on), and then ask the path below which events got lost."
 )
 MISSING = "The numbers from 1 to `last` of a producer that the stream job has not received. Send those events again."
@@ -75,21 +74,22 @@ def blueprint(face: Face) -> Blueprint:
         prefixes = [f"{i}." for i in range(len(many))] if isinstance(body, list) else [""]
         checked = [_checked(target, event, prefix, now) for event, prefix in zip(many, prefixes, strict=True)]
         sealed = [target.raw.seal(event, face.service.hash_key) for event in checked]
-        event_log.append(face.root.event_log(stream), sealed, now)
+        calls.current().waits.append(face.service.events.append(stream, sealed, now))
         return jsonify(accepted=len(checked)), 202
 
     @paths.get("/api/v1/events/<stream>/missing")
     @needs("events:write")
     @out_of_turn  # it may wait for the stream job, which writes the file that this reads
     def missing(stream: str) -> Response:
-        target, args = stream_named(stream, "stream"), request.args
+        stream_named(stream, "stream")
+        args = request.args
         producer, last = args.get("producer", ""), args.get("last", "")
         if not producer or "\0" in producer or not last.isdecimal() or len(last) > MOST_DIGITS:
             raise BadParameter(
                 "producer or last is missing, producer has a NUL character, or last is not a number. Send the "
                 "producer's name and its last number, as ?producer=till-1&last=100."
             )
-        return jsonify(missing=intake.missing(face.root.stream_state(target.domain), producer, int(last)))
+        return jsonify(missing=face.service.events.missing(stream, producer, int(last)))
 
     return paths
 

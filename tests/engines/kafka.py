@@ -1,0 +1,150 @@
+"""A real Kafka broker for tests: one process with KRaft, from the jars of Maven Central that `kafka_pom.xml` names.
+What it says is kept in a file beside its data."""
+
+import logging
+import shutil
+import subprocess
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+from processes import RUN_SECONDS, WAIT_SECONDS, started, wait_until
+from servers import free_port
+
+import settings
+from files import locked, sha256
+
+POM = Path(__file__).with_name("kafka_pom.xml")
+#: Attempts to start: another process may take a port in the meantime.
+ATTEMPTS = 3
+#: The clients say what they see here, and not on the terminal.
+QUIET = logging.getLogger("tests.kafka")
+_PROPERTIES = """
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+controller.listener.names=CONTROLLER
+log.dirs={folder}/data
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+group.initial.rebalance.delay.ms=0
+auto.create.topics.enable=false
+"""
+
+
+class Broker:
+    """A broker at `servers`. `log` has everything that it has said."""
+
+    def __init__(self, jars: Path, folder: Path) -> None:
+        self._jars, self._folder, self.log = jars, folder, folder / "broker.log"
+        self._properties = folder / "server.properties"
+        self._stack = ExitStack()
+        self.servers = ""
+
+    def begin(self) -> None:
+        """Format its folder for free ports, and start it."""
+        port, controller = free_port(), free_port()
+        self.servers = f"127.0.0.1:{port}"
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.mkdir(parents=True)
+        self._properties.write_text(_PROPERTIES.format(port=port, controller=controller, folder=self._folder))
+        formatting = ["kafka.tools.StorageTool", "format", "-t", str(uuid.uuid4()), "-c", str(self._properties)]
+        subprocess.run(self._java(*formatting), check=True, capture_output=True, timeout=RUN_SECONDS)
+        self.start()
+
+    def _java(self, *arguments: str) -> list[str]:
+        return ["java", "-Xmx512m", "-XX:+UseSerialGC", "-cp", f"{self._jars}/*", *arguments]
+
+    def start(self) -> None:
+        """Start it, with what it has stored."""
+        with self.log.open("ab") as log:
+            command = ["sh", "-c", 'exec "$@" 2>&1', "sh", *self._java("kafka.Kafka", str(self._properties))]
+            child = self._stack.enter_context(started(command, pipe=log.fileno()))
+        wait_until(self._answers, what=f"the broker answers at {self.servers}; see {self.log}", child=child)
+
+    def stop(self) -> None:
+        """Stop it. What it has stored stays."""
+        self._stack.close()
+
+    def restart(self) -> None:
+        """Stop it and start it again, at the same address."""
+        self.stop()
+        self.start()
+
+    @property
+    def admin(self) -> AdminClient:
+        return AdminClient({"bootstrap.servers": self.servers, "logger": QUIET})
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self.admin.list_topics(timeout=2).brokers)
+        except KafkaException:
+            return False
+
+    def create(self, topic: str, partitions: int = 1) -> str:
+        """A new topic; its name."""
+        admin = self.admin  # it must live for as long as its answers are waited for
+        for future in admin.create_topics([NewTopic(topic, partitions, 1)]).values():
+            future.result(WAIT_SECONDS)
+        return topic
+
+    def messages(self, topic: str) -> list[Message]:
+        """The committed messages of a topic, partition by partition, each in the order of its offsets."""
+        consumer = Consumer(
+            {
+                "bootstrap.servers": self.servers, "group.id": f"reader-{uuid.uuid4()}", "enable.auto.commit": False,
+                "isolation.level": "read_committed", "enable.partition.eof": True, "logger": QUIET,
+            }
+        )  # fmt: skip
+        try:
+            numbers = consumer.list_topics(topic, WAIT_SECONDS).topics[topic].partitions
+            consumer.assign([TopicPartition(topic, number, 0) for number in numbers])
+            messages, ended = [], set[int]()
+            while ended != set(numbers):
+                message = consumer.poll(WAIT_SECONDS)
+                assert message is not None, f"{topic} gave nothing in {WAIT_SECONDS:.0f} s"
+                if message.error():
+                    ended.add(message.partition())
+                else:
+                    messages.append(message)
+        finally:
+            consumer.close()
+        return sorted(messages, key=lambda message: (message.partition(), message.offset()))
+
+
+def jars() -> Path:
+    """The folder of the broker's jars. They are fetched once, and again where the pom has changed."""
+    folder = settings.PROJECT / "build" / f"kafka-{sha256(POM)[:12]}"
+    with locked(folder.with_suffix(".lock")):
+        if not folder.exists():
+            fetched = folder.with_suffix(".part")
+            goals = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={fetched}"]
+            subprocess.run(["mvn", "-q", "-B", "-f", POM, *goals], check=True, timeout=RUN_SECONDS)
+            fetched.rename(folder)
+    return folder
+
+
+@contextmanager
+def broker(folder: Path) -> Iterator[Broker]:
+    """A running broker, which keeps its data and its log below `folder`."""
+    running = Broker(jars(), folder)
+    try:
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                running.begin()
+                break
+            except BaseException:
+                running.stop()
+                if attempt == ATTEMPTS or "Address already in use" not in running.log.read_text(errors="replace"):
+                    raise
+        yield running
+    finally:
+        running.stop()
