@@ -61,8 +61,9 @@ _TIMESTAMP = core_schema.chain_schema(
 Row = dict[str, Any]
 #: The values of a table's keys.
 Key = tuple[Any, ...]
-#: The row of an event before a change, None for a new event; and after it.
-Change = tuple[Row | None, Row]
+#: The row of an event before a change, None for a new event; and after it. In the rows of one key, None also where the
+#: event has another key.
+Change = tuple[Row | None, Row | None]
 
 
 @cache
@@ -167,13 +168,12 @@ def entries(live: LiveTable, row: Row) -> list[Entry]:
     return [entry for _, entry in _keyed(live, row)]
 
 
-def by_key(live: LiveTable, changes: Iterable[Change]) -> tuple[dict[Key, list[Entry]], set[Key]]:
-    """Key → the entries that the changes add to it; and the keys that have entries which are no longer right. The
-    entries of such a key must be folded again from its events."""
+def by_key(live: LiveTable, changes: Iterable[Change]) -> tuple[dict[Key, list[Entry]], dict[Key, list[Entry]]]:
+    """Key → the entries that the changes add to it; and key → the entries of it that are no longer right."""
     added: dict[Key, list[Entry]] = defaultdict(list)
-    outdated: set[Key] = set()
+    removed: dict[Key, list[Entry]] = defaultdict(list)
     for before, after in changes:
-        if before is None:
+        if before is None and after is not None:
             entry, key = live.entry(after), live.key(after)
             if entry[TIME] is None or None in key:
                 continue
@@ -185,12 +185,16 @@ def by_key(live: LiveTable, changes: Iterable[Change]) -> tuple[dict[Key, list[E
         for key, entry in new:
             if (key, entry) not in old:
                 added[key].append(entry)
-        outdated.update(key for key, entry in old if (key, entry) not in new)
-    return added, outdated
+        for key, entry in old:
+            if (key, entry) not in new:
+                removed[key].append(entry)
+    return added, removed
 
 
-def _keyed(live: LiveTable, row: Row) -> list[tuple[Key, Entry]]:
+def _keyed(live: LiveTable, row: Row | None) -> list[tuple[Key, Entry]]:
     """The entries of an event, each with its key."""
+    if row is None:
+        return []
     entry, key = live.entry(row), live.key(row)
     if entry[TIME] is None or None in key:
         return []

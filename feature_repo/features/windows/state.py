@@ -34,7 +34,7 @@ from pydantic_core import from_json, to_json
 from errors import FeaturesNotReady
 from features.utc import MICROSECOND, since_1970
 from features.windows.tables import AggregationTable
-from features.windows.tiles import OUTCOME, SLACK_US, TIME, Entry, Slot, State, entry_maker, key_maker
+from features.windows.tiles import NEVER, OUTCOME, SLACK_US, TIME, Entry, Slot, State, entry_maker, key_maker
 
 #: The format of a state's bytes.
 FORMAT = 1
@@ -93,13 +93,15 @@ class LiveTable:
             return self._slots[0].reached(newest)
         return min([slot.reached(newest) for slot in self._slots])
 
-    def add(self, state: State, entries: Sequence[Entry]) -> list[Entry]:
-        """Take in entries that were not taken in before. Returns those that are too late: no window reached them."""
+    def add(self, state: State, entries: Sequence[Entry], newest: int = NEVER) -> list[Entry]:
+        """Take in entries that were not taken in before. Returns those that are too late: no window reached them.
+        `newest`: the newest timestamp of the state is this one at least, µs."""
         before = after = state.newest
         is_in_order = True
         for entry in entries:
             is_in_order &= entry[TIME] >= after
             after = max(after, entry[TIME], entry[OUTCOME])
+        after = max(after, newest)
         state.newest, recent = after, state.recent
         reached = self.reached(after)
         kept = [entry for entry in entries if entry[TIME] >= reached]
