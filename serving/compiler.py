@@ -4,6 +4,7 @@ from serving import feast_import  # noqa: F401  first: it makes the import of Fe
 
 # isort: split
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
@@ -18,11 +19,13 @@ from feast.protos.feast.types.Value_pb2 import Value
 from feast.type_map import feast_value_type_to_python_type, python_values_to_proto_values
 
 from errors import FeaturesNotReady
+from exact_stores.exact_online import ExactOnlineStore, RowReader
 from features.utc import MICROSECOND, since_1970
 from features.windows.live import MARKER, Columns, reserved_key
 from serving.completeness import Completeness
-from serving.plan import Computed, Kept, Plan, Read, Stored, full
+from serving.plan import Computed, Plan, full
 from serving.store import Row
+from serving.stored import Kept, Read, ReadTogether, Stored
 
 #: A view in one of these states can be read. While it is materialized, its old values stay readable until the commit.
 READABLE = {FeatureViewState.AVAILABLE_ONLINE, FeatureViewState.MATERIALIZING, FeatureViewState.STATE_UNSPECIFIED}
@@ -70,6 +73,7 @@ def compiled(store: FeatureStore, service: str) -> Plan:
         keys,
         request,
         dict(_types(projections)),
+        **_read_together(store),
     )
 
 
@@ -146,13 +150,39 @@ def _key(names: tuple[str, ...]) -> Callable[[Row], tuple[Any, ...]]:
     return itemgetter(*names) if more else lambda row: (row[name],)
 
 
-def reads(store: FeatureStore, view: FeatureView, names: tuple[str, ...]) -> Read:
-    """A function that reads keys: our own store's compiled reader, or `online_read` of any other store."""
+@dataclass(frozen=True)
+class _ExactRead:
+    """A `Read` of a store of ours."""
+
+    reader: RowReader
+    entity_key: Callable[..., bytes]
+
+    def keys(self, keys: Sequence[tuple[Any, ...]]) -> list[bytes]:
+        return [self.entity_key(*key) for key in keys]
+
+    def __call__(self, keys: Sequence[tuple[Any, ...]]) -> list[Kept | None]:
+        return self.reader.read(self.keys(keys))
+
+
+def _read_together(store: FeatureStore) -> dict[str, ReadTogether]:
+    """The argument of a plan that asks a store of ours once a request. Any other store is asked once a view."""
     provider: Any = store._get_provider()
     online = provider.online_store
-    if hasattr(online, "reader"):
-        reader, entity_key = online.reader(store.config, view, names), online.entity_key(view)
-        return lambda keys: reader.read([entity_key(*key) for key in keys])
+    if not isinstance(online, ExactOnlineStore):
+        return {}
+
+    def read_together(requests: Sequence[tuple[Any, Sequence[tuple[Any, ...]]]]) -> Sequence[Sequence[Kept | None]]:
+        return online.read_together([(read.reader, read.keys(keys)) for read, keys in requests])
+
+    return {"read_together": read_together}
+
+
+def reads(store: FeatureStore, view: FeatureView, names: tuple[str, ...]) -> Read:
+    """A function that reads keys: a compiled reader of a store of ours, or `online_read` of any other store."""
+    provider: Any = store._get_provider()
+    online = provider.online_store
+    if isinstance(online, ExactOnlineStore):
+        return _ExactRead(online.reader(store.config, view, names), online.entity_key(view))
     kinds = {column.name: column.dtype.to_value_type() for column in view.entity_columns}
     types = {field.name: field.dtype.to_value_type() for field in view.features}
 

@@ -7,94 +7,15 @@ from datetime import datetime
 from functools import cache, cached_property
 from typing import Any
 
-from errors import FeaturesNotReady
-from features.identifiers import KeyedHash
 from features.utc import EPOCH, MICROSECOND, since_1970
 from features.windows.live import Columns
-from serving.completeness import Completeness
-from serving.store import Answers, Row, StoredRow, Vector
-
-#: Feast's words for a value that is stored, is null, is not stored, or is older than its view's TTL.
-PRESENT, NULL_VALUE, NOT_FOUND, TOO_OLD = "PRESENT", "NULL_VALUE", "NOT_FOUND", "OUTSIDE_MAX_AGE"
-
-#: A state of a live view may be dated this much after a request, in µs: the clocks of machines differ.
-CLOCK_SLACK_US = 60_000_000
-
-Kept = StoredRow
-#: A function from join keys to their stored rows, in order, None for a key without one.
-Read = Callable[[Sequence[tuple[Any, ...]]], Sequence[Kept | None]]
+from serving.store import Answers, Row, Vector
+from serving.stored import NOT_FOUND, NULL_VALUE, PRESENT, TOO_OLD, Kept, Read, ReadTogether, Stored
 
 #: Gets a view, NOT_FOUND or OUTSIDE_MAX_AGE, and how many rows.
 Missed = Callable[[str, str, int], object]
 #: A key that no entity has, by its Feast type; a text otherwise.
 _NOBODY: Mapping[str, Any] = {"INT32": -1, "INT64": -1, "BYTES": b"", "BOOL": False, "UNIX_TIMESTAMP": EPOCH}
-
-
-@dataclass(frozen=True)
-class Stored:
-    """A stored view. `names` are the names of its values, `<view>__<feature>`. `ttl_us` is None if values never
-    expire. `completeness` is None if the view is not live."""
-
-    view: str
-    key: Callable[[Row], tuple[Any, ...]]
-    names: tuple[str, ...]
-    ttl_us: int | None
-    read: Read
-    completeness: Completeness | None = None
-
-    def rows(self, rows: Sequence[Row], now: int = 0) -> list[Kept | None]:
-        """The stored row of each row, however old it is. Nothing is stored under a key that is null. `now` is in µs
-        since 1970. Raises FeaturesNotReady where states of a live view are missing."""
-        keys = [self.key(row) for row in rows]
-        complete = [key for key in keys if None not in key]
-        stored = iter(self._read(complete, now) if complete else ())
-        kept = [None if None in key else next(stored) for key in keys]
-        return self._under_old_keys(keys, kept, now) if None in kept else kept
-
-    def _under_old_keys(self, keys: Sequence[tuple[Any, ...]], kept: list[Kept | None], now: int) -> list[Kept | None]:
-        """What is not stored under a keyed hash may be stored under that of the key before."""
-        old = {
-            place: tuple(getattr(part, "old", part) for part in key)
-            for place, (key, row) in enumerate(zip(keys, kept, strict=True))
-            if row is None and any(isinstance(part, KeyedHash) for part in key)
-        }
-        if old:
-            for place, row in zip(old, self._read(list(old.values()), now), strict=True):
-                kept[place] = row
-        return kept
-
-    def _read(self, keys: list[tuple[Any, ...]], now: int) -> Sequence[Kept | None]:
-        kept = self.read(keys)
-        if self.completeness is None:
-            return kept
-        has_all = None not in kept
-        if has_all and not self.completeness.is_due(now):
-            return kept
-        self.completeness.check(has_all, now)
-        return kept if has_all else self.read(keys)  # again: the states may have come between the two reads
-
-    def check_clock(self, kept: Sequence[Kept | None], now: int) -> None:
-        """Raises FeaturesNotReady where a state of a live view is dated after `now`, µs since 1970: to take it for
-        missing would be to forget all events of its key."""
-        newest = max((row[0] for row in kept if row), default=now)
-        if self.completeness is not None and newest > now + CLOCK_SLACK_US:
-            raise FeaturesNotReady(
-                f"A state of {self.view} has an event of {_in_words(newest)}, and the clock of this machine says "
-                f"{_in_words(now)}. Set the clock. If it is right, it was ahead when the event was accepted: stop the "
-                "stream job, remove its file in streams/ and the online store, and run: make pipeline"
-            )
-
-    def holds(self, kept: Kept, as_of: int) -> bool:
-        """Whether the point-in-time join would find the row at `as_of` (µs since 1970): it is not dated later, and not
-        older than the TTL, to the microsecond. A state of a live view may be dated a little later."""
-        slack = 0 if self.completeness is None else CLOCK_SLACK_US
-        return kept[0] <= as_of + slack and (self.ttl_us is None or as_of - kept[0] <= self.ttl_us)
-
-    def dates_and_statuses(self, kept: Sequence[Kept | None], as_of: int) -> tuple[list[datetime | None], list[str]]:
-        """The date of each row, and whether its values hold at `as_of` (µs since 1970)."""
-        rows = [row if row and row[0] <= as_of else None for row in kept]
-        dates = [EPOCH + row[0] * MICROSECOND if row else None for row in rows]
-        return dates, [(PRESENT if self.holds(row, as_of) else TOO_OLD) if row else NOT_FOUND for row in rows]
 
 
 @dataclass(frozen=True)
@@ -104,6 +25,10 @@ class Computed:
     view: str
     inputs: Mapping[str, str]
     run: Callable[[Columns], Mapping[str, Sequence[Any]]]
+
+
+def _in_turn(requests: Sequence[tuple[Read, Sequence[tuple[Any, ...]]]]) -> list[Sequence[Kept | None]]:
+    return [read(keys) for read, keys in requests]
 
 
 @dataclass(frozen=True)
@@ -118,6 +43,7 @@ class Plan:
     keys: Mapping[str, str]
     request: Mapping[str, str]
     types: Mapping[str, str] = field(default_factory=dict)
+    read_together: ReadTogether = _in_turn
 
     def answer(self, rows: Sequence[Row], as_of: datetime, missed: Missed | None = None) -> Answers:
         """The features of each row at `as_of`, which is now, in order; None where nothing is stored that holds then.
@@ -199,7 +125,13 @@ class Plan:
                     missed(view, NOT_FOUND, absent)
 
     def _kept(self, rows: Sequence[Row], now: int) -> dict[str, list[Kept | None]]:
-        kept = {stored.view: stored.rows(rows, now) for stored in self.stored}
+        keys = [[stored.key(row) for row in rows] for stored in self.stored]
+        complete = [[key for key in keys_of_view if None not in key] for keys_of_view in keys]
+        reads = self.read_together([(s.read, k) for s, k in zip(self.stored, complete, strict=True)])
+        kept = {
+            stored.view: stored.placed(keys_of_view, read, now)
+            for stored, keys_of_view, read in zip(self.stored, keys, reads, strict=True)
+        }
         for stored in self.stored:
             stored.check_clock(kept[stored.view], now)
         return kept
@@ -228,10 +160,6 @@ def _with_nulls(statuses: Sequence[str], values: Sequence[Any]) -> Sequence[str]
         NULL_VALUE if value is None and status == PRESENT else status
         for status, value in zip(statuses, values, strict=True)
     ]
-
-
-def _in_words(timestamp: int) -> str:
-    return f"{EPOCH + timestamp * MICROSECOND:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def full(view: str, feature: str) -> str:

@@ -19,11 +19,13 @@ from feast import FeatureStore, FeatureView
 from feast.errors import FeatureViewNotFoundException
 
 from errors import FeaturesNotReady, RiskError, UnknownEntity
+from exact_stores.exact_online import ExactOnlineStore, NotApplied, OnlineStoreError
 from features.risk import Risk
 from serving.compiler import NOT_APPLIED, compiled, reads, stored_view
-from serving.plan import Missed, Plan, Stored, full
+from serving.plan import Missed, Plan, full
 from serving.store import Answers, Row, Store, StoredRow, Vector
 from serving.store_faults import explained
+from serving.stored import Stored
 
 logger = logging.getLogger(__name__)
 
@@ -128,10 +130,11 @@ class FeastStore(Store):
     def kept(self, view: str, names: Sequence[str], keys: Sequence[tuple[Any, ...]]) -> list[StoredRow | None]:
         """By the reads of a plan. Raises FeaturesNotReady where the view is not applied."""
         target = self._view(view)
-        try:
-            return list(reads(self._store, target, tuple(names))(keys))
-        except sqlite3.OperationalError:  # no file or no table, and then there is no row; a write says what is wrong
-            return [None] * len(keys)
+        with explained():
+            try:
+                return list(reads(self._store, target, tuple(names))(keys))
+            except (NotApplied, sqlite3.OperationalError):  # then there is no row; a write says what is wrong
+                return [None] * len(keys)
 
     def check(self, service: str, now: datetime) -> None:
         """By the reads of a decision about an entity that is not there. Raises FeaturesNotReady."""
@@ -151,10 +154,10 @@ class FeastStore(Store):
             self._store.write_to_online_store(view, pd.DataFrame([row]))
 
     def write_table(self, view: str, table: pa.Table) -> None:
-        """In one transaction if the online store is ours. Raises FeaturesNotReady."""
+        """As a whole table if the online store is ours. Raises FeaturesNotReady."""
         provider: Any = self._store._get_provider()
         with explained():
-            if not hasattr(provider.online_store, "write_table"):
+            if not isinstance(provider.online_store, ExactOnlineStore):
                 self._store.write_to_online_store(view, _frame(table))
                 return
             views = self._views  # one reference: the thread may replace the dict at any time
@@ -199,7 +202,7 @@ class FeastStore(Store):
         for service in services:
             try:
                 yield service, compiled(self._store, service)
-            except (RiskError, sqlite3.OperationalError):  # the next request compiles it, fails, and tells its caller
+            except (RiskError, OnlineStoreError):  # the next request compiles it, fails, and tells its caller
                 continue
 
     def _plan(self, service: str) -> Plan:

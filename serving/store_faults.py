@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from errors import FeaturesNotReady
+from exact_stores.exact_online import OnlineStoreError
 from files import fault, is_file_fault
 
 _NEW_REGISTRY = "Move registry.db and online.db away, and run: make pipeline"
@@ -16,7 +17,7 @@ def explained() -> Iterator[None]:
     """Inside, a fault of the feature store or of its files is raised as FeaturesNotReady."""
     try:
         yield
-    except sqlite3.DatabaseError as error:  # our store says what to do
+    except (OnlineStoreError, sqlite3.DatabaseError) as error:  # our stores say what to do
         raise FeaturesNotReady(f"The online store cannot be used: {error}") from error
     except Exception as error:
         if type(error).__name__ == "DecodeError":  # protobuf's, which Feast lets through

@@ -43,6 +43,7 @@ MAY_IMPORT = {
     "views.DOMAIN": "entities settings exact_stores views.blocks features.utc features.windows features.DOMAIN",
     "stores": "exact_stores",
     "exact_stores": "exact_stores",
+    "exact_stores.exact_online": "",
     "simulators": "features simulators",
     "generate_data": "cli errors files settings features simulators jobs.world",
     # `model.publish` hands on what is in publishing; the service imports the rest.
@@ -61,6 +62,11 @@ MAY_IMPORT = {
     "model.publishing": "errors features.domains features.risk features.utc model.card model.link model.explanation "
     "model.session model.shelf model.drift model.reference model.scorer model.report model.publishing",
     "serving": "brokers files hash_keys errors choices root features model serving",
+    # These three know the online store behind Feast.
+    **dict.fromkeys(
+        ("serving.compiler", "serving.retrieval", "serving.store_faults"),
+        "files errors features serving exact_stores.exact_online",
+    ),
     "serving.DOMAIN": "files hash_keys errors root features features.DOMAIN model serving",
     "telemetry": "serving",
     # Files on disk → checked rows → features → models; the stream beside them; everything on top.

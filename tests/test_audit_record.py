@@ -12,7 +12,8 @@ from features.domains import risks
 from features.utc import since_1970
 from serving import audit
 from serving.call import Call
-from serving.plan import Computed, Plan, Stored
+from serving.plan import Computed, Plan
+from serving.stored import Stored
 from web import examples
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)

@@ -20,7 +20,7 @@ from features.utc import MICROSECOND
 from features.windows import AggregationTable, Feature
 from features.windows.live import seen_of
 from features.windows.tiles import AHEAD_US
-from serving.plan import TOO_OLD
+from serving.stored import TOO_OLD
 from web.access import needs
 from web.face import Face
 from web.operations import Spec, operation

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from feast import BatchFeatureView, StreamFeatureView
 from feast.infra.common.materialization_job import MaterializationJobStatus, MaterializationTask
@@ -13,6 +13,7 @@ from feast.repo_config import RepoConfig
 from feast.utils import _get_column_names
 from pydantic import Field, StrictInt
 
+from exact_stores.exact_online import ExactOnlineStore
 from exact_stores.parquet_files import is_local_parquet
 from exact_stores.timestamps import EPOCH, SLACK
 
@@ -71,12 +72,12 @@ class ArrowComputeEngine(LocalComputeEngine):
             or getattr(view, "enable_validation", False)
             or (isinstance(view, BatchFeatureView | StreamFeatureView) and view.offline)
         )
-        has_our_stores = hasattr(self.online_store, "write_table") and hasattr(self.offline_store, "pull_changed")
+        has_our_stores = isinstance(self.online_store, ExactOnlineStore) and hasattr(self.offline_store, "pull_changed")
         return bool(is_plain and has_our_stores and view.online and is_local_parquet(view.batch_source))
 
     def _copy(self, registry: BaseRegistry, task: MaterializationTask) -> None:
-        view, config, online = task.feature_view, self.repo_config, self.online_store
-        start_of_run, last_run = self.clock(), online.last_run(config, view)  # type: ignore[attr-defined]
+        view, config, online = task.feature_view, self.repo_config, cast(ExactOnlineStore, self.online_store)
+        start_of_run, last_run = self.clock(), online.last_run(config, view)
         end = min(task.end_time, start_of_run + SLACK)  # a row that is dated later would hide the one of now until then
         entities = [registry.get_entity(name, task.project) for name in view.entities]
         keys, features, event_timestamp, created = _get_column_names(view, entities)
@@ -88,13 +89,16 @@ class ArrowComputeEngine(LocalComputeEngine):
         mapping = source.field_mapping or {}
         for batch in batches:
             table = batch.rename_columns([mapping.get(name, name) for name in batch.schema.names])
-            online.write_table(  # type: ignore[attr-defined]
-                config, view, table, mapping.get(event_timestamp, event_timestamp),
+            online.write_table(
+                config,
+                view,
+                table,
+                mapping.get(event_timestamp, event_timestamp),
                 mapping.get(created, created) if created else None,
-            )  # fmt: skip
+            )
         if view.most_recent_end_time is None or task.end_time >= view.most_recent_end_time:
             # A run over past days misses rows that were created since the last run and are dated after those days.
-            online.set_last_run(config, view, start_of_run)  # type: ignore[attr-defined]
+            online.set_last_run(config, view, start_of_run)
 
     def _start(self, task: MaterializationTask, last_run: datetime | None) -> datetime:
         """The first event timestamp to take. A task that begins at the view's last end is an incremental one."""

@@ -1,35 +1,27 @@
 """The online store: one SQLite row for each entity of a feature view. Time never goes back in a row."""
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-import click
 import pyarrow as pa
-from feast import Entity, FeatureView, OnDemandFeatureView, StreamFeatureView
-from feast.feature_view import DUMMY_ENTITY_ID, DUMMY_ENTITY_VAL
+from feast import Entity, FeatureView
 from feast.infra.infra_object import InfraObject
-from feast.infra.key_encoding_utils import serialize_entity_key
 from feast.infra.online_stores.online_store import OnlineStore
 from feast.infra.online_stores.sqlite import SqliteTable
-from feast.labeling.label_view import LabelView
 from feast.protos.feast.core.Registry_pb2 import Registry
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
-from feast.protos.feast.types.Value_pb2 import Value
 from feast.repo_config import FeastConfigBaseModel, RepoConfig
 from pydantic import field_validator
 
-from exact_stores import arrow_rows, keys, names, rows, tables
+from exact_stores import arrow_rows, feast_rows, keys, names, rows, tables
+from exact_stores.exact_online import Row, RowReader
+from exact_stores.feast_rows import FeastAnswer, FeastRow
 from exact_stores.paths import below_data, require_place
 from exact_stores.reader import Reader
 from exact_stores.sqlite_file import SqliteFile
-from exact_stores.timestamps import SLACK, from_microseconds, to_microseconds
-
-FeastRow = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
-
-#: The key of a view without entities. Feast reads by this key but writes by an empty one, and so finds nothing.
-_NO_ENTITY = EntityKey(join_keys=[DUMMY_ENTITY_ID], entity_values=[Value(string_val=DUMMY_ENTITY_VAL)])
+from exact_stores.timestamps import from_microseconds
 
 #: How many rows of an Arrow table are Python objects at one time.
 _BATCH_ROWS = 50_000
@@ -81,22 +73,9 @@ class WideSqliteOnlineStore(OnlineStore):
         Rows without a key or dated later than now are left out, and standard error gets their number: the engine takes
         all rows of a source.
         """
-        layout = rows.columns(table)
-        keyed = [row for row in data if all(value.WhichOneof("val") for value in row[0].entity_values)]
-        newest = _event_time(self.clock() + SLACK)
-        current = [row for row in keyed if _event_time(row[2]) <= newest]
-        if left_out := len(data) - len(current):
-            click.echo(
-                f"{left_out} of {len(data)} rows of the view {table.name!r} were left out: {len(data) - len(keyed)} "
-                f"have no key, {len(keyed) - len(current)} are dated later than now.",
-                err=True,
-            )
-        new_rows = [
-            (_key(config, key), _event_time(event), to_microseconds(created), *rows.from_values(layout, values))
-            for key, values, event, created in current
-        ]
+        new_rows = feast_rows.stored_rows(config, table, data, self.clock())
         with self._file(config).writing() as connection:
-            tables.upsert(connection, names.table_name(config, table), layout, new_rows)
+            tables.upsert(connection, names.table_name(config, table), rows.columns(table), new_rows)
         if progress:
             progress(len(data))
 
@@ -127,28 +106,25 @@ class WideSqliteOnlineStore(OnlineStore):
         table: FeatureView,
         entity_keys: list[EntityKey],
         requested_features: list[str] | None = None,
-    ) -> list[tuple[datetime | None, dict[str, Value] | None]]:
+    ) -> list[FeastAnswer]:
         """The event timestamp and the features of each key, in order. Feast calls this.
 
         Both are None if no row is stored, or if it is past the view's TTL or dated later than now.
         """
-        layout = tuple(c for c in rows.columns(table) if requested_features is None or c.feature in requested_features)
-        key_bytes = [_key(config, key) for key in entity_keys]
-        oldest, newest = self._oldest(table), _event_time(self.clock())
-        results: list[tuple[datetime | None, dict[str, Value] | None]] = []
-        for row in self._reader(self._file(config), names.table_name(config, table), layout).read_stored(key_bytes):
-            if row is None or not oldest <= row[0] <= newest:
-                results.append((None, None))
-            else:
-                values = {c.feature: c.to_value(stored) for c, stored in zip(layout, row[1], strict=True)}
-                results.append((from_microseconds(row[0]), values))
-        return results
+        layout = feast_rows.layout_of(table, requested_features)
+        reader = self._reader(self._file(config), names.table_name(config, table), layout)
+        stored = reader.read_stored([feast_rows.key_bytes(config, key) for key in entity_keys])
+        return feast_rows.answers(table, layout, stored, self.clock())
 
     def reader(self, config: RepoConfig, view: FeatureView, feature_names: Sequence[str]) -> Reader:
         """A reader of these features, in this order. Raises KeyError for a feature that the view has not."""
         by_name = {column.feature: column for column in rows.columns(view)}
         layout = [by_name[name] for name in feature_names]
         return Reader(self._file(config), names.table_name(config, view), layout)
+
+    def read_together(self, requests: Sequence[tuple[RowReader, Sequence[bytes]]]) -> list[list[Row | None]]:
+        """What each reader reads of its keys. A read of SQLite waits for no network, so they run in turn."""
+        return [reader.read(keys) for reader, keys in requests]
 
     def entity_key(self, view: FeatureView) -> keys.EntityKey:
         """A function that takes the view's join key values, in the order of `view.entity_columns`, and returns the
@@ -167,7 +143,7 @@ class WideSqliteOnlineStore(OnlineStore):
     def set_last_run(self, config: RepoConfig, view: FeatureView, timestamp: datetime) -> None:
         """Store when the view was last materialized."""
         with self._file(config).writing() as connection:
-            tables.set_last_run(connection, names.table_name(config, view), _event_time(timestamp))
+            tables.set_last_run(connection, names.table_name(config, view), feast_rows.event_time(timestamp))
 
     def update(
         self,
@@ -192,7 +168,9 @@ class WideSqliteOnlineStore(OnlineStore):
             with file.reading() as connection:
                 existing = set(tables.names_with_prefix(connection, names.table_prefix(config)))
         missing = [
-            view for view in _online_views(desired_registry_proto) if names.table_name(config, view) not in existing
+            view
+            for view in feast_rows.online_views(desired_registry_proto)
+            if names.table_name(config, view) not in existing
         ]
         # Feast shows objects of its own classes only, and opens the file of each. Hence a file in memory.
         return [SqliteTable(":memory:", f"{config.project}_{view.name}") for view in missing]
@@ -215,34 +193,9 @@ class WideSqliteOnlineStore(OnlineStore):
             self._readers[file.path, table, layout] = (schema, reader)
         return reader
 
-    def _oldest(self, view: FeatureView) -> float:
-        """The oldest event timestamp (microseconds since 1970) that is within the view's TTL now."""
-        ttl: timedelta | None = getattr(view, "ttl", None)  # to Feast, None and 0 both mean for ever
-        return _event_time(self.clock() - ttl) if ttl else float("-inf")
-
     def _file(self, config: RepoConfig) -> SqliteFile:
         settings = config.online_store
         key = (below_data(settings.path, config.repo_path), settings.synchronous)
         if key not in self._files:
             self._files[key] = SqliteFile(*key)
         return self._files[key]
-
-
-def _key(config: RepoConfig, key: EntityKey) -> bytes:
-    return serialize_entity_key(key if key.join_keys else _NO_ENTITY, config.entity_key_serialization_version)
-
-
-def _event_time(timestamp: datetime) -> int:
-    since_1970 = to_microseconds(timestamp)
-    if since_1970 is None:
-        raise ValueError("An event timestamp is null. Write rows that have one.")
-    return since_1970
-
-
-def _online_views(registry: Registry) -> list[Any]:
-    """The views of a registry that have a table."""
-    views: list[Any] = [FeatureView.from_proto(proto) for proto in registry.feature_views]
-    views += [StreamFeatureView.from_proto(proto) for proto in registry.stream_feature_views]
-    views += [LabelView.from_proto(proto) for proto in registry.label_views]
-    on_demand = [OnDemandFeatureView.from_proto(proto) for proto in registry.on_demand_feature_views]
-    return [view for view in views if view.online] + [view for view in on_demand if view.write_to_online_store]

@@ -14,6 +14,7 @@ import pyarrow as pa
 from feast import FeatureView
 from feast.infra.passthrough_provider import PassthroughProvider
 
+from exact_stores.exact_online import ExactOnlineStore
 from exact_stores.frame_timestamps import timestamps_of
 from exact_stores.timestamps import SLACK, to_microseconds
 
@@ -44,7 +45,7 @@ def mend() -> None:
 
 
 def pushed_rows(view: FeatureView, frame: pd.DataFrame, now: datetime) -> pa.Table:
-    """The frame as the table that `WideSqliteOnlineStore.write_table` takes, under the view's names.
+    """The frame as the table that `ExactOnlineStore.write_table` takes, under the view's names.
 
     Its timestamps may be of any unit, or texts. Without a zone they are in UTC. Raises ValueError for a missing time
     column, for what is no timestamp, and for an event timestamp later than now: a row never goes back in time, so such
@@ -80,7 +81,9 @@ def _refuse_future(view: FeatureView, name: str, timestamps: pa.ChunkedArray, no
 
 def _can_write(online_store: Any, view: Any) -> bool:
     """Whether the store is ours, and the view stores what its source has."""
-    return hasattr(online_store, "write_table") and isinstance(view, FeatureView) and view.batch_source is not None
+    return (
+        isinstance(online_store, ExactOnlineStore) and isinstance(view, FeatureView) and view.batch_source is not None
+    )
 
 
 def _time_columns(view: FeatureView) -> tuple[str, str | None]:

@@ -4,15 +4,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from exact_stores import tables
+from exact_stores.exact_online import NotApplied, Row
 from exact_stores.rows import Column
 from exact_stores.sql import identifier
-from exact_stores.sqlite_file import OnlineStoreError, SqliteFile
+from exact_stores.sqlite_file import SqliteFile
 
 #: Keys in one statement. A statement's own cost is then small, and SQLite's limit of parameters is far away.
 _KEYS_PER_STATEMENT = 1000
-
-#: The event timestamp (microseconds since 1970) and the features.
-Row = tuple[int, tuple[Any, ...]]
 
 
 class Reader:
@@ -23,12 +21,12 @@ class Reader:
     """
 
     def __init__(self, file: SqliteFile, table: str, layout: Sequence[Column]) -> None:
-        """`layout` names the features, in the order of the values. Raises OnlineStoreError if the table is missing."""
+        """`layout` names the features, in the order of the values. Raises NotApplied if the table is missing."""
         self._file = file
         with file.reading() as connection:
             existing = tables.feature_columns(connection, table)
             if not existing and not tables.exists(connection, table):
-                raise OnlineStoreError(f"{file.path} has no table {table!r}. Run: feast apply")
+                raise NotApplied(f"{file.path} has no table {table!r}. Run: feast apply")
         features = [identifier(column.name) if column.name in existing else "NULL" for column in layout]
         columns = ", ".join(["entity_key", "event_timestamp", *features])
         self._select = f"SELECT {columns} FROM {identifier(table)} WHERE "

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from exact_stores import forks
+from exact_stores.exact_online import NotApplied, OnlineStoreError
 from exact_stores.whole_file import PRIVATE_FILE, make_folder
 
 #: How long a writer waits for other writers before it gives up.
@@ -34,7 +35,7 @@ _REMEDIES = {
 Synchronous = Literal["full", "normal"]
 
 
-class OnlineStoreError(sqlite3.OperationalError):
+class SqliteFileError(OnlineStoreError, sqlite3.OperationalError):
     """The online store's file cannot be read or written. The message names the file, the cause and the remedy."""
 
 
@@ -55,11 +56,11 @@ class SqliteFile:
     def reading(self) -> "Connection":
         """`with file.reading() as connection`: each statement sees the last commit.
 
-        Raises OnlineStoreError, also if there is no file: reading never makes one.
+        Raises OnlineStoreError, and NotApplied if there is no file: reading never makes one.
         """
         connection = self._thread_connection()
         if connection.is_closed and not self.path.exists():
-            raise OnlineStoreError(f"There is no {self.path}. Run: feast apply")
+            raise NotApplied(f"There is no {self.path}. Run: feast apply")
         return connection
 
     @contextmanager
@@ -71,7 +72,7 @@ class SqliteFile:
         try:
             make_folder(self.path.parent)
         except OSError as error:
-            raise OnlineStoreError(f"{self.path}: its folder cannot be made ({error}). {_ALLOW_WRITING}") from error
+            raise SqliteFileError(f"{self.path}: its folder cannot be made ({error}). {_ALLOW_WRITING}") from error
         with self._thread_connection() as connection:
             connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
             connection.execute("BEGIN IMMEDIATE")
@@ -93,7 +94,7 @@ class SqliteFile:
 class Connection:
     """A connection that opens when it is first used, and again after a fork. It is used once at a time.
 
-    An error of SQLite leaves it as an OnlineStoreError that names the file and the remedy.
+    An error of SQLite leaves it as a SqliteFileError that names the file and the remedy.
     """
 
     def __init__(self, path: Path, synchronous: Synchronous) -> None:
@@ -124,7 +125,7 @@ class Connection:
         if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, OnlineStoreError):
             remedy = _REMEDIES.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, "Run: feast apply")
             remedy = "This is a folder: move it away." if self._path.is_dir() else remedy
-            raise OnlineStoreError(f"{self._path}: {error}. {remedy}") from error
+            raise SqliteFileError(f"{self._path}: {error}. {remedy}") from error
 
     def close(self) -> None:
         """Close it, if it is open. The next use opens it again."""
