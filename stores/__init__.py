@@ -15,7 +15,12 @@ import exact_stores
 __path__ = []
 sys.modules["stores.exact_stores"] = None  # type: ignore[assignment]
 
+#: Modules that have no old name, as they came later. Some of them need an extra.
+_NEW = ("exact_online", "feast_rows", "redis_")
+
 for _module in pkgutil.iter_modules(exact_stores.__path__):
+    if _module.name.startswith(_NEW):
+        continue
     globals()[_module.name] = importlib.import_module(f"exact_stores.{_module.name}")
     sys.modules[f"stores.{_module.name}"] = globals()[_module.name]
 

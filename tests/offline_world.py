@@ -29,10 +29,9 @@ def repository(folder: Path, offline: str = OURS, **config: Any) -> FeatureStore
     return small.repository(folder, offline=offline, repo_path=folder, **config)
 
 
-def our_stores(folder: Path) -> FeatureStore:
-    """A repository with our three stores."""
-    online, engine = "exact_stores.online.WideSqliteOnlineStore", "exact_stores.engine.ArrowComputeEngine"
-    return repository(folder, online=online, engine=engine)
+def our_stores(folder: Path, kind: str = "wide") -> FeatureStore:
+    """A repository with our stores, and our engine between them. `kind` is that of the online store."""
+    return repository(folder, online=small.ONLINE_TYPES[kind], engine="exact_stores.engine.ArrowComputeEngine")
 
 
 def write(path: Path, rows: list[dict[str, Any]], unit: str = "us", zone: str | None = "UTC") -> Path:

@@ -10,32 +10,45 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
+from engines import redis
 from feast import Entity, FeatureStore, FeatureView, Field, FileSource, PushSource, RepoConfig
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 from feast.types import Int64, from_value_type
 from feast.value_type import ValueType
 
+#: Our two online stores. Redis needs a server.
+OURS = ["wide", pytest.param("redis", marks=pytest.mark.engine)]
 #: For a promise that Feast's own store keeps too.
-BOTH = ["wide", "stock"]
+BOTH = [*OURS, "stock"]
 #: For a promise that Feast's own store breaks.
-STOCK_FAILS = ["wide", pytest.param("stock", marks=pytest.mark.xfail(strict=True))]
+STOCK_FAILS = [*OURS, pytest.param("stock", marks=pytest.mark.xfail(strict=True))]
 
 DRIVER = Entity(name="driver", join_keys=["driver_id"], value_type=ValueType.INT64)
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 #: Driver, event timestamp, created, trips.
 Row = tuple[int, datetime, datetime | None, int | None]
-_ONLINE_TYPES = {"wide": "exact_stores.online.WideSqliteOnlineStore", "stock": "sqlite"}
+ONLINE_TYPES = {
+    "wide": "exact_stores.online.WideSqliteOnlineStore",
+    "redis": "exact_stores.redis_online.PackedRedisOnlineStore",
+    "stock": "sqlite",
+}
 
 
 def repository(
     root: Path, online: str = "sqlite", offline: str = "duckdb", engine: str = "local", project: str = "small",
-    registry: dict[str, Any] | None = None, **config: Any,
+    registry: dict[str, Any] | None = None, address: str | None = None,
+    redis_type: str = "redis", **config: Any,
 ) -> FeatureStore:  # fmt: skip
-    """A repository with stores of these types, on `root/<project>.registry` and `root/online.db`."""
+    """A repository with stores of these types, on `root/<project>.registry`, and on `root/online.db`, on the Redis
+    at `address`, or in a database of the session's Redis for this root."""
     root.mkdir(exist_ok=True)
-    config |= {"online_store": {"type": online, "path": str(root / "online.db")}, "offline_store": {"type": offline}}
+    if "redis" in online:
+        place = {"connection_string": address or redis.database(root), "redis_type": redis_type}
+    else:
+        place = {"path": str(root / "online.db")}
+    config |= {"online_store": {"type": online, **place}, "offline_store": {"type": offline}}
     registry = {"path": str(root / f"{project}.registry"), "cache_ttl_seconds": 600, **(registry or {})}
     return FeatureStore(
         config=RepoConfig(
@@ -50,8 +63,8 @@ def repository(
 
 
 def feature_store(root: Path, kind: str, project: str = "small", **registry: Any) -> FeatureStore:
-    """A repository with our online store (`wide`) or Feast's (`stock`)."""
-    return repository(root, online=_ONLINE_TYPES[kind], project=project, registry=registry)
+    """A repository with our online store on SQLite (`wide`) or on Redis, or Feast's on SQLite (`stock`)."""
+    return repository(root, online=ONLINE_TYPES[kind], project=project, registry=registry)
 
 
 def view(root: Path, features: Any = ("trips",), name: str = "stats", **options: Any) -> FeatureView:
@@ -80,9 +93,9 @@ def push_view(root: Path) -> FeatureView:
     return stats
 
 
-def store_with_trips(root: Path) -> FeatureStore:
-    """A repository with our online store and the view of trips."""
-    store = feature_store(root, "wide")
+def store_with_trips(root: Path, kind: str = "wide") -> FeatureStore:
+    """A repository with an online store of ours and the view of trips."""
+    store = feature_store(root, kind)
     store.apply([DRIVER, view(root)])
     return store
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from engines import redis
 from feast import BatchFeatureView, FeatureStore, FeatureView, Field, FileSource
 from feast.types import Int64
 from processes import exit_code, forked
@@ -27,16 +28,21 @@ STORES = {
     },
     "stock": {},
 }
-BOTH = pytest.mark.parametrize("store", STORES, indirect=True)
-STOCK_FAILS = pytest.mark.parametrize(
-    "store", ["ours", pytest.param("stock", marks=pytest.mark.xfail(strict=True))], indirect=True
-)
+STORES["redis"] = {**STORES["ours"], "online": "exact_stores.redis_online.PackedRedisOnlineStore"}
+OURS = ["ours", pytest.param("redis", marks=pytest.mark.engine)]
+BOTH = pytest.mark.parametrize("kind", [*OURS, "stock"])
+STOCK_FAILS = pytest.mark.parametrize("kind", [*OURS, pytest.param("stock", marks=pytest.mark.xfail(strict=True))])
+
+
+@pytest.fixture(params=OURS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return request.param
 
 
 @pytest.fixture
-def store(tmp_path: Path, request: pytest.FixtureRequest) -> FeatureStore:
+def store(tmp_path: Path, kind: str) -> FeatureStore:
     write_source(tmp_path, (1, NOW - 3 * HOUR, NOW - 3 * HOUR, 1))
-    store = repository(tmp_path, **STORES[getattr(request, "param", "ours")])
+    store = repository(tmp_path, **STORES[kind])
     store.apply([DRIVER, view(tmp_path, ttl=10 * DAY)])
     return store
 
@@ -86,11 +92,13 @@ def test_a_run_with_an_end_in_the_future_skips_no_later_row(store, tmp_path):
 
 
 @STOCK_FAILS
-def test_a_lost_online_store_is_filled_from_the_beginning(store, tmp_path):
+def test_a_lost_online_store_is_filled_from_the_beginning(store, kind, tmp_path):
     store.materialize_incremental(NOW)
     for file in tmp_path.glob("online.db*"):
         file.unlink()
-    other = repository(tmp_path, **STORES["ours" if "Wide" in str(store.config.online_store.type) else "stock"])
+    if kind == "redis":
+        redis.flush(tmp_path)
+    other = repository(tmp_path, **STORES[kind])
     other.apply([DRIVER, view(tmp_path, ttl=10 * DAY)])
     other.materialize_incremental(NOW + SECOND)
     assert trips(other, 1) == [1]
@@ -114,7 +122,7 @@ def test_a_row_whose_file_appears_after_its_created_is_not_lost(store, tmp_path)
     assert trips(store, 2) == [2]
 
 
-def test_any_order_of_runs_ends_in_the_same_rows(tmp_path):
+def test_any_order_of_runs_ends_in_the_same_rows(kind, tmp_path):
     """A push and two runs over parts of the time, in every order."""
     write_source(tmp_path, (1, NOW - 5 * HOUR, NOW, 1), (1, NOW - 3 * HOUR, NOW, 2), (2, NOW - 4 * HOUR, NOW, 3))
     pushed = frame((1, NOW - 2 * HOUR, NOW, 7), (2, NOW - 6 * HOUR, NOW, 8))
@@ -127,7 +135,7 @@ def test_any_order_of_runs_ends_in_the_same_rows(tmp_path):
     for i, order in enumerate(permutations(steps)):
         (root := tmp_path / str(i)).mkdir()
         (root / "rows.parquet").symlink_to(tmp_path / "rows.parquet")
-        store = repository(root, **STORES["ours"])
+        store = repository(root, **STORES[kind])
         store.apply([DRIVER, view(root, ttl=10 * DAY)])
         for step in order:
             step(store)
@@ -135,15 +143,15 @@ def test_any_order_of_runs_ends_in_the_same_rows(tmp_path):
     assert results == {(7, 3)}
 
 
-def materialize_many(root: Path) -> None:
-    repository(root, **STORES["ours"]).materialize_incremental(NOW)
+def materialize_many(root: Path, kind: str) -> None:
+    repository(root, **STORES[kind]).materialize_incremental(NOW)
 
 
-def test_a_killed_run_that_is_run_again_loses_no_row(store, tmp_path):
+def test_a_killed_run_that_is_run_again_loses_no_row(store, kind, tmp_path):
     numbers, timestamps = pa.array(range(400_000)), pa.array([NOW - HOUR] * 400_000, pa.timestamp("us", "UTC"))
     rows = pa.table({"driver_id": numbers, "event_timestamp": timestamps, "created": timestamps, "trips": numbers})
     pq.write_table(rows, tmp_path / "rows.parquet")
-    with forked(materialize_many, tmp_path) as child:
+    with forked(materialize_many, tmp_path, kind) as child:
         while child.is_alive() and trips(store, 0) != [0]:
             time.sleep(0.01)
         child.kill()
@@ -155,7 +163,7 @@ def test_a_killed_run_that_is_run_again_loses_no_row(store, tmp_path):
     assert trips(store, *range(0, 400_000, 1000)) == list(range(0, 400_000, 1000))
 
 
-def test_reads_go_on_while_a_view_is_materialized(store, tmp_path):
+def test_reads_go_on_while_a_view_is_materialized(store, kind, tmp_path):
     """Feast's own store refuses such reads: the view cannot be served, or the file is locked."""
     store.materialize_incremental(NOW)
     write_source(
@@ -164,7 +172,7 @@ def test_reads_go_on_while_a_view_is_materialized(store, tmp_path):
     values = []
     reader = store._get_provider().online_store.reader(store.config, store.get_feature_view("stats"), ["trips"])
     key = store._get_provider().online_store.entity_key(store.get_feature_view("stats"))(1)
-    with forked(materialize_many, tmp_path) as child:
+    with forked(materialize_many, tmp_path, kind) as child:
         while child.is_alive():
             values.append(reader.read([key])[0][1][0])
         assert exit_code(child) == 0
@@ -173,7 +181,7 @@ def test_reads_go_on_while_a_view_is_materialized(store, tmp_path):
     assert values == sorted(values)
 
 
-def test_a_view_with_a_transformation_uses_feasts_own_engine(tmp_path):
+def test_a_view_with_a_transformation_uses_feasts_own_engine(kind, tmp_path):
     write_source(tmp_path, (1, NOW - HOUR, NOW, 21))
     source = FileSource(name="rows", path=str(tmp_path / "rows.parquet"), timestamp_field="event_timestamp")
 
@@ -184,13 +192,13 @@ def test_a_view_with_a_transformation_uses_feasts_own_engine(tmp_path):
         name="stats", entities=[DRIVER], source=source, mode="pandas", udf=doubled, online=True, ttl=10 * DAY,
         schema=[Field(name="twice", dtype=Int64)],
     )  # fmt: skip
-    store = repository(tmp_path, **STORES["ours"])
+    store = repository(tmp_path, **STORES[kind])
     store.apply([DRIVER, twice])
     store.materialize_incremental(NOW)
     assert store.get_online_features(["stats:twice"], [{"driver_id": 1}]).to_dict()["twice"] == [42]
 
 
-def test_column_names_of_the_source_are_mapped_to_the_views(tmp_path):
+def test_column_names_of_the_source_are_mapped_to_the_views(kind, tmp_path):
     write_source(tmp_path, (1, NOW - HOUR, NOW, 21))
     pd.read_parquet(tmp_path / "rows.parquet").rename(
         columns={"trips": "n", "driver_id": "driver", "created": "written", "event_timestamp": "time"}
@@ -199,7 +207,7 @@ def test_column_names_of_the_source_are_mapped_to_the_views(tmp_path):
         name="rows", path=str(tmp_path / "named.parquet"), timestamp_field="time", created_timestamp_column="written",
         field_mapping={"n": "trips", "driver": "driver_id"},
     )  # fmt: skip
-    store = repository(tmp_path, **STORES["ours"])
+    store = repository(tmp_path, **STORES[kind])
     store.apply(
         [DRIVER, FeatureView(name="stats", entities=[DRIVER], source=source, ttl=10 * DAY,
                              schema=[Field(name="trips", dtype=Int64)])]
@@ -208,13 +216,13 @@ def test_column_names_of_the_source_are_mapped_to_the_views(tmp_path):
     assert trips(store, 1) == [21]
 
 
-def test_a_view_without_entities_is_materialized(tmp_path):
+def test_a_view_without_entities_is_materialized(kind, tmp_path):
     write_source(tmp_path, (1, NOW - HOUR, NOW, 21), (2, NOW - 2 * HOUR, NOW, 5))
     source = FileSource(
         name="rows", path=str(tmp_path / "rows.parquet"), timestamp_field="event_timestamp",
         created_timestamp_column="created",
     )  # fmt: skip
-    store = repository(tmp_path, **STORES["ours"])
+    store = repository(tmp_path, **STORES[kind])
     store.apply(
         [FeatureView(name="all", entities=[], source=source, ttl=10 * DAY, schema=[Field(name="trips", dtype=Int64)])]
     )

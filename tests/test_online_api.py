@@ -15,22 +15,27 @@ from feast.types import Bool, Int64, String, UnixTimestamp
 from feast.value_type import ValueType
 from hypothesis import given
 from hypothesis import strategies as st
-from small import DRIVER, NOON, SECOND, feature_store, frame, read, store_with_trips, table, trips, view
+from small import DRIVER, NOON, OURS, SECOND, feature_store, frame, read, store_with_trips, table, trips, view
 
+from exact_stores.exact_online import ExactOnlineStore
 from exact_stores.keys import entity_key
-from exact_stores.online import WideSqliteOnlineStore
 from exact_stores.paths import below_data
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> FeatureStore:
-    return store_with_trips(tmp_path)
+@pytest.fixture(params=OURS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return request.param
 
 
 @pytest.fixture
-def online(store: FeatureStore) -> WideSqliteOnlineStore:
+def store(tmp_path: Path, kind: str) -> FeatureStore:
+    return store_with_trips(tmp_path, kind)
+
+
+@pytest.fixture
+def online(store: FeatureStore) -> ExactOnlineStore:
     return store._get_provider().online_store
 
 
@@ -53,11 +58,11 @@ def test_an_entity_key_has_the_same_bytes_as_feasts(keys):
     assert make_key(*(value for _, value in keys.values())) == expected
 
 
-def test_an_arrow_table_reads_like_rows_that_feast_wrote(store, online):
+def test_an_arrow_table_reads_like_rows_that_feast_wrote(store, online, kind, tmp_path):
     rows = frame((1, NOON, NOON, 10), (2, NOON, NOON, None), (3, NOON - SECOND, NOON, 30))
     online.write_table(store.config, view(Path()), pa.Table.from_pandas(rows), created="created")
     trips_from_table = trips(store, 1, 2, 3)
-    other = feature_store(Path(store.config.online_store.path).parent / "other", "wide")
+    other = feature_store(tmp_path / "other", kind)
     other.apply([DRIVER, view(Path())])
     other.write_to_online_store("stats", rows)
     assert trips_from_table == trips(other, 1, 2, 3) == [10, None, 30]
@@ -72,26 +77,26 @@ def test_a_table_may_have_chunks_extra_columns_and_repeated_keys(store, online):
     assert trips(store, 3) == [10]
 
 
-def test_feast_reads_composite_keys_from_an_arrow_table(tmp_path):
+def test_feast_reads_composite_keys_from_an_arrow_table(kind, tmp_path):
     entities = [Entity(name="shop", join_keys=["shop_id"], value_type=ValueType.STRING), DRIVER]
-    store, stats = feature_store(tmp_path, "wide"), view(tmp_path, entities=entities)
+    store, stats = feature_store(tmp_path, kind), view(tmp_path, entities=entities)
     store.apply([*entities, stats])
     store._get_provider().online_store.write_table(store.config, stats, table(shop_id=["x"]))
     entity_rows = [{"driver_id": 1, "shop_id": "x"}]
     assert store.get_online_features(["stats:trips"], entity_rows).to_dict()["trips"] == [10]
 
 
-def test_a_table_needs_no_key_for_a_view_without_entities(tmp_path):
-    store, stats = feature_store(tmp_path, "wide"), view(tmp_path, entities=[])
+def test_a_table_needs_no_key_for_a_view_without_entities(kind, tmp_path):
+    store, stats = feature_store(tmp_path, kind), view(tmp_path, entities=[])
     store.apply([stats])
     stats = store.registry.get_feature_view("stats", store.project)  # here its join key has a type
     store._get_provider().online_store.write_table(store.config, stats, table().drop_columns("driver_id"))
     assert store.get_online_features(["stats:trips"], [{"any_key": 1}]).to_dict()["trips"] == [10]
 
 
-def test_a_reader_gives_the_values_of_to_dict_in_requested_order(tmp_path):
+def test_a_reader_gives_the_values_of_to_dict_in_requested_order(kind, tmp_path):
     kinds = {"trips": Int64, "active": Bool, "since": UnixTimestamp, "state": String}
-    store, stats = feature_store(tmp_path, "wide"), view(tmp_path, kinds)
+    store, stats = feature_store(tmp_path, kind), view(tmp_path, kinds)
     store.apply([DRIVER, stats])
     online = store._get_provider().online_store
     online.write_table(store.config, stats, table(active=[True], since=[NOON], state=["CA"]))
@@ -113,6 +118,20 @@ def test_a_reader_takes_zero_one_or_thousands_of_keys(store, online):
     for count in (0, 1, 2, 2500):
         keys = [key(driver) for driver in reversed(range(count))]
         assert [values for _, values in reader.read(keys)] == [(driver,) for driver in reversed(range(count))]
+
+
+def test_readers_of_several_views_read_together(kind, tmp_path):
+    store, views = feature_store(tmp_path, kind), [view(tmp_path, name="a"), view(tmp_path, ["stars"], name="b")]
+    store.apply([DRIVER, *views])
+    online = store._get_provider().online_store
+    online.write_table(store.config, views[0], table(driver_id=[1, 2], trips=[10, 20], event_timestamp=[NOON] * 2))
+    online.write_table(store.config, views[1], table(stars=[5]).drop_columns("trips"))
+    a, b = (online.reader(store.config, v, [f.name for f in v.features]) for v in views)
+    key = online.entity_key(views[0])
+    assert isinstance(online, ExactOnlineStore)
+    together = online.read_together([(a, [key(2), key(1), key(3)]), (b, []), (b, [key(1), key(2)])])
+    values = [[row and row[1] for row in answer] for answer in together]
+    assert values == [[(20,), (10,), None], [], [(5,), None]]
 
 
 def test_a_reader_ignores_the_ttl(store, online):
@@ -145,6 +164,7 @@ def test_a_relative_path_counts_from_the_data_root(environment, path, expected, 
     assert below_data(path, Path("/project/feature_repo")) == Path(expected)
 
 
+@pytest.mark.parametrize("kind", ["wide"], indirect=True)
 def test_synchronous_is_full_unless_set(store, online):
     for setting, level in (("full", 2), ("normal", 1)):
         store.config.online_store.synchronous = setting

@@ -13,7 +13,7 @@ from feast.protos.feast.types.Value_pb2 import Value
 from feast.repo_contents import RepoContents
 from feast.types import Int64, String
 from feast.value_type import ValueType
-from small import BOTH, DRIVER, NOON, SECOND, STOCK_FAILS, feature_store, frame, read, trips, view
+from small import BOTH, DRIVER, NOON, OURS, SECOND, STOCK_FAILS, feature_store, frame, read, trips, view
 
 pytestmark = pytest.mark.slow
 
@@ -121,8 +121,9 @@ def test_old_rows_can_be_read_after_features_are_added_and_removed(kind, tmp_pat
     assert read(store, ["stats:trips", "stats:km"], 1) == {"driver_id": [1], "trips": [11], "km": [7]}
 
 
-def test_a_feature_with_a_new_type_is_null_until_it_is_written(tmp_path):
-    store = feature_store(tmp_path, "wide")
+@pytest.mark.parametrize("kind", OURS)
+def test_a_feature_with_a_new_type_is_null_until_it_is_written(kind, tmp_path):
+    store = feature_store(tmp_path, kind)
     store.apply([DRIVER, view(tmp_path)])
     store.write_to_online_store("stats", frame((1, NOON, NOON, 10)))
     store.apply([DRIVER, view(tmp_path, {"trips": String})])
@@ -131,8 +132,9 @@ def test_a_feature_with_a_new_type_is_null_until_it_is_written(tmp_path):
     assert trips(store, 1) == ["ten"]
 
 
-def test_a_deleted_view_leaves_no_rows(tmp_path):
-    store = feature_store(tmp_path, "wide")
+@pytest.mark.parametrize("kind", OURS)
+def test_a_deleted_view_leaves_no_rows(kind, tmp_path):
+    store = feature_store(tmp_path, kind)
     store.apply([DRIVER, view(tmp_path)])
     store.write_to_online_store("stats", frame((1, NOON, NOON, 10)))
     online = store._get_provider().online_store
@@ -217,8 +219,9 @@ def test_a_precomputed_vector_of_a_service_can_be_read(kind, tmp_path):
     assert online.read_precomputed_vectors(store.config, "service", store.project, [key]) == [b"vector"]
 
 
-def test_a_row_dated_in_the_future_is_served_from_its_timestamp_on(tmp_path):
-    store = feature_store(tmp_path, "wide")
+@pytest.mark.parametrize("kind", OURS)
+def test_a_row_dated_in_the_future_is_served_from_its_timestamp_on(kind, tmp_path):
+    store = feature_store(tmp_path, kind)
     store.apply([DRIVER, view(tmp_path)])
     store.write_to_online_store("stats", frame((7, NOON + SECOND, NOON, 70)))
     online = store._get_provider().online_store

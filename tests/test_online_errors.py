@@ -12,22 +12,28 @@ from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 from feast.value_type import ValueType
 from processes import exit_code, forked
-from small import DRIVER, NOON, SECOND, feature_store, store_with_trips, table, trips, view
+from small import DRIVER, NOON, OURS, SECOND, feature_store, store_with_trips, table, trips, view
 
+from exact_stores.exact_online import ExactOnlineStore, OnlineStoreError
 from exact_stores.keys import entity_key
-from exact_stores.online import WideSqliteOnlineStore
-from exact_stores.sqlite_file import OnlineStoreError
 
 pytestmark = pytest.mark.slow
+#: What can happen to a file.
+SQLITE = pytest.mark.parametrize("kind", ["wide"], indirect=True)
+
+
+@pytest.fixture(params=OURS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return request.param
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> FeatureStore:
-    return store_with_trips(tmp_path)
+def store(tmp_path: Path, kind: str) -> FeatureStore:
+    return store_with_trips(tmp_path, kind)
 
 
 @pytest.fixture
-def online(store: FeatureStore) -> WideSqliteOnlineStore:
+def online(store: FeatureStore) -> ExactOnlineStore:
     return store._get_provider().online_store
 
 
@@ -68,6 +74,7 @@ def test_a_value_of_an_undeclared_type_is_refused(store, online):
         )
 
 
+@SQLITE
 def test_a_view_that_was_not_applied_says_what_to_run(store, online, tmp_path):
     with pytest.raises(OnlineStoreError, match=r"no table 'rows/small/other'\. Run: feast apply"):
         online.reader(store.config, view(Path(), name="other"), ["trips"])
@@ -77,6 +84,7 @@ def test_a_view_that_was_not_applied_says_what_to_run(store, online, tmp_path):
     assert not (tmp_path / "empty" / "online.db").exists()
 
 
+@SQLITE
 def test_a_full_disk_keeps_the_old_values_and_says_what_to_do(store, online):
     online.write_table(store.config, view(Path()), table())
     with online._file(store.config).reading() as connection:
@@ -88,6 +96,7 @@ def test_a_full_disk_keeps_the_old_values_and_says_what_to_do(store, online):
     assert trips(store, 1) == [10]
 
 
+@SQLITE
 def test_a_file_that_is_no_sqlite_file_says_what_to_do(store, tmp_path):
     other = feature_store(tmp_path / "other", "wide")
     (tmp_path / "other" / "online.db").write_text("no database, " * 100)
@@ -95,6 +104,7 @@ def test_a_file_that_is_no_sqlite_file_says_what_to_do(store, tmp_path):
         other.apply([DRIVER, view(Path())])
 
 
+@SQLITE
 def test_a_folder_in_the_place_of_the_file_is_no_question_of_permission(store):
     path = Path(store.config.online_store.path)
     path.unlink()
@@ -103,6 +113,7 @@ def test_a_folder_in_the_place_of_the_file_is_no_question_of_permission(store):
         trips(store, 1)
 
 
+@SQLITE
 def test_a_read_only_file_says_what_to_do(store, online):
     """Root may write everywhere, so a child process writes as another user."""
     with tempfile.TemporaryDirectory() as folder:

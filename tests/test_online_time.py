@@ -19,14 +19,27 @@ from feast.data_source import PushMode
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from processes import exit_code, forked
-from small import BOTH, DRIVER, NOON, SECOND, STOCK_FAILS, batch, feature_store, frame, push_view, trips, write_batch
+from small import (
+    BOTH,
+    DRIVER,
+    NOON,
+    OURS,
+    SECOND,
+    STOCK_FAILS,
+    batch,
+    feature_store,
+    frame,
+    push_view,
+    trips,
+    write_batch,
+)
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
+@pytest.fixture(params=OURS)
 def store(tmp_path: Path, request: pytest.FixtureRequest) -> FeatureStore:
-    return small(tmp_path, getattr(request, "param", "wide"))
+    return small(tmp_path, request.param)
 
 
 def small(root: Path, kind: str) -> FeatureStore:
@@ -193,6 +206,7 @@ def test_pushes_and_reads_go_on_while_a_large_batch_is_written(store):
     assert trips(store, 0, 19_999, -1, -2, -3) == [3, 3, 9, 9, 9]
 
 
+@pytest.mark.parametrize("store", ["wide"], indirect=True)
 def test_a_kill_in_a_batch_leaves_the_old_values_and_a_rerun_the_new(store, tmp_path):
     write_table(store, table(0, 100, 1))
     log = tmp_path / "online.db-wal"
@@ -224,6 +238,7 @@ def test_an_acknowledged_write_outlives_a_kill(kind, tmp_path):
     assert trips(feature_store(tmp_path, kind), 7) == [70]
 
 
+@pytest.mark.parametrize("store", ["wide"], indirect=True)
 def test_a_file_removed_under_a_running_process_is_made_again(store, tmp_path):
     """An acknowledged write lies in the file that other processes open."""
     write_batch(store, (7, NOON, NOON, 70))

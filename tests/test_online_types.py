@@ -13,7 +13,7 @@ from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 from feast.type_map import feast_value_type_to_python_type, python_values_to_proto_values
 from feast.types import Array, Float64, Int64, Set, String
-from small import BOTH, NOON, feature_store, view
+from small import NOON, OURS, feature_store, view
 
 pytestmark = pytest.mark.slow
 
@@ -43,12 +43,13 @@ VALUES = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("store", OURS)
 @pytest.mark.parametrize("name", VALUES)
-def test_a_value_of_every_type_reads_as_from_feasts_own_store(name, tmp_path):
+def test_a_value_of_every_type_reads_as_from_feasts_own_store(name, store, tmp_path):
     kind, value = VALUES[name]
     (proto,) = python_values_to_proto_values([value], Field(name="trips", dtype=kind).dtype.to_value_type())
-    wide, stock = (round_trip(feature_store(tmp_path / store, store), kind, proto) for store in BOTH)
-    assert wide == stock == feast_value_type_to_python_type(proto, kind.to_value_type())
+    ours, stock = (round_trip(feature_store(tmp_path / name, name), kind, proto) for name in (store, "stock"))
+    assert ours == stock == feast_value_type_to_python_type(proto, kind.to_value_type())
 
 
 def round_trip(store: FeatureStore, kind: t.FeastType, proto: Value) -> object:
@@ -94,9 +95,10 @@ ARROW = [
 ]
 
 
+@pytest.mark.parametrize("name", OURS)
 @pytest.mark.parametrize(("column", "kind", "expected"), ARROW, ids=lambda v: str(getattr(v, "type", "")))
-def test_an_arrow_column_reads_as_declared(column, kind, expected, tmp_path):
-    store = feature_store(tmp_path, "wide")
+def test_an_arrow_column_reads_as_declared(column, kind, expected, name, tmp_path):
+    store = feature_store(tmp_path, name)
     online, stats = store._get_provider().online_store, view(Path(), {"trips": kind})
     table = pa.table({"driver_id": [1, 2], "trips": column, "event_timestamp": [NOON, NOON]})
     online.write_table(store.config, stats, table)
@@ -105,6 +107,7 @@ def test_an_arrow_column_reads_as_declared(column, kind, expected, tmp_path):
     assert [values for _, values in rows] == [(value,) for value in expected]
 
 
+@pytest.mark.parametrize("name", OURS)
 @pytest.mark.parametrize(
     ("column", "kind"),
     [
@@ -115,8 +118,8 @@ def test_an_arrow_column_reads_as_declared(column, kind, expected, tmp_path):
     ],
     ids=str,
 )
-def test_a_number_out_of_range_is_refused_and_nothing_is_kept(column, kind, tmp_path):
-    store = feature_store(tmp_path, "wide")
+def test_a_number_out_of_range_is_refused_and_nothing_is_kept(column, kind, name, tmp_path):
+    store = feature_store(tmp_path, name)
     online, stats = store._get_provider().online_store, view(Path(), {"trips": kind})
     online.update(store.config, [], [stats], [], [], False)
     with pytest.raises((ValueError, TypeError, AssertionError)):

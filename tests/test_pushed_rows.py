@@ -12,21 +12,21 @@ import pytest
 from feast import Entity, FeatureStore, PushSource, ValueType
 from feast.data_source import PushMode
 from offline_world import CREATED_ROWS, at, our_stores, repository, row, source, view, write
-from small import DRIVER, NOON, table, trips, write_batch
+from small import DRIVER, NOON, OURS, table, trips, write_batch
 
 pytestmark = pytest.mark.slow
 
 NOW = datetime.now(UTC)
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> FeatureStore:
-    return with_pushes(tmp_path)
+@pytest.fixture(params=OURS)
+def store(tmp_path: Path, request: pytest.FixtureRequest) -> FeatureStore:
+    return with_pushes(tmp_path, request.param)
 
 
-def with_pushes(folder: Path, **settings: Any) -> FeatureStore:
+def with_pushes(folder: Path, kind: str, **settings: Any) -> FeatureStore:
     file = source(write(folder / "a.parquet", CREATED_ROWS), created_timestamp_column="created")
-    store = our_stores(folder)
+    store = our_stores(folder, kind)
     store.apply([*settings.get("entities", [DRIVER]), view(PushSource(name="pushes", batch_source=file), **settings)])
     return store
 
