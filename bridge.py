@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import lru_cache
 from queue import SimpleQueue
 from typing import Any, Protocol
 
@@ -24,6 +25,11 @@ DRAINED_BYTES = 8 * 1024 * 1024
 LATE = "bridge.body_is_late"
 #: A header of this name has another form in WSGI.
 _PLAIN = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}
+#: What every WSGI environment of ours says.
+_ALWAYS = {
+    "wsgi.version": (1, 0), "wsgi.input_terminated": True, "wsgi.multithread": True, "wsgi.multiprocess": True,
+    "wsgi.run_once": False,
+}  # fmt: skip
 
 Environment = dict[str, Any]
 
@@ -142,19 +148,21 @@ def _environment(scope: Scope) -> Environment:
         "SERVER_NAME": name.strip("[]"),
         "SERVER_PORT": port,
         "SERVER_PROTOCOL": f"HTTP/{scope.http_version}",
-        "wsgi.version": (1, 0),
         "wsgi.url_scheme": scope.scheme,
         "wsgi.errors": sys.stderr,
-        "wsgi.input_terminated": True,
-        "wsgi.multithread": True,
-        "wsgi.multiprocess": True,
-        "wsgi.run_once": False,
+        **_ALWAYS,
     }
     for header, value in scope.headers.items():
         if "_" in header:
             continue
-        key = _PLAIN.get(header) or f"HTTP_{header.upper().replace('-', '_')}"
+        key = _key(header)
         if key in environment:
             value = f"{environment[key]}{'; ' if key == 'HTTP_COOKIE' else ','}{value}"
         environment[key] = value
     return environment
+
+
+@lru_cache(maxsize=512)
+def _key(header: str) -> str:
+    """Where WSGI has a header."""
+    return _PLAIN.get(header) or f"HTTP_{header.upper().replace('-', '_')}"

@@ -153,7 +153,7 @@ def _leave(response: Response) -> Response:
     if response.status_code == 401:
         problem = ', error="invalid_token"' if "Authorization" in request.headers else ""
         response.headers["WWW-Authenticate"] = f'Bearer realm="risk service"{problem}'
-    elif "missing_scope" in g:
+    elif response.status_code == NotAllowed.status and "missing_scope" in g:
         problem = f'error="insufficient_scope", scope="{g.missing_scope}"'
         response.headers["WWW-Authenticate"] = f'Bearer realm="risk service", {problem}'
     if calls.current().caller:  # no store keeps what one caller may see for another

@@ -2,13 +2,13 @@
 
 import re
 import time
-import uuid
+from secrets import token_hex
 
 from flask import Flask, Response, g, has_request_context, request
 
 from serving.call import Call
 
-HEADER = "X-Request-ID"
+HEADER, IN_WSGI = "X-Request-ID", "HTTP_X_REQUEST_ID"
 #: What a caller may choose as the id of its request. Anything else is replaced: it is written into logs and headers.
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -21,16 +21,18 @@ def install(app: Flask) -> None:
 
 def current() -> Call:
     """The call of the current request."""
-    if "call" not in g:  # an error came before any function of ours
+    call: Call | None = g.get("call")
+    if call is None:  # an error came before any function of ours
         _begin()
-    call: Call = g.call
+        call = g.call
     return call
 
 
 def route() -> str:
     """The rule of the current request's path, such as `/home/<driver_id>`: it has no identifier in it. "" where no
     rule fits."""
-    return request.url_rule.rule if request.url_rule else ""
+    rule = request.url_rule
+    return rule.rule if rule else ""
 
 
 def context() -> dict[str, str]:
@@ -43,8 +45,8 @@ def context() -> dict[str, str]:
 
 
 def _begin() -> None:
-    sent = request.headers.get(HEADER, "")
-    request_id = sent if _ID.fullmatch(sent) else uuid.uuid4().hex
+    sent = request.environ.get(IN_WSGI, "")
+    request_id = sent if _ID.fullmatch(sent) else token_hex(16)
     g.call = Call(request_id=request_id, timer=time.perf_counter_ns, arrived=time.perf_counter_ns())
 
 

@@ -2,7 +2,9 @@
 sent."""
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Flask, request
@@ -26,10 +28,11 @@ def install(app: Flask, hosts: frozenset[str], proxies: int) -> None:
 
     @app.before_request
     def check() -> None:
-        host = request.headers.get("Host", "").lower()
-        if host and not _is_ours(host, hosts) and not request.path.startswith(HEALTH):
+        environment = request.environ
+        host = environment.get("HTTP_HOST", "").lower()
+        if host and not _is_ours(host, hosts) and not environment["PATH_INFO"].startswith(HEALTH):
             raise BadHost("The Host header is no name of this service. Use a name that RISK_HOSTS lists.", "Host")
-        if _is_foreign(host):
+        if _is_foreign(environment, host):
             raise NotAllowed("A page of another site sent this request. Send it from a page of ours, or a program.")
 
 
@@ -42,17 +45,17 @@ def _is_ours(host: str, hosts: frozenset[str]) -> bool:
     return name in hosts or any(name.endswith(ours) for ours in hosts if ours.startswith("."))
 
 
-def _is_foreign(host: str) -> bool:
+def _is_foreign(environment: Mapping[str, Any], host: str) -> bool:
     """Whether a browser says that a page of another site sent the request. A link to a page of ours is not foreign.
     Programs say nothing."""
-    headers, is_safe = request.headers, request.method in SAFE_METHODS
-    if site := headers.get("Sec-Fetch-Site"):
+    is_safe = environment["REQUEST_METHOD"] in SAFE_METHODS
+    if site := environment.get("HTTP_SEC_FETCH_SITE"):
         if site in ("same-origin", "none"):
             return False
-        is_link = headers.get("Sec-Fetch-Mode") == "navigate" and headers.get("Sec-Fetch-Dest") == "document"
-        return not (is_safe and is_link)
+        mode, destination = environment.get("HTTP_SEC_FETCH_MODE"), environment.get("HTTP_SEC_FETCH_DEST")
+        return not (is_safe and mode == "navigate" and destination == "document")
     # An older browser, or a page without TLS: `null` is the origin of a page that hides it.
-    source = headers.get("Origin") or headers.get("Referer")
+    source = environment.get("HTTP_ORIGIN") or environment.get("HTTP_REFERER")
     return bool(source) and not is_safe and _place(source or "") != _place(f"{request.scheme}://{host}")
 
 

@@ -60,7 +60,7 @@ def install(app: Flask, limits: Mapping[str, str], path: Path) -> None:
 
     @app.after_request
     def add_retry_after(response: Response) -> Response:
-        if "retry_after" in g:
+        if response.status_code == TooMany.status and "retry_after" in g:
             response.headers["Retry-After"] = str(g.retry_after)
         return response
 

@@ -25,7 +25,8 @@ def install(app: Flask, metrics: Metrics, spans: "Spans | None") -> None:
     def note(response: Response) -> Response:
         call, status = calls.current(), response.status_code
         end = call.timer()
-        method = request.method if request.method in METHODS else "OTHER"
+        method = request.method
+        method = method if method in METHODS else "OTHER"
         route = calls.route() or NOWHERE
         metrics.answered(call, method, route, status, end)
         if access.isEnabledFor(logging.INFO):

@@ -6,8 +6,8 @@ be removed: then pages do not show the decisions of before."""
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -40,31 +40,28 @@ def append(folder: Path, day: datetime, records: Iterable[Mapping[str, Any]]) ->
         for name in names:
             ranges.add(_ranges(folder, of_file, name), first, after)
 
-    def wait() -> None:
-        with _logging(folder):
-            synced()
-
-    with _logging(folder):
-        synced = opened(folder).append(day, [to_json(record) for record in records], note)
-    return wait
+    try:
+        wait = opened(folder).append(day, [to_json(record) for record in records], note)
+    except OSError as error:
+        raise _unavailable(folder, error) from error
+    return partial(_waited, folder, wait)
 
 
 def on_disk(folder: Path) -> Callable[[], None]:
     """A function that waits until the disk has all that was appended. It raises AuditUnavailable."""
 
-    def wait() -> None:
-        with _logging(folder):
-            opened(folder).ticket()()
-
-    return wait
+    return partial(_waited, folder, lambda: opened(folder).ticket()())
 
 
-@contextmanager
-def _logging(folder: Path) -> Iterator[None]:
+def _waited(folder: Path, wait: Callable[[], None]) -> None:
     try:
-        yield
+        wait()
     except OSError as error:
-        raise AuditUnavailable(f"The decision could not be logged. {fault(error, folder)}") from error
+        raise _unavailable(folder, error) from error
+
+
+def _unavailable(folder: Path, error: OSError) -> AuditUnavailable:
+    return AuditUnavailable(f"The decision could not be logged. {fault(error, folder)}")
 
 
 def latest(folder: Path, risk: Risk, day: datetime, most: int) -> list[dict[str, Any]]:
@@ -120,5 +117,6 @@ def _file(folder: Path, day: str) -> Path:
     return folder / f"{day}{lines.SUFFIX}"
 
 
+@lru_cache(maxsize=64)
 def _ranges(folder: Path, day: str, risk: str) -> Path:
     return index(folder) / f"{day}.{risk}"

@@ -62,7 +62,7 @@ class Log:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._mutex = Lock()  # a lock on a file does not keep threads apart that share its descriptor
-        self._locked = self._file = self._inode = -1
+        self._locked = self._folder_inode = self._file = self._inode = -1
         self._day, self._path = "", folder
         #: The end of the file after our last append, and the last record then.
         self._size, self._head = -1, START
@@ -136,9 +136,10 @@ class Log:
             if self._locked < 0:
                 files.make_folder(self._folder)
                 self._locked = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+                self._folder_inode = os.fstat(self._locked).st_ino
             fcntl.flock(self._locked, fcntl.LOCK_EX)
             with suppress(FileNotFoundError):
-                if os.stat(self._folder).st_ino == os.fstat(self._locked).st_ino:
+                if os.stat(self._folder).st_ino == self._folder_inode:
                     return
             os.close(self._locked)  # it was moved or removed
             self._locked = -1

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from functools import reduce
 from hashlib import md5
 from itertools import chain
+from operator import add
 from typing import Any
 
 #: A sum is kept in billionths, a sum of squares in the squares of millionths.
@@ -39,7 +40,9 @@ Order = tuple[Any, ...]
 
 def _tuples(state: Any) -> Any:
     """A state as JSON has it, with tuples for its lists."""
-    return tuple(map(_tuples, state)) if isinstance(state, list) else state
+    if not isinstance(state, list):
+        return state
+    return tuple([_tuples(part) if isinstance(part, list) else part for part in state])
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,7 @@ def plus(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
     >>> plus((1, 2), (10, 20))
     (11, 22)
     """
-    return tuple(x + y for x, y in zip(a, b, strict=True))
+    return tuple(map(add, a, b))
 
 
 def summed(amount: Callable[[Any], int], value: Callable[[int], Any]) -> Fold:
