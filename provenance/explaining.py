@@ -1,8 +1,10 @@
 """Explains the features of a logged decision: computes each again from the raw events, by what was known then."""
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import asdict, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -13,7 +15,7 @@ from features.risk import Risk
 from features.utc import midnight, since_1970, utc
 from features.windows.live import seen_of
 from features.windows.tables import AggregationTable, Table
-from jobs.batch.folded import Folded, Window, folded
+from jobs.batch.folded import Folded, Folds, Window
 from provenance import words
 from provenance.explained import Explained, timestamp, window_of
 from root import Root
@@ -47,6 +49,16 @@ class Decided:
                 f"The line of decision {number} is no whole decision of a risk of today ({error!r}). Verify the log."
             ) from None
 
+    @cached_property
+    def folds(self) -> Folds:
+        """What reads the raw events of the decision's keys."""
+        return Folds(self.root, {n: v for table in tables() for n, v in self.key(table).items() if v is not None})
+
+    def close(self) -> None:
+        """Close what was opened to read raw events."""
+        if "folds" in vars(self):
+            self.folds.close()
+
     @property
     def now(self) -> int:
         """The timestamp of the decision, µs since 1970."""
@@ -63,7 +75,7 @@ class Decided:
         if None in key:
             nothing = Window(None, timestamp_us, 0, ())
             return Folded(timestamp_us, dict(table.empty), dict.fromkeys(table.empty, nothing))
-        return folded(self.root, table, key, timestamp_us, -1 if known is None else known, is_state)
+        return self.folds.folded(table, timestamp_us, -1 if known is None else known, is_state)
 
     def start(self, name: str, definition: str, **parts: Any) -> Explained:
         """What is said of a feature before it is computed again."""
@@ -91,7 +103,11 @@ def explained(root: Root, store: Store, record: Mapping[str, Any]) -> dict[str, 
 def explain(root: Root, store: Store, record: Mapping[str, Any]) -> list[Explained]:
     """The features of a decision in the order of its record, without internal ones. Raises UnknownDecision,
     FeaturesNotReady."""
-    decided = Decided(root, store, record)
+    with closing(Decided(root, store, record)) as decided:
+        return _explained(decided)
+
+
+def _explained(decided: Decided) -> list[Explained]:
     by_name: Features = {}
     for name in decided.features.keys() - decided.views.keys():
         reason = f"The feature service of {decided.risk.name} has no such feature any more."

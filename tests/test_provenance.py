@@ -4,6 +4,7 @@ events, and what became known later changes nothing."""
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from features.domains import live_of, risks, tables
 from features.utc import EPOCH, MICROSECOND, midnight, since_1970, utc
 from features.windows.live import seen_of
 from features.windows.tables import AggregationTable
-from jobs.batch.folded import folded
+from jobs.batch.folded import Folded, Folds
 from jobs.raw import places
 from provenance.explained import Explained
 from provenance.explaining import explain
@@ -79,6 +80,14 @@ def test_every_feature_is_explained_and_equal(decided: FlaskClient, store: Feast
         assert all(f.definition.endswith(".") and f.reason is None for f in features.values())
 
 
+def folded(
+    table: AggregationTable, key: tuple[Any, ...], at: datetime, known: datetime, is_state: bool = False
+) -> Folded:
+    """The table alone, where a decision folds several."""
+    with closing(Folds(settings.root(), dict(zip(table.keys, key, strict=True)))) as folds:
+        return folds.folded(table, since_1970(at), since_1970(known), is_state)
+
+
 @pytest.mark.parametrize("name", ["chargeback", "coupon", "loyalty"])
 def test_a_live_feature_folds_the_events_that_were_processed(
     decided: FlaskClient, store: FeastStore, name: str
@@ -91,7 +100,7 @@ def test_a_live_feature_folds_the_events_that_were_processed(
             key = tuple(record["entity"][column] for column in table.keys)
             known_us = record["features"][seen_of(table)]
             known = EPOCH + (-1 if known_us is None else known_us) * MICROSECOND
-            folds = folded(settings.root(), table, key, since_1970(as_of), since_1970(known), is_state=True)
+            folds = folded(table, key, as_of, known, is_state=True)
             check(folds, table, key, answered(table, key, as_of, known), known)
             for a in table.aggregations:
                 feature, window = features[live.named(table, a.name)], folds.windows[a.name]
@@ -107,7 +116,7 @@ def test_a_batch_feature_folds_the_day_before_midnight(decided: FlaskClient, sto
     assert isinstance(table, AggregationTable)
     for record in records("daily")[-3:]:
         key, tick = (record["entity"]["driver_id"],), midnight(utc(record["as_of"]))
-        folds = folded(settings.root(), table, key, since_1970(tick), since_1970(tick))
+        folds = folded(table, key, tick, tick)
         check(folds, table, key, tick, tick)
         feature = why(store, record)["yesterdays_acc_rate_lt_01"]
         assert (feature.since, feature.until) == (tick - DAY, tick)
@@ -134,7 +143,7 @@ def test_tables_without_a_decision_fold_the_same_events(decided: FlaskClient, ta
     for row in rows[:: len(rows) // 3][:3]:
         key = tuple(row[column] for column in table.keys)
         at = row["transaction_date"] + SECOND
-        folds = folded(settings.root(), table, key, since_1970(at), since_1970(at))
+        folds = folded(table, key, at, at)
         assert max(window.events for window in folds.windows.values()) > 0
         check(folds, table, key, at, at)
 

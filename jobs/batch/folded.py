@@ -4,6 +4,7 @@
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,14 @@ import pyarrow as pa
 
 from features.utc import EPOCH, MICROSECOND
 from features.windows.aggregation import Aggregation
+from features.windows.raw import RawTable
 from features.windows.tables import AggregationTable, LastDistinctTable, Table
 from features.windows.tiles import AHEAD_US
 from jobs import sql
 from jobs.batch import query, states
 from jobs.batch.at_moments import answered, in_window, known_events, valued
 from jobs.raw import places
-from jobs.raw.relations import cell, open_events
+from jobs.raw.relations import cell, open_events, with_versions
 from root import Root
 
 #: Of the events that a feature folds, this many are named, the newest first.
@@ -45,22 +47,38 @@ class Folded:
     windows: Mapping[str, Window]
 
 
-def folded(
-    root: Root, table: Table, key: tuple[Any, ...], timestamp: int, known: int, is_state: bool = False
-) -> Folded:
-    """The features of a key at a timestamp, from the events that were known at `known`, both in µs since 1970. With
-    `is_state`, at the timestamp that a live state answers. Invalid raw rows are left out, as a quarantine does. Raises
-    NoData, BadInput."""
-    files = places.raw_files(root, table.source.name)
-    until = EPOCH + (max(timestamp, known) + AHEAD_US) * MICROSECOND
-    with sql.connect() as connection, tempfile.TemporaryDirectory() as scratch:
-        aside = Path(scratch) / "invalid.parquet"
+class Folds:
+    """Folds tables for some keys: column of a key → its value. It reads each raw table once, for all tables that fold
+    it. Close it."""
+
+    def __init__(self, root: Root, keys: Mapping[str, Any]) -> None:
+        self._root, self._keys = root, keys
+        self._connection = sql.connect()
+        self._scratch = tempfile.TemporaryDirectory()
+        #: The relation of all rows of a raw table → a table of those that have one of the keys.
+        self._kept: dict[str, str] = {}
+
+    def close(self) -> None:
+        """Close the database and remove its files."""
+        self._connection.close()
+        self._scratch.cleanup()
+
+    def folded(self, table: Table, timestamp: int, known: int, is_state: bool = False) -> Folded:
+        """The features of the table's key at a timestamp, from the events that were known at `known`, both in µs since
+        1970. With `is_state`, at the timestamp that a live state answers. Invalid raw rows are left out, as a
+        quarantine does. Raises NoData, BadInput."""
+        files, key = places.raw_files(self._root, table.source.name), tuple(self._keys[name] for name in table.keys)
+        until = EPOCH + (max(timestamp, known) + AHEAD_US) * MICROSECOND
+        connection, aside = self._connection, Path(self._scratch.name) / "invalid.parquet"
+        keep = partial(self._keep, table.source)
         if isinstance(table, LastDistinctTable):
-            open_events(connection, table, files, EPOCH + known * MICROSECOND, quarantine=aside, only=key)
+            until = EPOCH + known * MICROSECOND
+            open_events(connection, table, files, until, quarantine=aside, only=key, keep=keep)
             return _sightings(connection, table, key[0], timestamp)
-        open_events(connection, table, files, until, quarantine=aside, versions=True, only=key)
+        open_events(connection, table, files, until, quarantine=aside, versions=True, only=key, keep=keep)
         # Three queries read the few events of the key.
-        connection.execute("CREATE TEMP TABLE of_key AS FROM event; CREATE OR REPLACE TEMP VIEW event AS FROM of_key")
+        connection.execute("CREATE OR REPLACE TEMP TABLE of_key AS FROM event")
+        connection.execute("CREATE OR REPLACE TEMP VIEW event AS FROM of_key")
         columns = {f"k{i}": [value] for i, value in enumerate(key)}
         connection.register("requests", pa.table({"nth": [0], "t": [timestamp], "known": [known], **columns}))
         (values,) = (
@@ -68,6 +86,14 @@ def folded(
         )
         _, answered_at, *_ = sql.row(connection, answered(table, is_state))
         return Folded(answered_at, values, _windows(connection, table, answered_at, is_state))
+
+    def _keep(self, source: RawTable, relation: str, values: Mapping[str, str]) -> str:
+        if relation not in self._kept:
+            name = f"kept_{len(self._kept)}"
+            keys = [f"{values[key]} = {sql.literal(value)}" for key, value in self._keys.items() if key in values]
+            self._connection.execute(f"CREATE TEMP TABLE {name} AS {with_versions(relation, source, keys)}")
+            self._kept[relation] = name
+        return self._kept[relation]
 
 
 def _windows(

@@ -4,7 +4,7 @@ The job guesses nothing and drops nothing silently. An invalid row stops the job
 reason. An event that is there twice counts once.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -44,6 +44,10 @@ class Counts:
     absent: tuple[str, ...]
 
 
+#: It gets the relation of all rows, and SQL of each column's value in it, and returns a relation of some of its rows.
+Keep = Callable[[str, Mapping[str, str]], str]
+
+
 @dataclass(frozen=True)
 class Checked:
     """The valid rows of an input, as DuckDB reads them: every version of every event.
@@ -71,13 +75,14 @@ def check(
     used: Iterable[str],
     quarantine: Path | None = None,
     summed: Iterable[str] = (),
+    keep: Keep | None = None,
 ) -> Checked:
     """Check the columns that a job reads. Invalid rows are written to `quarantine`, `.csv` or Parquet.
 
     `needed` columns must be filled in every row. Of the columns that are only `used`, the optional ones may be empty.
-    The values of `summed` columns must be within what a sum can hold. Raises NoData on an input without rows, or
-    without valid ones, and BadInput on a file that cannot be read, a missing column or, without a quarantine, an
-    invalid row.
+    The values of `summed` columns must be within what a sum can hold. With `keep`, the rows are those that it keeps;
+    the whole input is checked and counted all the same. Raises NoData on an input without rows, or without valid ones,
+    and BadInput on a file that cannot be read, a missing column or, without a quarantine, an invalid row.
     """
     if quarantine and quarantine.resolve() in {file.resolve() for file in files}:
         raise BadInput(f"{quarantine} is both an input and the quarantine. Give the quarantine a name of its own.")
@@ -95,7 +100,7 @@ def check(
     if not rows:
         raise NoData(f"{files[0]} holds no rows. Nothing was changed; bring events.")
     present = [fault for fault, count in zip(faults, counts, strict=True) if count]
-    quarantined, valid = 0, file_input.relation
+    quarantined, where = 0, ""
     if present and quarantine is None:
         texts = "; ".join(text for fault in present for text in file_input.describe(fault))
         raise BadInput(
@@ -111,14 +116,15 @@ def check(
         quarantined = quarantines.write(connection, source, file_input.scans, reason, is_invalid, quarantine)
         if quarantined == rows:
             raise NoData(f"No row of {files[0]} is valid. Nothing was changed; {quarantine} has the rows and reasons.")
-        valid = f"{file_input.relation} WHERE NOT ({is_invalid})"
-        (different,) = sql.row(connection, f"SELECT {unique} FROM {valid}")
+        where = f" WHERE NOT ({is_invalid})"
+        (different,) = sql.row(connection, f"SELECT {unique} FROM {file_input.relation}{where}")
     cells_by_name = {column.name: sql.identifier(column.name) for column in columns}
     if source.is_live:
         cells_by_name[CREATED] = f"coalesce({cells_by_name[CREATED]}, {cells_by_name[source.time]})"
     selected = ", ".join(f"{cell} AS {sql.identifier(name)}" for name, cell in cells_by_name.items())
+    kept = file_input.relation if keep is None else keep(file_input.relation, values)
     return Checked(
-        rows=f"(SELECT {selected} FROM {valid})",
+        rows=f"(SELECT {selected} FROM {kept}{where})",
         columns=tuple(cells_by_name),
         values=values,
         counts=Counts(rows, quarantined, rows - quarantined - different, file_input.absent),

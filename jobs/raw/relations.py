@@ -11,7 +11,7 @@ from features.windows.folds import ROOT_UNITS, UNITS
 from features.windows.raw import RawTable
 from features.windows.tables import AggregationTable, Table
 from jobs import sql
-from jobs.raw.checks import Checked, Counts, check
+from jobs.raw.checks import Checked, Counts, Keep, check
 from jobs.raw.forms.scans import readable
 
 #: Whole numbers that a fold may add instead of a column's floats → how many of them make 1.
@@ -41,6 +41,7 @@ def open_events(
     quarantine: Path | None = None,
     versions: bool = False,
     only: tuple[str | int | float, ...] | None = None,
+    keep: Keep | None = None,
 ) -> Counts:
     """Check the input and make the view `event` of it, with these columns:
 
@@ -52,13 +53,13 @@ def open_events(
 
     The view has the events that were known and had happened before `until`, from `first` (µs) on: each once, as it was
     known at `until`, or with `versions` once for each version, as it was known from then on. With `only`, the view has
-    at least the events of that key, and is faster. Raises BadInput, NoData.
+    at least the events of that key, and is faster. `keep` is that of `check`. Raises BadInput, NoData.
     """
     with readable(files):
         used = {table.event_time, *table.folded_columns}
         summed = table.summed_columns if isinstance(table, AggregationTable) else ()
         needed = {*table.keys, table.source.time}
-        checked = check(connection, table.source, files, needed, used, quarantine, summed)
+        checked = check(connection, table.source, files, needed, used, quarantine, summed, keep)
         checked = checked if only is None else replace(checked, rows=_of_key(checked, table, only))
         query = _event(checked, table, until, first, versions)
         connection.execute(f"CREATE OR REPLACE TEMP VIEW event AS {query}")
@@ -95,8 +96,16 @@ def _of_key(checked: Checked, table: Table, key: tuple[str | int | float, ...]) 
     parts = [f"{checked.values[name]} = {sql.literal(value)}" for name, value in zip(table.keys, key, strict=True)]
     if not (table.source.id and checked.has_versions):
         return f"(FROM {checked.rows} WHERE {' AND '.join(parts)})"
-    name = sql.identifier(table.source.id)  # two versions may have a part of the key each
-    return f"(FROM {checked.rows} WHERE {name} IN (SELECT {name} FROM {checked.rows} WHERE {' OR '.join(parts)}))"
+    return f"({with_versions(checked.rows, table.source, parts)})"  # two versions may have a part of the key each
+
+
+def with_versions(rows: str, source: RawTable, conditions: Iterable[str]) -> str:
+    """SELECT the rows of which one of the conditions (SQL) is true, and the other versions of these events."""
+    is_named = " OR ".join(conditions)
+    if source.id is None:
+        return f"FROM {rows} WHERE {is_named}"
+    name = sql.identifier(source.id)
+    return f"FROM {rows} WHERE {name} IN (SELECT {name} FROM {rows} WHERE {is_named})"
 
 
 def _events(checked: Checked, source: RawTable, until: datetime) -> str:
