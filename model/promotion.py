@@ -52,23 +52,24 @@ def rollback(shelf_folder: Path, name: str, inputs: Collection[str]) -> str:
 
 
 def kept_line(shelf_folder: Path, card: Card) -> str | None:
-    """That a model of a team's own serves on, and how the version of `card` would serve in its place. None if that one
+    """That another version serves on, and how the version of `card` would serve in its place. None if that one
     serves."""
     current = shelf.current_version(shelf_folder, card.name)
     if current == card.version:
         return None
+    own = ", a model of your own," if shelf.take(shelf_folder / card.name / current)[0].is_own else ""
     return (
-        f"{card.name} {current}, a model of your own, serves on. To let the trained one serve: "
+        f"{card.name} {current}{own} serves on. To let the trained one serve: "
         f"python -m jobs models {card.name} promote {card.version}"
     )
 
 
-def own_that_serves(shelf_folder: Path, name: str, inputs: Collection[str]) -> str | None:
-    """The version that serves, if a team published it. None if training made it, or if none serves. Raises ModelBroken
-    if it cannot serve."""
+def that_stays(shelf_folder: Path, name: str, inputs: Collection[str], beside: bool = False) -> str | None:
+    """The version that serves, if a training must not displace it: a team published it, or the training is to stand
+    `beside` it. None if there is no such version. Raises ModelBroken if it cannot serve."""
     try:
         version = shelf.current_version(shelf_folder, name)
-        return version if loaded(shelf_folder, name, version, inputs).card.is_own else None
+        return version if loaded(shelf_folder, name, version, inputs).card.is_own or beside else None
     except ModelNotTrained:
         return None
     except BadParameter as error:  # the link leads nowhere

@@ -106,6 +106,7 @@ MAY_IMPORT = {
     "web": "provenance access files bridge errors choices root features model serving telemetry web web.DOMAIN",
     "web.DOMAIN": "files errors root features features.DOMAIN model serving serving.DOMAIN web",
     "serve": "errors bridge settings",
+    "deploy": "settings root features serving jobs.raw jobs.stream",
     "app": "access cli errors files hash_keys root settings features serving telemetry web serve",
 }
 OURS = {name.split(".")[0] for name in MAY_IMPORT} | {"tests", "bench"}

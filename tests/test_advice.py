@@ -22,7 +22,7 @@ from jobs.commands import jobs
 COMMAND = re.compile(r"python -m jobs ([a-z][a-z-]*)(?: ([\w.…-]+))?(?: ([a-z]+))?")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 #: Options of the commands of others that our code starts or advises.
-OF_OTHERS = {"--help"}
+OF_OTHERS = {"--help", "--chdir", "--feature-store-yaml"}
 
 
 def commands(group: click.Command, name: str = "") -> Iterator[tuple[str, click.Command]]:
@@ -86,6 +86,7 @@ ON_NOTHING = {
     "execute feature_store.user_orders": 1,
     "execute dataset.loyalty": 1,
     "execute --all --quarantine bad": 1,
+    "arrived orders --start-date 2026-01-01 --end-date 2026-01-02": 1,
     "train daily": 1,
     "train chargeback --quarantine bad.csv": 1,
     "shelve chargeback --onnx no.onnx": 1,

@@ -84,6 +84,26 @@ def test_the_command_that_trains_keeps_it_too_and_marks_what_serves(source):
     assert current() == own.version
 
 
+def test_a_training_beside_lets_the_trained_version_serve_on(source):
+    first = train(settings.root(), source, RISK, NOW - timedelta(days=1))
+    printed = command("train", "made_up", "--beside").splitlines()
+    assert current() == first.version
+    newest = history.versions(settings.root().models / "made_up")[-1]
+    assert newest != first.version
+    assert printed[-1] == (
+        f"made_up {first.version} serves on. To let the trained one serve: "
+        f"python -m jobs models made_up promote {newest}"
+    )
+
+
+def test_a_training_beside_serves_where_nothing_can(source):
+    command("train", "made_up", "--beside")
+    first = current()
+    damaged(settings.root().models / "made_up" / first / "card.json")
+    train(settings.root(), source, RISK, NOW + timedelta(days=1), beside=True)
+    assert current() != first
+
+
 def test_a_model_that_a_roll_back_brought_back_is_kept_as_well(source):
     own = published(source)
     trained = train(settings.root(), source, RISK, NOW)

@@ -193,6 +193,12 @@ def test_the_command_sets_compares_and_switches_off(shadow, command, tmp_path):
     assert len(shadow.lines()) == 1
 
 
+def test_the_newest_version_can_be_the_shadow(shadow, command):
+    shelve("onboarding", base=2.0, version="2")
+    assert "model 2 will score every decision, too" in command("--model", "newest").output
+    assert setting.read(shadow.folder, "onboarding") == setting.Setting("2", has_policy=False)
+
+
 def test_the_command_measures_both_by_outcomes_that_were_fed_back(shadow, command):
     shelve("onboarding", base=2.0, version="2")
     shadow.set(model="2")

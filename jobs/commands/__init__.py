@@ -15,7 +15,7 @@ from jobs.commands.decisions.why import why
 from jobs.commands.monitor import monitor
 from jobs.commands.own.importing import import_
 from jobs.commands.own.new import new
-from jobs.commands.pipelines import describe, execute, list_pipelines
+from jobs.commands.pipelines import arrived, describe, execute, list_pipelines
 from jobs.commands.risk.groups import groups
 from jobs.commands.risk.models import models
 from jobs.commands.risk.parity import parity
@@ -40,8 +40,8 @@ def jobs() -> None:
 
 
 for command in (
-    new, import_, pipeline, list_pipelines, describe, execute, train, shelve, models, policy, shadow, score, parity,
-    replay, why, backtest, tune, stream, monitor, groups, prune, simulate, user, key,
+    new, import_, pipeline, list_pipelines, describe, arrived, execute, train, shelve, models, policy, shadow, score,
+    parity, replay, why, backtest, tune, stream, monitor, groups, prune, simulate, user, key,
     hash_key,
 ):  # fmt: skip
     jobs.add_command(command)

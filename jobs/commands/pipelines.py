@@ -1,4 +1,4 @@
-"""`python -m jobs list-pipelines`, `describe` and `execute`."""
+"""`python -m jobs list-pipelines`, `describe`, `arrived` and `execute`."""
 
 import json
 from datetime import UTC, datetime
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from choices import unknown
 from cli import console
 from cli.console import Column
 from cli.values import TIMESTAMP, OneOf
@@ -80,6 +81,27 @@ def _show(pipeline: "Pipeline") -> None:
     columns = [Column(heading) for heading in ("feature", "type", "window", "unit", "description")]
     rows = [(f.name, f.dtype, f.window or "–", f.unit or "–", f.description) for f in pipeline.features]
     console.table(columns, rows, headings=True, indent=2)
+
+
+@click.command()
+@click.argument("table", help="The raw table, such as orders.")
+@click.option("--start-date", type=TIMESTAMP, required=True, help="Count the events from then on.")
+@click.option("--end-date", type=TIMESTAMP, required=True, help="Count the events before it.")
+def arrived(table: str, start_date: datetime, end_date: datetime) -> None:
+    """Whether a raw table has events of a day.
+
+    The exit code is 1 as long as it has none. So a scheduler asks again, and computes features later.
+    """
+    import settings
+    from features.domains import raw_tables
+    from jobs.raw.arrival import events
+
+    if table not in raw_tables():
+        raise unknown("raw table", table, raw_tables(), "No domain declares one.")
+    if start_date >= end_date:
+        raise BadParameter(f"--start-date {start_date} is not before --end-date {end_date}. Exchange them.")
+    count = events(settings.root(), raw_tables()[table], start_date, end_date)
+    console.line(f"{table}: {count:,} rows from {start_date:%Y-%m-%d %H:%M} to {end_date:%Y-%m-%d %H:%M} UTC")
 
 
 @click.command()

@@ -35,9 +35,11 @@ def train(
     protocol: Protocol | None = None,
     start: datetime | None = None,
     quarantine: Path | None = None,
+    beside: bool = False,
 ) -> Card:
     """Train a model with each of the risk's algorithms and put the best one on the shelf, where it serves from then on.
     A model that a team published itself still serves: training does not displace it, unless it cannot serve any more.
+    With `beside`, it displaces no version that can serve.
 
     `done` is called after each of the four steps. `protocol` and `start` choose the days; by default the risk does.
     Invalid rows go to the file `quarantine`; without it, they are an error.
@@ -57,13 +59,13 @@ def train(
         name: FIT[risk.task][name](risk, training.matrix, training.labels) for name in risk.algorithms
     }
     done("fit")
-    own, notes = None, fed_back.notes(past, future)
+    stays, notes = None, fed_back.notes(past, future)
     try:
-        own = promotion.own_that_serves(root.models, risk.name, risk.by_input)
+        stays = promotion.that_stays(root.models, risk.name, risk.by_input, beside)
     except ModelBroken as error:
         cause = re.split(r" (?:Train again|Choose another)", error.message)[0]
         notes += (f"It takes the place of a version that cannot serve. {cause}",)
-    place = shelf.put if own is None else shelf.add
+    place = shelf.put if stays is None else shelf.add
     return version.publish(root.models, risk, appetite, now, fitted, training, test, missing, notes, done, place)
 
 

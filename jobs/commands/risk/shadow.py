@@ -16,10 +16,13 @@ if TYPE_CHECKING:
     from jobs.shadow import Comparison
     from serving.store import Store
 
+#: Stands for a version: that of the last training or publication.
+NEWEST = "newest"
+
 
 @click.command()
 @click.argument("risk", help=RISK)
-@click.option("--model", show_default="none", help="Score every decision with this version of the model, too.")
+@click.option("--model", show_default="none", help="Score with this version of the model, too; newest: the newest one.")
 @click.option(
     "--policy", type=click.Path(path_type=Path), show_default="none",
     help="Decide every request by this policy file, too.",
@@ -57,11 +60,14 @@ def _switch_off(risk: "Risk") -> None:
 def _switch_on(risk: "Risk", model: str | None, policy: Path | None) -> None:
     """Everything is loaded first: what cannot serve as a shadow is refused, and nothing changes."""
     import settings
+    from model import history
     from serving.policies import Policies
     from serving.shadow import setting
 
     root, store = settings.root(), _store()
     content, words = None, []
+    if model == NEWEST:
+        model = next(iter(reversed(history.versions(root.models / risk.name))), NEWEST)
     if model is not None:
         setting.challenger(root.models, risk, model, store.views(risk.name))
         words.append(f"model {model}")

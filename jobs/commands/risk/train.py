@@ -49,6 +49,7 @@ def rows_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.command()
 @click.argument("risk", help=RISK)
 @rows_options
+@click.option("--beside", is_flag=True, help="Let the version that serves serve on. The new one is on the shelf.")
 def train(
     risk: str,
     now: datetime | None,
@@ -57,6 +58,7 @@ def train(
     delay_days: int | None,
     test_days: int | None,
     quarantine: Path | None,
+    beside: bool,
 ) -> None:
     """Train a risk's models; the best one serves.
 
@@ -72,8 +74,9 @@ def train(
     root, store = settings.root(), FeastStore(settings.FEATURE_REPO)
     protocol = protocol_of(declared, train_start, train_days, delay_days, test_days)
     card = champion.train(
-        root, store, declared, now_or_clock(now), protocol=protocol, start=train_start, quarantine=quarantine
-    )
+        root, store, declared, now_or_clock(now), protocol=protocol, start=train_start, quarantine=quarantine,
+        beside=beside,
+    )  # fmt: skip
     show(root.models, card)
 
 
