@@ -63,7 +63,7 @@ def test_the_steps_give_the_states_of_the_embedded_job(
     for row, offset in interleaved(rows_of([version for batch in batches for version in batch]), data):
         engine.remember(row, offset)
     engine.process_all()
-    assert engine.states == embedded([[version] for batch in batches for version in batch])
+    assert engine.states == embedded(batches)
 
 
 @given(batches=BATCHES, data=st.data())

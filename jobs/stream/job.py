@@ -8,18 +8,20 @@ job that is killed anywhere and started again ends with the same data as one tha
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
+from functools import partial
 
 from pydantic_core import from_json, to_json
 
 from features import numbers
 from features.domains import Stream
-from features.utc import MICROSECOND, since_1970
-from features.windows import events
+from features.utc import since_1970
+from features.windows import events, keyed
 from features.windows.events import ACCEPTED, Change, Row
+from features.windows.keyed import Kept, KeyRow
 from features.windows.live import state_of
 from features.windows.state import LiveTable
-from features.windows.tiles import AHEAD_US, State
+from features.windows.tiles import AHEAD_US, TIME
 from jobs.raw import offline_log
 from jobs.stream.lines import Batch, parse
 from jobs.stream.memory import Changes, Memory
@@ -37,7 +39,6 @@ MOST_BYTES = 16 * 1024 * 1024
 MOST_STATES = 500_000
 #: An event may be this much further in the future than when it was accepted: clocks are set back by seconds.
 CLOCK_SLACK_SECONDS = 60
-DAY_US = timedelta(days=1) // MICROSECOND
 
 
 def prepare(root: Root, stream: Stream) -> None:
@@ -62,7 +63,7 @@ class StreamJob:
         self._committed: int = self.state.meta(COMMITTED, 0)
         self._online: int = self.state.meta(ONLINE, 0)
         self._received = self.state.received()
-        self._cache: list[dict[Key, State]] = [{} for _ in self._live]
+        self._cache: list[dict[Key, Kept]] = [{} for _ in self._live]
         self._memory = Memory(self.state, stream)
         self.status = Status(stream.domain, Counts(**from_json(self.state.meta(COUNTS, "{}"))))
         self.status.watermark = self.state.meta(WATERMARK, 0)
@@ -136,8 +137,7 @@ class StreamJob:
     def _forget(self) -> None:
         """Forget the events that no window reaches any more. The windows are those of a day before now, or of a day
         before the newest event where that is older: a file of last month may have an event twice, too."""
-        newest = min(self.status.watermark, since_1970(self._clock())) - DAY_US
-        reached = min(live.reached(newest) for live in self._live)
+        reached = keyed.reached(self._live, min(self.status.watermark, since_1970(self._clock())))
         with self.state.batch():
             self.state.set_meta({ONLINE: self._online})
             self._memory.forget_before(reached)
@@ -189,52 +189,41 @@ class StreamJob:
 
     def _fold(self, changes: Changes, committed: int) -> tuple[list[list[StateRow]], int]:
         """Add the changes of events to the states. Returns the states that change, for each live table, and how many
-        events were late."""
-        changed, late, of_events = [], set[tuple[int, Key, int]](), list(changes)
+        versions of events were late."""
+        changed, late = [], set[tuple[int, Key, int]]()
         for n, (live, cache) in enumerate(zip(self._live, self._cache, strict=True)):
-            added, outdated = events.by_key(live, of_events)
-            keys = dict.fromkeys([*added, *outdated])
+            added, removed = events.by_key(live, changes.versions)
+            keys = dict.fromkeys([*added, *removed])
             self._load(live, cache, keys)
             states: list[StateRow] = []
             for key in keys:
-                if key in outdated:
-                    state = cache[key] = self._folded_again(live, key, cache[key].newest)
-                else:
-                    state = cache[key]
-                    if too_late := live.add(state, added[key]):
-                        late.update((n, key, entry[0]) for entry in too_late)
-                states.append((to_json(key), live.to_json(state), state.newest, committed))
+                row = KeyRow(committed, added.get(key, ()), removed.get(key, ()))
+                recall = partial(self._memory.entries_of, live, key) if row.removed else None
+                kept, state, version = keyed.step(live, cache[key], (row,), recall)
+                late.update((n, key, entry[TIME]) for entry in kept.late)
+                states.append((to_json(key), state, kept.state.newest, version))
             changed.append(sorted(states))
-        return changed, sum(self._is_late(change, late) for change in of_events) if late else 0
-
-    def _folded_again(self, live: LiveTable, key: Key, newest: int) -> State:
-        """The state of a key, from its events. It keeps its `newest` timestamp: what a state answers, and which of two
-        states is the newer one, never goes back."""
-        state = live.zero()
-        state.newest = newest
-        rows = self._memory.rows_of(live.table.keys, key)
-        live.add(state, [entry for row in rows for entry in events.entries(live, row)])
-        return state
+        return changed, sum(self._is_late(change, late) for change in changes.versions) if late else 0
 
     def _is_late(self, change: Change, late: set[tuple[int, Key, int]]) -> bool:
         """Whether a change of an event changes no table: all its entries (number of the table, key and timestamp) are
         late."""
         entries = {
-            (n, key, entry[0])
+            (n, key, entry[TIME])
             for n, live in enumerate(self._live)
-            for key, of_key in events.by_key(live, [change])[0].items()
-            for entry in of_key
+            for key, added in events.by_key(live, [change])[0].items()
+            for entry in added
         }
         return bool(entries) and entries <= late
 
-    def _load(self, live: LiveTable, cache: dict[Key, State], keys: Iterable[Key]) -> None:
+    def _load(self, live: LiveTable, cache: dict[Key, Kept], keys: Iterable[Key]) -> None:
         """Bring the states of the keys into memory."""
         if len(cache) > MOST_STATES:
             cache.clear()
         unknown = [key for key in keys if key not in cache]
         stored = self.state.states(live.table.name, unknown) if unknown else {}
         for key in unknown:
-            cache[key] = live.from_json(stored[key]) if key in stored else live.zero()
+            cache[key] = Kept(live.from_json(stored[key]) if key in stored else live.zero(), entries=None)
 
     def _catch_up(self) -> None:
         """Write online what is committed and not online: the process was killed, or the store raised an error, or is

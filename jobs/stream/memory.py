@@ -1,7 +1,7 @@
 """The events that a stream job remembers, for as long as a window reaches them. A later version of an event names only
 what it changes: a chargeback may name its order and no merchant. The job adds to it what it remembers of the event."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any
@@ -12,6 +12,8 @@ from features.domains import Stream
 from features.windows import events
 from features.windows.events import Change, Event, Key, Row
 from features.windows.raw import CREATED
+from features.windows.state import LiveTable
+from features.windows.tiles import Entry
 from jobs.stream.state import StateFile
 
 
@@ -19,22 +21,18 @@ from jobs.stream.state import StateFile
 class Changes:
     """What a batch changes.
 
-    before      id → the row of the event before the batch, None for a new event
+    versions    the row of an event before and after each version that changes it, in their order
     after       id → the event after the batch
     sent        id → the columns that the batch has of the event; those of a later row of the batch count
     duplicates  how many rows changed nothing
     rows        how many rows changed something
     """
 
-    before: dict[Any, Row | None] = field(default_factory=dict)
+    versions: list[Change] = field(default_factory=list)
     after: dict[Any, Event] = field(default_factory=dict)
     sent: dict[Any, Row] = field(default_factory=dict)
     duplicates: int = 0
     rows: int = 0
-
-    def __iter__(self) -> Iterator[Change]:
-        """The row of each event before and after."""
-        return ((self.before[key], event.row) for key, event in self.after.items())
 
 
 class Memory:
@@ -56,10 +54,11 @@ class Memory:
             known_at: int = (row.get(CREATED) or row[time]) if committed is None else committed
             before = known.get(key)
             if before is None:
-                changes.before[key], changes.sent[key] = None, row
+                changes.versions.append((None, row))
+                changes.sent[key] = row
                 changes.after[key] = known[key] = Event(row, known_at)
             elif event := before.with_version(self._raw, row, known_at, committed is not None):
-                changes.before.setdefault(key, before.row)
+                changes.versions.append((before.row, event.row))
                 changes.after[key] = known[key] = event
                 changes.sent[key] = _filled(changes.sent[key], row) if key in changes.sent else row
             else:
@@ -82,9 +81,10 @@ class Memory:
         """The newest timestamp of rows, in µs since 1970; 0 where there are none."""
         return max(map(self._newest, rows), default=0)
 
-    def rows_of(self, columns: tuple[str, ...], key: Key) -> list[Row]:
-        """The events of a key of the live tables with these key columns."""
-        return [self._event(stored).row for stored in self._state.events_of(columns, key)]
+    def entries_of(self, live: LiveTable, key: Key) -> list[Entry]:
+        """The entries of a key of a live table."""
+        rows = (self._event(stored).row for stored in self._state.events_of(live.table.keys, key))
+        return [entry for row in rows for entry in events.entries(live, row)]
 
     def forget_before(self, timestamp: int) -> None:
         """Forget the events whose timestamps are all before this one, in µs since 1970."""

@@ -33,8 +33,7 @@ def remember(raw: RawTable, kept: Event | None, row: Row, offset: int) -> tuple[
     if kept is None:
         row |= {derived.name: derived.value(row) for derived in raw.derived}
         return Event(row, offset), (None, row)
-    newest = kept.known if isinstance(kept.known, int) else max(kept.known.values())
-    event = kept.with_version(raw, row, offset, True) if offset > newest else None
+    event = kept.with_version(raw, row, offset, True)  # what became known at an older offset changes nothing
     return (kept, None) if event is None else (event, (kept.row, event.row))
 
 
