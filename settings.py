@@ -11,6 +11,7 @@ RISK_LOG        json or text; default json in production, and text otherwise
 OTEL_EXPORTER_OTLP_ENDPOINT
                 where traces go, such as http://127.0.0.1:4318; default none, and then none are made
 RISK_EVENTS     topics of a Kafka broker for the accepted events; default none, and then they go to the disk of the root
+RISK_STORE      the feature_store.yaml in use; default that of feature_repo/, and a relative path counts from here
 RISK_HASH_KEY   secret of the keyed hashes of SSNs and licences; default a key for the demo
 RISK_HASH_KEY_OLD the key of before, while a root changes from it: it reads, and RISK_HASH_KEY writes
 RISK_JWT_SECRET secret that signs access tokens; `make serve` does not start without it
@@ -33,17 +34,15 @@ from errors import BadSetting
 from files import fault
 from hash_keys import HashKey, accepts_key, keys_of
 from root import Root
+from setting_values import host_names, store_file
 
 PROJECT = Path(__file__).resolve().parent
 FEATURE_REPO = PROJECT / "feature_repo"
+DEFAULT_STORE = "feature_repo/feature_store.yaml"
 LARGEST_PORT = 65_535
 
 #: How much one user and one address may do, where RISK_LIMITS says nothing else.
 LIMITS = {"login": "20/minute", "login-user": "10/minute", "decisions": "10000/second", "events": "50000/second"}
-#: What this machine calls itself.
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
-#: HOST has one of these to listen on every address.
-EVERYWHERE = frozenset({"0.0.0.0", "::"})
 FEWEST_SECRET_BYTES = 32
 MAKE_A_SECRET = 'python -c "import secrets; print(secrets.token_urlsafe(48))"'
 
@@ -81,6 +80,17 @@ def unchecked_root() -> Root:
     return Root((PROJECT / folder).resolve())
 
 
+def feature_store() -> Path:
+    """The `feature_store.yaml` in use. Raises BadSetting if there is no such file, and if it names a variable that is
+    not set."""
+    return store_file(PROJECT, os.environ.get("RISK_STORE", DEFAULT_STORE), os.environ)
+
+
+def has_own_store() -> bool:
+    """Whether the online store and the registry are files in the root."""
+    return feature_store() == PROJECT / DEFAULT_STORE
+
+
 def sources() -> Path:
     """Folder of the mappings of `python -m jobs import`, a file for each raw table."""
     return PROJECT / "sources"
@@ -95,19 +105,7 @@ def hosts() -> frozenset[str]:
     """The names under which callers reach the service, in lower case. One that begins with a dot stands for all names
     below it. This machine's names for itself are always among them. Raises BadSetting on a name that cannot be one, and
     where the service listens on every address and no name is set."""
-    text, address = os.environ.get("RISK_HOSTS", ""), host()
-    names = {name.strip().lower() for name in text.split(",") if name.strip()}
-    for name in names:
-        if not re.fullmatch(r"\.?[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\]", name):
-            raise BadSetting(
-                f"RISK_HOSTS has {name!r}. Set it to names without scheme, port and path, such as risk.example.org."
-            )
-    if address in EVERYWHERE and not names:
-        raise BadSetting(
-            f"HOST is {address}, so others reach the service, and RISK_HOSTS does not say under which names. Set it, "
-            "such as RISK_HOSTS=risk.example.org,10.0.0.7."
-        )
-    return LOOPBACK | (names or {f"[{address}]" if ":" in address else address.lower()})
+    return host_names(os.environ.get("RISK_HOSTS", ""), host())
 
 
 def limits() -> dict[str, str]:

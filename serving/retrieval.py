@@ -3,6 +3,7 @@
 from serving import feast_import  # noqa: F401  first: it makes the import of Feast fast
 
 # isort: split
+import hashlib
 import logging
 import sqlite3
 import threading
@@ -37,12 +38,14 @@ class FeastStore(Store):
     `cache_ttl_seconds`. A thread of its own reads the registry, so no request waits for it. `cache_ttl_seconds: 0`
     means that the cache never ends, and then nothing is followed.
 
-    `missed` gets what reads of decisions do not find, or find too old.
+    `yaml` is the `feature_store.yaml`, if not that of the repository. `missed` gets what reads of decisions do not
+    find, or find too old.
     """
 
-    def __init__(self, repository: Path, missed: Missed | None = None) -> None:
+    def __init__(self, repository: Path, yaml: Path | None = None, missed: Missed | None = None) -> None:
         self._missed = missed
-        self._store = FeatureStore(str(repository))
+        with explained():
+            self._store = FeatureStore(str(repository), fs_yaml_file=yaml)
         self._plans: dict[str, Plan] = {}
         self._views: dict[str, FeatureView] = {}
         self._reads: dict[str, Stored] = {}
@@ -168,11 +171,17 @@ class FeastStore(Store):
         """Read the registry again. If it changed, compile the plans in use again."""
         store: Any = self._store  # Feast has no types for this method
         store.refresh_registry()
-        version = self._store.registry.proto().version_id
+        version = self._registry_version()
         if version != self._version:
             self._plans = dict(self._compile_again(list(self._plans)))
             self._views, self._reads = {}, {}
             self._version = version
+
+    def _registry_version(self) -> str:
+        """Changes with the registry. One in a database has no version of its own."""
+        registry: Any = self._store.registry  # Feast has no type for what it has cached
+        proto = registry.cached_registry_proto
+        return str(proto.version_id or hashlib.sha256(proto.SerializeToString(deterministic=True)).hexdigest())
 
     def try_to_follow_registry(self) -> None:
         """The same, and if it fails, requests go on with the plans that they have. The log gets each kind of failure

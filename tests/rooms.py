@@ -19,7 +19,8 @@ MAY_IMPORT = {
     "files": "",
     "hash_keys": "files",
     "brokers": "errors",
-    "settings": "brokers errors files hash_keys root",
+    "setting_values": "errors",
+    "settings": "brokers errors files hash_keys root setting_values",
     "access": "errors choices files access",
     "cli": "errors choices files features.utc simulators cli",
     # From a definition to a number, then what a domain declares, then the domains.

@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 import settings
 from app import create_app
 from errors import BadSetting
+from setting_values import LOOPBACK
 from web import turns
 
 DECIDE = "/onboarding-risk-decision/"
@@ -146,13 +147,13 @@ def test_a_service_that_others_reach_has_to_know_its_names(monkeypatch: pytest.M
     with pytest.raises(BadSetting, match="RISK_HOSTS does not say under which names"):
         settings.hosts()
     monkeypatch.setenv("RISK_HOSTS", "10.0.0.7")
-    assert settings.hosts() == {"10.0.0.7", *settings.LOOPBACK}
+    assert settings.hosts() == {"10.0.0.7", *LOOPBACK}
 
 
 def test_the_address_that_the_service_listens_on_is_a_name(monkeypatch: pytest.MonkeyPatch):
     for host, name in (("10.0.0.7", "10.0.0.7"), ("::1", "[::1]"), ("Box.example", "box.example")):
         monkeypatch.setenv("HOST", host)
-        assert settings.hosts() == {name, *settings.LOOPBACK}
+        assert settings.hosts() == {name, *LOOPBACK}
 
 
 @pytest.mark.parametrize("number", ["-1", "x", "10", ""])

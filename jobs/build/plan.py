@@ -3,6 +3,7 @@
 from datetime import datetime
 from functools import partial
 
+import settings
 from errors import NoData
 from features import DOMAINS
 from features.domains import raw_tables_of, risks, simulated, stream_of, streams, tables
@@ -43,21 +44,29 @@ def steps(root: Root, world: World, now: datetime) -> list[Step]:
         Step(
             "feast apply",
             partial(repository.apply, root),
-            lambda: str(root),
+            lambda: [str(root), _store()],
             lambda: repository.stores(root)[:2],
             code=(REPOSITORY,),
+            is_intact=settings.has_own_store,  # only Feast knows what a server holds: its two steps run each time
         ),
         *(_stream(root, stream.domain) for stream in streams().values()),
         Step(
             "feast materialize-incremental",
             partial(repository.materialize, root, now),
-            lambda: listing(root.features, root.raw),
+            lambda: [listing(root.features, root.raw), _store()],
             lambda: repository.stores(root),
             code=(REPOSITORY,),
+            is_intact=settings.has_own_store,
         ),
         *(_train(root, risk, now) for risk in risks().values()),
         *(_score(root, risk, now, day) for risk in risks().values() if risk.population),
     ]
+
+
+def _store() -> list[str]:
+    """The `feature_store.yaml` in use: with another one, other stores have to be filled."""
+    file = settings.feature_store()
+    return [str(file), sha256(file)]
 
 
 def _generate(root: Root, world: World, day: datetime) -> Step:
@@ -89,7 +98,7 @@ def _stream(root: Root, domain: str) -> Step:
         """The history, and what the service has accepted. What the stream job logs is its own output."""
         history = places.history_or_none(root, stream.raw.name)
         accepted = sorted(root.event_log(stream.raw.name).glob("*.jsonl"))
-        return [listing(*history), [[file.name, file.stat().st_size] for file in accepted]]
+        return [listing(*history), [[file.name, file.stat().st_size] for file in accepted], _store()]
 
     return Step(
         f"stream {domain}",

@@ -93,7 +93,8 @@ def _check_policies(root: Root) -> None:
         return
     from serving.retrieval import FeastStore
 
-    if wrong := faults(root.policies, Policies(root.policies, FeastStore(settings.FEATURE_REPO))):
+    store = FeastStore(settings.FEATURE_REPO, settings.feature_store())
+    if wrong := faults(root.policies, Policies(root.policies, store)):
         raise PolicyBroken(" ".join(wrong))
 
 

@@ -51,7 +51,7 @@ def status() -> None:
     if left is None:
         console.line(f"{root} has had one hash key only.")
         return
-    places = rotation.remaining(root, FeastStore(settings.FEATURE_REPO), left)
+    places = rotation.remaining(root, FeastStore(settings.FEATURE_REPO, settings.feature_store()), left)
     if not places:
         console.line("Nothing is under the old key. You may unset RISK_HASH_KEY_OLD.")
         return

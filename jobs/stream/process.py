@@ -39,7 +39,7 @@ def run(root: Root, domain: str, source: str, once: bool, metrics: int | None) -
         signal.signal(number, lambda *_: stop.set())
     from serving.retrieval import FeastStore  # importing Feast takes seconds, and the checks above do without
 
-    store, hash_key = FeastStore(settings.FEATURE_REPO), settings.hash_key()
+    store, hash_key = FeastStore(settings.FEATURE_REPO, settings.feature_store()), settings.hash_key()
     if any(stream.raw.sealed_columns for stream in wanted):
         claim_for_key(root.hash_key, hash_key)
     collect_rarely()

@@ -55,7 +55,7 @@ def run(
     if store is None:
         from serving.retrieval import FeastStore
 
-        store = FeastStore(settings.FEATURE_REPO)
+        store = FeastStore(settings.FEATURE_REPO, settings.feature_store())
     began, directory = time.perf_counter(), root.dataset(risk.name)
     with partitions.connection(directory) as connection:
         tell("check")

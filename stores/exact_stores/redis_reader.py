@@ -47,21 +47,21 @@ def read_together(requests: Sequence[tuple[RedisReader, Sequence[bytes]]]) -> li
     """What each reader reads of its keys, all of them in one round trip. The readers are of one server."""
     if not requests:
         return []
-    fields: dict[bytes, dict[bytes, None]] = {}
-    views: dict[bytes, dict[bytes, None]] = {}
-    for reader, keys in requests:
-        views.setdefault(reader.views_key, {})[reader.view] = None
-        for key in keys:
-            fields.setdefault(reader.prefix + key, {})[reader.view] = None
     server = requests[0][0].server
-    lookups = [*fields.items(), *views.items()]
-    replies = server.ask([("HMGET", key, *names) for key, names in lookups])
-    values = {
-        (key, name): value
-        for (key, names), reply in zip(lookups, replies, strict=True)
-        for name, value in zip(names, reply, strict=True)
-    }
+    #: Key → field → its place in the reply.
+    places: dict[bytes, dict[bytes, int]] = {}
+    fields = [(reader.views_key, reader.view) for reader, _ in requests]
+    wanted = [[reader.prefix + key for key in keys] for reader, keys in requests]
+    for (reader, _), keys in zip(requests, wanted, strict=True):
+        fields += [(key, reader.view) for key in keys]
+    for key, field in fields:
+        of_key = places.setdefault(key, {})
+        of_key.setdefault(field, len(of_key))
+    replies = dict(zip(places, server.ask([("HMGET", key, *names) for key, names in places.items()]), strict=True))
     for reader, _ in requests:
-        if values[reader.views_key, reader.view] is None:
+        if replies[reader.views_key][places[reader.views_key][reader.view]] is None:
             raise NotApplied(f"{server.name} has no view {reader.view.decode()!r}. Run: feast apply")
-    return [[reader.row(values[reader.prefix + key, reader.view]) for key in keys] for reader, keys in requests]
+    return [
+        [reader.row(replies[key][places[key][reader.view]]) for key in keys]
+        for (reader, _), keys in zip(requests, wanted, strict=True)
+    ]

@@ -17,8 +17,9 @@ from root import Root
 
 
 def stores(root: Root) -> list[Path]:
-    """The registry, the online store, and a mark: the online store holds all that the registry says is in it."""
-    return [root.registry_db, root.online_db, root.materialized]
+    """The registry, the online store, and a mark: the online store holds all that the registry says is in it. Where
+    they are servers, there are no files, and what they hold is for Feast to say."""
+    return [root.registry_db, root.online_db, root.materialized] if settings.has_own_store() else []
 
 
 def apply(root: Root, on_part: OnPart) -> str:
@@ -32,7 +33,7 @@ def apply(root: Root, on_part: OnPart) -> str:
         from feast.repo_config import load_repo_config
         from feast.repo_operations import apply_total
 
-        config = load_repo_config(settings.FEATURE_REPO, settings.FEATURE_REPO / "feature_store.yaml")
+        config = load_repo_config(settings.FEATURE_REPO, settings.feature_store())
         apply_total(config, settings.FEATURE_REPO, skip_source_validation=False)
 
     return _run(root, "feast apply", feast_apply, on_part)
@@ -44,7 +45,8 @@ def materialize(root: Root, now: datetime, on_part: OnPart) -> str:
     def feast_materialize() -> None:
         from feast import FeatureStore
 
-        FeatureStore(str(settings.FEATURE_REPO)).materialize_incremental(now.astimezone(UTC).replace(microsecond=0))
+        store = FeatureStore(str(settings.FEATURE_REPO), fs_yaml_file=settings.feature_store())
+        store.materialize_incremental(now.astimezone(UTC).replace(microsecond=0))
 
     summary = _run(root, "feast materialize-incremental", feast_materialize, on_part)
     root.materialized.touch()

@@ -17,7 +17,7 @@ def score(root: Root, risk: Risk, now: datetime, day: datetime, on_part: OnPart)
     from serving import scores
     from serving.retrieval import FeastStore
 
-    store = FeastStore(settings.FEATURE_REPO)
+    store = FeastStore(settings.FEATURE_REPO, settings.feature_store())
     known = scores.runs(root.scores_db, risk.name)
     midnights = [day - timedelta(days=n) for n in range(SCORED_MIDNIGHTS - 1, -1, -1)]
     decisions = 0

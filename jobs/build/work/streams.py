@@ -20,7 +20,7 @@ def catch_up(root: Root, domain: str, on_part: OnPart) -> str:
     prepare(root, stream)
     source = open_source(root, "log", stream.raw.name)
     try:
-        store = FeastStore(settings.FEATURE_REPO)
+        store = FeastStore(settings.FEATURE_REPO, settings.feature_store())
         loop.run(root, stream, source, store, settings.hash_key(), True, Event(), lines.append)
     except Busy:
         return "a stream job is at work"

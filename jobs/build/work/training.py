@@ -14,7 +14,7 @@ def train(root: Root, risk: Risk, now: datetime, on_part: OnPart) -> str:
     from model import promotion
     from serving.retrieval import FeastStore
 
-    card = champion.train(root, FeastStore(settings.FEATURE_REPO), risk, now, on_part)
+    card = champion.train(root, FeastStore(settings.FEATURE_REPO, settings.feature_store()), risk, now, on_part)
     summary = f"{card.headline} on {card.test.rows:,} rows"
     kept = promotion.kept_line(root.models, card)
     return f"{summary}; your own model serves on\n{kept}" if kept else summary

@@ -73,7 +73,8 @@ def backtest(
     prices = read(costs)
     if picture:
         pictures.check(picture)
-    root, store, at = settings.root(), FeastStore(settings.FEATURE_REPO), now or datetime.now(UTC)
+    root, at = settings.root(), now or datetime.now(UTC)
+    store = FeastStore(settings.FEATURE_REPO, settings.feature_store())
     if on == LOG:
         versions = Versions(root, store, declared, model, policy)
         compared = cases.compared_on_log(root, store, declared, at, versions, since, until)

@@ -53,7 +53,7 @@ def replay(
     from jobs.replay.versions import Versions
     from serving.retrieval import FeastStore
 
-    root, store = settings.root(), FeastStore(settings.FEATURE_REPO)
+    root, store = settings.root(), FeastStore(settings.FEATURE_REPO, settings.feature_store())
     results = []
     for risk in chosen:
         versions = Versions(root, store, risk, model, policy)

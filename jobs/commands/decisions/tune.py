@@ -47,7 +47,8 @@ def tune(
     prices = read(costs)
     if picture:
         pictures.check(picture)
-    root, store, at = settings.root(), FeastStore(settings.FEATURE_REPO), now or datetime.now(UTC)
+    root, at = settings.root(), now or datetime.now(UTC)
+    store = FeastStore(settings.FEATURE_REPO, settings.feature_store())
     again = Versions(root, store, declared, model).current()
     rows = cases.held_out(root, store, declared, at, again.scorer.card)
     views = store.views(declared.name)

@@ -32,7 +32,7 @@ def why(decision_id: str) -> None:
     if decision_id not in records:
         raise UnknownDecision("The audit log has no decision of this id. Check it: an answer has it as decision_id.")
     record = records[decision_id]
-    features = explain(root, FeastStore(settings.FEATURE_REPO), record)
+    features = explain(root, FeastStore(settings.FEATURE_REPO, settings.feature_store()), record)
     console.line(f"{record['risk']} {decision_id} as of {record['as_of']}: {record['decision']}, {record['score']}")
     _show(features)
     if other := [feature for feature in features if not feature.equal]:

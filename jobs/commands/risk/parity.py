@@ -33,7 +33,7 @@ def parity(domain: str, since: datetime | None) -> None:
     from jobs.parity import replay
     from serving.retrieval import FeastStore
 
-    root, store = settings.root(), FeastStore(settings.FEATURE_REPO)
+    root, store = settings.root(), FeastStore(settings.FEATURE_REPO, settings.feature_store())
     results = [replay(root, store, risk, since) for risk in risks_of(domain)]
     _show_parity(results)
     if any(result.other for result in results):

@@ -162,7 +162,7 @@ def _policies() -> "Policies":
     from serving.policies import Policies
     from serving.retrieval import FeastStore
 
-    return Policies(settings.root().policies, FeastStore(settings.FEATURE_REPO))
+    return Policies(settings.root().policies, FeastStore(settings.FEATURE_REPO, settings.feature_store()))
 
 
 def _history(risk: "Risk") -> "History":

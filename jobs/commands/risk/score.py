@@ -63,7 +63,7 @@ def score(
     from jobs import score as scoring
     from serving.retrieval import FeastStore
 
-    root, store = settings.root(), FeastStore(settings.FEATURE_REPO)
+    root, store = settings.root(), FeastStore(settings.FEATURE_REPO, settings.feature_store())
     if source and output:
         from jobs.requests.deciding import decide_file
 

@@ -84,7 +84,7 @@ def _store() -> "Store":
     import settings
     from serving.retrieval import FeastStore
 
-    return FeastStore(settings.FEATURE_REPO)
+    return FeastStore(settings.FEATURE_REPO, settings.feature_store())
 
 
 def _compare(risk: "Risk", since: datetime | None) -> None:

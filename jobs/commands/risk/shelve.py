@@ -45,7 +45,7 @@ def shelve(
     from jobs.train import shelve as shelving
     from serving.retrieval import FeastStore
 
-    root, store = settings.root(), FeastStore(settings.FEATURE_REPO)
+    root, store = settings.root(), FeastStore(settings.FEATURE_REPO, settings.feature_store())
     protocol = protocol_of(declared, train_start, train_days, delay_days, test_days)
     card = shelving.shelve(
         root, store, declared, onnx, now_or_clock(now), protocol, train_start, quarantine, accept_against, algorithm,

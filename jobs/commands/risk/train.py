@@ -71,7 +71,7 @@ def train(
     from jobs.train import champion
     from serving.retrieval import FeastStore
 
-    root, store = settings.root(), FeastStore(settings.FEATURE_REPO)
+    root, store = settings.root(), FeastStore(settings.FEATURE_REPO, settings.feature_store())
     protocol = protocol_of(declared, train_start, train_days, delay_days, test_days)
     card = champion.train(
         root, store, declared, now_or_clock(now), protocol=protocol, start=train_start, quarantine=quarantine,

@@ -1,0 +1,172 @@
+"""One world on SQLite and a registry file, and on Redis and PostgreSQL: a setting moves it, and the numbers stay."""
+
+import re
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from conftest import SIZE
+from engines import postgres, redis
+from engines.need import need
+from feast import Entity, FeatureStore
+from flask.testing import FlaskClient
+from processes import run
+from servers import refusing_port
+
+import settings
+from app import create_app
+from errors import FeaturesNotReady
+from features.domains import risks, streams
+from features.utc import since_1970
+from jobs.build.imports import Sources
+from jobs.build.plan import steps
+from jobs.build.work import repository
+from jobs.build.work.streams import catch_up
+from jobs.world.marker import World
+from root import Root
+from serving.retrieval import FeastStore
+from web import examples
+
+pytestmark = [pytest.mark.slow, pytest.mark.engine]
+SCALE = "feature_repo/feature_store.scale.yaml"
+
+
+@pytest.fixture(scope="module")
+def variables(world: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The settings under which a copy of the world has been moved, by the steps of the pipeline that become stale."""
+    need("redis-server", modules=("redis", "msgpack", "psycopg"))
+    root = tmp_path_factory.mktemp("scale") / "root"
+    shutil.copytree(world, root, symlinks=True)
+    before = {"RISK_DATA": str(root)}
+    after = before | {
+        "RISK_STORE": SCALE, "RISK_REDIS": redis.database(root), "RISK_REGISTRY": postgres.database(),
+    }  # fmt: skip
+    was, now = (fingerprints(Root(root), variables) for variables in (before, after))
+    assert {name for name in now if now[name] != was[name]} == {
+        "feast apply", "feast materialize-incremental", *(f"stream {s.domain}" for s in streams().values()),
+    }  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in after.items():
+            patch.setenv(name, value)
+        repository.apply(Root(root), print)
+        for stream in streams().values():
+            catch_up(Root(root), stream.domain, print)
+        repository.materialize(Root(root), datetime.now(UTC), print)
+    return after
+
+
+def fingerprints(root: Root, variables: dict[str, str]) -> dict[str, str]:
+    """Of each step of the pipeline under these settings."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        sources, world = Sources(settings.PROJECT), World(0, SIZE, settings.hash_key())
+        return {step.name: step.fingerprint(sources) for step in steps(root, world, datetime.now(UTC))}
+
+
+@pytest.fixture
+def moved(variables: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    return variables
+
+
+@pytest.fixture
+def scale(moved: dict[str, str]) -> FeastStore:
+    return FeastStore(settings.FEATURE_REPO, settings.feature_store())
+
+
+def answers(store: FeastStore, now: datetime) -> list[bytes]:
+    """What the service answers to many requests at `now`, without the ids that it gives to decisions."""
+    client = create_app(store, clock=lambda: now).test_client()
+    responses = []
+    for risk in risks().values():
+        if not risk.path_field:
+            example = examples.of_model(risk.request)
+            responses.append(
+                client.post(f"/api/v1/decisions/{risk.name}", data=example, content_type="application/json")
+            )
+    for number in range(25):
+        order = {"order_id": f"o{number}", "user_id": f"u{number:05}", "amount": number * 3.5}
+        order |= {} if number % 3 else {"merchant_id": f"m{number:05}"}
+        person = {"state": "CA", "ssn": f"{100 + number}-45-6789", "dl": f"D12345{number:02}", "dob": "1990-05-17"}
+        responses += [
+            client.get(f"/daily-risk-decision/{1001 + number}/"),
+            client.post("/api/v1/decisions/chargeback", json=order),
+            client.post("/onboarding-risk-decision/", json=person),
+            client.get(f"/api/v1/stream/products/p{number:04}/average-last-5-reviews"),
+            client.get(f"/api/v1/offline/products/p{number:04}/units-sold-30d"),
+        ]
+    return [re.sub(rb'"decision_id": ?"[^"]*"', b"", b"%d " % r.status_code + r.data) for r in responses]
+
+
+def test_decisions_reasons_and_features_are_equal_byte_for_byte(scale: FeastStore):
+    now = datetime.now(UTC)
+    ours, embedded = answers(scale, now), answers(FeastStore(settings.FEATURE_REPO), now)
+    assert ours == embedded
+    assert sum(answer.startswith(b"200") for answer in ours) > 70
+
+
+def test_every_stored_row_is_equal(scale: FeastStore):
+    """Of each view, the rows of all keys of the embedded store, with their event times."""
+    embedded = FeatureStore(str(settings.FEATURE_REPO))
+    online, compared = embedded._get_provider().online_store, 0
+    other = scale._store._get_provider().online_store
+    for view in embedded.list_batch_feature_views():
+        names = [feature.name for feature in view.features]
+        reader = online.reader(embedded.config, view, names)
+        with online._file(embedded.config).reading() as connection:
+            table = re.search(r'FROM ("[^"]+")', reader._select)
+            assert table is not None
+            keys = [key for (key,) in connection.execute(f"SELECT entity_key FROM {table[1]} LIMIT 20000")]
+        expected = reader.read(keys)
+        pairs = zip(other.reader(scale._store.config, view, names).read(keys), expected, strict=True)
+        # The stream job dates its marker by the clock. What is past its view's TTL is not materialized again.
+        oldest = since_1970(datetime.now(UTC) - (view.ttl or timedelta(days=9999)))
+        differ = [(ours, row) for ours, row in pairs if ours != row and row and row[0] > oldest]
+        assert [pair for pair in differ if "whole" not in str(pair)] == []
+        compared += len(expected)
+    assert compared > 1000
+
+
+def test_feasts_own_commands_take_the_same_file(moved: dict[str, str]):
+    command = ["feast", "-f", settings.PROJECT / SCALE, "feature-views", "list"]
+    output = run([settings.PROJECT / ".venv/bin" / command[0], *command[1:]], cwd=settings.FEATURE_REPO).stdout
+    assert "driver_profile" in output
+
+
+def test_requests_follow_a_registry_in_a_database(scale: FeastStore):
+    scale.follow_registry()
+    before = scale._version
+    scale.follow_registry()
+    assert scale._version == before
+    other = FeatureStore(str(settings.FEATURE_REPO), fs_yaml_file=settings.feature_store())
+    other.registry.apply_entity(Entity(name="follower", join_keys=["follower"]), other.project)
+    scale.follow_registry()
+    assert scale._version != before
+
+
+def unavailable(client: FlaskClient) -> str:
+    response = client.get("/daily-risk-decision/1001/")
+    assert response.status_code == 503
+    assert "Traceback" not in response.text
+    assert "secret-word" not in response.text
+    return response.text
+
+
+def test_a_redis_that_is_down_is_a_503_that_says_what_to_do(scale: FeastStore, moved: dict, monkeypatch):
+    with refusing_port() as port:
+        monkeypatch.setenv("RISK_REDIS", f"127.0.0.1:{port},password=secret-word")
+        client = create_app(FeastStore(settings.FEATURE_REPO, settings.feature_store())).test_client()
+        text = unavailable(client)
+    assert "Start it, or correct connection_string" in text
+    assert "features_not_ready" in text
+
+
+def test_a_registry_that_is_down_says_what_to_do(moved: dict, monkeypatch):
+    with refusing_port() as port:
+        monkeypatch.setenv("RISK_REGISTRY", f"postgresql+psycopg://risk:secret-word@127.0.0.1:{port}/risk")
+        with pytest.raises(FeaturesNotReady, match=r"registry cannot be used.*Start its database") as error:
+            FeastStore(settings.FEATURE_REPO, settings.feature_store()).services()
+    assert "secret-word" not in str(error.value)
