@@ -58,6 +58,20 @@ def test_a_relative_root_counts_from_the_project_in_every_folder(tmp_path: Path,
         settings.root()
 
 
+def test_another_store_is_refused_until_its_file_and_variables_are_there(monkeypatch: pytest.MonkeyPatch):
+    assert settings.has_own_store()
+    monkeypatch.setenv("RISK_STORE", "feature_repo/none.yaml")
+    with pytest.raises(BadSetting, match=r"'feature_repo/none\.yaml', which is no file"):
+        settings.feature_store()
+    monkeypatch.setenv("RISK_STORE", "feature_repo/feature_store.scale.yaml")
+    monkeypatch.setenv("RISK_REDIS", "127.0.0.1:6379")
+    with pytest.raises(BadSetting, match=r"feature_store\.scale\.yaml needs RISK_REGISTRY\. Set it"):
+        settings.feature_store()
+    monkeypatch.setenv("RISK_REGISTRY", "postgresql+psycopg://127.0.0.1/risk")
+    assert settings.feature_store() == settings.FEATURE_REPO / "feature_store.scale.yaml"
+    assert not settings.has_own_store()
+
+
 @pytest.mark.parametrize("port", ["0", "65536", "http", "-1", "", "５０００x"])
 def test_an_invalid_port_is_refused_with_the_remedy(port: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PORT", port)
