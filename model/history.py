@@ -21,6 +21,12 @@ def versions(folder: Path) -> list[str]:
     return sorted({card.parent.name for card in cards if not card.parent.is_symlink() and card.parent.name[0] != "."})
 
 
+def latest(folder: Path) -> str | None:
+    """The version that was put on the shelf last; None where there is none. Its name need not be the last one: that has
+    the timestamp as of which it was trained."""
+    return max(versions(folder), key=lambda version: (folder / version / "card.json").stat().st_mtime_ns, default=None)
+
+
 def served(folder: Path, current: str) -> list[str]:
     """The versions that served, oldest first, `current` last.
 

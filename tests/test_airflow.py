@@ -113,7 +113,7 @@ def test_a_week_gives_each_risk_a_challenger_that_answers_nobody(day: list[str],
     ]
     assert shelf.current_version(models, "daily") == served
     shadow = json.loads((airflow.root / "shadow/daily.json").read_text())["model"]
-    assert shadow == history.versions(models / "daily")[-1] != served
+    assert shadow == history.latest(models / "daily") != served
 
 
 def test_an_hour_without_an_alarm_succeeds(day: list[str], airflow: Airflow):

@@ -193,8 +193,9 @@ def test_the_command_sets_compares_and_switches_off(shadow, command, tmp_path):
     assert len(shadow.lines()) == 1
 
 
-def test_the_newest_version_can_be_the_shadow(shadow, command):
-    shelve("onboarding", base=2.0, version="2")
+def test_the_version_that_came_last_can_be_the_shadow(shadow, command):
+    shelve("onboarding", version="3")
+    shelve("onboarding", base=2.0, version="2")  # trained as of an earlier timestamp
     assert "model 2 will score every decision, too" in command("--model", "newest").output
     assert setting.read(shadow.folder, "onboarding") == setting.Setting("2", has_policy=False)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from jobs.shadow import Comparison
     from serving.store import Store
 
-#: Stands for a version: that of the last training or publication.
+#: Stands for the version that was put on the shelf last.
 NEWEST = "newest"
 
 
@@ -67,7 +67,7 @@ def _switch_on(risk: "Risk", model: str | None, policy: Path | None) -> None:
     root, store = settings.root(), _store()
     content, words = None, []
     if model == NEWEST:
-        model = next(iter(reversed(history.versions(root.models / risk.name))), NEWEST)
+        model = history.latest(root.models / risk.name) or NEWEST
     if model is not None:
         setting.challenger(root.models, risk, model, store.views(risk.name))
         words.append(f"model {model}")
