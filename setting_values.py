@@ -1,6 +1,7 @@
 """What the longer settings may say. `settings.py` reads them, and only there."""
 
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -41,3 +42,18 @@ def store_file(project: Path, text: str, variables: Mapping[str, str]) -> Path:
     if missing := sorted(used - variables.keys()):
         raise BadSetting(f"{file.name} needs {', '.join(missing)}. Set {'it' if len(missing) == 1 else 'them'}.")
     return file
+
+
+def spark_options(master: str, text: str) -> dict[str, str]:
+    """The options of Spark, where SPARK_MASTER is `master` and SPARK_OPTIONS is `text`. Raises BadSetting."""
+    try:
+        parts = shlex.split(text)
+    except ValueError as error:
+        raise BadSetting(f"SPARK_OPTIONS cannot be read: {error}. Close the quotes in it.") from None
+    options = {"spark.master": master or "local[*]"}
+    for part in parts:
+        name, is_set, value = part.partition("=")
+        if not (name.startswith("spark.") and is_set):
+            raise BadSetting(f"SPARK_OPTIONS has {part!r}. Set it to options such as spark.executor.memory=4g.")
+        options[name] = value
+    return options

@@ -1,29 +1,10 @@
-"""Every setting of the project, read from the environment in this one place.
-
-RISK_DATA       root of everything that is made; default `data/` beside this file, and a relative path counts from
-                here too, whatever the current directory
-HOST, PORT      where the service listens; default 127.0.0.1, which only this machine reaches, and 5000
-RISK_HOSTS      names of the service, with commas between them; default HOST and the names of this machine for itself
-RISK_LIMITS     how often one user and one address may sign in, decide and send events
-RISK_PROXIES    how many proxies stand before the service; default 0
-WORKERS         processes of `make serve`; default one for each core, and at least two
-RISK_LOG        json or text; default json in production, and text otherwise
-OTEL_EXPORTER_OTLP_ENDPOINT
-                where traces go, such as http://127.0.0.1:4318; default none, and then none are made
-RISK_EVENTS     topics of a Kafka broker for the accepted events; default none, and then they go to the disk of the root
-RISK_STORE      the feature_store.yaml in use; default that of feature_repo/, and a relative path counts from here
-RISK_HASH_KEY   secret of the keyed hashes of SSNs and licences; default a key for the demo
-RISK_HASH_KEY_OLD the key of before, while a root changes from it: it reads, and RISK_HASH_KEY writes
-RISK_JWT_SECRET secret that signs access tokens; `make serve` does not start without it
-RISK_JWT_SECRET_OLD the secret of before, whose access tokens still count
-RISK_API_KEY    what `python -m jobs simulate` sends to a service that asks who calls it
-
-Only the edges read settings (`tests/test_layers.py` holds it): the commands, `app.py`, `serve.py`, and Feast's views.
-"""
+"""Every setting of the project, read from the environment in this one place: docs/reference/settings.md lists them.
+Only edges read settings (`tests/test_layers.py` holds it): the commands, `app.py`, `serve.py`, and Feast's views."""
 
 import ipaddress
 import os
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,7 +15,7 @@ from errors import BadSetting
 from files import fault
 from hash_keys import HashKey, accepts_key, keys_of
 from root import Root
-from setting_values import host_names, store_file
+from setting_values import host_names, spark_options, store_file
 
 PROJECT = Path(__file__).resolve().parent
 FEATURE_REPO = PROJECT / "feature_repo"
@@ -192,6 +173,13 @@ def metrics_folder() -> Path | None:
     import of Feast sets it, too."""
     folder = os.environ.get("RISK_METRICS")
     return Path(folder) if folder else None
+
+
+def spark() -> dict[str, str]:
+    """The options of Spark, by name: `spark.master` is that of SPARK_MASTER. The executors run the Python of
+    PYSPARK_PYTHON, by default this one: PySpark reads it from the environment alone. Raises BadSetting."""
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    return spark_options(os.environ.get("SPARK_MASTER", ""), os.environ.get("SPARK_OPTIONS", ""))
 
 
 def hash_key() -> bytes:

@@ -27,6 +27,7 @@ import time
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "feature_repo")]
@@ -54,16 +55,13 @@ def make(raw: Path, scale: float) -> int:
     return len(orders)
 
 
-def ours(raw: Path, out: Path, engine: str = "duckdb") -> None:
+def ours(raw: Path, out: Path, engine: Any = None) -> None:
     import settings
     from features.chargeback import TABLES as tables
     from jobs.batch.table import compute
 
-    fold = None
-    if engine == "spark":
-        from jobs.batch.spark import fold
     for table in tables:
-        compute(settings.root(), table, NOW, NOW, files=[raw], engine=fold)
+        compute(settings.root(), table, NOW, NOW, files=[raw], engine=engine)
 
 
 def by_hand(raw: Path, out: Path, layout: str = "") -> None:
@@ -162,12 +160,15 @@ def run_here(contestant: str, raw: Path, out: Path) -> None:
     os.environ["RISK_DATA"] = str(out)
     import features.chargeback, jobs.batch.table, pandas  # imports are not on the clock  # noqa
 
+    engine = None
     if contestant == "spark":
-        from jobs.batch.spark import session
+        import settings
+        from jobs.batch.spark import run, session
 
-        session()
+        session.opened(settings.spark())
+        engine = run.engine(settings.spark())
     work = {"ours": ours, "spark": ours, "by hand": by_hand, "by days": by_hand, "pandas": with_pandas}[contestant]
-    options = {"spark": ["spark"], "by days": [", PARTITION_BY (day)"]}.get(contestant, [])
+    options = {"spark": [engine], "by days": [", PARTITION_BY (day)"]}.get(contestant, [])
     began = time.perf_counter()
     work(raw, out, *options)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -11,9 +11,10 @@ from cli import console
 from errors import BadParameter
 from features.risk import Risk
 from files import DATA_SUFFIXES
-from jobs.batch.table import Engine, compute, fold_in_duckdb
+from jobs.batch.table import Engine, compute
 from jobs.pipelines import Pipeline
 from jobs.raw import places
+from jobs.raw.forms.scans import is_hive
 from root import Root
 
 
@@ -25,12 +26,13 @@ def run(
     now: datetime,
     path: Path | None = None,
     quarantine: Path | None = None,
-    engine: str = "duckdb",
+    engine: Engine | None = None,
 ) -> Iterator[object]:
     """Compute the rows of (start, end] of each pipeline, from the raw files at `path` or those of the root. Yield each
     report as its pipeline ends. `quarantine` is a file, or a folder that gets `<pipeline>.parquet` of each pipeline
-    with bad rows. Raises NoData, BadInput, Busy, FeaturesNotReady, BadParameter."""
-    files = None if path is None else places.files_at(path)
+    with bad rows. `engine` computes feature tables; by default DuckDB. Raises NoData, BadInput, Busy, FeaturesNotReady,
+    BadParameter."""
+    files = None if path is None else [path] if is_hive(path) else places.files_at(path)
     if path and quarantine and quarantine.resolve().parent == path.resolve():
         raise BadParameter(f"--quarantine {quarantine} is in the folder of the input. Give another folder.")
     for pipeline in pipelines:
@@ -45,17 +47,9 @@ def run(
 
                 report: object = dataset.run(root, pipeline.definition, start, end, now, files, aside, tell)
             else:
-                report = compute(root, pipeline.definition, end, now, start, files, aside, tell, _fold(engine))
+                report = compute(root, pipeline.definition, end, now, start, files, aside, tell, engine)
         yield report
 
 
 def _describe(progress: Progress, bar: TaskID, pipeline: str, step: str) -> None:
     progress.update(bar, description=f"{pipeline}: {step}")
-
-
-def _fold(engine: str) -> Engine:
-    if engine == "duckdb":
-        return fold_in_duckdb
-    from jobs.batch.spark import fold_in_spark
-
-    return fold_in_spark

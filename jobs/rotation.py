@@ -16,6 +16,7 @@ from features.windows import RawTable
 from hash_keys import keys_of
 from jobs import sql
 from jobs.raw import checks, places
+from jobs.raw.forms.readers import DuckdbReader
 from root import Root
 from serving import lines
 from serving.policy_history import HISTORY
@@ -76,7 +77,7 @@ def _in_table(root: Root, table: RawTable, column: str, left: datetime) -> set[s
             files = places.raw_files(root, table.name)
         except NoData:
             return set()
-        rows = checks.check(connection, table, files, [known], [column]).rows
+        rows = checks.check(DuckdbReader(connection), table, files, [known], [column]).rows
         name = sql.identifier(column)
         query = f"SELECT DISTINCT {name} FROM {rows} WHERE {sql.identifier(known)} < ? AND {name} IS NOT NULL"
         return {text for (text,) in connection.execute(query, [left]).fetchall()}

@@ -14,6 +14,7 @@ from features.risk import Population, Risk
 from files import locked
 from jobs import point_in_time, sql
 from jobs.raw import checks, places
+from jobs.raw.forms.readers import DuckdbReader
 from model.scorer import Scorers
 from root import Root
 from serving import audit, featurization, scores
@@ -36,7 +37,7 @@ def population(root: Root, declared: Population, as_of: datetime) -> pd.DataFram
     key, time = sql.identifier(declared.key), sql.identifier(source.time)
     with sql.connect() as connection:
         files = places.raw_files(root, source.name)
-        rows = checks.check(connection, source, files, [source.time], [declared.key]).rows
+        rows = checks.check(DuckdbReader(connection), source, files, [source.time], [declared.key]).rows
         query = f"SELECT DISTINCT {key} FROM {rows} WHERE {time} <= ? AND {key} IS NOT NULL ORDER BY 1"
         entities = connection.execute(query, [as_of]).df()
     if entities.empty:

@@ -31,7 +31,7 @@ STALE = {
     "jobs/simulate/*": "",
     "jobs/build/run.py": "",
     "jobs/build/plan.py": "",
-    "jobs/batch/spark.py": "",
+    "jobs/batch/spark/*.py": "",
     "tests/*": "",
     "generate_data.py": "",
     "jobs/world/generate.py": "raw",

@@ -125,7 +125,7 @@ def event(at, key="a", id="1", **rest):
 @example(raw=[event(DAY_0 + DAY, x=1.5), event(DAY_0, id="2", x=0.1)], until=DAY_0 + 18 * DAY, dense=0)
 @given(raw=histories, until=untils, dense=dense_or_sparse)
 def test_every_row_at_a_tick_agrees_with_the_oracle(made_table, raw, until, dense):
-    with root_with(raw), mock.patch("jobs.batch.table.DENSE_UP_TO", dense):
+    with root_with(raw), mock.patch("jobs.batch.at_ticks.DENSE_UP_TO", dense):
         compute(settings.root(), made_table, until, NOW)
         time = made_table.event_time
         events = [e for e in oracle.once(raw) if e[time] is not None and e[time] < until]
@@ -140,7 +140,7 @@ def test_every_row_at_a_tick_agrees_with_the_oracle(made_table, raw, until, dens
 def test_a_run_for_some_days_gives_the_rows_that_a_run_for_all_should(made_table, raw, since, days, dense):
     since = oracle.floor(since, DAY)
     until = since + days * DAY
-    with root_with(raw), mock.patch("jobs.batch.table.DENSE_UP_TO", dense):
+    with root_with(raw), mock.patch("jobs.batch.at_ticks.DENSE_UP_TO", dense):
         compute(settings.root(), made_table, until, NOW, since)
         time = made_table.event_time
         events = [e for e in oracle.once(raw) if e[time] is not None and e[time] < until]

@@ -21,6 +21,8 @@ from jobs.batch import states
 from jobs.batch.layout import Layout, microseconds
 
 KEY_ORDER = "PARTITION BY key ORDER BY t"
+#: A grid with a row for every tick is the faster one up to this many rows for each tick at which something happens.
+DENSE_UP_TO = 4
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,16 @@ def tiles(layout: Layout) -> str:
     return (
         f"SELECT * FROM ({tile}) FULL JOIN (SELECT key, {begin} AS t, {sums} FROM ({steps}) GROUP BY 1, 2) "
         "USING (key, t)"
+    )
+
+
+def is_dense_enough(layout: Layout) -> str:
+    """SELECT whether the keys have events on so many days that a row for every day costs little, over the relation
+    `tile`."""
+    most = DENSE_UP_TO * (1 + len(layout.table.aggregations))
+    return (
+        f"SELECT coalesce(sum(ticks), 0) <= {most} * coalesce(sum(n), 0) FROM (SELECT count(*) AS n, "
+        f"(max(t) - min(t) + {layout.longest}) // {layout.size} AS ticks FROM tile GROUP BY key)"
     )
 
 

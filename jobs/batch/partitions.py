@@ -23,7 +23,7 @@ PART = "part.parquet"
 #: DuckDB spills to disk what needs more.
 MEMORY = "2GB"
 #: Days since 1970. As a number: turning timestamps into text takes longer than writing the rows.
-_DAY = "epoch_us(event_timestamp) // 86_400_000_000"
+DAY = "epoch_us(event_timestamp) // 86_400_000_000"
 _FIRST_DAY = date(1970, 1, 1).toordinal()
 
 
@@ -37,17 +37,31 @@ class Replaced:
 
 
 @contextmanager
-def connection(table: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A DuckDB in UTC, and the lock on a table: no other run works on the table meanwhile. Raises Busy."""
+def locked(table: Path) -> Iterator[None]:
+    """Hold the lock on a table: no other run works on the table meanwhile. Raises Busy."""
     busy = Busy(f"Another run is at work on {table}. Wait for it, or set RISK_DATA to another root.")
     with files.locked(table.parent / f".{table.name}.lock", busy):
         for leftover in table.parent.glob(f".{table.name}-*"):  # of a run that was killed
-            shutil.rmtree(leftover)
-        spill = tempfile.TemporaryDirectory(prefix=f".{table.name}-spill-", dir=table.parent)
-        with spill, sql.connect() as db:
-            db.execute(f"SET memory_limit = {sql.literal(MEMORY)}")
-            db.execute(f"SET temp_directory = {sql.literal(spill.name)}; SET preserve_insertion_order = false")
-            yield db
+            shutil.rmtree(leftover, ignore_errors=True)  # a Spark of that run may still write to it for a moment
+        yield
+
+
+@contextmanager
+def beside(table: Path, purpose: str = "") -> Iterator[Path]:
+    """A folder beside a table, on its file system, that goes with the block. The caller has the lock on the table."""
+    with tempfile.TemporaryDirectory(
+        prefix=f".{table.name}-{purpose}", dir=table.parent, ignore_cleanup_errors=True
+    ) as name:
+        yield Path(name)
+
+
+@contextmanager
+def connection(table: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB in UTC, and the lock on a table. Raises Busy."""
+    with locked(table), beside(table, "spill-") as spill, sql.connect() as db:
+        db.execute(f"SET memory_limit = {sql.literal(MEMORY)}")
+        db.execute(f"SET temp_directory = {sql.literal(spill)}; SET preserve_insertion_order = false")
+        yield db
 
 
 def partition_day(partition: Path) -> date:
@@ -73,18 +87,22 @@ def replace(
     db.execute(f"CREATE OR REPLACE TABLE result AS FROM ({query}) {_order(key)}")
     stored = days(table, since, until)
     changed = _add_created(db, key, stored, now)
-    with tempfile.TemporaryDirectory(prefix=f".{table.name}-", dir=table.parent) as scratch:
-        parts = _write(db, Path(scratch), key, changed)
-        files.replace(
-            {part: table / f"year={day:%Y}/month={day:%m}/day={day:%d}/{PART}" for day, part in parts.items()}
-        )
-        removed = [path for day, path in stored.items() if day in changed and day not in parts]
-        for path in removed:
-            (path / PART).unlink()
-            path.rmdir()
-        files.sync(*{path.parent for path in removed})
-    rows, filled_days = sql.row(db, f"SELECT count(*), count(DISTINCT {_DAY}) FROM dated")
-    return Replaced(rows, len(parts) + len(removed), filled_days - len(parts))
+    with beside(table) as scratch:
+        parts = _write(db, scratch, key, changed)
+        replaced = swap_in(table, parts, [path for day, path in stored.items() if day in changed and day not in parts])
+    rows, filled_days = sql.row(db, f"SELECT count(*), count(DISTINCT {DAY}) FROM dated")
+    return Replaced(rows, replaced, filled_days - len(parts))
+
+
+def swap_in(table: Path, parts: dict[date, Path], emptied: list[Path]) -> int:
+    """Rename each day's new file to its place, and remove the folders of days without rows. Returns how many days these
+    are."""
+    files.replace({part: table / f"year={day:%Y}/month={day:%m}/day={day:%d}/{PART}" for day, part in parts.items()})
+    for path in emptied:
+        (path / PART).unlink()
+        path.rmdir()
+    files.sync(*{path.parent for path in emptied})
+    return len(parts) + len(emptied)
 
 
 def _add_created(db: duckdb.DuckDBPyConnection, key: str, stored: dict[date, Path], now: datetime) -> set[date]:
@@ -94,7 +112,7 @@ def _add_created(db: duckdb.DuckDBPyConnection, key: str, stored: dict[date, Pat
     before = [name for name, *_ in db.execute(f"DESCRIBE FROM {table}").fetchall()] if stored else []
     if before != [*columns, "created"]:
         db.execute(f"CREATE OR REPLACE VIEW dated AS SELECT *, {sql.timestamp(now)} AS created FROM result")
-        return _dates(db.execute(f"SELECT DISTINCT {_DAY} FROM result").fetchall()) | set(stored)
+        return dates(db.execute(f"SELECT DISTINCT {DAY} FROM result").fetchall()) | set(stored)
     name = sql.identifier(key)
     values = ", ".join(sql.identifier(c) for c in columns if c not in (key, "event_timestamp")) or "1"
     db.execute(
@@ -104,17 +122,22 @@ def _add_created(db: duckdb.DuckDBPyConnection, key: str, stored: dict[date, Pat
         f"USING ({name}, event_timestamp) {_order(key)}"
     )
     changed = db.execute(
-        f"SELECT coalesce(n.day, o.day) FROM (SELECT {_DAY} AS day, count(*) AS n, count(created) AS kept FROM dated "
-        f"GROUP BY 1) n FULL JOIN (SELECT {_DAY} AS day, count(*) AS n FROM {table} GROUP BY 1) o USING (day) "
+        f"SELECT coalesce(n.day, o.day) FROM (SELECT {DAY} AS day, count(*) AS n, count(created) AS kept FROM dated "
+        f"GROUP BY 1) n FULL JOIN (SELECT {DAY} AS day, count(*) AS n FROM {table} GROUP BY 1) o USING (day) "
         "WHERE n.n IS DISTINCT FROM o.n OR n.kept IS DISTINCT FROM o.n"
     ).fetchall()
     db.execute(f"UPDATE dated SET created = {sql.timestamp(now)} WHERE created IS NULL")
-    return _dates(changed)
+    return dates(changed)
 
 
-def _dates(rows: list[tuple[int]]) -> set[date]:
+def dates(rows: list[tuple[int]]) -> set[date]:
     """Dates of rows of one number, the days since 1970."""
     return {date.fromordinal(_FIRST_DAY + day) for (day,) in rows}
+
+
+def number(day: date) -> int:
+    """The days since 1970."""
+    return day.toordinal() - _FIRST_DAY
 
 
 def _order(key: str) -> str:
@@ -127,7 +150,7 @@ def _write(db: duckdb.DuckDBPyConnection, scratch: Path, key: str, changed: set[
     The rows are in order, so the rows of a day are next to each other. As many threads write as DuckDB has: its own
     partitioned COPY makes one file a day on one thread only.
     """
-    filled = _dates(db.execute(f"SELECT DISTINCT {_DAY} FROM dated").fetchall())
+    filled = dates(db.execute(f"SELECT DISTINCT {DAY} FROM dated").fetchall())
     parts = {day: scratch / day.isoformat() for day in sorted(filled & changed)}
     (threads,) = sql.row(db, "SELECT current_setting('threads')::BIGINT")
 

@@ -4,10 +4,12 @@ A run for an interval computes and replaces exactly the rows of (start, end]. A 
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
+from typing import Protocol
 
 import duckdb
 
@@ -21,11 +23,28 @@ from jobs.raw import checks, places
 from jobs.raw.relations import open_events
 from root import Root
 
-#: A grid with a row for every tick is the faster one up to this many rows for each tick at which something happens.
-DENSE_UP_TO = 4
 Tell = Callable[[str], object]
-Engine = Callable[[duckdb.DuckDBPyConnection, Layout, int | None, int], str]
-"""Folds the view `event`: a table's rows dated since < t ≤ until (µs), as a relation with `key`, the values and `t`."""
+
+
+class Run(Protocol):
+    """One computation of a feature table. Queries are DuckDB's SQL, whatever runs them."""
+
+    def events(
+        self, table: Table, files: list[Path], end: datetime, first: int | None, quarantine: Path | None
+    ) -> checks.Counts:
+        """Check the input, and make the relation `event` of it, as `open_events`."""
+
+    def fold(self, layout: Layout, since: int | None, until: int) -> str:
+        """SELECT a table's rows dated since < t ≤ until (µs): `key`, the values and `t`."""
+
+    def replace(
+        self, query: str, directory: Path, key: str, first_day: date, last_day: date, now: datetime
+    ) -> partitions.Replaced:
+        """As `partitions.replace`."""
+
+
+Engine = Callable[[Path], AbstractContextManager[Run]]
+"""Begins a computation of the table in a folder, with the lock on it. Raises Busy."""
 
 
 @dataclass(frozen=True)
@@ -67,44 +86,58 @@ def compute(
     files       the raw events; by default those of `root`
     quarantine  a file for the invalid rows; without it, they stop the job
     tell        is called with each step that begins
-    engine      folds an aggregation's events; by default `fold_in_duckdb`
+    engine      what computes; by default DuckDB, in this process
 
-    Raises NoData, BadInput, Busy.
+    Raises NoData, BadInput, Busy; on Spark BadParameter, too.
     """
     began = time.perf_counter()
     directory = root.feature_table(table.name)
     files = places.raw_files(root, table.source.name) if files is None else files
-    with partitions.connection(directory) as connection:
+    with (engine or in_duckdb)(directory) as run:
         tell("check")
         since, until = None if start is None else since_1970(start), since_1970(end)
         if isinstance(table, AggregationTable):
             layout = Layout(table)
             first = None if since is None else layout.first_event(since)
-            events = open_events(connection, table, files, end, first, quarantine)
+            events = run.events(table, files, end, first, quarantine)
             tell("windows")
-            rows = (engine or fold_in_duckdb)(connection, layout, since, until)
+            rows = run.fold(layout, since, until)
             table_query, first_day = query.finished(table, rows), date.min if start is None else utc_day(start + TICK)
         else:
-            events = open_events(connection, table, files, end, None, quarantine)
+            events = run.events(table, files, end, None, quarantine)
             tell("first sights")
             table_query, first_day = query.last_distinct(table, since), date.min if start is None else utc_day(start)
         tell("write")
-        out = partitions.replace(connection, table_query, directory, table.key, first_day, utc_day(end), now)
+        out = run.replace(table_query, directory, table.key, first_day, utc_day(end), now)
     return Report(table.name, events, out, time.perf_counter() - began)
 
 
-def fold_in_duckdb(connection: duckdb.DuckDBPyConnection, layout: Layout, since: int | None, until: int) -> str:
-    """The engine that is always there. The tiles go into a table, so that their number says which grid is faster."""
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE tile AS {at_ticks.tiles(layout)}")
-    is_dense = layout.can_be_dense and _is_dense_enough(connection, layout)
-    return at_ticks.at_ticks(replace(layout, is_dense=is_dense), since, until)
+@contextmanager
+def in_duckdb(directory: Path) -> Iterator[Run]:
+    """The engine that is always there."""
+    with partitions.connection(directory) as connection:
+        yield _DuckdbRun(connection)
 
 
-def _is_dense_enough(connection: duckdb.DuckDBPyConnection, layout: Layout) -> bool:
-    """Whether the keys have events on so many days that a row for every day costs little."""
-    tiles, ticks = sql.row(
-        connection,
-        f"SELECT coalesce(sum(n), 0), coalesce(sum(ticks), 0) FROM (SELECT count(*) AS n, "
-        f"(max(t) - min(t) + {layout.longest}) // {layout.size} AS ticks FROM tile GROUP BY key)",
-    )
-    return bool(ticks <= DENSE_UP_TO * tiles * (1 + len(layout.table.aggregations)))
+@dataclass(frozen=True)
+class _DuckdbRun:
+    """A `Run` in this process. The tiles go into a table, so that their number says which grid is faster."""
+
+    connection: duckdb.DuckDBPyConnection
+
+    def events(
+        self, table: Table, files: list[Path], end: datetime, first: int | None, quarantine: Path | None
+    ) -> checks.Counts:
+        return open_events(self.connection, table, files, end, first, quarantine)
+
+    def fold(self, layout: Layout, since: int | None, until: int) -> str:
+        self.connection.execute(f"CREATE OR REPLACE TEMP TABLE tile AS {at_ticks.tiles(layout)}")
+        if layout.can_be_dense:
+            (is_dense,) = sql.row(self.connection, at_ticks.is_dense_enough(layout))
+            layout = replace(layout, is_dense=is_dense)
+        return at_ticks.at_ticks(layout, since, until)
+
+    def replace(
+        self, query: str, directory: Path, key: str, first_day: date, last_day: date, now: datetime
+    ) -> partitions.Replaced:
+        return partitions.replace(self.connection, query, directory, key, first_day, last_day, now)

@@ -15,6 +15,7 @@ from errors import BadParameter
 from features.utc import midnight
 
 if TYPE_CHECKING:
+    from jobs.batch.table import Engine
     from jobs.pipelines import Pipeline
 
 QUARANTINE_SUFFIXES = (".csv", ".parquet")
@@ -83,6 +84,21 @@ def _show(pipeline: "Pipeline") -> None:
     console.table(columns, rows, headings=True, indent=2)
 
 
+def _engine(name: str, path: Path | None) -> "Engine | None":
+    """Raises BadParameter, BadSetting."""
+    from jobs.raw.forms.scans import is_hive
+
+    with_hive = path is not None and is_hive(path)
+    if name == "spark":
+        import settings
+        from jobs.batch.spark import run
+
+        return run.engine(settings.spark(), with_hive)
+    if with_hive:
+        raise BadParameter(f"--input {path} is a table of Hive, which Spark reads. Give --engine spark.")
+    return None
+
+
 @click.command()
 @click.argument("table", help="The raw table, such as orders.")
 @click.option("--start-date", type=TIMESTAMP, required=True, help="Count the events from then on.")
@@ -119,7 +135,7 @@ def arrived(table: str, start_date: datetime, end_date: datetime) -> None:
     "path",
     type=click.Path(path_type=Path),
     show_default="$RISK_DATA/raw",
-    help="A Parquet or CSV file with the raw events, or a folder of them.",
+    help="A Parquet or CSV file with the raw events, or a folder of them; on Spark also hive:DATABASE.TABLE.",
 )
 @click.option(
     "--quarantine",
@@ -161,5 +177,5 @@ def execute(
         raise BadParameter(f"--start-date {start_date} is not before --end-date {end}. Exchange them.")
     from jobs import execute
 
-    for report in execute.run(root, chosen, start_date, end, now, path, quarantine, engine):
+    for report in execute.run(root, chosen, start_date, end, now, path, quarantine, _engine(engine, path)):
         console.line(str(report))

@@ -6,6 +6,7 @@ from errors import NoData
 from features.windows.raw import RawTable
 from jobs import sql
 from jobs.raw import checks, places
+from jobs.raw.forms.readers import DuckdbReader
 from jobs.raw.forms.scans import readable
 from root import Root
 
@@ -15,7 +16,7 @@ def events(root: Root, source: RawTable, start: datetime, end: datetime) -> int:
     Raises NoData if there are none, and BadInput."""
     files = places.raw_files(root, source.name)
     with sql.connect() as connection, readable(files):
-        rows = checks.check(connection, source, files, [source.time], []).rows
+        rows = checks.check(DuckdbReader(connection), source, files, [source.time], []).rows
         time = sql.identifier(source.time)
         query = f"SELECT count(*) FROM {rows} WHERE {time} >= ? AND {time} < ?"
         (count,) = sql.row(connection, query, start, end)

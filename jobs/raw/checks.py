@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
-import duckdb
-
 from choices import listed
 from errors import SHOWN_CHARACTERS, BadInput, NoData
 from features.windows.folds import LARGEST
@@ -18,7 +16,8 @@ from features.windows.raw import CREATED, Column, RawTable
 from jobs import sql
 from jobs.raw.csv_files import RAGGED
 from jobs.raw.forms import quarantines, scans, typed
-from jobs.raw.forms.scans import FILE, PLACE, Scan
+from jobs.raw.forms.readers import Reader
+from jobs.raw.forms.scans import FILE, PLACE, Scan, is_hive
 from jobs.raw.forms.typed import reason_of, text_of
 
 
@@ -50,7 +49,7 @@ Keep = Callable[[str, Mapping[str, str]], str]
 
 @dataclass(frozen=True)
 class Checked:
-    """The valid rows of an input, as DuckDB reads them: every version of every event.
+    """The valid rows of an input, as its reader reads them: every version of every event.
 
     rows     relation: the `columns` as their declared types, null where a cell is empty
     values   column → SQL of its value in `rows`; derived columns have one, too
@@ -68,7 +67,7 @@ class Checked:
 
 
 def check(
-    connection: duckdb.DuckDBPyConnection,
+    reader: Reader,
     source: RawTable,
     files: list[Path],
     needed: Iterable[str],
@@ -87,7 +86,7 @@ def check(
     if quarantine and quarantine.resolve() in {file.resolve() for file in files}:
         raise BadInput(f"{quarantine} is both an input and the quarantine. Give the quarantine a name of its own.")
     needed = {*needed, *(name for name in (source.id, source.created) if name)}
-    file_input = _Input(connection, source, tuple(files), frozenset(needed), frozenset(used))
+    file_input = _Input(reader, source, tuple(files), frozenset(needed), frozenset(used))
     columns, values = file_input.columns(), file_input.values
     unique = f"count(DISTINCT {sql.identifier(source.id)})" if source.id else "count(*)"
     # Each cell of a float is checked for it already.
@@ -113,11 +112,11 @@ def check(
             for fault in present
         ]
         reason = f"concat_ws('; ', {', '.join(reasons)})"
-        quarantined = quarantines.write(connection, source, file_input.scans, reason, is_invalid, quarantine)
+        quarantined = quarantines.write(reader, source, file_input.scans, reason, is_invalid, quarantine)
         if quarantined == rows:
             raise NoData(f"No row of {files[0]} is valid. Nothing was changed; {quarantine} has the rows and reasons.")
         where = f" WHERE NOT ({is_invalid})"
-        (different,) = sql.row(connection, f"SELECT {unique} FROM {file_input.relation}{where}")
+        ((different,),) = reader.rows(f"SELECT {unique} FROM {file_input.relation}{where}")
     cells_by_name = {column.name: sql.identifier(column.name) for column in columns}
     if source.is_live:
         cells_by_name[CREATED] = f"coalesce({cells_by_name[CREATED]}, {cells_by_name[source.time]})"
@@ -158,7 +157,7 @@ def _known_counts(relation: str, versions: tuple[tuple[int, int], ...]) -> dict[
 class _Input:
     """Files of one raw table, as they are."""
 
-    connection: duckdb.DuckDBPyConnection
+    reader: Reader
     source: RawTable
     files: tuple[Path, ...]
     needed: frozenset[str]
@@ -167,7 +166,7 @@ class _Input:
     @cached_property
     def scans(self) -> list[Scan]:
         """The files, those with the same columns together."""
-        return scans.scans(self.connection, self.files)
+        return self.reader.scans(self.files)
 
     @cached_property
     def relation(self) -> str:
@@ -206,10 +205,10 @@ class _Input:
 
     def count(self, counts: list[str]) -> list[int]:
         """The results of SQL counts over the input. A count that another table took of the same files is remembered."""
-        versions = tuple((file.stat().st_mtime_ns, file.stat().st_size) for file in self.files)
-        known = _known_counts(self.relation, versions)
+        versions = tuple((file.stat().st_mtime_ns, file.stat().st_size) for file in self.files if not is_hive(file))
+        known = {} if len(versions) < len(self.files) else _known_counts(self.relation, versions)
         if new := [count for count in counts if count not in known]:
-            results = sql.row(self.connection, f"SELECT {', '.join(new)} FROM {self.relation}")
+            (results,) = self.reader.rows(f"SELECT {', '.join(new)} FROM {self.relation}")
             known |= dict(zip(new, results, strict=True))
         return [known[count] for count in counts]
 
@@ -220,7 +219,7 @@ class _Input:
             f"SELECT reason, count(*), min(first) FROM (SELECT {fault.reason} AS reason, {first} AS first "
             f"FROM {self.relation} WHERE {fault.test}) GROUP BY reason ORDER BY 3"
         )
-        for reason, count, (file, place, text) in self.connection.execute(query).fetchall():
+        for reason, count, (file, place, text) in self.reader.rows(query):
             shown = f" ({text[:SHOWN_CHARACTERS]})" if text and not self._is_secret(fault.column) else ""
             yield (
                 f"{fault.column}: {count:,} {'row is' if count == 1 else 'rows are'} {reason}, "
@@ -231,9 +230,11 @@ class _Input:
         """Whether no message shows what a column has; of a whole row, whether one of its columns is secret."""
         return any(column.is_secret for column in self.source.columns if name in (column.name, _RAGGED.column))
 
-    def _place(self, file: str, place: int) -> str:
+    def _place(self, file: str, place: int | None) -> str:
+        if place is None:
+            return f"in {file}"
         if not scans.is_csv(Path(file)):
             return f"row {place:,} of {Path(file).name}"
         before = f"{sql.identifier(FILE)} = {sql.literal(file)} AND {sql.identifier(PLACE)} <= {place}"
-        (row,) = sql.row(self.connection, f"SELECT count(*) FROM {self.relation} WHERE {before}")
+        ((row,),) = self.reader.rows(f"SELECT count(*) FROM {self.relation} WHERE {before}")
         return f"row {row:,} of {Path(file).name}, line {place:,}"

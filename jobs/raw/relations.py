@@ -12,6 +12,7 @@ from features.windows.raw import RawTable
 from features.windows.tables import AggregationTable, Table
 from jobs import sql
 from jobs.raw.checks import Checked, Counts, Keep, check
+from jobs.raw.forms.readers import DuckdbReader, Reader
 from jobs.raw.forms.scans import readable
 
 #: Whole numbers that a fold may add instead of a column's floats → how many of them make 1.
@@ -56,14 +57,31 @@ def open_events(
     at least the events of that key, and is faster. `keep` is that of `check`. Raises BadInput, NoData.
     """
     with readable(files):
-        used = {table.event_time, *table.folded_columns}
-        summed = table.summed_columns if isinstance(table, AggregationTable) else ()
-        needed = {*table.keys, table.source.time}
-        checked = check(connection, table.source, files, needed, used, quarantine, summed, keep)
-        checked = checked if only is None else replace(checked, rows=_of_key(checked, table, only))
-        query = _event(checked, table, until, first, versions)
+        reader = DuckdbReader(connection)
+        counts, query = events(reader, table, files, until, first, quarantine, versions, only, keep)
         connection.execute(f"CREATE OR REPLACE TEMP VIEW event AS {query}")
-    return checked.counts
+    return counts
+
+
+def events(
+    reader: Reader,
+    table: Table,
+    files: list[Path],
+    until: datetime,
+    first: int | None = None,
+    quarantine: Path | None = None,
+    versions: bool = False,
+    only: tuple[str | int | float, ...] | None = None,
+    keep: Keep | None = None,
+) -> tuple[Counts, str]:
+    """Check the input by any reader. Returns what it holds, and the query of the view that `open_events` makes. Raises
+    BadInput, NoData."""
+    used = {table.event_time, *table.folded_columns}
+    summed = table.summed_columns if isinstance(table, AggregationTable) else ()
+    needed = {*table.keys, table.source.time}
+    checked = check(reader, table.source, files, needed, used, quarantine, summed, keep)
+    checked = checked if only is None else replace(checked, rows=_of_key(checked, table, only))
+    return checked.counts, _event(checked, table, until, first, versions)
 
 
 def open_rows(
@@ -75,16 +93,16 @@ def open_rows(
     when it was known. Raises BadInput, NoData."""
     with readable(files):
         names = [column.name for column in source.columns]
-        checked = check(connection, source, files, [source.time], names, quarantine)
+        checked = check(DuckdbReader(connection), source, files, [source.time], names, quarantine)
         values, time, last = checked.values, checked.values[source.time], sql.timestamp(until)
         declared = ", ".join(f"{values[name]} AS {sql.identifier(name)}" for name in names)
         derived = "".join(f", {values[derived.name]} AS {derived.name}" for derived in source.derived)
         known = _created(checked, source, source.time)
         happened = f"{time} AS event_timestamp FROM {{}} WHERE {time} < {last} AND {known} <= {last}"
-        events = happened.format(_events(checked, source, until))
+        newest = happened.format(_events(checked, source, until))
         versions = happened.format(checked.rows)
         connection.execute(
-            f"CREATE OR REPLACE TEMP VIEW raw_row AS SELECT {declared}{derived}, {events};"
+            f"CREATE OR REPLACE TEMP VIEW raw_row AS SELECT {declared}{derived}, {newest};"
             f"CREATE OR REPLACE TEMP VIEW raw_version AS SELECT {declared}, {known} AS known, {versions}"
         )
     return checked.counts
@@ -129,13 +147,13 @@ def _event(checked: Checked, table: Table, until: datetime, first: int | None, v
     keys = [values[name] for name in table.keys]
     is_whole = " AND ".join(f"{key} IS NOT NULL" for key in keys)
     key = keys[0] if len(keys) == 1 else f"CASE WHEN {is_whole} THEN [{', '.join(keys)}] END"
-    events, superseded = _events(checked, source, until), "NULL"
+    rows, superseded = _events(checked, source, until), "NULL"
     if versions and source.id and source.created_column and checked.has_versions:
-        events, superseded = _as_known(checked.rows, checked.columns, source), f"epoch_us({SUPERSEDED})"
+        rows, superseded = _as_known(checked.rows, checked.columns, source), f"epoch_us({SUPERSEDED})"
     return (
         f"FROM (SELECT {key} AS key, epoch_us({values[table.event_time]}) AS t, "
         f"epoch_us({_created(checked, source, table.event_time)}) AS created, {tie} AS tie{columns}, "
-        f"{superseded} AS superseded FROM {events}) WHERE key IS NOT NULL AND t < {last} AND created <= {last}{since}"
+        f"{superseded} AS superseded FROM {rows}) WHERE key IS NOT NULL AND t < {last} AND created <= {last}{since}"
     )
 
 

@@ -37,7 +37,8 @@ from features.windows.raw import Dtype
 
 @dataclass(frozen=True)
 class StateSql:
-    """One part of a function's state, as DuckDB's SQL. Names in braces are placeholders.
+    """One part of a function's state, as DuckDB's SQL, which `jobs/batch/spark/dialect.py` translates for Spark. Names
+    in braces are placeholders.
 
     select   an aggregate over some events, of `{column}`, the same in whole billionths, `{units}`, or millionths,
              `{root_units}`, or hashed, `{hash}`, two fields that order events, `{order}`, and `{n}`. The engine appends
@@ -67,7 +68,6 @@ class Function:
     empty           the value when no event counts; None: it is missing
     needs_column    False: without a column, it folds the events themselves
     needs_window    it has no meaning over all events
-    runs_on_spark   False: its SQL is DuckDB's alone
     """
 
     name: str
@@ -79,7 +79,6 @@ class Function:
     empty: float | int | None = None
     needs_column: bool = True
     needs_window: bool = False
-    runs_on_spark: bool = True
 
     @property
     def needs_n(self) -> bool:
@@ -162,7 +161,7 @@ _ALL = (
         )},
         f"CASE WHEN len({{smallest}}) <= {EXACT} THEN len({{smallest}}) WHEN {{smallest}} IS NULL THEN 0 ELSE greatest("
         f"{EXACT + 1}, {EXACT}::HUGEINT * {2**64}::HUGEINT // list_max({{smallest}})::HUGEINT) END::BIGINT",
-        "int", empty=0, runs_on_spark=False,
+        "int", empty=0,
     ),
     Function(
         "sum", "the sum", summed(billionths, lambda state: state / UNITS),
@@ -202,13 +201,12 @@ _ALL = (
     Function(
         "last_n_mean", "the mean of the `n` newest values",
         lambda n: newest(n, lambda values: mean((sum(map(billionths, values)), len(values)))),
-        {"newest": _NEWEST}, mean_sql(_NEWEST_TOTAL, "len({newest})"), runs_on_spark=False,
+        {"newest": _NEWEST}, mean_sql(_NEWEST_TOTAL, "len({newest})"),
     ),
     Function(
         "last_n_sum", "the sum of the `n` newest values",
         lambda n: newest(n, lambda values: sum(map(billionths, values)) / UNITS),
         {"newest": _NEWEST}, f"coalesce((({_NEWEST_TOTAL})::VARCHAR || '{EXPONENT}')::DOUBLE, 0)", empty=0.0,
-        runs_on_spark=False,
     ),
     Function(
         "rate", "the share of the events whose outcome was known; the column is its timestamp",

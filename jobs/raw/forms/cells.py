@@ -27,8 +27,8 @@ _WHOLE = sql.literal(r"[+-]?[0-9]+(\.0*)?")
 #: A time of day and its time zone, at the end of a timestamp; and the whole of it.
 _ZONED = sql.literal(r"(?i):[0-9]{1,2}([.,][0-9]+)? ?(z|utc|[+-][0-9]{2}(:?[0-9]{2})?)$")
 _TIMESTAMP = sql.literal(
-    r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}[T ][0-9]{1,2}:[0-9]{1,2}(:[0-9]{1,2}(\.[0-9]+)?)?"
-    r" ?(Z|UTC|[+-](0[0-9]|1[0-5])(:?[0-5][0-9])?)"
+    r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}[T ]([01]?[0-9]|2[0-3]):[0-9]{1,2}(:[0-9]{1,2}(\.[0-9]+)?)?"
+    r"( ?(Z|UTC)|[+-](0[0-9]|1[0-5])(:?[0-5][0-9])?)"
 )
 #: What Unicode calls white space: a stream's events are read without it at their ends, too.
 _BLANKS = " \t\n\v\f\r\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
@@ -59,7 +59,7 @@ def value(column: Column, stored: Stored | None) -> str:
     if kind == "text":
         cell = f"CASE WHEN regexp_full_match({cell}, {form}) THEN {cell} END"
     elif column.dtype == "int" and kind != "int":
-        is_exact = f"{cell} = trunc({cell})" + (f" AND abs({cell}) <= {_INEXACT}" if kind == "float" else "")
+        is_exact = _is_whole(stored) + (f" AND abs({cell}) <= {_INEXACT}" if kind == "float" else "")
         cell = f"CASE WHEN {is_exact} THEN {cell} END"
     number = f"TRY_CAST({cell} AS {dtype})"
     return f"CASE WHEN NOT isnan({number}) THEN {number} END" if column.dtype == "float" else number
@@ -93,7 +93,7 @@ def _faults(column: Column, stored: Stored, typed: str) -> Iterator[tuple[str, s
     elif column.dtype == "int":
         if kind == "float":
             yield "too large for a float64 to be exact", f"abs({cell}) > {_INEXACT} AND isfinite({cell})"
-        is_whole = f"regexp_full_match({cell}, {_WHOLE})" if kind == "text" else f"{cell} = trunc({cell})"
+        is_whole = f"regexp_full_match({cell}, {_WHOLE})" if kind == "text" else _is_whole(stored)
         if kind != "int":
             yield "no int", f"NOT {is_whole}"
         yield "beyond 64 bits", f"{typed} IS NULL"
@@ -110,6 +110,11 @@ def _faults(column: Column, stored: Stored, typed: str) -> Iterator[tuple[str, s
         yield f"under {column.minimum:g}", f"{typed} < {column.minimum}"
     if column.maximum is not None:
         yield f"over {column.maximum:g}", f"{typed} > {column.maximum}"
+
+
+def _is_whole(stored: Stored) -> str:
+    """SQL of whether a number that is no integer is whole."""
+    return f"{stored.cell} = trunc({stored.cell})" if stored.kind == "float" else f"{stored.cell} % 1 = 0"
 
 
 def _timestamp(stored: Stored) -> str:

@@ -22,6 +22,8 @@ from jobs.raw.csv_files import LINE, RAGGED, CsvFile
 Kind = Literal["text", "int", "float", "decimal", "timestamp", "local", "null", "other"]
 #: Columns of `Scan.rows` beside those of the files: the path of the file, and the row or line in it, from 1 on.
 FILE, PLACE = ":file", ":place"
+#: What begins the name of a table of Hive, in the place of a file's path.
+HIVE = "hive:"
 
 
 @dataclass(frozen=True)
@@ -79,31 +81,44 @@ def scans(connection: duckdb.DuckDBPyConnection, files: Iterable[Path]) -> list[
 
 def is_csv(path: Path) -> bool:
     """Whether a file is CSV; else it is Parquet."""
-    return path.suffix.lower() == ".csv"
+    return path.suffix.lower() == ".csv" and not is_hive(path)
 
 
-def _parquet(paths: list[Path]) -> Iterator[Scan]:
-    alike: dict[str, list[tuple[Path, pa.Schema]]] = {}
+def is_hive(path: Path) -> bool:
+    """Whether a path is no file, but names a table of Hive: `hive:shop.orders`. Only Spark reads it."""
+    return str(path).startswith(HIVE)
+
+
+def alike(paths: Iterable[Path]) -> Iterator[tuple[list[Path], pa.Schema]]:
+    """Parquet files with the same columns together, and their schema. Raises BadInput."""
+    by_columns: dict[str, list[tuple[Path, pa.Schema]]] = {}
     for path in paths:
         schema = _schema(path)
         names = schema.names
         # DuckDB matches the columns of several files by name, without case.
         is_plain = len({name.lower() for name in names}) == len(names)
         columns = repr(list(zip(names, map(str, schema.types), strict=True)))
-        alike.setdefault(columns if is_plain else f"{columns} {path}", []).append((path, schema))
-    for of_schema in alike.values():
-        schema = of_schema[0][1]
+        by_columns.setdefault(columns if is_plain else f"{columns} {path}", []).append((path, schema))
+    for of_schema in by_columns.values():
+        yield [path for path, _ in of_schema], of_schema[0][1]
+
+
+def _parquet(files: list[Path]) -> Iterator[Scan]:
+    for paths, schema in alike(files):
         cells = [f"c{number}" for number in range(len(schema))]
-        read = f"{sql.parquet(path for path, _ in of_schema)} AS t({', '.join(cells)})"
+        read = f"{sql.parquet(paths)} AS t({', '.join(cells)})"
         rows = (
             f"(SELECT {', '.join(cells)}, filename AS {sql.identifier(FILE)}, file_row_number + 1 AS "
             f"{sql.identifier(PLACE)}, NULL::VARCHAR AS {sql.identifier(RAGGED)} FROM {read})"
         )
-        stored = {
-            field.name: Stored(cell, kind_of(field.type), str(field.type))
-            for cell, field in zip(cells, schema, strict=True)
-        }
-        yield Scan(rows, stored, "row")
+        yield Scan(rows, stored(schema), "row")
+
+
+def stored(schema: pa.Schema) -> dict[str, Stored]:
+    """Name → column; its SQL is `c` and its number."""
+    return {
+        field.name: Stored(f"c{number}", kind_of(field.type), str(field.type)) for number, field in enumerate(schema)
+    }
 
 
 def _schema(path: Path) -> pa.Schema:
@@ -136,8 +151,7 @@ def _csv(connection: duckdb.DuckDBPyConnection, path: Path) -> Scan:
         f"(SELECT {', '.join(cells)}, {sql.literal(path)} AS {sql.identifier(FILE)}, {sql.identifier(LINE)} AS "
         f"{sql.identifier(PLACE)}, {sql.identifier(RAGGED)} FROM {table})"
     )
-    stored = {name: Stored(cell, "text", "string") for cell, name in zip(cells, file.header, strict=True)}
-    return Scan(rows, stored, "line")
+    return Scan(rows, stored(pa.schema([(name, pa.string()) for name in file.header])), "line")
 
 
 def _load(connection: duckdb.DuckDBPyConnection, file: CsvFile, table: str, cells: list[str]) -> None:
