@@ -125,12 +125,12 @@ class ParquetFiles:
 
     def column(self, name: str) -> str:
         """The column as SQL."""
-        own = self._column_name(name)
+        own = self.own_name(name)
         return identifier(own if self._renamed is None else self._renamed.names[own])
 
     def type_of(self, name: str) -> str:
         """DuckDB's name of the column's type."""
-        return self.types[self._column_name(name)]
+        return self.types[self.own_name(name)]
 
     def since_1970(self, name: str, unit: str) -> str:
         """A time column as SQL for a whole number of `unit` (`us` or `ns`) since 1970. Without a zone it is UTC. A
@@ -186,7 +186,8 @@ class ParquetFiles:
         bounds += [f"{self.comparable(name)} <= {self.timestamp_literal(name, end)}"] if end else []
         return " AND ".join(bounds) or "true"
 
-    def _column_name(self, name: str) -> str:
+    def own_name(self, name: str) -> str:
+        """The name that the files have for the column."""
         original = {feature: column for column, feature in self.mapping.items()}.get(name, name)
         for candidate in (original, name):
             if candidate in self.types:
