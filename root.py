@@ -1,11 +1,12 @@
 """Where everything that is made lies: one value, built at the edge (`settings.root()`) and handed on."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 #: What the made-up data of one seed, size and hash key leave behind. Another world replaces all of it.
 WORLD = (
-    "raw", "sign-ups", "features", "states", "datasets", "events", "log", "dead_letters", "streams",
+    "raw", "sign-ups", "features", "states", "datasets", "events", "keyed", "log", "dead_letters", "streams",
     "registry.db*", "online.db*", "scores.db*", "materialized", "world.json",
 )  # fmt: skip
 #: What outlives a world: trained models and the decisions that were taken, and the pipeline's own files.
@@ -92,6 +93,15 @@ class Root:
     def offline_log(self, stream: str) -> Path:
         """Folder of the events that the stream job has processed: Parquet, Hive-partitioned by the event's day."""
         return self.offline_logs / stream
+
+    def keyed_log(self, stream: str, keys: Iterable[str]) -> Path:
+        """Folder of the rows of a keyed topic that an engine on Kafka has processed: Parquet, Hive-partitioned by the
+        partition of the topic, and by the day of processing."""
+        return self.keyed_logs(stream) / "-".join(keys)
+
+    def keyed_logs(self, stream: str) -> Path:
+        """Folder of the keyed logs of a stream."""
+        return self.path / "keyed" / stream
 
     def dead_letters(self, stream: str) -> Path:
         """Folder of the lines that are no valid events, each with the reason."""

@@ -75,6 +75,8 @@ def _candidates(root: Root, cutoff: datetime) -> Iterator[tuple[str, Path]]:
         log, state = root.event_log(name), root.stream_state(stream.domain)
         yield from (("event log", day) for day in _days(log, cutoff) if intake.is_processed(day, state))
         yield from (("offline log", part) for part in _partitions(root.offline_log(name), cutoff))
+        for folder in sorted(root.keyed_logs(name).glob("*/partition=*")):
+            yield from (("keyed log", part) for part in _partitions(folder, cutoff))
         yield from (("dead letters", file) for file in _dead_letters(root.dead_letters(name), cutoff))
     for view in sorted(root.path.glob("states/*")):
         yield from (("states", part) for part in _partitions(view, cutoff))

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from features.utc import EPOCH, MICROSECOND
+from features.windows.live import FIRST_COMMIT_US
 from features.windows.raw import RawTable
 from jobs.batch.folded import Window
 
@@ -27,7 +28,7 @@ class Explained:
     equal               whether they are the same; `reason` says why not
     key                 the columns of its key and their values
     since, until        the edges of its window: events from `since` on, before `until`. None: there is no edge
-    known_until         up to when events were known
+    known_until         up to when events were known; None where none was, and where they are known by offset
     events, newest      how many events it folds, and the newest of them
     fields              what it takes of the request
     """
@@ -56,7 +57,7 @@ def window_of(window: Window, source: RawTable, known: int | None) -> dict[str, 
         "source": source.name,
         "since": None if window.since is None else timestamp(window.since),
         "until": timestamp(window.until),
-        "known_until": None if known is None else timestamp(known),
+        "known_until": None if known is None or 0 <= known < FIRST_COMMIT_US else timestamp(known),
         "events": window.events,
         "newest": tuple(Event(None if hidden else name, timestamp(time)) for time, name in window.newest),
     }

@@ -88,6 +88,8 @@ class Engine:
         self.topics: list[list[list[tuple[bytes, bytes]]]] = [[[], [], []] for _ in self.groups]
         self.states: States = {table.name: {} for table in STREAM.tables}
         self.versions: dict[tuple[str, bytes], int] = {}
+        #: Place, version and state of each row that has changed a state.
+        self.history: list[tuple[tuple[str, bytes], int, bytes]] = []
 
     def remember(self, row: dict[str, Any], offset: int) -> None:
         before = self.events.get(row["id"])
@@ -107,6 +109,7 @@ class Engine:
                     place = live.table.name, name
                     kept, state, self.versions[place] = keyed.step(live, self._loaded(live, place), [row])
                     self.kept[place], self.states[live.table.name][name] = keyed.to_bytes(live, kept), state
+                    self.history.append((place, kept.version, state))
 
     def _loaded(self, live: LiveTable, place: tuple[str, bytes]) -> keyed.Kept:
         entries = None if self.records is None else self.records.setdefault(place, Entries())

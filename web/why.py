@@ -43,7 +43,9 @@ class FeatureWhy(BaseModel):
     key: dict[str, Any] = Field(description="The key whose events it folds.", examples=[{"user_id": "u00007"}])
     since: datetime | None = Field(description="The old edge: events from then on. Null: all events.")
     until: datetime | None = Field(description="The young edge: events before then.")
-    known_until: datetime | None = Field(description="Up to when events were known. Null: none was known of the key.")
+    known_until: datetime | None = Field(
+        description="Up to when events were known. Null: none was known of the key, or they are known by offset."
+    )
     events: int | None = Field(description="How many events it folds.")
     newest: list[FoldedEvent] = Field(description="The newest of them, at most ten.")
     fields: dict[str, Any] = Field(description="What it takes of the request.")

@@ -5,18 +5,20 @@ was known then."""
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from features.utc import EPOCH, MICROSECOND
 from features.windows.aggregation import Aggregation
-from features.windows.live import seen_of
+from features.windows.live import is_offset, seen_of
 from features.windows.tables import AggregationTable
 from features.windows.tiles import AHEAD_US, SLACK_US
 from jobs import sql
 from jobs.batch import states
 from jobs.batch.layout import microseconds, old_edge
-from jobs.raw import places
+from jobs.raw import keyed_log, places
 from jobs.raw.relations import cell, open_events
 from root import Root
 
@@ -30,24 +32,41 @@ def at_moments(
 ) -> pd.DataFrame:
     """The rows of `entity_frame` in their order, with the table's features as further columns.
 
-    `entity_frame` has the table's keys and `event_timestamp` (UTC). A column `<table>_seen` (µs since 1970, null for
-    nothing) says up to when events were known, if that is not `event_timestamp`. `files`: the raw events; by default
-    those of `root`. Invalid ones go to `quarantine`; without it they are an error. Raises NoData, BadInput.
+    `entity_frame` has the table's keys and `event_timestamp` (UTC). A column `<table>_seen` (µs since 1970, or an
+    offset; null for nothing) says up to when events were known, if that is not `event_timestamp`. `files`: the raw
+    events; by default those of `root`. Invalid ones go to `quarantine`; without it they are an error. Where events are
+    known by offset, they are those of the keyed log. Raises NoData, BadInput.
     """
-    files = places.raw_files(root, table.source.name) if files is None else files
     has_seen = seen_of(table) in entity_frame
     timestamps = entity_frame["event_timestamp"].dt.as_unit("us").astype("int64")
     known = entity_frame[seen_of(table)].astype("Int64").fillna(-1) if has_seen else timestamps
     keys = {f"k{i}": pa.Array.from_pandas(entity_frame[name]) for i, name in enumerate(table.keys)}
     requests = pa.table({"nth": range(len(entity_frame)), "t": timestamps, "known": known, **keys})
+    values = zip(*(column.to_pylist() for column in keys.values()), strict=True)
+    versions = zip(known, values, strict=True) if has_seen else ()
+    offsets = [is_offset(table, key, version) for version, key in versions] or [False] * len(requests)
+    by_offset = pa.array(offsets, pa.bool_())
     newest_us = max(timestamps.max(), known.max()) + AHEAD_US if len(entity_frame) else 0
+    until = EPOCH + int(newest_us) * MICROSECOND
+    parts = []
     with sql.connect() as connection:
-        open_events(
-            connection, table, files, EPOCH + int(newest_us) * MICROSECOND, quarantine=quarantine, versions=True
-        )
-        connection.register("requests", requests)
-        features = connection.execute(f"{valued(table, has_seen)} ORDER BY nth").df()
-    return entity_frame.reset_index(drop=True).join(features.drop(columns="nth"))
+        if by_offset.true_count:
+            keyed_log.open_rows(connection, root, table)
+            parts.append(_joined(connection, table, requests.filter(by_offset), has_seen))
+        if by_offset.true_count < len(requests) or not len(requests):
+            files = places.raw_files(root, table.source.name) if files is None else files
+            open_events(connection, table, files, until, quarantine=quarantine, versions=True)
+            parts.append(_joined(connection, table, requests.filter(pc.invert(by_offset)), has_seen))
+    features = parts[0] if len(parts) == 1 else pd.concat(parts)
+    return entity_frame.reset_index(drop=True).join(features.set_index("nth"))
+
+
+def _joined(
+    connection: duckdb.DuckDBPyConnection, table: AggregationTable, requests: pa.Table, has_seen: bool
+) -> pd.DataFrame:
+    """`nth` and the features of requests, over the relation `event`."""
+    connection.register("requests", requests)
+    return connection.execute(f"{valued(table, has_seen)} ORDER BY nth").df()
 
 
 def records_at_moments(

@@ -13,13 +13,14 @@ import pyarrow as pa
 
 from features.utc import EPOCH, MICROSECOND
 from features.windows.aggregation import Aggregation
+from features.windows.live import is_offset
 from features.windows.raw import RawTable
 from features.windows.tables import AggregationTable, LastDistinctTable, Table
 from features.windows.tiles import AHEAD_US
 from jobs import sql
 from jobs.batch import query, states
 from jobs.batch.at_moments import answered, in_window, known_events, valued
-from jobs.raw import places
+from jobs.raw import keyed_log, places
 from jobs.raw.relations import cell, open_events, with_versions
 from root import Root
 
@@ -65,9 +66,13 @@ class Folds:
 
     def folded(self, table: Table, timestamp: int, known: int, is_state: bool = False) -> Folded:
         """The features of the table's key at a timestamp, from the events that were known at `known`, both in µs since
-        1970. With `is_state`, at the timestamp that a live state answers. Invalid raw rows are left out, as a
-        quarantine does. Raises NoData, BadInput."""
-        files, key = places.raw_files(self._root, table.source.name), tuple(self._keys[name] for name in table.keys)
+        1970. With `is_state`, at the timestamp that a live state answers; then `known` may be an offset, of the keyed
+        log. Invalid raw rows are left out, as a quarantine does. Raises NoData, BadInput."""
+        key = tuple(self._keys[name] for name in table.keys)
+        if is_state and isinstance(table, AggregationTable) and is_offset(table, key, known):
+            keyed_log.open_rows(self._connection, self._root, table, key)
+            return self._of_events(table, key, timestamp, known, is_state)
+        files = places.raw_files(self._root, table.source.name)
         until = EPOCH + (max(timestamp, known) + AHEAD_US) * MICROSECOND
         connection, aside = self._connection, Path(self._scratch.name) / "invalid.parquet"
         keep = partial(self._keep, table.source)
@@ -76,7 +81,13 @@ class Folds:
             open_events(connection, table, files, until, quarantine=aside, only=key, keep=keep)
             return _sightings(connection, table, key[0], timestamp)
         open_events(connection, table, files, until, quarantine=aside, versions=True, only=key, keep=keep)
-        # Three queries read the few events of the key.
+        return self._of_events(table, key, timestamp, known, is_state)
+
+    def _of_events(
+        self, table: AggregationTable, key: tuple[Any, ...], timestamp: int, known: int, is_state: bool
+    ) -> Folded:
+        """What the relation `event` gives. Three queries read the few events of the key."""
+        connection = self._connection
         connection.execute("CREATE OR REPLACE TEMP TABLE of_key AS FROM event")
         connection.execute("CREATE OR REPLACE TEMP VIEW event AS FROM of_key")
         columns = {f"k{i}": [value] for i, value in enumerate(key)}

@@ -140,7 +140,7 @@ def _created(checked: Checked, source: RawTable, time: str) -> str:
 
 def _event(checked: Checked, table: Table, until: datetime, first: int | None, versions: bool) -> str:
     values, source = checked.values, table.source
-    columns = "".join(f", {value} AS {name}" for name, value in _cells(table, values))
+    columns = "".join(f", {value} AS {name}" for name, value in cells(table, values))
     since = "" if first is None else f" AND t >= {first}"
     tie = values[source.id] if source.id else "NULL::VARCHAR"
     last = f"epoch_us({sql.timestamp(until)})"
@@ -157,7 +157,7 @@ def _event(checked: Checked, table: Table, until: datetime, first: int | None, v
     )
 
 
-def _cells(table: Table, values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def cells(table: Table, values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Name → SQL of each column that a fold takes: as it is, in whole numbers for sums, hashed, in µs for outcomes."""
     outcomes, kept = set[str](), set[tuple[str, str]]()
     if isinstance(table, AggregationTable):

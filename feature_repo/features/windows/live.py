@@ -33,9 +33,14 @@ def state_of(table: AggregationTable) -> str:
 
 
 def seen_of(table: AggregationTable) -> str:
-    """The column with the commit timestamp of a key's newest batch, µs since 1970: the state holds what the stream job
-    had processed by then, and nothing else."""
+    """The column with the version of a key's state: the state holds what the stream job had processed by then, and
+    nothing else. The version is the commit timestamp of the key's newest batch, µs since 1970; where the job is one on
+    Kafka, the offset of the key's newest row."""
     return f"{table.name}_seen"
+
+
+#: A version from here on is a commit timestamp. The first is of 12 January 1970, and no partition has so many rows.
+FIRST_COMMIT_US = 10**12
 
 
 #: Of a live view, the rows that the stream job keeps beside the states, under keys that no event has. One is a marker:
@@ -50,6 +55,13 @@ def reserved_key(by_type: Mapping[str, Any], dtypes: Sequence[str]) -> tuple[Any
     (' ', -9223372036854775807)
     """
     return tuple(by_type[dtype] for dtype in dtypes)
+
+
+def is_offset(table: AggregationTable, key: Sequence[Any], version: int) -> bool:
+    """Whether the version of the state of a key is an offset. That of a missing key is none: there the marker answers,
+    whose version is 0 or 1."""
+    marker = reserved_key(MARKER, [table.source.column(name).dtype for name in table.keys])
+    return 0 <= version < FIRST_COMMIT_US and None not in key and tuple(key) != marker
 
 
 def is_whole(marker: Sequence[Any]) -> bool:
