@@ -52,7 +52,8 @@ class Decided:
     @cached_property
     def folds(self) -> Folds:
         """What reads the raw events of the decision's keys."""
-        return Folds(self.root, {n: v for table in tables() for n, v in self.key(table).items() if v is not None})
+        folding = (*tables(), *(self.risk.live.tables if self.risk.live else ()))  # a live table may be no batch table
+        return Folds(self.root, {n: v for table in folding for n, v in self.key(table).items() if v is not None})
 
     def close(self) -> None:
         """Close what was opened to read raw events."""
