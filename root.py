@@ -111,6 +111,10 @@ class Root:
         """SQLite file of a stream job: states, ids that are already processed, and how far it has read."""
         return self.path / "streams" / f"{domain}.db"
 
+    def kafka_states(self, group: str) -> Path:
+        """Folder of what the workers of a stream job on Kafka keep, a folder for each. The brokers have all of it."""
+        return self.path / "streams" / group
+
     @property
     def models(self) -> Path:
         """Folder of the trained models."""

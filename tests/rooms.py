@@ -119,7 +119,8 @@ MAY_KNOW = {
     "flasgger": {"web", "app"},
     "jwt": {"access"},
     "argon2": {"access"},
-    "confluent_kafka": {"serving.kafka_log"},
+    "confluent_kafka": {"serving.kafka_log", "jobs.stream.kafka"},
+    "quixstreams": {"jobs.stream.kafka"},
 }
 
 

@@ -66,7 +66,7 @@ class Sink:
     """Keeps what a store keeps: the row of each key that is newest by event time, then by `created`."""
 
     def __init__(self, path: str | Path = ":memory:") -> None:
-        self.db = sqlite3.connect(path, isolation_level=None)
+        self.db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self.db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF")
         for name in ("online", "reserved"):
             self.db.execute(

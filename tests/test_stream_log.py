@@ -124,7 +124,7 @@ def test_merged_files_may_overlap(tmp_path: Path) -> None:
     for name in ("1-3", "2-2", "2-4"):
         pq.write_table(table, tmp_path / f"{name}.parquet")
         os.utime(tmp_path / f"{name}.parquet", (0, 0))
-    offline_log.compact(tmp_path, RAW.time)
+    offline_log.compact(tmp_path / "x.parquet", RAW.time)
     assert sorted(file.stem for file in tmp_path.iterdir()) == ["1-3", "2-4"]
 
 

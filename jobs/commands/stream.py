@@ -10,8 +10,9 @@ from cli.values import PORT
 @click.option(
     "--source",
     default="log",
-    metavar="log|jsonl:PATH",
-    help="log: what the service accepts. jsonl:PATH: a file of JSON lines, or a folder of them, as it grows.",
+    metavar="log|jsonl:PATH|kafka://HOST:PORT/TOPIC",
+    help="log: what the service accepts. jsonl:PATH: a file of JSON lines, or a folder of them, as it grows. "
+    "kafka://HOST:PORT/TOPIC: a topic, which any number of workers share.",
 )
 @click.option("--once", is_flag=True, help="Stop when everything that is there has been processed.")
 @click.option("--metrics", type=PORT, show_default="none", help="Serve metrics for Prometheus on 127.0.0.1.")

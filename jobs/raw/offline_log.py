@@ -5,7 +5,8 @@ would be as many files as a sender likes.
 
 A file is named after the commit timestamps of the first and the last batch in it, `<first>-<last>.parquet`. A job that
 writes a batch again after a crash writes the same file. A compacted file has the rows of all files whose range lies in
-its own; readers pass those over.
+its own; readers pass those over. A job on Kafka names it after the first and the last offset, and the partition of the
+topic: `<first>-<last>.<partition>.parquet`. Each partition has ranges of its own.
 """
 
 import time
@@ -40,13 +41,24 @@ def schema(stream: RawTable) -> pa.Schema:
 
 def pack(stream: RawTable, rows: Sequence[Mapping[str, Any]]) -> bytes:
     """Events, with timestamps in µs since 1970, as bytes (an Arrow stream) that keep them until they are written."""
-    names = [field for field in schema(stream) if field.name != CREATED]
-    table = pa.table({field.name: pa.array([row[field.name] for row in rows], field.type) for field in names})
+    table = _columns(stream, rows)
     sink = pa.BufferOutputStream()
     options = pa.ipc.IpcWriteOptions(compression="zstd")
     with pa.ipc.new_stream(sink, table.schema, options=options) as writer:
         writer.write_table(table)
     return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
+
+
+def _columns(stream: RawTable, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """Events as a table, without `created`."""
+    fields = [field for field in schema(stream) if field.name != CREATED]
+    return pa.table({field.name: pa.array([row[field.name] for row in rows], field.type) for field in fields})
+
+
+def dated(stream: RawTable, rows: Sequence[Mapping[str, Any]], created: Sequence[int]) -> pa.Table:
+    """Events as a table, with when each was created, µs since 1970."""
+    table = _columns(stream, rows).append_column(CREATED, pa.array(created, pa.int64()).cast(ARROW_TYPES["timestamp"]))
+    return table.select(schema(stream).names)
 
 
 def unpack(stream: RawTable, batches: Sequence[tuple[int, bytes]]) -> pa.Table:
@@ -65,12 +77,33 @@ def unpack(stream: RawTable, batches: Sequence[tuple[int, bytes]]) -> pa.Table:
 def write(folder: Path, table: pa.Table, time_column: str, first: int, last: int) -> None:
     """Write the rows of the batches with commit timestamps from `first` to `last`, each to the partition of its day, or
     if it is old then, of its month or its year. `time_column` says which day that is."""
-    days = _partition_days(table[time_column], last)
+    for file in _write_days(folder, table, time_column, last, f"{first}-{last}.parquet"):
+        compact(file, time_column)
+
+
+def write_offsets(folder: Path, table: pa.Table, time_column: str, first: int, last: int, partition: int) -> list[Path]:
+    """Write the rows of the messages with the offsets from `first` to `last` of a partition of a topic, as `write`
+    does. `created` says how old they are. Returns the files, which the caller compacts once nobody writes them
+    again."""
+    newest = pc.max(table[CREATED].cast(pa.int64())).as_py()
+    return _write_days(folder, table, time_column, newest, f"{first}-{last}.{partition}.parquet")
+
+
+def remove_after(folder: Path, last: int, partition: int) -> None:
+    """Remove what a job has written of a partition of a topic that begins after the offset `last`."""
+    for file in folder.rglob(f"*.{partition}.parquet"):
+        if _range(file)[0] > last:
+            file.unlink()
+
+
+def _write_days(folder: Path, table: pa.Table, time_column: str, last: int, name: str) -> list[Path]:
+    days, files = _partition_days(table[time_column], last), []
     for day in pc.unique(days).to_pylist():
         partition = folder / f"year={day:%Y}" / f"month={day:%m}" / f"day={day:%d}"
         rows = table.filter(pc.equal(days, pa.scalar(day, days.type)))
-        _write(rows, partition / f"{first}-{last}.parquet", time_column)
-        compact(partition, time_column)
+        files.append(partition / name)
+        _write(rows, files[-1], time_column)
+    return files
 
 
 def _partition_days(timestamps: pa.ChunkedArray, last: int) -> pa.ChunkedArray:
@@ -106,10 +139,11 @@ def seal(folder: Path, stream: RawTable, hash_key: bytes) -> None:
             _write(sealed, file, stream.time)
 
 
-def compact(partition: Path, time_column: str) -> None:
-    """Merge the newest files of a day into one, where the day has more than `MOST_FILES`. Remove the files that were
-    merged more than `KEPT_SECONDS` ago."""
-    parts = sorted(partition.glob("*.parquet"), key=_range)
+def compact(newest: Path, time_column: str) -> None:
+    """Merge the newest files of a day into one, where the day has more than `MOST_FILES` that are named as `newest` is.
+    Remove the files that were merged more than `KEPT_SECONDS` ago."""
+    partition = newest.parent
+    parts = sorted((f for f in partition.glob("*.parquet") if f.suffixes == newest.suffixes), key=_range)
     outer = [file for file in parts if not any(_is_within(file, other) for other in parts)]
     for merged in outer:
         if time.time() - merged.stat().st_mtime > KEPT_SECONDS:
@@ -123,7 +157,7 @@ def compact(partition: Path, time_column: str) -> None:
         del sizes[0], outer[0]
     if outer:
         tables = [pq.read_table(file, partitioning=None) for file in outer]
-        target = partition / f"{_range(outer[0])[0]}-{_range(outer[-1])[1]}.parquet"
+        target = partition / f"{_range(outer[0])[0]}-{_range(outer[-1])[1]}{''.join(newest.suffixes)}"
         _write(pa.concat_tables(tables, promote_options="default"), target, time_column)
 
 
@@ -135,14 +169,14 @@ def files(folder: Path) -> Iterator[Path]:
 
 
 def _range(file: Path) -> tuple[int, int]:
-    """The commit timestamps of the first and the last batch in a file."""
-    first, last = map(int, file.stem.split("-"))
+    """The commit timestamps of the first and the last batch in a file, or the first and the last offset."""
+    first, last = map(int, file.name.partition(".")[0].split("-"))
     return first, last
 
 
 def _is_within(file: Path, other: Path) -> bool:
     (first, last), (other_first, other_last) = _range(file), _range(other)
-    return file != other and other_first <= first and last <= other_last
+    return file != other and file.suffixes == other.suffixes and other_first <= first and last <= other_last
 
 
 def _write(table: pa.Table, target: Path, time_column: str) -> None:

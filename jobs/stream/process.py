@@ -4,16 +4,19 @@ import gc
 import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from threading import Event
 
 import settings
-from errors import BadParameter, RiskError, RootBroken
+from brokers import INSTALL, KafkaTopic, topic_of
+from errors import BadParameter, BadSetting, RiskError, RootBroken
 from features.domains import Stream, stream_of, streams
 from files import fault, is_file_fault
 from hash_keys import claim_for_key
 from jobs.stream import loop
 from jobs.stream.sources import Source, open_source
 from root import Root
+from serving.store import Store
 
 #: A batch makes hundreds of thousands of small containers, and no cycles. With Python's own thresholds the garbage
 #: collector looks through them for a fifth of the job's time.
@@ -33,16 +36,18 @@ def run(root: Root, domain: str, source: str, once: bool, metrics: int | None) -
         return _print("No domain declares a stream, so there is nothing to do.")
     if len(wanted) > 1 and (source != "log" or metrics is not None):
         raise BadParameter("--source and --metrics are for one domain. Name it instead of all.")
+    if topic := topic_of(source):
+        if once or metrics is not None:
+            raise BadParameter(
+                "--once and --metrics are for files. A worker on Kafka runs until SIGTERM. Leave them "
+                "out: kafka-consumer-groups.sh says how far the workers have read."
+            )
+        return run_worker(root, wanted[0], topic)
     sources = [open_source(root, source, stream.raw.name) for stream in wanted]
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    from serving.retrieval import FeastStore  # importing Feast takes seconds, and the checks above do without
-
-    store, hash_key = FeastStore(settings.FEATURE_REPO, settings.feature_store()), settings.hash_key()
-    if any(stream.raw.sealed_columns for stream in wanted):
-        claim_for_key(root.hash_key, hash_key)
-    collect_rarely()
+    store, hash_key = _prepared(root, wanted)
 
     spans = None
     if settings.sends_traces():
@@ -68,6 +73,29 @@ def run(root: Root, domain: str, source: str, once: bool, metrics: int | None) -
         jobs = [pool.submit(work, stream, source) for stream, source in zip(wanted, sources, strict=True)]
     for job in jobs:
         job.result()
+
+
+def run_worker(root: Root, stream: Stream, topic: KafkaTopic) -> None:
+    """Run a worker of the stream job that reads a topic, until a signal stops it. Raises BadParameter, BadSetting,
+    Busy."""
+    if find_spec("quixstreams") is None:
+        raise BadSetting(f"A source of Kafka needs quixstreams, which is not installed. {INSTALL}")
+    from jobs.stream.kafka import worker
+    from jobs.stream.kafka.places import Places
+
+    store, hash_key = _prepared(root, [stream])
+    worker.run(root, Places(topic, stream), store, hash_key, _print)
+
+
+def _prepared(root: Root, streams: list[Stream]) -> tuple[Store, bytes]:
+    """The online store and the hash key of a process that does nothing but this."""
+    from serving.retrieval import FeastStore  # importing Feast takes seconds, and the checks before do without
+
+    store, hash_key = FeastStore(settings.FEATURE_REPO, settings.feature_store()), settings.hash_key()
+    if any(stream.raw.sealed_columns for stream in streams):
+        claim_for_key(root.hash_key, hash_key)
+    collect_rarely()
+    return store, hash_key
 
 
 def _print(line: str) -> None:

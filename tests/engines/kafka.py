@@ -1,16 +1,22 @@
 """A real Kafka broker for tests: one process with KRaft, from the jars of Maven Central that `kafka_pom.xml` names.
 What it says is kept in a file beside its data."""
 
-import logging
 import shutil
 import subprocess
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka import (
+    Consumer,
+    IsolationLevel,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 from processes import RUN_SECONDS, WAIT_SECONDS, started, wait_until
 from servers import free_port
 
@@ -20,8 +26,8 @@ from files import locked, sha256
 POM = Path(__file__).with_name("kafka_pom.xml")
 #: Attempts to start: another process may take a port in the meantime.
 ATTEMPTS = 3
-#: The clients say what they see here, and not on the terminal.
-QUIET = logging.getLogger("tests.kafka")
+#: The clients say nothing about a broker that is gone: the tests ask for it.
+QUIET = 0
 _PROPERTIES = """
 process.roles=broker,controller
 node.id=1
@@ -35,6 +41,7 @@ offsets.topic.num.partitions=4
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=4
+transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
 group.initial.rebalance.delay.ms=0
 auto.create.topics.enable=false
 """
@@ -47,12 +54,13 @@ class Broker:
         self._jars, self._folder, self.log = jars, folder, folder / "broker.log"
         self._properties = folder / "server.properties"
         self._stack = ExitStack()
+        self._admin: AdminClient | None = None
         self.servers = ""
 
     def begin(self) -> None:
         """Format its folder for free ports, and start it."""
         port, controller = free_port(), free_port()
-        self.servers = f"127.0.0.1:{port}"
+        self.servers, self._admin = f"127.0.0.1:{port}", None
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir(parents=True)
         self._properties.write_text(_PROPERTIES.format(port=port, controller=controller, folder=self._folder))
@@ -81,7 +89,9 @@ class Broker:
 
     @property
     def admin(self) -> AdminClient:
-        return AdminClient({"bootstrap.servers": self.servers, "logger": QUIET})
+        if self._admin is None:  # one for all: what it has not answered yet goes with it
+            self._admin = AdminClient({"bootstrap.servers": self.servers, "log_level": QUIET})
+        return self._admin
 
     def _answers(self) -> bool:
         try:
@@ -91,17 +101,36 @@ class Broker:
 
     def create(self, topic: str, partitions: int = 1) -> str:
         """A new topic; its name."""
-        admin = self.admin  # it must live for as long as its answers are waited for
-        for future in admin.create_topics([NewTopic(topic, partitions, 1)]).values():
+        for future in self.admin.create_topics([NewTopic(topic, partitions, 1)]).values():
             future.result(WAIT_SECONDS)
         return topic
+
+    def send(self, topic: str, messages: Iterable[tuple[bytes | None, bytes | None]]) -> None:
+        """Send keys and values, and wait until the broker has them."""
+        producer = Producer(
+            {"bootstrap.servers": self.servers, "partitioner": "murmur2", "acks": "all", "log_level": QUIET}
+        )
+        for key, value in messages:
+            producer.produce(topic, value, key)
+        assert producer.flush(WAIT_SECONDS) == 0
+
+    def open_messages(self, prefix: str) -> int:
+        """How many messages no reader gets yet, as a transaction is open: in all topics with names that begin so."""
+        admin = self.admin
+        topics = {name: topic for name, topic in admin.list_topics().topics.items() if name.startswith(prefix)}
+        places = [TopicPartition(name, number) for name, topic in topics.items() for number in topic.partitions]
+        ends = []
+        for isolation in (IsolationLevel.READ_UNCOMMITTED, IsolationLevel.READ_COMMITTED):
+            futures = admin.list_offsets(dict.fromkeys(places, OffsetSpec.latest()), isolation_level=isolation)
+            ends.append(sum(future.result(WAIT_SECONDS).offset for future in futures.values()))
+        return ends[0] - ends[1]
 
     def messages(self, topic: str) -> list[Message]:
         """The committed messages of a topic, partition by partition, each in the order of its offsets."""
         consumer = Consumer(
             {
                 "bootstrap.servers": self.servers, "group.id": f"reader-{uuid.uuid4()}", "enable.auto.commit": False,
-                "isolation.level": "read_committed", "enable.partition.eof": True, "logger": QUIET,
+                "isolation.level": "read_committed", "enable.partition.eof": True, "log_level": QUIET,
             }
         )  # fmt: skip
         try:

@@ -44,7 +44,7 @@ class OnlineStates:
         for live, states in zip(self._live, changed, strict=True):
             if states:
                 committed = max(row[3] for row in states)
-                progress = _reserved(live, PROGRESS, committed, {"file": self._file}, committed)
+                progress = reserved(live, PROGRESS, committed, {"file": self._file}, committed)
                 self._store.write_table(state_of(live.table), pa.concat_tables([online_rows(live, states), progress]))
                 self._written[live.table.name] = committed
 
@@ -55,7 +55,7 @@ class OnlineStates:
             return
         is_whole = self._state.meta(HISTORY) is not None  # until then, a key may be missing that has events
         for live in self._live:
-            names, dtypes = (state_of(live.table), seen_of(live.table)), _dtypes(live)
+            names, dtypes = (state_of(live.table), seen_of(live.table)), dtypes_of(live)
             keys = [reserved_key(MARKER, dtypes), reserved_key(PROGRESS, dtypes)]
             marker, progress = self._store.kept(state_of(live.table), names, keys)
             content = from_json(marker[1][0] or b"{}") if marker else {}
@@ -74,7 +74,7 @@ class OnlineStates:
         for states in self._state.pages_since(live.table.name, since, self._written[live.table.name], PAGE_STATES):
             self._store.write_table(state_of(live.table), online_rows(live, states))
         if committed := self._written[live.table.name]:
-            progress = _reserved(live, PROGRESS, committed, {"file": self._file}, committed)
+            progress = reserved(live, PROGRESS, committed, {"file": self._file}, committed)
             self._store.write_table(state_of(live.table), progress)
         self._mark(live, marker, self._file, is_whole)
 
@@ -82,17 +82,18 @@ class OnlineStates:
         """Write the marker. A row never goes back in time, so it is dated after the one before."""
         dated = max(time.time_ns() // 1000, before[0] + 1 if before else 0)
         content = {"file": file, "whole": is_whole}
-        self._store.write_table(state_of(live.table), _reserved(live, MARKER, dated, content, int(is_whole)))
+        self._store.write_table(state_of(live.table), reserved(live, MARKER, dated, content, int(is_whole)))
         return dated, (to_json(content), int(is_whole))
 
 
-def _dtypes(live: LiveTable) -> list[str]:
+def dtypes_of(live: LiveTable) -> list[str]:
+    """The types of the columns of a key."""
     return [live.table.source.column(key).dtype for key in live.table.keys]
 
 
-def _reserved(live: LiveTable, by_type: dict[str, Any], dated: int, content: dict[str, Any], seen: int) -> pa.Table:
+def reserved(live: LiveTable, by_type: dict[str, Any], dated: int, content: dict[str, Any], seen: int) -> pa.Table:
     """A row under a reserved key, dated in µs since 1970."""
     table, timestamp = live.table, EPOCH + dated * MICROSECOND
-    row = dict(zip(table.keys, reserved_key(by_type, _dtypes(live)), strict=True))
+    row = dict(zip(table.keys, reserved_key(by_type, dtypes_of(live)), strict=True))
     row |= {state_of(table): to_json(content), seen_of(table): seen, "event_timestamp": timestamp, CREATED: timestamp}
     return pa.Table.from_pylist([row], online_rows(live, []).schema)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from brokers import FORM
 from errors import BadParameter
 from jobs.stream.sources.json_lines import JsonLines
 from jobs.stream.sources.protocol import Line, Position, Source
@@ -17,7 +18,9 @@ def open_source(root: Root, source: str, stream: str) -> Source:
     if source == "log":
         return JsonLines(root.event_log(stream), source)
     if kind != "jsonl" or not path:
-        raise BadParameter(f"There is no source {source[:60]!r}. Choose log, or jsonl:PATH of a file or a folder.")
+        raise BadParameter(
+            f"There is no source {source[:60]!r}. Choose log, or jsonl:PATH of a file or a folder, or {FORM}."
+        )
     place = Path(path).expanduser().resolve()
     if not place.exists() and not place.parent.is_dir():
         raise BadParameter(

@@ -1,0 +1,99 @@
+"""From messages of the source topic to rows of the keyed topics. Each function is given one message by Quix Streams,
+which keeps what `state` is told about an event id, and forgets it again if the transaction fails."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+from pydantic_core import to_json
+from quixstreams import MessageContext, State, message_context
+
+from features.utc import MICROSECOND
+from features.windows.events import Row
+from features.windows.keyed import event_from_bytes, event_to_bytes, reached, remember
+from features.windows.tiles import NEVER
+from jobs.stream.kafka.places import Places
+from jobs.stream.lines import parse
+from jobs.stream.sources import Line
+from jobs.stream.status import Counts
+from serving.kafka_log import message_key
+
+_EVENT = "event"
+#: What is remembered of an event goes this much later than no window reaches it: the clocks of brokers differ.
+SLACK = timedelta(days=1)
+
+
+class Sent(NamedTuple):
+    """A message for a topic."""
+
+    topic: str
+    key: bytes
+    value: bytes
+
+
+@dataclass(frozen=True)
+class Valid:
+    """The row of an event, as it arrived."""
+
+    row: Row
+
+
+@dataclass(frozen=True)
+class Dead:
+    """A dead letter, as JSON."""
+
+    letter: bytes
+
+
+class Checking:
+    """`hash_key` is the secret with which events are sealed."""
+
+    def __init__(self, places: Places, hash_key: bytes) -> None:
+        self._places, self._hash_key = places, hash_key
+        self._raw = places.stream.raw
+        self._topics = [(tables, places.keyed_topic(tables)) for tables in places.keyed]
+        self._kept_for = _kept_for(places)
+        #: Of this run of the worker. What a failed transaction repeats is counted again.
+        self.counts = Counts()
+
+    def check(self, text: bytes | None, key: bytes | None, timestamp: int, _headers: Any) -> Valid | Dead:
+        """What a message is. It was received when the broker says so, in ms since 1970, so a transaction that is
+        repeated gives the same. Its key must be the event's id: versions of an event that lie in several partitions
+        have no order."""
+        context = message_context()
+        batch = parse(self._places.stream, [Line(text or b"", _at(context))], timestamp * 1000, self._hash_key)
+        if batch.rows and key != message_key(batch.rows[0], self._raw.id_column):
+            reason = f"the key of the message is not the event's {self._raw.id_column}. Send it under that key again"
+            batch = parse(self._places.stream, [Line(text or b"", _at(context), reason)], 0, self._hash_key)
+        if batch.dead:
+            self.counts.dead_letters += 1
+            return Dead(batch.dead[0])
+        return Valid(batch.rows[0])
+
+    def remember(self, valid: Valid, key: bytes, _timestamp: int, _headers: Any, state: State) -> list[Row | Sent]:
+        """What a version of an event changes: its row for the offline log, and rows of keyed topics. Nothing, if it
+        was processed before."""
+        stored = state.get_bytes(_EVENT)
+        event = None if stored is None else event_from_bytes(self._raw, stored)
+        event, change = remember(self._raw, event, valid.row, message_context().offset)
+        if change is None:
+            self.counts.duplicates += 1
+            return []
+        self.counts.events += 1
+        state.set_bytes(_EVENT, event_to_bytes(event), ttl=self._kept_for)
+        rows = [
+            Sent(topic, to_json(key), to_json(of_key))
+            for tables, topic in self._topics
+            for key, of_key in tables.rows(change)
+        ]
+        return [valid.row, *rows]
+
+
+def _kept_for(places: Places) -> timedelta | None:
+    """How long after its last message an event is remembered; None for ever."""
+    oldest = reached([live for tables in places.keyed for live in tables.live], 0)
+    return None if oldest <= NEVER else -oldest * MICROSECOND + SLACK
+
+
+def _at(context: MessageContext) -> str:
+    return f"{context.topic} partition {context.partition} at offset {context.offset}"

@@ -1,0 +1,35 @@
+"""The files of the offline log that workers on Kafka write: each partition of a topic has offsets of its own."""
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+from stream_world import BEGIN, RAW
+
+from features.utc import since_1970
+from jobs.raw import offline_log
+
+ROWS = [{**dict.fromkeys(offline_log.schema(RAW).names), "at": since_1970(BEGIN)}]
+
+
+def test_the_files_of_two_partitions_of_a_topic_do_not_hide_each_other(tmp_path: Path) -> None:
+    """What a worker wrote that died before it noted it is removed."""
+    folder = tmp_path / "log"
+    for first, last, partition in ((0, 9, 0), (2, 3, 1), (10, 12, 1)):
+        table = offline_log.dated(RAW, ROWS, [since_1970(BEGIN)])
+        (file,) = offline_log.write_offsets(folder, table, RAW.time, first, last, partition)
+        offline_log.compact(file, RAW.time)
+    assert [file.name for file in offline_log.files(folder)] == ["0-9.0.parquet", "10-12.1.parquet", "2-3.1.parquet"]
+    offline_log.remove_after(folder, 9, 1)
+    assert [file.name for file in offline_log.files(folder)] == ["0-9.0.parquet", "2-3.1.parquet"]
+
+
+def test_many_files_of_a_partition_of_a_topic_become_one(tmp_path: Path) -> None:
+    folder = tmp_path / "log"
+    for n in range(30):
+        for partition in (0, 1):
+            table = offline_log.dated(RAW, ROWS, [since_1970(BEGIN)])
+            (file,) = offline_log.write_offsets(folder, table, RAW.time, n, n, partition)
+            offline_log.compact(file, RAW.time)
+    current = list(offline_log.files(folder))
+    assert len(current) <= 2 * offline_log.MOST_FILES
+    assert sum(len(pq.read_table(file, partitioning=None)) for file in current) == 60
