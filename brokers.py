@@ -1,13 +1,16 @@
 """A topic of a Kafka broker, as a setting or an option names it: `kafka://HOST:PORT/TOPIC`."""
 
 import re
+from collections.abc import Mapping
 from importlib.util import find_spec
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from errors import BadSetting
 
 #: `HOST:PORT`, several with commas between them, then the name of a topic as Kafka allows it.
 _URL = re.compile(r"kafka://([\w.\[\]:-]+:\d{1,5}(?:,[\w.\[\]:-]+:\d{1,5})*)/([A-Za-z0-9._-]{1,200})")
+#: Events with equal ids must meet in one partition, whoever sends them. This is what Java clients and Quix Streams do.
+PARTITIONER = "murmur2"
 FORM = "kafka://HOST:PORT/TOPIC"
 INSTALL = "Run: pip install '.[kafka]'"
 
@@ -47,3 +50,12 @@ def events_topic(setting: str) -> KafkaTopic | None:
     if find_spec("confluent_kafka") is None:
         raise BadSetting(f"RISK_EVENTS needs confluent-kafka, which is not installed. {INSTALL}")
     return topic
+
+
+def message_key(event: Mapping[str, Any], id_column: str) -> bytes:
+    """The key of the message of an event.
+
+    >>> message_key({"order_id": "o1"}, "order_id"), message_key({"nr": 17}, "nr")
+    (b'o1', b'17')
+    """
+    return str(event[id_column]).encode()

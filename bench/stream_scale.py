@@ -1,7 +1,7 @@
-"""How many events a second does one core process: the embedded stream job, and a worker on Kafka with Quix Streams?
+"""How many events a second does one core process: the embedded stream job, Quix Streams on Kafka, and Flink?
 
     python bench/stream_scale.py [--events 40000] [--users 2000] [--merchants 400] [--hot 0] [--commit 0.5 …]
-                                 [--only embedded quix]
+                                 [--only embedded quix flink]
 
 Both process the same orders of thirty days for the four live tables of `chargeback`, which have two keys. So the states
 at the end are as large as in real use. `--hot 0.5` sends half of all orders to one merchant. Each contestant is one
@@ -11,6 +11,8 @@ The online store takes the states and keeps nothing, so that both do the same.
 quix      a topic with four partitions, one worker, a real broker on the same machine. Its processor time is not the
           worker's. `--commit` is how often a transaction commits. Printed too: the bytes that the topics take for each
           event, without what the broker adds to a batch
+flink     the same topic; Flink in one process, with a task for each core, after its first checkpoint. Its worker, which
+          writes online, is a row of its own. After `make flink`; by default it is left out
 embedded  the same orders as lines of a file
 """
 
@@ -104,6 +106,20 @@ def quix(args: argparse.Namespace) -> None:
     report(processor() - begun, store)
 
 
+def flink(args: argparse.Namespace) -> None:
+    """Run Flink and its worker until SIGTERM, then print what the worker took."""
+    from brokers import topic_of
+    from jobs.stream.flink import sinks
+    from jobs.stream.flink.places import FlinkPlaces
+    from jobs.stream.process import collect_rarely
+
+    collect_rarely()
+    store, begun, topic = NoStore(), processor(), topic_of(args.url)
+    assert topic is not None
+    sinks.run(settings.root(), FlinkPlaces(topic, STREAM), cast(Any, store), lambda line: print(line, file=sys.stderr))
+    report(processor() - begun, store)
+
+
 def report(seconds: float, store: NoStore) -> None:
     print(json.dumps({"seconds": seconds, "states": store.states, "bytes": store.bytes}))
 
@@ -167,6 +183,37 @@ def on_kafka(args: argparse.Namespace, lines: list[bytes], commit: float) -> tup
     return row(f"quix, commits every {commit} s", answer, args, bytes_each)
 
 
+def on_flink(args: argparse.Namespace, lines: list[bytes]) -> list[tuple[str, ...]]:
+    from engines.kafka import broker
+    from psutil import Process
+
+    from brokers import KafkaTopic
+    from jobs.stream.flink.places import FlinkPlaces
+    from jobs.stream.kafka.progress import CatchUp
+    from root import Root
+
+    with tempfile.TemporaryDirectory() as folder, broker(Path(folder) / "kafka") as kafka:
+        topic = KafkaTopic(kafka.servers, kafka.create("orders", PARTITIONS))
+        places = FlinkPlaces(topic, STREAM)
+        worker = child(args, "flink", topic.url, Path(folder))
+        checkpoints = Root(Path(folder) / "flink").kafka_states(places.group)
+        while worker.poll() is None and not list(checkpoints.rglob("_metadata")):
+            time.sleep(1)
+        (java,) = (p for p in Process(worker.pid).children(recursive=True) if p.name() == "java")
+        before, begun = sum(java.cpu_times()[:2]), time.monotonic()
+        kafka.send("orders", [(json.loads(line)["order_id"].encode(), line) for line in lines])
+        caught_up = CatchUp(places)
+        while worker.poll() is None and not caught_up.is_done():
+            time.sleep(2)
+        seconds, wall = sum(java.cpu_times()[:2]) - before, time.monotonic() - begun
+        worker.terminate()
+        answer, _ = worker.communicate()
+        size = sum(len(m.key()) + len(m.value()) for name in places.written for m in kafka.messages(name))
+    figures = json.loads(answer.splitlines()[-1]) | {"seconds": seconds}
+    first = row(f"flink, {wall:.0f} s", json.dumps(figures).encode(), args, f"sent {size / args.events:,.0f}")
+    return [first, row("flink's worker", answer, args)]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=40_000)
@@ -179,7 +226,7 @@ def main() -> None:
     parser.add_argument("--url", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
-        return {"embedded": embedded, "quix": quix}[args.child](args)
+        return {"embedded": embedded, "quix": quix, "flink": flink}[args.child](args)
     lines, rows = orders(args), []
     if "embedded" in args.only:
         with tempfile.TemporaryDirectory() as folder:
@@ -188,6 +235,8 @@ def main() -> None:
             rows.append(row("embedded", child(args, "embedded", str(file), Path(folder)).communicate()[0], args))
     if "quix" in args.only:
         rows += [on_kafka(args, lines, commit) for commit in args.commit]
+    if "flink" in args.only:
+        rows += on_flink(args, lines)
     head = ("", "processor an event", "events/s a core", "states written", "mean state", "bytes in topics an event")
     print_table(head, rows)
     return None

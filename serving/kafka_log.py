@@ -14,7 +14,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 from pydantic_core import to_json
 
-from brokers import KafkaTopic
+from brokers import PARTITIONER, KafkaTopic, message_key
 from errors import BadParameter, LogUnavailable
 from features.domains import stream_named
 from features.numbers import Ranges
@@ -26,19 +26,8 @@ ACKNOWLEDGED_SECONDS = 5.0
 _PATIENCE_SECONDS = ACKNOWLEDGED_SECONDS + 2
 _CHECK_SECONDS = 2.0
 _POLL_SECONDS = 1.0
-#: Events with equal ids must meet in one partition, whoever sends them. This is what Java clients and Quix Streams do.
-PARTITIONER = "murmur2"
 
 logger = logging.getLogger(__name__)
-
-
-def message_key(event: Event, id_column: str) -> bytes:
-    """The key of the message of an event.
-
-    >>> message_key({"order_id": "o1"}, "order_id"), message_key({"nr": 17}, "nr")
-    (b'o1', b'17')
-    """
-    return str(event[id_column]).encode()
 
 
 class _Sent:

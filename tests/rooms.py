@@ -120,7 +120,8 @@ MAY_KNOW = {
     "jwt": {"access"},
     "argon2": {"access"},
     "confluent_kafka": {"serving.kafka_log", "jobs.stream.kafka"},
-    "quixstreams": {"jobs.stream.kafka"},
+    "pyflink": {"jobs.stream.flink"},
+    "quixstreams": {"jobs.stream.flink", "jobs.stream.kafka"},
 }
 
 

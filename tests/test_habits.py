@@ -21,8 +21,8 @@ EDGES = (
     "app.py", "serve.py", "generate_data.py", "model/__init__.py", "jobs/commands/", "jobs/simulate/",
     "feature_repo/views/", "tests/", "bench/", "jobs/build/work/repository.py",
 )  # fmt: skip
-#: `settings.py` reads the environment for all of us. The stores' package stands alone.
-ENVIRONMENT_READERS = ("settings.py", "stores/exact_stores/paths.py", "tests/", "bench/")
+#: `settings.py` reads the environment for all of us. The stores' package stands alone; Flink is told where Python is.
+ENVIRONMENT_READERS = ("settings.py", "stores/exact_stores/paths.py", "jobs/stream/flink/", "tests/", "bench/")
 #: Where an error becomes an exit code.
 EXITS = ("cli/edge.py", "tests/", "bench/")
 

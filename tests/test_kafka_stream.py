@@ -29,7 +29,7 @@ from kafka_worker import STREAM  # noqa: E402
 
 from brokers import KafkaTopic  # noqa: E402
 from features.windows import keyed  # noqa: E402
-from jobs.stream.kafka import worker as worker_module  # noqa: E402
+from jobs.stream.kafka import topics  # noqa: E402
 from jobs.stream.kafka.places import Places  # noqa: E402
 from jobs.stream.lines import parse  # noqa: E402
 from jobs.stream.sources import Line  # noqa: E402
@@ -204,7 +204,7 @@ def test_a_killed_worker_holds_no_reader_back(ran: Ran):
 
 def test_a_topic_that_is_not_there_is_named_with_what_to_do(kafka):
     with pytest.raises(BadParameter, match=r"has no topic nowhere\. Create it"):
-        worker_module._size(KafkaTopic(kafka.servers, "nowhere"))
+        topics._size(KafkaTopic(kafka.servers, "nowhere"))
 
 
 def test_the_new_worker_takes_the_place_of_the_one_that_was_killed(ran: Ran):

@@ -14,9 +14,15 @@ from cli.values import PORT
     help="log: what the service accepts. jsonl:PATH: a file of JSON lines, or a folder of them, as it grows. "
     "kafka://HOST:PORT/TOPIC: a topic, which any number of workers share.",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(["quix", "flink"]),
+    default="quix",
+    help="What processes a topic: Quix Streams in this process, or Flink, which make flink installs.",
+)
 @click.option("--once", is_flag=True, help="Stop when everything that is there has been processed.")
 @click.option("--metrics", type=PORT, show_default="none", help="Serve metrics for Prometheus on 127.0.0.1.")
-def stream(domain: str, source: str, once: bool, metrics: int | None) -> None:
+def stream(domain: str, source: str, engine: str, once: bool, metrics: int | None) -> None:
     """Process events as they happen.
 
     They become online features and lines of the offline log. The job runs until SIGTERM or Ctrl-C.
@@ -24,4 +30,4 @@ def stream(domain: str, source: str, once: bool, metrics: int | None) -> None:
     import settings
     from jobs.stream import process
 
-    process.run(settings.root(), domain, source, once, metrics)
+    process.run(settings.root(), domain, source, once, metrics, engine)

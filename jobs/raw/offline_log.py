@@ -81,7 +81,7 @@ def write(folder: Path, table: pa.Table, time_column: str, first: int, last: int
         compact(file, time_column)
 
 
-def write_offsets(folder: Path, table: pa.Table, time_column: str, first: int, last: int, partition: int) -> list[Path]:
+def write_offsets(folder: Path, table: pa.Table, time_column: str, first: int, last: int, partition: str) -> list[Path]:
     """Write the rows of the messages with the offsets from `first` to `last` of a partition of a topic, as `write`
     does. `created` says how old they are. Returns the files, which the caller compacts once nobody writes them
     again."""
@@ -89,7 +89,7 @@ def write_offsets(folder: Path, table: pa.Table, time_column: str, first: int, l
     return _write_days(folder, table, time_column, newest, f"{first}-{last}.{partition}.parquet")
 
 
-def remove_after(folder: Path, last: int, partition: int) -> None:
+def remove_after(folder: Path, last: int, partition: str) -> None:
     """Remove what a job has written of a partition of a topic that begins after the offset `last`."""
     for file in folder.rglob(f"*.{partition}.parquet"):
         if _range(file)[0] > last:

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from threading import Event
 
 import settings
-from brokers import INSTALL, KafkaTopic, topic_of
+from brokers import FORM, INSTALL, KafkaTopic, topic_of
 from errors import BadParameter, BadSetting, RiskError, RootBroken
 from features.domains import Stream, stream_of, streams
 from files import fault, is_file_fault
@@ -28,7 +28,7 @@ def collect_rarely() -> None:
     gc.set_threshold(*GC_THRESHOLDS)
 
 
-def run(root: Root, domain: str, source: str, once: bool, metrics: int | None) -> None:
+def run(root: Root, domain: str, source: str, once: bool, metrics: int | None, engine: str = "quix") -> None:
     """Run the stream job of a domain, or of `all`, until all have ended. A signal stops them. An error of one ends only
     that one: it is printed at once, and raised at the end. Raises BadParameter, Busy, BadInput, RootBroken."""
     wanted = list(streams().values()) if domain == "all" else [stream_of(domain)]
@@ -42,7 +42,9 @@ def run(root: Root, domain: str, source: str, once: bool, metrics: int | None) -
                 "--once and --metrics are for files. A worker on Kafka runs until SIGTERM. Leave them "
                 "out: kafka-consumer-groups.sh says how far the workers have read."
             )
-        return run_worker(root, wanted[0], topic)
+        return run_worker(root, wanted[0], topic, engine)
+    if engine != "quix":
+        raise BadParameter(f"--engine {engine} reads a topic. Name it: --source {FORM}")
     sources = [open_source(root, source, stream.raw.name) for stream in wanted]
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -75,15 +77,20 @@ def run(root: Root, domain: str, source: str, once: bool, metrics: int | None) -
         job.result()
 
 
-def run_worker(root: Root, stream: Stream, topic: KafkaTopic) -> None:
+def run_worker(root: Root, stream: Stream, topic: KafkaTopic, engine: str) -> None:
     """Run a worker of the stream job that reads a topic, until a signal stops it. Raises BadParameter, BadSetting,
     Busy."""
     if find_spec("quixstreams") is None:
         raise BadSetting(f"A source of Kafka needs quixstreams, which is not installed. {INSTALL}")
+    store, hash_key = _prepared(root, [stream])
+    if engine == "flink":
+        from jobs.stream.flink import sinks
+        from jobs.stream.flink.places import FlinkPlaces
+
+        return sinks.run(root, FlinkPlaces(topic, stream), store, _print)
     from jobs.stream.kafka import worker
     from jobs.stream.kafka.places import Places
 
-    store, hash_key = _prepared(root, [stream])
     worker.run(root, Places(topic, stream), store, hash_key, _print)
 
 

@@ -1,22 +1,22 @@
-"""From messages of the source topic to rows of the keyed topics. Each function is given one message by Quix Streams,
-which keeps what `state` is told about an event id, and forgets it again if the transaction fails."""
+"""From messages of the source topic to rows of the keyed topics. Each function is given one message. `state` is what
+the engine keeps of an event id, and forgets again if the transaction fails."""
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pydantic_core import to_json
-from quixstreams import MessageContext, State, message_context
 
+from brokers import message_key
 from features.utc import MICROSECOND
 from features.windows.events import Row
 from features.windows.keyed import event_from_bytes, event_to_bytes, reached, remember
 from features.windows.tiles import NEVER
+from jobs.stream.kafka.folded import State
 from jobs.stream.kafka.places import Places
 from jobs.stream.lines import parse
 from jobs.stream.sources import Line
 from jobs.stream.status import Counts
-from serving.kafka_log import message_key
 
 _EVENT = "event"
 #: What is remembered of an event goes this much later than no window reaches it: the clocks of brokers differ.
@@ -56,26 +56,26 @@ class Checking:
         #: Of this run of the worker. What a failed transaction repeats is counted again.
         self.counts = Counts()
 
-    def check(self, text: bytes | None, key: bytes | None, timestamp: int, _headers: Any) -> Valid | Dead:
+    def check(self, text: bytes | None, key: bytes | None, timestamp: int, partition: int, offset: int) -> Valid | Dead:
         """What a message is. It was received when the broker says so, in ms since 1970, so a transaction that is
         repeated gives the same. Its key must be the event's id: versions of an event that lie in several partitions
         have no order."""
-        context = message_context()
-        batch = parse(self._places.stream, [Line(text or b"", _at(context))], timestamp * 1000, self._hash_key)
+        at = f"{self._places.source.name} partition {partition} at offset {offset}"
+        batch = parse(self._places.stream, [Line(text or b"", at)], timestamp * 1000, self._hash_key)
         if batch.rows and key != message_key(batch.rows[0], self._raw.id_column):
             reason = f"the key of the message is not the event's {self._raw.id_column}. Send it under that key again"
-            batch = parse(self._places.stream, [Line(text or b"", _at(context), reason)], 0, self._hash_key)
+            batch = parse(self._places.stream, [Line(text or b"", at, reason)], 0, self._hash_key)
         if batch.dead:
             self.counts.dead_letters += 1
             return Dead(batch.dead[0])
         return Valid(batch.rows[0])
 
-    def remember(self, valid: Valid, key: bytes, _timestamp: int, _headers: Any, state: State) -> list[Row | Sent]:
+    def remember(self, valid: Valid, offset: int, state: State) -> list[Row | Sent]:
         """What a version of an event changes: its row for the offline log, and rows of keyed topics. Nothing, if it
         was processed before."""
         stored = state.get_bytes(_EVENT)
         event = None if stored is None else event_from_bytes(self._raw, stored)
-        event, change = remember(self._raw, event, valid.row, message_context().offset)
+        event, change = remember(self._raw, event, valid.row, offset)
         if change is None:
             self.counts.duplicates += 1
             return []
@@ -93,7 +93,3 @@ def _kept_for(places: Places) -> timedelta | None:
     """How long after its last message an event is remembered; None for ever."""
     oldest = reached([live for tables in places.keyed for live in tables.live], 0)
     return None if oldest <= NEVER else -oldest * MICROSECOND + SLACK
-
-
-def _at(context: MessageContext) -> str:
-    return f"{context.topic} partition {context.partition} at offset {context.offset}"

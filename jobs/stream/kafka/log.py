@@ -28,11 +28,12 @@ _MS_US = 1000
 class EventsSink(BaseSink):
     """The versions of events since the last commit."""
 
-    def __init__(self, root: Root, raw: RawTable) -> None:
+    def __init__(self, root: Root, raw: RawTable, prefix: str = "") -> None:
+        """`prefix` tells the partitions of one topic from those of another, in the names of files."""
         super().__init__()
         self._folder, self._raw = root.offline_log(raw.name), raw
         self._rows: dict[int, list[_Row]] = {}
-        self._writer = uuid.uuid4().hex
+        self._prefix, self._writer = prefix, uuid.uuid4().hex
 
     def add(self, value: Any, key: Any, timestamp: int, headers: Any, topic: str, partition: int, offset: int) -> None:
         """Take one row. Quix Streams calls it."""
@@ -43,13 +44,13 @@ class EventsSink(BaseSink):
         """Write the rows to the log. Raises OSError; then the transaction fails too."""
         rows, self._rows = self._rows, {}
         for partition, of_partition in rows.items():
-            self._write(partition, of_partition)
+            self._write(f"{self._prefix}{partition}", of_partition)
 
     def on_paused(self) -> None:
         """Forget the rows: Quix Streams gives them again."""
         self._rows = {}
 
-    def _write(self, partition: int, rows: Sequence[_Row]) -> None:
+    def _write(self, partition: str, rows: Sequence[_Row]) -> None:
         """Write those rows of a partition, in the order of their offsets, that the log does not have yet."""
         note, raw = self._folder / f".partition-{partition}", self._raw
         with locked(note.with_suffix(".lock")):

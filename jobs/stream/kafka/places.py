@@ -7,6 +7,7 @@ from zlib import crc32
 from brokers import KafkaTopic
 from features.domains import Stream
 from features.windows.keyed import KeyedTables, by_keys
+from features.windows.state import LiveTable
 
 
 @dataclass(frozen=True)
@@ -26,14 +27,29 @@ class Places:
         return by_keys(self.stream.raw, self.stream.tables)
 
     @cached_property
+    def version(self) -> str:
+        """Of the definitions of the tables."""
+        versions = [(live.table.name, live.version) for live in self.live]
+        return f"{crc32(repr(sorted(versions)).encode()):08x}"
+
+    @property
+    def live(self) -> list[LiveTable]:
+        """All live tables."""
+        return [live for tables in self.keyed for live in tables.live]
+
+    @cached_property
     def group(self) -> str:
         """The consumer group of all workers."""
-        versions = [(live.table.name, live.version) for tables in self.keyed for live in tables.live]
-        return f"{self.source.name}.{self.stream.domain}-{crc32(repr(sorted(versions)).encode()):08x}"
+        return f"{self.source.name}.{self.stream.domain}-{self.version}"
 
     def keyed_topic(self, tables: KeyedTables) -> str:
         """The topic with the rows of the tables of one key."""
         return f"{self.group}.by-{'-'.join(tables.keys)}"
+
+    @property
+    def steps(self) -> list[tuple[str, list[str]]]:
+        """What an event passes, one after the other: a consumer group, and the topics that it reads."""
+        return [(self.group, [self.source.name]), (self.group, [self.keyed_topic(tables) for tables in self.keyed])]
 
     @property
     def dead_letters(self) -> str:

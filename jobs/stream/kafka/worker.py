@@ -1,6 +1,5 @@
 """One worker of a stream job on Kafka. It runs until SIGTERM or Ctrl-C."""
 
-import logging
 import platform
 import signal
 import time
@@ -11,20 +10,17 @@ from threading import Event, Thread
 from typing import Any
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
-from quixstreams import Application
+from quixstreams import Application, message_context
 from quixstreams.exceptions import QuixException
-from quixstreams.models.serializers import SerializationContext, Serializer
-from quixstreams.models.topics import Topic, TopicConfig
 
-from brokers import KafkaTopic
-from errors import BadParameter, Busy, FeaturesNotReady
+from errors import Busy, FeaturesNotReady
 from files import fault, is_file_fault, locked
 from jobs.stream.kafka.checked import Checking, Dead, Sent, Valid
 from jobs.stream.kafka.log import EventsSink
 from jobs.stream.kafka.places import Places
 from jobs.stream.kafka.progress import CatchUp
 from jobs.stream.kafka.states import StatesSink, mark
+from jobs.stream.kafka.topics import topics_of
 from jobs.stream.status import Counts
 from root import Root
 from serving.store import Store
@@ -40,20 +36,17 @@ RETRY_SECONDS, STOP_SECONDS = 1, 0.5
 STATUS_SECONDS = 10
 MOST_WORKERS = 1000
 Report = Callable[[str], object]
-
-logger = logging.getLogger(__name__)
-
-
-class _Value(Serializer):
-    """The value of a message is bytes already, and stands beside its key."""
-
-    def __call__(self, value: Sent, ctx: SerializationContext) -> bytes:
-        return value.value
+Build = Callable[[Application], object]
 
 
 def run(root: Root, places: Places, store: Store, hash_key: bytes, report: Report) -> None:
-    """Work until a signal stops it. While the brokers or the online store cannot be reached, it begins again from the
-    last transaction, every `RETRY_SECONDS`. Raises BadParameter, Busy."""
+    """Work until a signal stops it. Raises BadParameter, Busy."""
+    work(root, places, store, lambda application: _build(application, places, root, store, hash_key, report), report)
+
+
+def work(root: Root, places: Places, store: Store, build: Build, report: Report) -> None:
+    """Work until a signal stops it. `build` says what happens to the messages. While the brokers or the online store
+    cannot be reached, it begins again from the last transaction, every `RETRY_SECONDS`. Raises BadParameter, Busy."""
     stop, reported, whole = Event(), "", _Whole(store, places)
     with ExitStack() as stack:
         folder = _claimed(root, places, stack)
@@ -64,7 +57,7 @@ def run(root: Root, places: Places, store: Store, hash_key: bytes, report: Repor
             try:
                 whole.begin()
                 application = _application(places, folder, stop)
-                _build(application, places, root, store, hash_key, report)
+                build(application)
                 with _watched(application, stop, whole):
                     application.run()
             except Exception as error:
@@ -118,7 +111,7 @@ class _Whole:
 
     def __init__(self, store: Store, places: Places) -> None:
         self._store, self._group, self._catch_up = store, places.group, CatchUp(places)
-        self._tables = [live for tables in places.keyed for live in tables.live]
+        self._tables = places.live
         self._is_whole = False
 
     def begin(self) -> None:
@@ -187,22 +180,20 @@ def _build(
     report: Report,
 ) -> None:
     """Say what happens to a message of each topic. Raises BadParameter, KafkaException."""
-    config = TopicConfig(*_size(places.source), {"message.timestamp.type": "LogAppendTime"})
     source = application.topic(places.source.name, value_deserializer="bytes", key_deserializer="bytes")
-
-    def topic(name: str) -> Topic:
-        return application.topic(name, "bytes", "bytes", _Value(), "bytes", config)
-
+    topic = topics_of(application, places)
     checking = Checking(places, hash_key)
     noted = _reporting(checking.counts, places.stream.domain, report)
     topics = {name: topic(name) for name in (places.dead_letters, *map(places.keyed_topic, places.keyed))}
-    checked = application.dataframe(source).apply(checking.check, metadata=True)
+    checked = application.dataframe(source).apply(
+        lambda text, key, timestamp, _: checking.check(text, key, timestamp, *_place()), metadata=True
+    )
     dead = checked.filter(lambda value: isinstance(value, Dead))
     dead.apply(lambda value, key, *_: Sent(places.dead_letters, key, value.letter), metadata=True).to_topic(
         topics[places.dead_letters], key=lambda sent: sent.key
     )
     valid = checked.filter(lambda value: isinstance(value, Valid))
-    changes = valid.apply(checking.remember, stateful=True, metadata=True, expand=True)
+    changes = valid.apply(lambda value, state: checking.remember(value, _place()[1], state), stateful=True, expand=True)
     changes.filter(lambda change: isinstance(change, dict)).sink(EventsSink(root, places.stream.raw))
     changes.filter(lambda change: isinstance(change, Sent)).to_topic(
         lambda sent, *_: topics[sent.topic], key=lambda sent: sent.key
@@ -230,13 +221,7 @@ def _reporting(counts: Counts, domain: str, report: Report) -> Callable[[int], N
     return noted
 
 
-def _size(source: KafkaTopic) -> tuple[int, int]:
-    """Partitions and replicas of a topic: what is derived from it has as many. Raises BadParameter, KafkaException."""
-    topics = AdminClient({"bootstrap.servers": source.servers, "logger": logger}).list_topics(timeout=10).topics
-    if source.name not in topics:
-        raise BadParameter(
-            f"{source.servers} has no topic {source.name}. Create it, with as many partitions as there will ever be "
-            "workers: see docs/how-to/switch-to-kafka.md"
-        )
-    partitions = topics[source.name].partitions
-    return len(partitions), len(partitions[0].replicas)
+def _place() -> tuple[int, int]:
+    """The partition and the offset of the present message."""
+    context = message_context()
+    return context.partition, context.offset
