@@ -22,7 +22,9 @@ from stream_world import HOUR, RAW, Event, Sink, event, logged, take_in
 
 import settings
 from errors import BadParameter
+from jobs import sql
 from jobs.raw import offline_log
+from root import Root
 
 need("java", "mvn", modules=("quixstreams",))
 from kafka_worker import STREAM  # noqa: E402
@@ -188,6 +190,11 @@ def test_each_change_of_a_key_is_in_its_topic_once(kafka, ran: Ran):
         messages = kafka.messages(ran.places.keyed_topic(tables))
         rows = [row for version in versions(ran.events) for row in tables.rows(version["change"])]
         assert Counter(m.key() for m in messages) == Counter(to_json(key) for key, _ in rows)
+        folder = Root(ran.root).keyed_log(RAW.name, tables.keys)
+        files = [str(file) for place in folder.glob("partition=*") for file in offline_log.files(place)]
+        query = f"SELECT DISTINCT row_partition, row_offset FROM read_parquet({files}, hive_partitioning = false)"
+        with sql.connect() as connection:
+            assert set(connection.execute(query).fetchall()) == {(m.partition(), m.offset()) for m in messages}
 
 
 def test_poison_is_in_the_dead_letter_topic_with_its_reason_once(kafka, ran: Ran):

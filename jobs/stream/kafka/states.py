@@ -6,6 +6,7 @@ A transaction that fails leaves states online that its successor writes again, a
 
 import time
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any
 
 import pyarrow as pa
@@ -15,13 +16,15 @@ from quixstreams.sinks import BaseSink
 
 from features.windows.keyed import KeyedTables
 from features.windows.live import MARKER, reserved_key, seen_of, state_of
-from features.windows.raw import CREATED
+from features.windows.raw import CREATED, RawTable
 from features.windows.state import LiveTable
+from jobs.raw import keyed_log
 from jobs.raw.offline_log import ARROW_TYPES
 from jobs.stream.kafka.folded import KeyedRow, folded
 from jobs.stream.offline import online_rows
 from jobs.stream.online.states import dtypes_of, reserved
 from jobs.stream.state import StateRow
+from root import Root
 from serving.store import Store
 
 #: Partition and key.
@@ -31,9 +34,11 @@ _Place = tuple[int, bytes]
 class StatesSink(BaseSink):
     """The rows of one keyed topic since the last commit. `noted` is told how many entries were late."""
 
-    def __init__(self, tables: KeyedTables, store: Store, noted: Callable[[int], None]) -> None:
+    def __init__(
+        self, root: Root, raw: RawTable, tables: KeyedTables, store: Store, noted: Callable[[int], None]
+    ) -> None:
         super().__init__()
-        self._tables, self._store, self._noted = tables, store, noted
+        self._root, self._raw, self._tables, self._store, self._noted = root, raw, tables, store, noted
         self._rows: dict[_Place, list[KeyedRow]] = {}
         self._states: dict[_Place, State] = {}
 
@@ -45,9 +50,11 @@ class StatesSink(BaseSink):
         self._rows.setdefault(place, []).append((offset, timestamp * 1000, text))
 
     def flush(self) -> None:
-        """Fold the rows, and write the states online. Raises FeaturesNotReady; then the transaction fails too."""
+        """Write the rows to the keyed log, fold them, and write the states online. Raises OSError and FeaturesNotReady;
+        then the transaction fails too."""
         rows, states = self._rows, self._states
         self.on_paused()
+        self._log(rows)
         late = 0
         for live in self._tables.live:
             changed, created = [], []
@@ -60,6 +67,14 @@ class StatesSink(BaseSink):
             if changed:
                 self._store.write_table(state_of(live.table), online(live, changed, created))
         self._noted(late)
+
+    def _log(self, rows: dict[_Place, list[KeyedRow]]) -> None:
+        by_partition: dict[int, list[keyed_log.KeyedRow]] = {}
+        for (partition, _), of_key in rows.items():
+            changes = [(offset, appended, tuple(from_json(text))) for offset, appended, text in of_key]
+            by_partition.setdefault(partition, []).extend(changes)
+        for partition, changes in by_partition.items():
+            keyed_log.write(self._root, self._raw, self._tables, partition, sorted(changes, key=itemgetter(0)))
 
     def on_paused(self) -> None:
         """Forget the rows: Quix Streams gives them again."""

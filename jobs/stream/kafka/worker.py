@@ -200,7 +200,8 @@ def _build(
     )
     for tables in places.keyed:
         rows = application.dataframe(topics[places.keyed_topic(tables)])
-        rows.apply(lambda value, state: (value, state), stateful=True).sink(StatesSink(tables, store, noted))
+        sink = StatesSink(root, places.stream.raw, tables, store, noted)
+        rows.apply(lambda value, state: (value, state), stateful=True).sink(sink)
 
 
 def _reporting(counts: Counts, domain: str, report: Report) -> Callable[[int], None]:
