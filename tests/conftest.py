@@ -34,7 +34,8 @@ PIPELINE = ("pipeline", *(f"--{name.replace('_', '-')}={value}" for name, value 
 
 #: Whoever needs one of these is slow.
 SLOW_FIXTURES = frozenset({"world", "served", "chromium"})
-SLOW_FILE = re.compile(r"^pytestmark = .*\bpytest\.mark\.slow\b", re.MULTILINE)
+#: The marks of a whole file.
+FILE_MARKS = re.compile(r"^pytestmark = .*$", re.MULTILINE)
 #: What Python reports when a process is started.
 STARTS = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"})
 _fast_test: str | None = None
@@ -45,9 +46,13 @@ def is_fast_run(config: pytest.Config) -> bool:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """A fast run does not even import a file that is slow as a whole: it may import Feast, which takes seconds."""
-    is_test = collection_path.suffix == ".py" and collection_path.name.startswith("test_")
-    return True if is_test and is_fast_run(config) and SLOW_FILE.search(collection_path.read_text()) else None
+    """A run does not even import a file that it leaves out as a whole: the import may take seconds, as that of Feast
+    does, or need a program or library that is not installed."""
+    if not (collection_path.suffix == ".py" and collection_path.name.startswith("test_")):
+        return None
+    marks = FILE_MARKS.search(collection_path.read_text())
+    left_out = re.findall(r"\bnot (\w+)", config.option.markexpr)
+    return True if marks and any(f"pytest.mark.{name}" in marks[0] for name in left_out) else None
 
 
 @pytest.hookimpl(tryfirst=True)

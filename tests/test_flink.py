@@ -33,7 +33,7 @@ from jobs.stream.flink.places import FlinkPlaces
 from serving.retrieval import FeastStore
 
 need("java", "mvn", str(PYTHON), modules=("confluent_kafka", "quixstreams"))
-pytestmark = [pytest.mark.slow, pytest.mark.engine]
+pytestmark = [pytest.mark.slow, pytest.mark.engine, pytest.mark.flink]
 COUPON = stream_of("coupon")
 #: When the brokers got the events. No window reaches them today.
 NOW = datetime.now(UTC) - timedelta(days=4)
