@@ -29,7 +29,7 @@ def source(tmp_path, monkeypatch):
     """The made-up store; the risk is one that the commands know."""
     monkeypatch.setenv("RISK_DATA", str(tmp_path))
     source = made_up()
-    monkeypatch.setattr(retrieval, "FeastStore", lambda repository: source)
+    monkeypatch.setattr(retrieval, "FeastStore", lambda *_: source)
     monkeypatch.setattr(domains, "risk_named", lambda name: RISK)
     return source
 

@@ -181,7 +181,7 @@ def test_a_policy_that_was_replaced_decides_its_own_decisions(client: FlaskClien
 
 @pytest.fixture
 def run(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    monkeypatch.setitem(sys.modules, "serving.retrieval", SimpleNamespace(FeastStore=lambda _: fake))
+    monkeypatch.setitem(sys.modules, "serving.retrieval", SimpleNamespace(FeastStore=lambda *_: fake))
     return lambda *arguments: CliRunner().invoke(jobs, ["replay", *arguments])
 
 
