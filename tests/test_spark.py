@@ -9,6 +9,7 @@ import made_world
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from constants import override
 from engines import spark as engines
 from engines.need import need
 from engines.spark import rows
@@ -89,7 +90,7 @@ def all_functions(window):
 
 @pytest.mark.parametrize("is_dense", [True, False])
 def test_spark_folds_every_function_over_either_grid(is_dense, raw, on_spark, tmp_path, monkeypatch):
-    monkeypatch.setattr(at_ticks, "DENSE_UP_TO", 1_000_000 if is_dense else 0)
+    override(monkeypatch, at_ticks, DENSE_UP_TO=1_000_000 if is_dense else 0)
     table = all_functions(3 * DAY)
     duckdb, spark, *_ = both(tmp_path, on_spark, table, places.raw_files(raw, ORDERS.name))
     assert rows(spark, table) == rows(duckdb, table)

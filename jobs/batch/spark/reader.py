@@ -142,7 +142,8 @@ def _as_texts(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     with sql.connect() as connection:
         for batch in batches:
             connection.register("batch", batch)
-            query = f'SELECT query, {TEXTS.replace("EXCLUDE (", "EXCLUDE (query, ")}, "{FILE}", "{PLACE}" FROM batch'
+            places = ", ".join(map(sql.identifier, (FILE, PLACE)))
+            query = f"SELECT query, {TEXTS.replace('EXCLUDE (', 'EXCLUDE (query, ')}, {places} FROM batch"
             yield from connection.sql(query).to_arrow_table().combine_chunks().to_batches()
 
 
