@@ -2,6 +2,7 @@
 `make test-engines` installs PySpark."""
 
 import signal
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -46,10 +47,11 @@ def raw(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def on_spark(tmp_path_factory) -> Engine:
+def on_spark(tmp_path_factory) -> Iterator[Engine]:
     from jobs.batch.spark.run import engine
 
-    return engine(engines.options(tmp_path_factory.mktemp("spark")), with_hive=True)
+    with engines.options(tmp_path_factory.mktemp("spark")) as options:
+        yield engine(options, with_hive=True)
 
 
 def both(tmp_path, on_spark, table, files, end=NOW, now=NOW, **more):

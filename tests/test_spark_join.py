@@ -23,7 +23,8 @@ def spark(tmp_path_factory):
     """The Spark that the stores find in this process."""
     from jobs.batch.spark import session
 
-    return session.opened(engines.options(tmp_path_factory.mktemp("spark")))
+    with engines.options(tmp_path_factory.mktemp("spark")) as options:
+        yield session.opened(options)
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """Spark checks raw rows as DuckDB does: the same counts, the same messages, the same quarantine."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -25,10 +26,11 @@ NOW, DAY = datetime(2026, 1, 31, tzinfo=UTC), timedelta(days=1)
 
 
 @pytest.fixture(scope="module")
-def on_spark(tmp_path_factory) -> Engine:
+def on_spark(tmp_path_factory) -> Iterator[Engine]:
     from jobs.batch.spark.run import engine
 
-    return engine(engines.options(tmp_path_factory.mktemp("spark")), with_hive=True)
+    with engines.options(tmp_path_factory.mktemp("spark")) as options:
+        yield engine(options, with_hive=True)
 
 
 def rows(root, table):

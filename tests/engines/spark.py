@@ -2,6 +2,8 @@
 
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,14 +44,20 @@ jobs()
 """
 
 
-def options(folder: Path) -> dict[str, str]:
-    """The options of a Spark in this process, with a Hive of its own in `folder`."""
+@contextmanager
+def options(folder: Path) -> Iterator[dict[str, str]]:
+    """The options of a Spark in this process, with a Hive of its own in `folder`. It ends with the block: else the next
+    file of tests would get it, with these options."""
+    from pyspark.sql import SparkSession
+
     hive = {
         "spark.sql.warehouse.dir": f"file://{folder}/warehouse",
         "spark.hadoop.javax.jdo.option.ConnectionURL": f"jdbc:derby:;databaseName={folder}/metastore;create=true",
         "spark.driver.defaultJavaOptions": f"-Dderby.stream.error.file={folder}/derby.log",
     }
-    return {**settings.spark(), "spark.master": "local[2]", "spark.local.dir": str(folder), **_SMALL, **_ONCE, **hive}
+    yield {**settings.spark(), "spark.master": "local[2]", "spark.local.dir": str(folder), **_SMALL, **_ONCE, **hive}
+    if session := SparkSession.getActiveSession():
+        session.stop()
 
 
 def rows(root: Root, table: Table) -> list[tuple[Any, ...]]:
