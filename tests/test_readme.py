@@ -33,6 +33,7 @@ NOT_RUN = {
     "make pipeline": "tests/test_scale.py runs its steps on Redis and PostgreSQL",
     "make airflow": "make test-engines runs it",
     "make test": "this is it",
+    "make stack": "it runs until Ctrl-C; tests/test_stack.py starts it",
     "pre-commit install": "it changes the reader's clone",
     "source .venv/bin/activate": "the tests run in what it activates",
     "cd feature_repo": "the next commands run there",
@@ -229,9 +230,10 @@ def test_the_page_of_files_lists_all_that_the_pipeline_leaves(world: Path):
     assert {part.name for part in world.iterdir() if not part.name.endswith(("-wal", "-shm"))} <= listed
 
 
-def test_the_readme_shows_the_two_commands_and_how_to_activate():
+def test_the_readme_shows_the_three_commands_and_how_to_activate():
     assert [command for command in readme.commands(README) if command.startswith(("make", "source"))] == [
         "make demo",
         "make test",
+        "make stack",
         "source .venv/bin/activate",
     ]

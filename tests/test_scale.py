@@ -11,13 +11,14 @@ from engines import postgres, redis
 from engines.need import need
 from feast import Entity, FeatureStore
 from flask.testing import FlaskClient
+from many_requests import answers
 from processes import run
 from servers import refusing_port
 
 import settings
 from app import create_app
 from errors import FeaturesNotReady
-from features.domains import risks, streams
+from features.domains import streams
 from features.utc import since_1970
 from jobs.build.imports import Sources
 from jobs.build.plan import steps
@@ -26,7 +27,6 @@ from jobs.build.work.streams import catch_up
 from jobs.world.marker import World
 from root import Root
 from serving.retrieval import FeastStore
-from web import examples
 
 pytestmark = [pytest.mark.slow, pytest.mark.engine]
 SCALE = "feature_repo/feature_store.scale.yaml"
@@ -75,30 +75,6 @@ def moved(variables: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> dict[st
 @pytest.fixture
 def scale(moved: dict[str, str]) -> FeastStore:
     return FeastStore(settings.FEATURE_REPO, settings.feature_store())
-
-
-def answers(store: FeastStore, now: datetime) -> list[bytes]:
-    """What the service answers to many requests at `now`, without the ids that it gives to decisions."""
-    client = create_app(store, clock=lambda: now).test_client()
-    responses = []
-    for risk in risks().values():
-        if not risk.path_field:
-            example = examples.of_model(risk.request)
-            responses.append(
-                client.post(f"/api/v1/decisions/{risk.name}", data=example, content_type="application/json")
-            )
-    for number in range(25):
-        order = {"order_id": f"o{number}", "user_id": f"u{number:05}", "amount": number * 3.5}
-        order |= {} if number % 3 else {"merchant_id": f"m{number:05}"}
-        person = {"state": "CA", "ssn": f"{100 + number}-45-6789", "dl": f"D12345{number:02}", "dob": "1990-05-17"}
-        responses += [
-            client.get(f"/daily-risk-decision/{1001 + number}/"),
-            client.post("/api/v1/decisions/chargeback", json=order),
-            client.post("/onboarding-risk-decision/", json=person),
-            client.get(f"/api/v1/stream/products/p{number:04}/average-last-5-reviews"),
-            client.get(f"/api/v1/offline/products/p{number:04}/units-sold-30d"),
-        ]
-    return [re.sub(rb'"decision_id": ?"[^"]*"', b"", b"%d " % r.status_code + r.data) for r in responses]
 
 
 def test_decisions_reasons_and_features_are_equal_byte_for_byte(scale: FeastStore):
