@@ -81,7 +81,7 @@ def test_the_page_on_users_and_keys_works_as_it_stands(guarded: Guarded):
     assert {name: type(value) for name, value in tokens.items()} == {name: type(shown[name]) for name in shown}
     assert (tokens["expires_in"], tokens["scope"]) == (shown["expires_in"], shown["scope"])
     assert decision["decision"]
-    assert re.search(r"till-7\s+rk_\w", printed)
+    assert re.search(r"till-7\s+rk_[\w-]", printed)
 
 
 def test_a_user_who_is_disabled_is_out_at_once_in_every_process(guarded: Guarded):
