@@ -26,7 +26,7 @@ from root import Root
 from serving.store import Store
 
 #: A transaction commits this often. An event passes two topics, so it is online after two of these at the latest.
-COMMIT_SECONDS = 0.5
+COMMIT_SECONDS = 0.2
 #: Messages of a transaction, at most: they are kept in memory.
 COMMIT_MESSAGES = 20_000
 #: How long a worker that was killed keeps its partitions, and keeps the readers of its open transaction waiting.
