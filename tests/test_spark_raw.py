@@ -10,11 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 from engines import spark as engines
 from engines.need import need
+from engines.spark import rows
 from raw_files import HEADER, broken, orders
 
 from errors import BadInput
 from features.chargeback import ORDERS, USER_ORDERS
-from jobs import sql
 from jobs.batch.table import Engine, compute
 from jobs.raw import places
 from jobs.world.marker import World
@@ -31,12 +31,6 @@ def on_spark(tmp_path_factory) -> Iterator[Engine]:
 
     with engines.options(tmp_path_factory.mktemp("spark")) as options:
         yield engine(options, with_hive=True)
-
-
-def rows(root, table):
-    with sql.connect() as connection:
-        files = sorted(root.feature_table(table.name).rglob("*.parquet"))
-        return connection.execute(f"FROM {sql.parquet(files)} ORDER BY ALL").fetchall()
 
 
 AT = "2026-01-10T12:00:00Z"
