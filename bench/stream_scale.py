@@ -1,6 +1,6 @@
 """How many events a second does one core process: the embedded stream job, Quix Streams on Kafka, and Flink?
 
-    python bench/stream_scale.py [--events 40000] [--users 2000] [--merchants 400] [--hot 0] [--commit 0.5 …]
+    python bench/stream_scale.py [--events 40000] [--users 2000] [--merchants 400] [--hot 0] [--commit 0.2 …]
                                  [--only embedded quix flink]
 
 Both process the same orders of thirty days for the four live tables of `chargeback`, which have two keys. So the states
@@ -124,7 +124,7 @@ def report(seconds: float, store: NoStore) -> None:
     print(json.dumps({"seconds": seconds, "states": store.states, "bytes": store.bytes}))
 
 
-def child(args: argparse.Namespace, who: str, url: str, folder: Path, commit: float = 0.5) -> subprocess.Popen[bytes]:
+def child(args: argparse.Namespace, who: str, url: str, folder: Path, commit: float = 0.2) -> subprocess.Popen[bytes]:
     command = [sys.executable, __file__, "--child", who, "--url", url, "--commit", str(commit)]
     return subprocess.Popen(command, env={**os.environ, "RISK_DATA": str(folder / who)}, stdout=subprocess.PIPE)
 
@@ -220,7 +220,7 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=2_000)
     parser.add_argument("--merchants", type=int, default=400)
     parser.add_argument("--hot", type=float, default=0.0)
-    parser.add_argument("--commit", type=float, nargs="+", default=[0.5])
+    parser.add_argument("--commit", type=float, nargs="+", default=[0.2])
     parser.add_argument("--only", nargs="+", default=["embedded", "quix"])
     parser.add_argument("--child", help=argparse.SUPPRESS)
     parser.add_argument("--url", help=argparse.SUPPRESS)
