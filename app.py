@@ -15,8 +15,9 @@ import settings
 from access import accounts
 from access.gate import Gate
 from cli.edge import Command
+from errors import AuditUnavailable
 from files import keep_from_others
-from hash_keys import claim_for_key
+from serving import acts
 from serving.service import RiskService
 from serving.store import Store
 from telemetry import logs
@@ -77,8 +78,8 @@ def create_app(
     access.install(app, gate, clock)
     keep_from_others()
     root = settings.root()
-    with suppress(OSError):  # a root that cannot be written can still be read
-        claim_for_key(root.hash_key, settings.hash_key())
+    with suppress(OSError, AuditUnavailable):  # a root that cannot be written can still be read
+        acts.claim_hash_key(root, settings.hash_key(), acts.operator(clock()))
     service = RiskService(store, root, settings.hash_key(), _events())
     for fault in service.prepare():
         logger.error("%s", fault)

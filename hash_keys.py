@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -52,9 +52,10 @@ def accepts_key(checks: Sequence[tuple[str, str]], key: bytes) -> bool:
     return isinstance(key, HashKey) and checks[0][0] == key_check(key.old) and not is_left
 
 
-def claim_for_key(path: Path, key: bytes) -> bool:
+def claim_for_key(path: Path, key: bytes, log: Callable[[], object]) -> bool:
     """Write the check value of a key to the file, if there is none yet, or if it is that of the key's old one. Of two
-    processes, one wins. Returns whether an old key was replaced."""
+    processes, one wins. `log` is called before an old key is replaced; if it raises, the file stays as it is. Returns
+    whether an old key was replaced."""
     checks = keys_of(path)
     if checks and (checks[0][0] == key_check(key) or not accepts_key(checks, key)):
         return False
@@ -66,6 +67,7 @@ def claim_for_key(path: Path, key: bytes) -> bool:
         checks = keys_of(path)
         if checks[0][0] == key_check(key) or not accepts_key(checks, key):
             return False
+        log()
         now = datetime.now(UTC).isoformat()
         (before, _), *others = checks
         lines = [key_check(key), f"{before} {now}", *(f"{check} {until}" for check, until in others)]

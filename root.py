@@ -142,7 +142,7 @@ class Root:
 
     @property
     def cases(self) -> Path:
-        """Folder of what people did about decisions and models, a file a day."""
+        """Folder of what people and commands did about cases, users, keys, models and policies, a file a day."""
         return self.path / "cases"
 
     @property

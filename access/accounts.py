@@ -1,7 +1,7 @@
 """Users and API keys as `access.db` holds them: read as a whole, and changed one at a time by the commands."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,6 +10,8 @@ from pathlib import Path
 import files
 from errors import AccessUnavailable
 
+#: Logs a change, before it is made.
+Log = Callable[[], object]
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS users (
     id TEXT PRIMARY KEY,            -- random, and never used again: a session of another user's time is nobody's

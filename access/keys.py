@@ -32,9 +32,9 @@ def digest(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()
 
 
-def add(path: Path, name: str, scopes: Iterable[str], lasts: timedelta, now: datetime) -> str:
+def add(path: Path, name: str, scopes: Iterable[str], lasts: timedelta, now: datetime, log: accounts.Log) -> str:
     """A new key; nobody can read it later. Raises BadParameter on a name that is wrong or taken, and an unknown
-    scope."""
+    scope; and what `log` raises. Then there is no key."""
     allowed = checked(scopes)
     if not _NAME.fullmatch(name):
         raise BadParameter(
@@ -46,6 +46,7 @@ def add(path: Path, name: str, scopes: Iterable[str], lasts: timedelta, now: dat
             raise BadParameter(
                 f"There is a key {name} already. Choose another name: the audit log has it, and one name is one key."
             )
+        log()
         created, expires = int(now.timestamp()), int((now + lasts).timestamp())
         database.execute(
             "INSERT INTO keys VALUES (?, ?, ?, ?, ?, ?, 0)",
@@ -54,10 +55,11 @@ def add(path: Path, name: str, scopes: Iterable[str], lasts: timedelta, now: dat
     return key
 
 
-def revoke(path: Path, name: str) -> None:
-    """Raises BadParameter on an unknown name, with the nearest one."""
+def revoke(path: Path, name: str, log: accounts.Log) -> None:
+    """Raises BadParameter on an unknown name, with the nearest one, and what `log` raises; then the key holds on."""
     names = [key.name for key in accounts.read(path).keys.values()]
     if name not in names:
         raise unknown("key", name, names, "Add one: python -m jobs key add")
     with accounts.changing(path) as database:
+        log()
         database.execute("UPDATE keys SET is_revoked = 1 WHERE name = ?", (name,))

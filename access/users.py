@@ -1,4 +1,5 @@
-"""Changes of users, as the operator makes them. A change of a user ends all that was issued to the user before."""
+"""Changes of users, as the operator makes them. A change of a user ends all that was issued to the user before. Each is
+logged before it takes effect: what `log` raises is raised, and then nothing has changed."""
 
 import re
 import uuid
@@ -36,37 +37,38 @@ def check_new(path: Path, email: str) -> str:
     return address
 
 
-def add(path: Path, email: str, password: str, scopes: Iterable[str], now: datetime) -> None:
+def add(path: Path, email: str, password: str, scopes: Iterable[str], now: datetime, log: accounts.Log) -> None:
     """Raises BadParameter on an address that is wrong or known already, a short password and an unknown scope."""
     address, allowed = check_new(path, email), checked(scopes)
     password_hash = passwords.hashed(password)
     with accounts.changing(path) as database:
         if database.execute("SELECT 1 FROM users WHERE email = ?", (address,)).fetchone():
             raise BadParameter(TAKEN.format(address))
+        log()
         database.execute(
             "INSERT INTO users VALUES (?, ?, ?, ?, 1, 0, ?)",
             (uuid.uuid4().hex, address, password_hash, written(allowed), int(now.timestamp())),
         )
 
 
-def set_password(path: Path, email: str, password: str) -> None:
+def set_password(path: Path, email: str, password: str, log: accounts.Log) -> None:
     """Raises BadParameter on an unknown user and a short password."""
     named(path, email)  # before the hash, which takes a while
     password_hash = passwords.hashed(password)
-    with _changed(path, email) as (database, user):
+    with _changed(path, email, log) as (database, user):
         database.execute("UPDATE users SET password_hash = ? WHERE id = ?", (password_hash, user.id))
 
 
-def set_scopes(path: Path, email: str, scopes: Iterable[str]) -> None:
+def set_scopes(path: Path, email: str, scopes: Iterable[str], log: accounts.Log) -> None:
     """Raises BadParameter on an unknown user or scope."""
     allowed = checked(scopes)
-    with _changed(path, email) as (database, user):
+    with _changed(path, email, log) as (database, user):
         database.execute("UPDATE users SET scopes = ? WHERE id = ?", (written(allowed), user.id))
 
 
-def set_disabled(path: Path, email: str, is_disabled: bool) -> None:
+def set_disabled(path: Path, email: str, is_disabled: bool, log: accounts.Log) -> None:
     """Raises BadParameter on an unknown user."""
-    with _changed(path, email) as (database, user):
+    with _changed(path, email, log) as (database, user):
         database.execute("UPDATE users SET is_disabled = ? WHERE id = ?", (int(is_disabled), user.id))
 
 
@@ -80,8 +82,9 @@ def named(path: Path, email: str) -> User:
 
 
 @contextmanager
-def _changed(path: Path, email: str) -> Iterator[tuple[Connection, User]]:
+def _changed(path: Path, email: str, log: accounts.Log) -> Iterator[tuple[Connection, User]]:
     user = named(path, email)
     with accounts.changing(path) as database:
+        log()
         database.execute("UPDATE users SET generation = generation + 1 WHERE id = ?", (user.id,))
         yield database, user

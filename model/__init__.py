@@ -54,12 +54,14 @@ def publish(
     from features.domains import risk_named
     from model.publishing import own
     from root import Root
-    from serving import policies
+    from serving import acts, policies
 
     declared = risk_named(risk) if isinstance(risk, str) else risk
     folder = settings.root() if root is None else root if isinstance(root, Root) else Root(Path(root).resolve())
-    return own.publish(
-        folder.models, declared, policies.appetite(folder.policies, declared), estimator, training_frame, test_frame,
-        now=datetime.now(UTC), label=label, missing=missing, algorithm=algorithm, accept_against=tuple(accept_against),
-        tell=print,
-    )  # fmt: skip
+    actor = acts.operator(datetime.now(UTC))
+    with acts.logged(folder.cases, actor, "model", declared.name, "publish") as log:
+        return own.publish(
+            folder.models, declared, policies.appetite(folder.policies, declared), estimator, training_frame,
+            test_frame, now=actor.at, log=lambda version: log(version=version), label=label, missing=missing,
+            algorithm=algorithm, accept_against=tuple(accept_against), tell=print,
+        )  # fmt: skip

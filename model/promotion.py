@@ -27,15 +27,16 @@ def loaded(shelf_folder: Path, name: str, version: str, inputs: Collection[str])
     return scorer
 
 
-def promote(shelf_folder: Path, name: str, version: str, inputs: Collection[str]) -> None:
-    """Let a version serve, if it can be loaded. Raises BadParameter, ModelBroken; then nothing changes."""
+def promote(shelf_folder: Path, name: str, version: str, inputs: Collection[str], log: shelf.Log) -> None:
+    """Let a version serve, if it can be loaded. Raises BadParameter, ModelBroken, and what `log` raises; then nothing
+    changes."""
     loaded(shelf_folder, name, version, inputs)
-    shelf.switch(shelf_folder, name, version)
+    shelf.switch(shelf_folder, name, version, log)
 
 
-def rollback(shelf_folder: Path, name: str, inputs: Collection[str]) -> str:
+def rollback(shelf_folder: Path, name: str, inputs: Collection[str], log: shelf.Log) -> str:
     """Let the version serve again that served before the current one. Returns it. Raises BadParameter if there is none,
-    ModelNotTrained, ModelBroken; then nothing changes."""
+    ModelNotTrained, ModelBroken, and what `log` raises; then nothing changes."""
     current = shelf.current_version(shelf_folder, name)
     *earlier, _ = history.served(shelf_folder / name, Path(current).name)
     kept = set(history.versions(shelf_folder / name))
@@ -47,7 +48,7 @@ def rollback(shelf_folder: Path, name: str, inputs: Collection[str]) -> str:
             f"python -m jobs models {name} promote VERSION"
         )
     loaded(shelf_folder, name, earlier[-1], inputs)
-    shelf.switch(shelf_folder, name, earlier[-1], earlier)
+    shelf.switch(shelf_folder, name, earlier[-1], log, earlier)
     return earlier[-1]
 
 

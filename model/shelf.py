@@ -22,6 +22,9 @@ MODEL, CARD, REPORT, TREES, BACKGROUND = "model.onnx", "card.json", "report.html
 REFERENCE = "reference.json"
 CURRENT = "current"
 
+#: Logs that a version is to serve, before it does. If it raises, nothing changes.
+Log = Callable[[str], object]
+
 #: What is said of a version that has another thing in the place of a file, or nothing: it has to be made again.
 _OTHER_FILES = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
 #: The start of the name of a folder in which a version is written before it has its own name.
@@ -40,10 +43,12 @@ def put(
     report: str,
     others: Mapping[str, bytes] | None = None,
     prove: Callable[[Path], object] = lambda version: None,
+    *,
+    log: Log,
 ) -> Path:
     """Write a new version as `add` does, and make it the current one. Returns its folder."""
     folder = add(shelf, card, model, report, others, prove)
-    switch(shelf, card.name, card.version)
+    switch(shelf, card.name, card.version, log)
     return folder
 
 
@@ -83,11 +88,12 @@ def add(
     return folder
 
 
-def switch(shelf: Path, name: str, version: str, back_to: Sequence[str] | None = None) -> None:
+def switch(shelf: Path, name: str, version: str, log: Log, back_to: Sequence[str] | None = None) -> None:
     """Make a version the current one, and keep which versions served. `back_to` is the list of those after a roll-back,
-    with `version` last."""
+    with `version` last. Two switches are logged in the order in which they take effect."""
     folder = shelf / name
     with files.locked(folder / "switch.lock"):
+        log(version)
         if back_to is None:  # a longer list before the link, a shorter one after it: a crash between loses nothing
             history.write(folder, [*_served(shelf, name), version])
         link = folder / f".{CURRENT}-{version}"

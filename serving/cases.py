@@ -58,16 +58,6 @@ def word_of(risk: Risk, act: str) -> str:
     return risk.appetite.words[0 if act == MILD else 2]
 
 
-def log_change(
-    folder: Path, risk: Risk, kind: str, act: str, version: str, caller: str, at: datetime, request_id: str = ""
-) -> None:
-    """Log that somebody changed what decides about a risk, beside the acts on cases; `kind` is model or policy. Once
-    this returns, a power cut does not undo it. Raises AuditUnavailable."""
-    line = {kind: risk.name, "act": act, "version": version, "caller": caller, "request_id": request_id,
-            "at": at.isoformat()}  # fmt: skip
-    audit.append(folder, at, [line])()
-
-
 class Cases:
     """The acts in a folder. Every method may raise AuditUnavailable."""
 

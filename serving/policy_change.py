@@ -1,6 +1,7 @@
 """Puts a policy in force, or an earlier one again. Nobody else changes the policy meanwhile by a command, and what was
 in force is kept first, also where somebody wrote it by hand."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +17,8 @@ from serving.policy_history import BROKEN, Act, Entry, History
 
 #: The word for what a risk declares, in the place of a version.
 DEFAULT = "default"
+#: Logs that a version is to be in force, before it is. If it raises, nothing changes.
+Log = Callable[[str], object]
 
 
 @dataclass(frozen=True)
@@ -27,22 +30,24 @@ class Change:
     note: str = ""
 
 
-def apply(history: History, policies: Policies, risk: Risk, file: Path, change: Change) -> Policy:
-    """Put the policy of a file in force. Raises PolicyBroken, FeaturesNotReady, OSError; then nothing changes."""
+def apply(history: History, policies: Policies, risk: Risk, file: Path, change: Change, log: Log) -> Policy:
+    """Put the policy of a file in force. Raises PolicyBroken, FeaturesNotReady, OSError, and what `log` raises; then
+    nothing is in force that was not before."""
     content = file.read_bytes()
     policy, lists = policies.read(risk, str(file), content)
     with history.locked():
         _keep_present(history, policies, risk, change.at)
+        log(policy.version)
         history.add(_entry(policy, "applied", change), content, lists)
         with files.replacing(history.file) as beside:
             beside.write_bytes(content)
     return policy
 
 
-def rollback(history: History, policies: Policies, risk: Risk, version: str | None, change: Change) -> Policy:
+def rollback(history: History, policies: Policies, risk: Risk, version: str | None, change: Change, log: Log) -> Policy:
     """Put the policy in force that was before the present one, or that of a version, or with `default` what the risk
     declares. The lists stay as they are today. Raises BadParameter where there is none, PolicyBroken,
-    FeaturesNotReady, OSError; then nothing changes but that the present policy is kept."""
+    FeaturesNotReady, OSError, and what `log` raises; then nothing changes but that the present policy is kept."""
     lists: dict[str, bytes] = {}
     with history.locked():
         entries = _keep_present(history, policies, risk, change.at)
@@ -55,6 +60,7 @@ def rollback(history: History, policies: Policies, risk: Risk, version: str | No
             content = history.content(target)
             policy, lists = policies.read(risk, f"{target.name} of the history", content)
         back_to = target.name if target else ""
+        log(policy.version)
         history.add(_entry(policy, "rolled back", change, is_default, back_to), content, lists)
         if is_default:
             history.file.unlink(missing_ok=True)

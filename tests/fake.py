@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -92,6 +93,10 @@ class Fake:
         raise NotImplementedError
 
 
+def unlogged(*_: object) -> None:
+    """In the place of a function that logs an act."""
+
+
 def shelve(
     name: str,
     weights: Sequence[float] | None = None,
@@ -130,4 +135,5 @@ def shelve(
         model_sha256=shelf.sha256(onnx),
         outcomes=dict.fromkeys(risk.appetite.words, OutcomeRate(share=0, positive_rate=None)),
     )  # fmt: skip
-    (shelf.put if version == "1" else shelf.add)(settings.root().models, card, onnx, "")
+    place = partial(shelf.put, log=unlogged) if version == "1" else shelf.add
+    place(settings.root().models, card, onnx, "")

@@ -4,7 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from fake import NOW
+from fake import NOW, unlogged
 from flask.testing import FlaskClient
 
 from access import keys, users
@@ -23,12 +23,12 @@ def gate(root: Path) -> Gate:
 
 
 def add_user(root: Path, *scopes: str, email: str = ANN) -> None:
-    users.add(root / "access.db", email, PASSWORD, scopes, NOW)
+    users.add(root / "access.db", email, PASSWORD, scopes, NOW, unlogged)
 
 
 def key(root: Path, *scopes: str, name: str = "till", days: float = 90) -> dict[str, str]:
     """The header of a new API key."""
-    return bearer(keys.add(root / "access.db", name, scopes, timedelta(days=days), NOW))
+    return bearer(keys.add(root / "access.db", name, scopes, timedelta(days=days), NOW, unlogged))
 
 
 def bearer(credential: str) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from pathlib import Path
 
-from fake import NOW, Fake
+from fake import NOW, Fake, unlogged
 
 from features.domains import risks
 from serving import policy_change
@@ -29,10 +29,10 @@ class Changes:
     def apply(self, content: bytes, note: str = "") -> str:
         new = self.folder.parent / "new.yaml"
         new.write_bytes(content)
-        return policy_change.apply(self.history, self.policies, ONBOARDING, new, self.change(note)).version
+        return policy_change.apply(self.history, self.policies, ONBOARDING, new, self.change(note), unlogged).version
 
     def rollback(self, version: str | None = None) -> str:
-        return policy_change.rollback(self.history, self.policies, ONBOARDING, version, self.change()).version
+        return policy_change.rollback(self.history, self.policies, ONBOARDING, version, self.change(), unlogged).version
 
     def edit(self, content: bytes) -> None:
         self.folder.mkdir(exist_ok=True)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from conftest import own_root
+from fake import unlogged
 from processes import Child, environment, started
 
 import settings
@@ -28,7 +29,7 @@ def own_key_root(world: Path, root: Path) -> Path:
 
 def admin_key(root: Path) -> str:
     """A new API key with every scope."""
-    return keys.add(root / "access.db", "admin", ["admin"], timedelta(days=1), datetime.now(UTC))
+    return keys.add(root / "access.db", "admin", ["admin"], timedelta(days=1), datetime.now(UTC), unlogged)
 
 
 def production(root: Path, workers: int, **changes: object) -> Callable[[int], AbstractContextManager[Child]]:

@@ -74,8 +74,8 @@ MAY_IMPORT = {
     "jobs": "",
     "jobs.sql": "",
     "jobs.raw": "files errors choices root features jobs.sql jobs.raw",
-    "jobs.world": "files hash_keys errors root features simulators jobs.world",
-    "jobs.own": "files hash_keys errors choices root features jobs.sql jobs.raw jobs.own",
+    "jobs.world": "files errors root features simulators serving hash_keys jobs.world",
+    "jobs.own": "files errors choices root features serving jobs.sql jobs.raw jobs.own",
     "jobs.batch": "files errors root features jobs.sql jobs.raw jobs.batch",
     "jobs.point_in_time": "errors root features serving jobs.batch",
     "jobs.train": "files errors root features model serving settings "

@@ -8,7 +8,7 @@ from typing import Any
 
 import jwt
 import pytest
-from fake import NOW
+from fake import NOW, unlogged
 from gates import ANN, PASSWORD, SECRET, add_user, gate
 
 from access import tokens, users
@@ -95,15 +95,15 @@ def test_garbage_is_no_credential(own: Gate, garbage: str):
 
 
 def disable(path: Path) -> None:
-    users.set_disabled(path, ANN, True)
+    users.set_disabled(path, ANN, True, unlogged)
 
 
 def change_password(path: Path) -> None:
-    users.set_password(path, ANN, "another good password")
+    users.set_password(path, ANN, "another good password", unlogged)
 
 
 def change_scopes(path: Path) -> None:
-    users.set_scopes(path, ANN, ["events:write"])
+    users.set_scopes(path, ANN, ["events:write"], unlogged)
 
 
 @pytest.mark.parametrize("change", [disable, change_password, change_scopes])
@@ -131,7 +131,7 @@ def test_a_disabled_user_is_answered_as_a_wrong_one_and_can_be_enabled(own: Gate
     with pytest.raises(NotSignedIn) as of_nobody:
         own.login("nobody@example.com", PASSWORD, NOW)
     assert of_disabled.value.message == of_nobody.value.message
-    users.set_disabled(tmp_path / "access.db", ANN, False)
+    users.set_disabled(tmp_path / "access.db", ANN, False, unlogged)
     assert own.login(ANN, PASSWORD, NOW)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from constants import override
-from fake import NOW
+from fake import NOW, unlogged
 from gates import ANN, PASSWORD, add_user, gate, key
 
 from access import accounts, keys, passwords, sessions, users
@@ -73,7 +73,7 @@ def test_an_accent_typed_in_two_ways_is_the_same_password(tmp_path: Path):
 @pytest.mark.parametrize("password", ["", "elevenchars", "x" * 1001, "\udcff" * 20])
 def test_a_bad_password_is_refused(tmp_path: Path, password: str):
     with pytest.raises(BadParameter, match="The password"):
-        users.add(tmp_path / "access.db", ANN, password, ["admin"], NOW)
+        users.add(tmp_path / "access.db", ANN, password, ["admin"], NOW, unlogged)
     assert not (tmp_path / "access.db").exists() or not accounts.read(tmp_path / "access.db").users
 
 
@@ -175,7 +175,7 @@ def test_a_key_has_its_name_and_scopes_until_it_is_revoked(own: Gate, tmp_path: 
     secret = secret_of(tmp_path, "events:write")
     caller = own.bearer(secret, NOW)
     assert (caller.name, caller.scopes) == ("key:till", frozenset({"events:write"}))
-    keys.revoke(tmp_path / "access.db", "till")
+    keys.revoke(tmp_path / "access.db", "till", unlogged)
     with pytest.raises(NotSignedIn):
         own.bearer(secret, NOW)
 
@@ -195,7 +195,7 @@ def is_in(own: Gate, credential: str, now: datetime) -> bool:
 
 def test_a_name_is_the_name_of_one_key_also_after_it_was_revoked(tmp_path: Path):
     secret_of(tmp_path, "events:write")
-    keys.revoke(tmp_path / "access.db", "till")
+    keys.revoke(tmp_path / "access.db", "till", unlogged)
     with pytest.raises(BadParameter, match="There is a key till already"):
         secret_of(tmp_path, "events:write")
 
@@ -222,7 +222,7 @@ def test_a_damaged_file_lets_nobody_in_and_names_no_folder(own: Gate, tmp_path: 
 def test_a_file_that_was_put_back_counts_from_the_next_request_on(own: Gate, tmp_path: Path):
     token = own.login(ANN, PASSWORD, NOW).access_token
     backup = (tmp_path / "access.db").read_bytes()
-    users.set_disabled(tmp_path / "access.db", ANN, True)
+    users.set_disabled(tmp_path / "access.db", ANN, True, unlogged)
     assert not is_in(own, token, NOW)
     (tmp_path / "restored").write_bytes(backup)
     (tmp_path / "restored").replace(tmp_path / "access.db")
@@ -241,5 +241,5 @@ def test_a_change_of_a_file_that_had_settled_is_seen(own: Gate, tmp_path: Path, 
     token = own.login(ANN, PASSWORD, NOW).access_token
     monkeypatch.setattr("files.is_settled", lambda signature: True)
     assert is_in(own, token, NOW)
-    users.set_disabled(tmp_path / "access.db", ANN, True)
+    users.set_disabled(tmp_path / "access.db", ANN, True, unlogged)
     assert not is_in(own, token, NOW)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from fake import unlogged
 
 import settings
 from features.domains import risks
@@ -154,7 +155,7 @@ def test_a_model_learns_from_outcomes_alone_and_its_card_says_so():
         decide(n, NOW - 60 * DAY + timedelta(minutes=n), is_previously_seen_ssn=int(is_bad), is_previously_seen_dl=0)
     items = [{"decision_id": f"d{n}", "outcome": n % 3 == 0} for n in range(700)]
     outcomes.give(positions(), items, NOW - DAY, {}, [""] * 700)
-    card = train(settings.root(), Source(), ONBOARDING, NOW)
+    card = train(settings.root(), Source(), ONBOARDING, NOW, unlogged)
     assert card.train.rows + card.test.rows == 700
     assert card.quality.roc_auc == 1
     assert any("700 rows the outcome was fed back" in note for note in card.notes)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 from constants import override
+from fake import unlogged
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -61,7 +62,7 @@ ROW = np.array([[1.0, 0.2, 55.0]])
 
 def put(directory, seed, **changes):
     card, model = trained(seed, **changes)
-    return shelf.put(directory, card, model, "<!doctype html>")
+    return shelf.put(directory, card, model, "<!doctype html>", log=unlogged)
 
 
 def files(directory):
@@ -127,7 +128,7 @@ def test_a_new_version_serves_at_once_and_an_old_one_can_come_back(tmp_path):
         assert scorers["made_up"].card.version == f"v{version}"
         served[version] = scorers["made_up"].score(ROW)[0]
     assert served[1] != served[2]
-    shelf.switch(tmp_path, "made_up", "v1")
+    shelf.switch(tmp_path, "made_up", "v1", unlogged)
     assert scorers["made_up"].card.version == "v1"
     assert scorers["made_up"].score(ROW)[0] == served[1]
 
@@ -141,7 +142,7 @@ def test_a_model_is_loaded_once_while_it_serves(tmp_path):
 def test_two_names_on_a_shelf_do_not_meet(tmp_path):
     put(tmp_path, 1)
     other, model = trained(2)
-    shelf.put(tmp_path, other.model_copy(update={"name": "another"}), model, "")
+    shelf.put(tmp_path, other.model_copy(update={"name": "another"}), model, "", log=unlogged)
     scorers = Scorers(tmp_path)
     assert (scorers["made_up"].card.version, scorers["another"].card.version) == ("v1", "v2")
 
@@ -170,7 +171,7 @@ def test_the_old_version_goes_on_if_the_new_one_cannot_be_written(tmp_path, monk
     monkeypatch.setattr(os, "replace", full)
     card, model = trained(2)
     with pytest.raises((OSError, UnicodeEncodeError)):
-        shelf.put(tmp_path, card, model, "\ud800" if fails == "report" else "")
+        shelf.put(tmp_path, card, model, "\ud800" if fails == "report" else "", log=unlogged)
     assert os.readlink(tmp_path / "made_up" / "current") == "v1"
     assert Scorers(tmp_path)["made_up"].card.version == "v1"
     assert files(tmp_path / "made_up" / "v1") == before
@@ -182,7 +183,7 @@ def test_the_link_is_switched_after_the_version_is_written(tmp_path, monkeypatch
     override(monkeypatch, shelf, switch=lambda *to: seen.append((to, set(files(tmp_path)))))
     put(tmp_path, 1)
     whole = {f"made_up/v1/{name}" for name in ("model.onnx", "card.json", "report.html")}
-    assert seen == [((tmp_path, "made_up", "v1"), whole)]
+    assert seen == [((tmp_path, "made_up", "v1", unlogged), whole)]
 
 
 def test_a_model_that_is_not_trained_says_how_to_train_it(tmp_path):

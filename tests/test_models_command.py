@@ -8,7 +8,7 @@ from pwd import getpwuid
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from fake import APPLICANT, NOW, Fake, shelve
+from fake import APPLICANT, NOW, Fake, shelve, unlogged
 
 import settings
 from app import create_app
@@ -34,7 +34,7 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (made / "card.json").write_text(card.model_copy(update={"version": version}).model_dump_json())
         made.rename(made.with_name(version))
         (tmp_path / "models" / NAME / "served.json").write_text(json.dumps(history_without_1(tmp_path)))
-        shelf.switch(tmp_path / "models", NAME, version)
+        shelf.switch(tmp_path / "models", NAME, version, unlogged)
     return tmp_path / "models"
 
 

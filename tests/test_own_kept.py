@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from click.testing import CliRunner
+from fake import unlogged
 from regression import NAMES, declared, made_up
 from sklearn.linear_model import LinearRegression
 
@@ -85,7 +86,7 @@ def test_the_command_that_trains_keeps_it_too_and_marks_what_serves(source):
 
 
 def test_a_training_beside_lets_the_trained_version_serve_on(source):
-    first = train(settings.root(), source, RISK, NOW - timedelta(days=1))
+    first = train(settings.root(), source, RISK, NOW - timedelta(days=1), unlogged)
     printed = command("train", "made_up", "--beside").splitlines()
     assert current() == first.version
     newest = history.versions(settings.root().models / "made_up")[-1]
@@ -100,17 +101,17 @@ def test_a_training_beside_serves_where_nothing_can(source):
     command("train", "made_up", "--beside")
     first = current()
     damaged(settings.root().models / "made_up" / first / "card.json")
-    train(settings.root(), source, RISK, NOW + timedelta(days=1), beside=True)
+    train(settings.root(), source, RISK, NOW + timedelta(days=1), unlogged, beside=True)
     assert current() != first
 
 
 def test_a_model_that_a_roll_back_brought_back_is_kept_as_well(source):
     own = published(source)
-    trained = train(settings.root(), source, RISK, NOW)
+    trained = train(settings.root(), source, RISK, NOW, unlogged)
     models = settings.root().models
-    promotion.promote(models, "made_up", trained.version, RISK.by_input)
-    assert promotion.rollback(models, "made_up", RISK.by_input) == own.version
-    train(settings.root(), source, RISK, NOW + timedelta(days=1))
+    promotion.promote(models, "made_up", trained.version, RISK.by_input, unlogged)
+    assert promotion.rollback(models, "made_up", RISK.by_input, unlogged) == own.version
+    train(settings.root(), source, RISK, NOW + timedelta(days=1), unlogged)
     assert current() == own.version
 
 
@@ -128,13 +129,13 @@ def takes_another_input(card):
 def test_a_published_model_that_cannot_serve_is_replaced_with_a_note(source, spoil):
     own = published(source)
     spoil(settings.root().models / "made_up" / own.version / "card.json")
-    card = train(settings.root(), source, RISK, NOW + timedelta(days=1))
+    card = train(settings.root(), source, RISK, NOW + timedelta(days=1), unlogged)
     assert current() == card.version
     assert "It takes the place of a version that cannot serve. " in card.notes[0]
 
 
 def test_a_version_without_timestamps_is_listed_shown_and_compared(source):
-    train(settings.root(), source, RISK, NOW)
+    train(settings.root(), source, RISK, NOW, unlogged)
     own = published(source)
     assert f"serves  {own.version}  own" in command("models", "made_up", "list")
     assert "3,000, without timestamps" in command("models", "made_up", "show")

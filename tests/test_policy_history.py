@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from fake import NOW, Fake
+from fake import NOW, Fake, unlogged
 from policy_changes import MILD, ONBOARDING, STRICT, Changes
 
 from errors import BadParameter, PolicyBroken
@@ -103,7 +103,7 @@ def test_many_who_apply_at_once_leave_one_whole_policy_and_all_entries(changes, 
 
     def apply(number: int) -> None:
         policies, history = Policies(changes.folder, Fake()), History(changes.folder, "onboarding")
-        policy_change.apply(history, policies, ONBOARDING, tmp_path / f"{number}.yaml", Change(NOW, "eve"))
+        policy_change.apply(history, policies, ONBOARDING, tmp_path / f"{number}.yaml", Change(NOW, "eve"), unlogged)
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(apply, range(8)))

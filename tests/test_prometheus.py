@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from fake import unlogged
 from processes import WAIT_SECONDS, Child, wait_until
 from production import own_key_root, production
 from prometheus import DEPLOY, Prometheus, reading
@@ -68,8 +69,9 @@ class Service:
 def service(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     root = own_key_root(world, tmp_path_factory.mktemp("production"))
     key = keys.add(
-        root / "access.db", "prometheus", ["audit:read", "decisions:write"], timedelta(days=1), datetime.now(UTC)
-    )
+        root / "access.db", "prometheus", ["audit:read", "decisions:write"], timedelta(days=1), datetime.now(UTC),
+        unlogged,
+    )  # fmt: skip
     with closing(sqlite3.connect(root / "monitor.db")) as monitor, monitor:  # as the monitor writes it
         monitor.executescript(monitoring.SCHEMA)
         monitor.execute("INSERT INTO window VALUES (1, 'daily', '1', 0, 1, 500, '{}', 0.1, '{}', '')")

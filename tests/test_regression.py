@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from constants import override
+from fake import unlogged
 from openapi_spec_validator import validate
 from regression import CASES, LEAST, LINEAR, MOST, NAMES, TREES, Customer, declared, made_up, outcomes
 
@@ -43,7 +44,7 @@ def version():
 
 
 def test_the_model_with_the_lowest_rmse_serves_and_beats_the_mean(source):
-    card = train(settings.root(), source, declared(), NOW)
+    card = train(settings.root(), source, declared(), NOW, unlogged)
     assert set(card.metrics) == {LINEAR, TREES}
     assert card.champion == min(card.metrics, key=lambda name: card.metrics[name].rmse)
     assert card.quality.mae < card.quality.rmse < 0.75 * card.quality.baseline_rmse
@@ -55,7 +56,7 @@ def test_the_model_with_the_lowest_rmse_serves_and_beats_the_mean(source):
 
 
 def test_the_card_of_a_regression_has_only_what_applies(source):
-    train(settings.root(), source, declared(), NOW)
+    train(settings.root(), source, declared(), NOW, unlogged)
     card = json.loads((version() / "card.json").read_text())
     assert (card["task"], card["bounds"]) == ("regression", [LEAST, MOST])
     assert {n for m in card["metrics"].values() for n, value in m.items() if value is not None} == {
@@ -71,7 +72,7 @@ def test_the_card_of_a_regression_has_only_what_applies(source):
 @pytest.mark.parametrize("algorithm", [LINEAR, TREES])
 def test_served_scores_are_the_fitted_ones_and_explained_exactly(source, algorithm):
     risk = declared(algorithms=(algorithm,), bounds=None)
-    card = train(settings.root(), source, risk, NOW)
+    card = train(settings.root(), source, risk, NOW, unlogged)
     rows = source.features[list(NAMES)].to_numpy()
     labels = pd.read_parquet(settings.root().path / "raw" / "made_loyalty")["loyalty"].to_numpy()
     past = slice(0, card.train.rows)
@@ -84,14 +85,14 @@ def test_served_scores_are_the_fitted_ones_and_explained_exactly(source, algorit
 def test_the_weights_of_a_linear_model_are_exact(source):
     features = source.features
     outcomes(3 + 0.5 * features["orders"] - 0.25 * features["weekday"] + 0.01 * features["spent"])
-    card = train(settings.root(), source, declared(algorithms=(LINEAR,), bounds=None), NOW)
+    card = train(settings.root(), source, declared(algorithms=(LINEAR,), bounds=None), NOW, unlogged)
     assert [i.weight for i in card.inputs] == pytest.approx([0.5, 0.01, -0.25], rel=1e-3)
     assert card.base == pytest.approx(3 + 0.5 * card.inputs[0].mean + 0.01 * card.inputs[1].mean
                                       - 0.25 * card.inputs[2].mean)  # fmt: skip
 
 
 def test_bounds_limit_a_score_and_not_its_contributions(source):
-    card = train(settings.root(), source, declared(algorithms=(LINEAR,)), NOW)
+    card = train(settings.root(), source, declared(algorithms=(LINEAR,)), NOW, unlogged)
     far = np.array([[1000.0, 5000, 0], [-1000.0, -5000, 0], [8.0, 100, 0]])
     scorer = served()
     high, low, usual = scorer.score(far)
@@ -105,7 +106,7 @@ def test_bounds_limit_a_score_and_not_its_contributions(source):
 
 def test_the_metrics_are_of_scores_within_the_bounds(source):
     """A model that may only answer five errs by the distance of the outcomes from five."""
-    card = train(settings.root(), source, declared(algorithms=(LINEAR,), bounds=(5, 5)), NOW)
+    card = train(settings.root(), source, declared(algorithms=(LINEAR,), bounds=(5, 5)), NOW, unlogged)
     future = pd.read_parquet(settings.root().path / "raw" / "made_loyalty")["loyalty"][card.train.rows :]
     assert card.quality.mae == pytest.approx(abs(future - 5).mean())
 
@@ -113,7 +114,7 @@ def test_the_metrics_are_of_scores_within_the_bounds(source):
 def test_a_regression_decides_in_the_risks_words_with_reasons(source, tmp_path):
     policy = Rule("weekday == 3", "regular", Reason("on_thursday", "Everybody is regular on Thursdays."))
     risk = declared(policies=(policy,))
-    train(settings.root(), source, risk, NOW)
+    train(settings.root(), source, risk, NOW, unlogged)
     source.features.loc[0], source.features.loc[1] = [0, 10, 0], [25, 300, 0]
     source.features.loc[2] = [0, 10, 3]
     service = RiskService(source, settings.root(), b"key")
@@ -129,9 +130,9 @@ def test_a_regression_decides_in_the_risks_words_with_reasons(source, tmp_path):
 def test_a_regression_against_a_declared_direction_is_refused(source):
     turned = [replace(i, direction=-1) if i.name == "orders" else i for i in declared().inputs]
     with pytest.raises(ModelRefused, match="against the declared direction of orders"):
-        train(settings.root(), source, declared(algorithms=(LINEAR,), inputs=tuple(turned)), NOW)
+        train(settings.root(), source, declared(algorithms=(LINEAR,), inputs=tuple(turned)), NOW, unlogged)
     assert not settings.root().models.exists()
-    card = train(settings.root(), source, declared(inputs=tuple(turned)), NOW)
+    card = train(settings.root(), source, declared(inputs=tuple(turned)), NOW, unlogged)
     assert (card.champion, card.refused) == (TREES, {LINEAR: ("orders",)})
     more_and_more = np.column_stack([np.arange(30.0), np.full(30, 100.0), np.zeros(30)])
     assert (np.diff(served().score(more_and_more)) <= 0).all(), "trees are held to it"
@@ -139,7 +140,7 @@ def test_a_regression_against_a_declared_direction_is_refused(source):
 
 def test_a_missing_input_becomes_the_training_median(source):
     source.features.loc[::2, "spent"] = np.nan
-    card = train(settings.root(), source, declared(algorithms=(LINEAR,)), NOW)
+    card = train(settings.root(), source, declared(algorithms=(LINEAR,)), NOW, unlogged)
     assert card.inputs[1].missing == source.features["spent"][: card.train.rows].median()
 
 
@@ -151,7 +152,7 @@ def test_a_missing_input_becomes_the_training_median(source):
 def test_too_few_numbers_or_equal_ones_are_refused(source, loyalty, message):
     outcomes(loyalty)
     with pytest.raises(NoData, match=message):
-        train(settings.root(), source, declared(), NOW)
+        train(settings.root(), source, declared(), NOW, unlogged)
 
 
 def test_a_label_of_1_in_a_regression_leaves_nobody_out_of_the_test():
@@ -163,7 +164,7 @@ def test_a_label_of_1_in_a_regression_leaves_nobody_out_of_the_test():
 
 @pytest.mark.parametrize("algorithm", [LINEAR, TREES])
 def test_a_card_that_explains_another_number_is_not_served(source, algorithm):
-    card = train(settings.root(), source, declared(algorithms=(algorithm,)), NOW)
+    card = train(settings.root(), source, declared(algorithms=(algorithm,)), NOW, unlogged)
     _, model, trees = shelf.take(version())
     Scorer(card, model, trees)
     with pytest.raises(ModelBroken, match="explains another model"):
@@ -171,7 +172,7 @@ def test_a_card_that_explains_another_number_is_not_served(source, algorithm):
 
 
 def test_the_report_of_a_regression_shows_no_probabilities(source):
-    train(settings.root(), source, declared(), NOW)
+    train(settings.root(), source, declared(), NOW, unlogged)
     report = (version() / "report.html").read_text()
     assert report.count("<svg") == 4
     shown = ("baseline_rmse", "truth", "By tenths", "RMSE gained", "kept between 1 and 10", "larger errors", "loyal")

@@ -10,7 +10,7 @@ import onboarding_root
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from fake import APPLICANT
+from fake import APPLICANT, unlogged
 
 import settings
 from app import create_app
@@ -181,4 +181,4 @@ def test_a_root_goes_to_the_new_key_once_and_never_back(rotation):
     checks = keys_of(rotation.root / "hash-key")
     assert len({check for check, _ in checks}) == 3
     assert [bool(until) for _, until in checks] == [False, True, True]
-    assert not claim_for_key(rotation.root / "hash-key", settings.hash_key())
+    assert not claim_for_key(rotation.root / "hash-key", settings.hash_key(), unlogged)

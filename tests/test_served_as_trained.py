@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from constants import override
+from fake import unlogged
 from regression import CASES, LINEAR, NAMES, TREES, Source, declared, made_up, outcomes
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
@@ -66,7 +67,7 @@ def on_disk():
 def test_inputs_of_any_size_serve_what_was_trained(features, task, algorithm, large):
     risk, features["orders"] = risk_of(task, algorithm), LARGE[large]
     outcomes(labels_of(task))
-    card = train(settings.root(), Source(features), risk, NOW)
+    card = train(settings.root(), Source(features), risk, NOW, unlogged)
     scorer, rows = Scorers(settings.root().models)["made_up"], features[list(NAMES)].to_numpy()
     again = fitting.FIT[task][algorithm](risk, rows[: card.train.rows], labels_of(task)[: card.train.rows])
     assert scorer.score(rows) == pytest.approx(again.scores(rows), abs=1e-6)
@@ -84,7 +85,7 @@ def test_inputs_of_any_size_serve_what_was_trained(features, task, algorithm, la
 def test_numbers_to_estimate_may_be_far_from_zero(features, algorithm):
     outcomes(1.7e9 + 100 * UNITS)
     features["orders"] = UNITS
-    card = train(settings.root(), Source(features), risk_of("regression", algorithm), NOW)
+    card = train(settings.root(), Source(features), risk_of("regression", algorithm), NOW, unlogged)
     assert card.quality.rmse < 10
 
 
@@ -135,10 +136,10 @@ def test_a_model_that_cannot_be_served_is_refused_and_nothing_changes(features, 
             broken = {LINEAR: CANNOT_BE_SERVED[fault](fitting.linear_regression)}
             override(patch, champion, FIT={"regression": broken})
             with pytest.raises(ModelRefused, match="The current model stays"):
-                train(settings.root(), source, risk, NOW)
+                train(settings.root(), source, risk, NOW, unlogged)
         assert on_disk() == before_it
         if current is None:
-            current = train(settings.root(), source, risk, NOW)
+            current = train(settings.root(), source, risk, NOW, unlogged)
             before_it = on_disk()
     assert Scorers(settings.root().models)["made_up"].card == current
 
@@ -148,7 +149,7 @@ def test_another_algorithm_serves_if_the_best_one_cannot(features, monkeypatch):
     outcomes(labels_of("regression"))
     broken = {**fitting.FIT["regression"], LINEAR: halved(fitting.linear_regression)}
     override(monkeypatch, champion, FIT={"regression": broken})
-    card = train(settings.root(), Source(features), risk_of("regression", LINEAR, TREES), NOW)
+    card = train(settings.root(), Source(features), risk_of("regression", LINEAR, TREES), NOW, unlogged)
     assert (card.champion, set(card.metrics)) == (TREES, {TREES})
     assert "cannot be served" in card.unserved[LINEAR] or "would not serve" in card.unserved[LINEAR]
 
@@ -165,7 +166,7 @@ def test_files_that_the_service_could_not_load_never_become_current(features, mo
 
     monkeypatch.setattr(shelf, "take", take)
     with pytest.raises(ModelRefused, match="cannot be served"):
-        train(settings.root(), Source(features), risk_of("regression", TREES), NOW)
+        train(settings.root(), Source(features), risk_of("regression", TREES), NOW, unlogged)
     assert [
         path for path in settings.root().models.rglob("*") if path.name != "made_up" and path.suffix != ".lock"
     ] == []
@@ -176,14 +177,14 @@ def test_an_infinite_input_is_refused_with_its_name(features, infinite):
     features["spent"] = features["spent"].astype(float)
     features.loc[[3, 5, CASES - 1], "spent"] = infinite
     with pytest.raises(BadInput, match=r"spent is infinite in 3 of 3,000 rows"):
-        train(settings.root(), Source(features), risk_of("regression", LINEAR), NOW)
+        train(settings.root(), Source(features), risk_of("regression", LINEAR), NOW, unlogged)
 
 
 def test_a_model_with_32_bit_inputs_still_loads_and_scores_in_32_bits(features):
     risk, rows = risk_of("regression", LINEAR), features[list(NAMES)].to_numpy() + 0.1
     fitted = halved(fitting.linear_regression)(risk, rows, labels_of("regression"))
     outcomes(labels_of("regression"))
-    card = train(settings.root(), Source(pd.DataFrame(rows, columns=NAMES)), risk, NOW)
+    card = train(settings.root(), Source(pd.DataFrame(rows, columns=NAMES)), risk, NOW, unlogged)
     inputs = tuple(i.model_copy(update={"weight": w}) for i, w in zip(card.inputs, fitted.weights, strict=True))
     means = {i.name: mean for i, mean in zip(card.inputs, rows.mean(axis=0), strict=True)}
     inputs = tuple(i.model_copy(update={"mean": means[i.name]}) for i in inputs)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from fake import unlogged
 from regression import declared
 
 import settings
@@ -60,7 +61,7 @@ def test_training_again_adds_a_version_and_keeps_the_old(in_world: Path):
 
     directory = in_world / "models" / "daily"
     before = {path: path.stat().st_mtime_ns for path in directory.rglob("*.onnx")}
-    train(settings.root(), FeastStore(settings.FEATURE_REPO), risks()["daily"], datetime.now(UTC))
+    train(settings.root(), FeastStore(settings.FEATURE_REPO), risks()["daily"], datetime.now(UTC), unlogged)
     after = {path: path.stat().st_mtime_ns for path in directory.rglob("*.onnx")}
     assert before.items() < after.items()
 
@@ -136,6 +137,7 @@ def test_a_model_that_goes_against_a_declared_direction_is_refused(tmp_path: Pat
             Source(reversed_.where(~noise, 0)),
             risks()["onboarding"],
             pd.Timestamp("2026-01-01", tz="UTC").to_pydatetime(),
+            unlogged,
         )
     assert not (tmp_path / "models").exists()
 
@@ -144,11 +146,11 @@ def test_too_few_cases_are_refused_with_what_is_needed(tmp_path: Path, monkeypat
     monkeypatch.setenv("RISK_DATA", str(tmp_path))
     now = pd.Timestamp("2026-01-01", tz="UTC").to_pydatetime()
     with pytest.raises(NoData, match="generate_data"):
-        train(settings.root(), Source(pd.DataFrame()), risks()["onboarding"], now)
+        train(settings.root(), Source(pd.DataFrame()), risks()["onboarding"], now, unlogged)
     frame = outcomes(100, tmp_path)
     few = pd.DataFrame({i.name: frame["is_fraud"] for i in risks()["onboarding"].inputs})
     with pytest.raises(NoData, match="are too few"):
-        train(settings.root(), Source(few), risks()["onboarding"], now)
+        train(settings.root(), Source(few), risks()["onboarding"], now, unlogged)
 
 
 def test_a_card_is_read_back_as_it_was_written(world: Path):

@@ -1,5 +1,7 @@
 """`python -m jobs hash-key rotate` and `status`."""
 
+from datetime import UTC, datetime
+
 import click
 
 from cli import console
@@ -24,12 +26,13 @@ def rotate() -> None:
     first start with both. Doing it again changes nothing.
     """
     import settings
-    from hash_keys import HashKey, claim_for_key
+    from hash_keys import HashKey
+    from serving import acts
 
     root, key = settings.root(), settings.hash_key()
     if not isinstance(key, HashKey):
         raise BadSetting("RISK_HASH_KEY_OLD is not set. Set it to the root's key, and RISK_HASH_KEY to the new one.")
-    if claim_for_key(root.hash_key, key):
+    if acts.claim_hash_key(root, key, acts.operator(datetime.now(UTC))):
         console.line(f"{root} belongs to the new key. No process starts with the old one alone any more.")
     else:
         console.line(f"{root} belongs to this key already.")

@@ -8,6 +8,7 @@ import click
 from cli import console
 from cli.console import Column
 from cli.values import DURATION
+from jobs.commands.acts import act
 
 MEGABYTE = 1e6
 
@@ -25,14 +26,18 @@ def prune(keep: timedelta, dry_run: bool) -> None:
     from jobs import prune as pruning
 
     files, sizes = Counter[str](), Counter[str]()
-    for item in list(pruning.old(settings.root(), keep, datetime.now(UTC))):
-        if not dry_run:
-            pruning.remove(item)
+    items = list(pruning.old(settings.root(), keep, datetime.now(UTC)))
+    for item in items:
         files[item.kind] += 1
         sizes[item.kind] += item.size_bytes
     if not files:
         console.line(f"Nothing is older than {keep.days} days.")
         return
+    if not dry_run:
+        with act("retention", f"{keep.days}d", "prune") as log:
+            log(files=files)
+            for item in items:
+                pruning.remove(item)
     console.line("Would be removed:" if dry_run else "Removed:")
     rows = [(kind, f"{count:,}", f"{sizes[kind] / MEGABYTE:,.1f} MB") for kind, count in files.items()]
     console.table([Column("what"), Column("files", "right"), Column("size", "right")], rows, headings=True, indent=2)

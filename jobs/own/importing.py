@@ -19,12 +19,12 @@ from errors import BadInput, BadParameter, Busy, NoData
 from features.domains import raw_tables
 from features.windows.raw import RawTable
 from files import locked, replacing, sha256
-from hash_keys import claim_for_key
 from jobs.own import faults, reading, versions
 from jobs.own import mapping as mappings
 from jobs.own.mapping import Mapping
 from jobs.own.rows import PLACE, Rows, check_id, read
 from root import Root
+from serving import acts
 
 #: In an imported file: the name and the SHA-256 of the file that it was.
 SOURCE = b"imported_from"
@@ -95,7 +95,7 @@ def run(
     with table_lock(root, raw):
         report, contents = prepare(root, raw, files, mapping, now, hash_key, quarantine)
         if raw.sealed_columns:
-            claim_for_key(root.hash_key, hash_key)
+            acts.claim_hash_key(root, hash_key, acts.operator(now))
         write({**contents, mapping_file: mapping.text().encode()})
         return report
 

@@ -4,6 +4,7 @@ import gc
 import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from threading import Event
 
@@ -12,10 +13,10 @@ from brokers import FORM, INSTALL, KafkaTopic, topic_of
 from errors import BadParameter, BadSetting, RiskError, RootBroken
 from features.domains import Stream, stream_of, streams
 from files import fault, is_file_fault
-from hash_keys import claim_for_key
 from jobs.stream import loop
 from jobs.stream.sources import Source, open_source
 from root import Root
+from serving import acts
 from serving.store import Store
 
 #: A batch makes hundreds of thousands of small containers, and no cycles. With Python's own thresholds the garbage
@@ -100,7 +101,7 @@ def _prepared(root: Root, streams: list[Stream]) -> tuple[Store, bytes]:
 
     store, hash_key = FeastStore(settings.FEATURE_REPO, settings.feature_store()), settings.hash_key()
     if any(stream.raw.sealed_columns for stream in streams):
-        claim_for_key(root.hash_key, hash_key)
+        acts.claim_hash_key(root, hash_key, acts.operator(datetime.now(UTC)))
     collect_rarely()
     return store, hash_key
 

@@ -4,6 +4,7 @@ published a model of its own."""
 import re
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ def train(
     store: Store,
     risk: Risk,
     now: datetime,
+    log: shelf.Log,
     done: Callable[[str], object] = lambda step: None,
     protocol: Protocol | None = None,
     start: datetime | None = None,
@@ -41,8 +43,8 @@ def train(
     A model that a team published itself still serves: training does not displace it, unless it cannot serve any more.
     With `beside`, it displaces no version that can serve.
 
-    `done` is called after each of the four steps. `protocol` and `start` choose the days; by default the risk does.
-    Invalid rows go to the file `quarantine`; without it, they are an error.
+    `log` gets the version before it serves. `done` is called after each of the four steps. `protocol` and `start`
+    choose the days; by default the risk does. Invalid rows go to the file `quarantine`; without it, they are an error.
     Before it serves, the scorer of the service loads the model, and must give the trained scores on the training rows;
     all metrics are those of that scorer. Raises NoData if there are too few cases, BadInput if an input is infinite,
     ModelRefused if every model goes against a declared direction or cannot be served, and PolicyBroken. Then nothing
@@ -65,8 +67,8 @@ def train(
     except ModelBroken as error:
         cause = re.split(r" (?:Train again|Choose another)", error.message)[0]
         notes += (f"It takes the place of a version that cannot serve. {cause}",)
-    place = shelf.put if stays is None else shelf.add
-    return version.publish(root.models, risk, appetite, now, fitted, training, test, missing, notes, done, place)
+    place = partial(shelf.put, log=log) if stays is None else shelf.add
+    return version.publish(root.models, risk, appetite, now, fitted, training, test, missing, notes, done, place=place)
 
 
 def case_rows(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from features.risk import Protocol, Risk
 from jobs.train.champion import case_rows
+from model import shelf
 from model.card import Card
 from model.publishing import own
 from root import Root
@@ -19,6 +20,7 @@ def shelve(
     risk: Risk,
     onnx: Path,
     now: datetime,
+    log: shelf.Log,
     protocol: Protocol | None = None,
     start: datetime | None = None,
     quarantine: Path | None = None,
@@ -28,11 +30,11 @@ def shelve(
 ) -> Card:
     """Make the model in the file `onnx` the one that serves. The training rows, with which scores are explained, and
     the later test rows are those that `champion.train` would take. Raises NoData, BadInput, FeaturesNotReady;
-    ModelRefused if the model cannot be served or goes against a declared direction. Then nothing changes. `tell` gets
-    a line about what goes on."""
+    ModelRefused if the model cannot be served or goes against a declared direction. Then nothing changes. `log` gets
+    the version before it serves, and `tell` a line about what goes on."""
     appetite = policies.appetite(root.policies, risk)
     past, future = case_rows(root, store, risk, now, protocol or risk.protocol, start, quarantine)
     return own.publish(
-        root.models, risk, appetite, onnx, past, future, now=now, accept_against=accept_against, algorithm=algorithm,
-        tell=tell,
+        root.models, risk, appetite, onnx, past, future, now=now, log=log, accept_against=accept_against,
+        algorithm=algorithm, tell=tell,
     )  # fmt: skip

@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 
 from errors import BadParameter
 from files import replacing, sha256
-from hash_keys import claim_for_key
 from jobs.world import aside, check
 from jobs.world.marker import Marker, Part, World
 from root import Root
+from serving import acts
 
 
 def generate(
@@ -39,7 +39,7 @@ def generate(
         check.may_generate(marker, world, share, folders(simulators[share.domain]))
     if others := [share for share in shares if check.is_other(marker, world, share.domain)]:
         aside.remove_computed(root, others)
-    claim_for_key(root.hash_key, world.hash_key)
+    acts.claim_hash_key(root, world.hash_key, acts.operator(now))
     for domain, simulator in simulators.items():
         _generate(marker, world, domain, simulator, now, done)
 

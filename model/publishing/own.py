@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pandas as pd
 from errors import BadInput, ModelRefused
 from features.risk import Appetite, Risk
 from features.utc import EARLIEST, LATEST
+from model import shelf
 from model.card import OWN, Card
 from model.link import LINKS
 from model.publishing import directions
@@ -35,6 +37,7 @@ def publish(
     training_frame: pd.DataFrame,
     test_frame: pd.DataFrame | None,
     now: datetime,
+    log: shelf.Log,
     label: str | None = None,
     missing: Mapping[str, float] | None = None,
     algorithm: str | None = None,
@@ -42,7 +45,7 @@ def publish(
     tell: Callable[[str], object] = lambda line: None,
 ) -> Card:
     """As `model.publish`, which explains the arguments; without a clock and settings. `models` is the shelf, and
-    `appetite` the thresholds of today. `tell` gets a line about what goes on."""
+    `appetite` the thresholds of today. `log` gets the version before it serves, `tell` a line about what goes on."""
     label = label or risk.outcomes.label
     for given in (missing or {}, accept_against):
         _check_names(risk, given)
@@ -65,7 +68,8 @@ def publish(
         )
         try:
             fitted = _directed(risk, fitted, past, accept_against)
-            return publish_version(models, risk, appetite, now, {OWN: fitted}, past, future, filled, notes)
+            place = partial(shelf.put, log=log)
+            return publish_version(models, risk, appetite, now, {OWN: fitted}, past, future, filled, notes, place=place)
         except ModelRefused as error:
             refusal = refusal or error
     assert refusal is not None, "there is a way at least"

@@ -64,7 +64,8 @@ def publish(
     missing: pd.Series,
     notes: tuple[str, ...] = (),
     done: Callable[[str], object] = lambda step: None,
-    place: Callable[..., Path] = shelf.put,
+    *,
+    place: Callable[..., Path],
 ) -> Card:
     """Put the best of the models on the shelf with `place`: with `shelf.put` it serves from then on, and with
     `shelf.add` what serves stays. `appetite` are the thresholds of today, for the figures of the card and the report.

@@ -61,7 +61,7 @@ def _waited(folder: Path, wait: Callable[[], None]) -> None:
 
 
 def _unavailable(folder: Path, error: OSError) -> AuditUnavailable:
-    return AuditUnavailable(f"The decision could not be logged. {fault(error, folder)}")
+    return AuditUnavailable(f"This could not be logged, so it was not done. {fault(error, folder)}")
 
 
 def latest(folder: Path, risk: Risk, day: datetime, most: int) -> list[dict[str, Any]]:

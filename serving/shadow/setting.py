@@ -35,14 +35,12 @@ def write(folder: Path, risk: str, model: str | None, policy: bytes | None) -> N
             beside.write_text(json.dumps(asdict(Setting(model, policy is not None))))
 
 
-def remove(folder: Path, risk: str) -> bool:
-    """Let a risk have no shadow. Returns whether it had one."""
+def remove(folder: Path, risk: str) -> None:
+    """Let a risk have no shadow."""
     with files.locked(folder / f"{risk}.lock"):
-        had_one = (folder / f"{risk}.json").exists()
         for suffix in (".json", ".yaml"):  # in this order: without the first, nobody reads the second
             (folder / f"{risk}{suffix}").unlink(missing_ok=True)
         files.sync(folder)
-    return had_one
 
 
 def read(folder: Path, risk: str) -> Setting | None:

@@ -10,7 +10,7 @@ from features.domains import risk_named, risks
 from features.risk import Risk
 from model import history, promotion, shelf
 from root import Root
-from serving.cases import log_change
+from serving import acts
 from web import calls
 from web.access import needs
 from web.face import Face
@@ -45,14 +45,15 @@ def add(pages: Blueprint, face: Face) -> None:
     def change(name: str) -> AnyResponse:
         risk, act, version = risk_named(name), request.form.get("act", ""), request.form.get("version", "")
         inputs = [i.name for i in risk.inputs]
-        if act == PROMOTE:
-            promotion.promote(face.root.models, risk.name, version, inputs)
-        elif act == ROLLBACK:
-            version = promotion.rollback(face.root.models, risk.name, inputs)
-        else:
+        if act not in (PROMOTE, ROLLBACK):
             raise BadParameter(f"There is no act {act[:40]!r}. Choose one of: {PROMOTE}, {ROLLBACK}.", "act")
         call = calls.current()
-        log_change(face.root.cases, risk, "model", act, version, call.caller, face.clock(), call.request_id)
+        actor = acts.Actor(call.caller, face.clock(), call.request_id)
+        with acts.logged(face.root.cases, actor, "model", risk.name, act) as log:
+            if act == PROMOTE:
+                promotion.promote(face.root.models, risk.name, version, inputs, lambda to: log(version=to))
+            else:
+                promotion.rollback(face.root.models, risk.name, inputs, lambda to: log(version=to))
         return redirect("/console/models", 303)
 
 

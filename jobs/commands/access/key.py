@@ -8,6 +8,7 @@ from cli import console
 from cli.console import Column
 from cli.values import DURATION
 from jobs.commands.access import scope_option
+from jobs.commands.acts import act
 
 NAME = "The name of the key, as the audit log shows it."
 
@@ -33,7 +34,9 @@ def add(name: str, scopes: tuple[str, ...], lasts: timedelta) -> None:
     from access import keys
 
     now = datetime.now(UTC)
-    secret = keys.add(settings.unchecked_root().access_db, name, scopes, lasts, now)
+    path, until = settings.unchecked_root().access_db, (now + lasts).isoformat()
+    with act("key", name, "add") as log:
+        secret = keys.add(path, name, scopes, lasts, now, lambda: log(scopes=sorted(scopes), until=until))
     click.echo(f"Keep it: it is not shown again. It holds until {now + lasts:%Y-%m-%d %H:%M} UTC.", err=True)
     console.line(secret)
 
@@ -72,5 +75,6 @@ def revoke(name: str) -> None:
     import settings
     from access import keys
 
-    keys.revoke(settings.unchecked_root().access_db, name)
+    with act("key", name, "revoke") as log:
+        keys.revoke(settings.unchecked_root().access_db, name, log)
     console.line(f"{name} is revoked")

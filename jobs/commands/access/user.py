@@ -7,6 +7,7 @@ import click
 from cli import console
 from cli.console import Column
 from jobs.commands.access import EMAIL, password, password_option, scope_option
+from jobs.commands.acts import act
 
 
 @click.group()
@@ -30,9 +31,11 @@ def add(email: str, scopes: tuple[str, ...], password_stdin: bool) -> None:
     from access import users
 
     path = settings.unchecked_root().access_db
-    users.check_new(path, email)
-    users.add(path, email, password(password_stdin), scopes, datetime.now(UTC))
-    console.line(f"{users.normal(email)} can sign in")
+    address = users.check_new(path, email)
+    chosen = password(password_stdin)
+    with act("user", address, "add") as log:
+        users.add(path, address, chosen, scopes, datetime.now(UTC), lambda: log(scopes=sorted(scopes)))
+    console.line(f"{address} can sign in")
 
 
 @user.command("list")
@@ -60,7 +63,9 @@ def disable(email: str) -> None:
     import settings
     from access import users
 
-    users.set_disabled(settings.unchecked_root().access_db, email, True)
+    path = settings.unchecked_root().access_db
+    with act("user", users.named(path, email).email, "disable") as log:
+        users.set_disabled(path, email, True, log)
     console.line(f"{users.normal(email)} is disabled")
 
 
@@ -71,7 +76,9 @@ def enable(email: str) -> None:
     import settings
     from access import users
 
-    users.set_disabled(settings.unchecked_root().access_db, email, False)
+    path = settings.unchecked_root().access_db
+    with act("user", users.named(path, email).email, "enable") as log:
+        users.set_disabled(path, email, False, log)
     console.line(f"{users.normal(email)} can sign in")
 
 
@@ -87,8 +94,10 @@ def passwd(email: str, password_stdin: bool) -> None:
     from access import users
 
     path = settings.unchecked_root().access_db
-    users.named(path, email)
-    users.set_password(path, email, password(password_stdin))
+    address = users.named(path, email).email
+    chosen = password(password_stdin)
+    with act("user", address, "passwd") as log:
+        users.set_password(path, address, chosen, log)
     console.line(f"{users.normal(email)} has a new password")
 
 
@@ -101,5 +110,7 @@ def set_scopes(email: str, scopes: tuple[str, ...]) -> None:
     from access import users
     from access.scopes import written
 
-    users.set_scopes(settings.unchecked_root().access_db, email, scopes)
+    path = settings.unchecked_root().access_db
+    with act("user", users.named(path, email).email, "scopes") as log:
+        users.set_scopes(path, email, scopes, lambda: log(scopes=sorted(scopes)))
     console.line(f"{users.normal(email)}: {written(scopes)}")

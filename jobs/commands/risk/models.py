@@ -8,7 +8,8 @@ from choices import unknown
 from cli import console
 from cli.console import Column
 from errors import ModelBroken, ModelNotTrained
-from jobs.commands.risk import RISK, RiskGroup, log_change
+from jobs.commands.acts import act
+from jobs.commands.risk import RISK, RiskGroup
 
 if TYPE_CHECKING:
     from features.risk import Risk
@@ -110,8 +111,8 @@ def promote(risk: "Risk", version: str) -> None:
     if version == _current(risk):
         console.line(f"{risk.name} {version} serves already")
         return
-    promotion.promote(settings.root().models, risk.name, version, risk.by_input)
-    log_change(risk, "model", "promote", version)
+    with act("model", risk.name, "promote") as log:
+        promotion.promote(settings.root().models, risk.name, version, risk.by_input, lambda to: log(version=to))
     console.line(f"{risk.name} {version} serves")
 
 
@@ -125,8 +126,8 @@ def rollback(risk: "Risk") -> None:
     import settings
     from model import promotion
 
-    version = promotion.rollback(settings.root().models, risk.name, risk.by_input)
-    log_change(risk, "model", "rollback", version)
+    with act("model", risk.name, "rollback") as log:
+        version = promotion.rollback(settings.root().models, risk.name, risk.by_input, lambda to: log(version=to))
     console.line(f"{risk.name} {version} serves")
 
 

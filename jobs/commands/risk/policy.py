@@ -10,7 +10,8 @@ from choices import unknown
 from cli import console
 from cli.console import Column
 from errors import BadParameter
-from jobs.commands.risk import RISK, RiskGroup, log_change, system_user
+from jobs.commands.acts import act
+from jobs.commands.risk import RISK, RiskGroup
 
 if TYPE_CHECKING:
     from features.policy import Policy
@@ -70,8 +71,10 @@ def apply(risk: "Risk", file: Path, note: str) -> None:
     """
     from serving import policy_change
 
-    made = policy_change.apply(_history(risk), _policies(), risk, file, _change(note))
-    log_change(risk, "policy", "apply", made.version)
+    with act("policy", risk.name, "apply") as log:
+        made = policy_change.apply(
+            _history(risk), _policies(), risk, file, _change(note), lambda to: log(version=to)
+        )  # fmt: skip
     console.line(f"{risk.name}: version {made.version} is in force. Running services decide by it at once.")
 
 
@@ -118,8 +121,10 @@ def rollback(risk: "Risk", version: str | None, note: str) -> None:
     """
     from serving import policy_change
 
-    made = policy_change.rollback(_history(risk), _policies(), risk, version, _change(note))
-    log_change(risk, "policy", "rollback", made.version)
+    with act("policy", risk.name, "rollback") as log:
+        made = policy_change.rollback(
+            _history(risk), _policies(), risk, version, _change(note), lambda to: log(version=to)
+        )  # fmt: skip
     console.line(f"{risk.name}: version {made.version} is in force.")
     if version not in (None, policy_change.DEFAULT, made.version):
         console.line(f"It is the file of {version}. A list, or what is declared, has changed since.")
@@ -172,9 +177,11 @@ def _history(risk: "Risk") -> "History":
 
 
 def _change(note: str) -> "Change":
+    from serving import acts
     from serving.policy_change import Change
 
-    return Change(datetime.now(UTC), system_user(), note)
+    now = datetime.now(UTC)
+    return Change(now, acts.operator(now).caller.removeprefix("cli:"), note)
 
 
 def _print(shown: "Policy", source: str) -> None:

@@ -9,6 +9,7 @@ import click
 from cli import console
 from cli.console import Column
 from cli.values import TIMESTAMP
+from jobs.commands.acts import act
 from jobs.commands.risk import RISK
 
 if TYPE_CHECKING:
@@ -53,7 +54,12 @@ def _switch_off(risk: "Risk") -> None:
     import settings
     from serving.shadow import setting
 
-    had_one = setting.remove(settings.root().shadow, risk.name)
+    folder = settings.root().shadow
+    had_one = setting.signature(str(folder), risk.name) is not None
+    with act("shadow", risk.name, "off") as log:
+        if had_one:
+            log()
+        setting.remove(folder, risk.name)
     console.line(f"{risk.name} has no shadow {'any more' if had_one else 'to switch off'}.")
 
 
@@ -75,7 +81,9 @@ def _switch_on(risk: "Risk", model: str | None, policy: Path | None) -> None:
         content = policy.read_bytes()
         made, _ = Policies(root.policies, store).read(risk, str(policy), content)
         words.append(f"policy {made.version}")
-    setting.write(root.shadow, risk.name, model, content)
+    with act("shadow", risk.name, "set") as log:
+        log(challenger=" and ".join(words))
+        setting.write(root.shadow, risk.name, model, content)
     console.line(f"{risk.name}: {' and '.join(words)} will score every decision, too. Compare later with:")
     console.line(f"python -m jobs shadow {risk.name}")
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from cli import console
+from jobs.commands.acts import act
 from jobs.commands.risk import RISK
 from jobs.commands.risk.train import now_or_clock, protocol_of, rows_options, show
 
@@ -47,8 +48,9 @@ def shelve(
 
     root, store = settings.root(), FeastStore(settings.FEATURE_REPO, settings.feature_store())
     protocol = protocol_of(declared, train_start, train_days, delay_days, test_days)
-    card = shelving.shelve(
-        root, store, declared, onnx, now_or_clock(now), protocol, train_start, quarantine, accept_against, algorithm,
-        console.line,
-    )  # fmt: skip
+    with act("model", declared.name, "shelve") as log:
+        card = shelving.shelve(
+            root, store, declared, onnx, now_or_clock(now), lambda version: log(version=version), protocol, train_start,
+            quarantine, accept_against, algorithm, console.line,
+        )  # fmt: skip
     show(root.models, card)

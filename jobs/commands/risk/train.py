@@ -12,6 +12,7 @@ import click
 from cli import console
 from cli.console import Column
 from cli.values import DAYS, TIMESTAMP
+from jobs.commands.acts import act
 from jobs.commands.risk import RISK
 
 if TYPE_CHECKING:
@@ -73,10 +74,11 @@ def train(
 
     root, store = settings.root(), FeastStore(settings.FEATURE_REPO, settings.feature_store())
     protocol = protocol_of(declared, train_start, train_days, delay_days, test_days)
-    card = champion.train(
-        root, store, declared, now_or_clock(now), protocol=protocol, start=train_start, quarantine=quarantine,
-        beside=beside,
-    )  # fmt: skip
+    with act("model", declared.name, "train") as log:
+        card = champion.train(
+            root, store, declared, now_or_clock(now), lambda version: log(version=version), protocol=protocol,
+            start=train_start, quarantine=quarantine, beside=beside,
+        )  # fmt: skip
     show(root.models, card)
 
 
