@@ -4,6 +4,7 @@ Feast joins the stored features. The features of live tables are computed from t
 newest is stored, but the events say what was known at any time.
 """
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pandas as pd
 from errors import FeaturesNotReady
 from features.risk import Risk
 from features.windows.live import LiveFeatures, seen_of
-from jobs.batch.at_moments import records_at_moments
+from jobs.batch.at_moments import at_moments
 from root import Root
 from serving import featurization
 from serving.store import Store
@@ -56,20 +57,45 @@ def require_inputs(risk: Risk, store: Store) -> None:
 
 def _live(root: Root, live: LiveFeatures, frame: pd.DataFrame, quarantine: Path | None) -> pd.DataFrame:
     """The features of the live tables, and their `<table>_seen`, null where the frame has none."""
-    by_table: dict[str, list[dict[str, Any]]] = {}
+    values: dict[str, pd.Series] = {}
     processed_until: dict[str, Any] = {}
     for table in live.tables:
         entities = frame[[*table.keys, "event_timestamp", *frame.columns.intersection([seen_of(table)])]]
-        by_table[table.name] = records_at_moments(root, table, entities, _of_table(quarantine, table.name))
+        joined = at_moments(root, table, entities, quarantine=_of_table(quarantine, table.name))
+        values |= {live.named(table, name): joined[name] for name in table.empty}
         processed_until[seen_of(table)] = frame[seen_of(table)].tolist() if seen_of(table) in frame else None
-    columns = frame[list(live.request)].astype(object)
-    requests = columns.where(columns.notna(), None).to_dict("records")
-    rows = [
-        live.values({name: records[i] for name, records in by_table.items()}, requests[i] if live.request else {})
-        for i in range(len(frame))
-    ]
-    values = {f.name: pd.Series([row[f.name] for row in rows], dtype=_DTYPES[f.dtype]) for f in live.features}
-    return pd.DataFrame(values).assign(**processed_until)
+    if live.then:
+        request = {name: frame[name].reset_index(drop=True) for name in live.request}
+        values |= _computed(live.then, values | request, [feature.name for feature in live.more])
+    return pd.DataFrame({f.name: _typed(values[f.name], _DTYPES[f.dtype]) for f in live.features}).assign(
+        **processed_until
+    )
+
+
+def _computed(
+    then: Callable[[Mapping[str, Any]], dict[str, Any]], inputs: Mapping[str, pd.Series], names: list[str]
+) -> dict[str, pd.Series]:
+    """The features `names` that a function computes of each row."""
+    rows = zip(*map(_plain, inputs.values()), strict=True)
+    results = [then(dict(zip(inputs, row, strict=True))) for row in rows]
+    return {name: pd.Series([result[name] for result in results], dtype=object) for name in names}
+
+
+def _plain(column: pd.Series) -> list[Any]:
+    """The values as Python has them, None where one is missing."""
+    values = (
+        pd.Series(pd.DatetimeIndex(column).to_pydatetime(), dtype=object) if _is_in_microseconds(column) else column
+    )
+    return values.astype(object).where(column.notna(), None).tolist()
+
+
+def _is_in_microseconds(column: pd.Series) -> bool:
+    """Whether Python's `datetime` holds its timestamps. It is ten times faster than pandas' own."""
+    return isinstance(column.dtype, pd.DatetimeTZDtype) and column.dtype.unit == "us"
+
+
+def _typed(column: pd.Series, dtype: str) -> pd.Series:
+    return column.where(column.notna(), None) if dtype == "object" else column.astype(dtype)
 
 
 def _of_table(quarantine: Path | None, table: str) -> Path | None:
