@@ -1,19 +1,26 @@
 """An invalid line becomes a dead letter with the reason, and the stream goes on. An unusual form is no fault."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import hypothesis.strategies as st
 import pytest
+from constants import override
 from hypothesis import given
 from pydantic_core import to_json
-from stream_world import NOW, STREAM, Sink, count, dead_letters, event, logged, take_in
+from stream_world import NOW, RAW, STREAM, Sink, count, dead_letters, event, logged, take_in
 
 import settings
+from features.utc import since_1970
+from features.windows import Derived
+from jobs.stream import lines as stream_lines
 from jobs.stream.job import StreamJob
-from jobs.stream.lines import is_surely_strict
-from jobs.stream.sources import open_source
+from jobs.stream.lines import parse
+from jobs.stream.lines.one import is_surely_strict
+from jobs.stream.lines.together import together
+from jobs.stream.sources import Line, open_source
 from serving import strict_json
 from serving.store import Store
 
@@ -104,6 +111,51 @@ def test_a_key_that_stands_twice_never_passes_the_quick_check(pairs: list[tuple[
     text = "{" + ",".join(json.dumps(key) + colon + json.dumps(value) for key, value in pairs) + "}"
     if is_surely_strict(text.encode(), len(dict(pairs))):
         assert strict_json.parse(text.encode()) == dict(pairs)
+
+
+VALID = st.fixed_dictionaries(
+    {
+        "id": st.sampled_from(["e1", " e2 ", "é", "e:3", 'e"4', "e 5"]), "who": st.sampled_from(["w0", "w1", "w1 "]),
+        "at": st.sampled_from(["2026-03-01T08:00:00Z", "2026-03-01 08:00:00.1234567+02:00", "2026-03-01t09:00z"]),
+        "place": st.sampled_from(["p0", "p1"]), "kind": st.sampled_from(["good", "bad"]),
+    },
+    optional={
+        "x": st.one_of(st.none(), st.integers(0, 9), st.floats(0, 9e9), st.just(-0.0)), "producer": st.just("till"),
+        "number": st.integers(1, 3), "outcome": st.sampled_from([None, "2026-03-01T09:00:00Z"]),
+        "accepted_at": st.just("2026-03-01T08:00:00Z"),
+    },
+)  # fmt: skip
+LINES = st.one_of(
+    VALID.map(to_json),
+    VALID.map(lambda sent: json.dumps(sent).encode()),
+    st.sampled_from([line if isinstance(line, bytes) else to_json(line) for line in INVALID.values()]),
+    st.sampled_from([*ODD.values(), WHOLE[:-1] + b',"x":-0.0}', WHOLE[:-1] + b',"x":1e2,"number":1.0}']),
+)
+
+
+@given(texts=st.lists(LINES, min_size=1, max_size=12), sealed=st.booleans())
+def test_lines_read_together_give_what_each_gives_alone(texts: list[bytes], sealed: bool) -> None:
+    stream = STREAM
+    if sealed:
+        who = replace(RAW.column("who"), pattern=r"w\d", sealed=1)
+        raw = replace(RAW, columns=(*(c for c in RAW.columns if c.name != "who"), who))
+        stream = replace(STREAM, raw=replace(raw, derived=(Derived("short", "head", ("place",), length=1),)))
+    lines = [Line(text, f"line {n}", "a fault" if text == WHOLE else "") for n, text in enumerate(texts)]
+    now, key = since_1970(NOW), settings.hash_key()
+    alone = [parse(stream, [line], now, key) for line in lines]
+    with pytest.MonkeyPatch.context() as patch:
+        override(patch, stream_lines, LEAST_TOGETHER=0)
+        batch = parse(stream, lines, now, key)
+    assert repr(batch.rows) == repr([row for single in alone for row in single.rows])  # -0.0 is not 0.0 here
+    assert batch.dead == [letter for single in alone for letter in single.dead]
+    assert batch.numbers == [number for single in alone for number in single.numbers]
+
+
+@given(sent=st.lists(VALID, min_size=1, max_size=9))
+def test_valid_lines_are_read_together(sent: list[dict[str, Any]]) -> None:
+    texts = [text for text in map(to_json, sent) if b"\\" not in text and b'" ' not in text]
+    rows = together(STREAM).rows(texts, since_1970(NOW), settings.hash_key())
+    assert None not in rows
 
 
 @pytest.mark.parametrize(

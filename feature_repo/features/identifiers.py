@@ -8,7 +8,7 @@ key. A message never repeats a number.
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from errors import BadLicence, BadSsn
@@ -16,6 +16,8 @@ from errors import BadLicence, BadSsn
 #: How many characters a keyed hash has, and its pattern.
 HASH_LENGTH = 32
 HASH = f"[0-9a-f]{{{HASH_LENGTH}}}"
+#: What SHA-256 hashes at a time.
+_BLOCK_BYTES = 64
 _LIKE_AN_SSN = re.compile(r"\b\d{3}[- ]?\d{2}[- ]?\d{4}\b")
 _SSN = re.compile(r"(\d{3})-?(\d{2})-?(\d{4})")
 _LICENCE = re.compile(r"(?=.*\d)[A-Z0-9]{4,20}")
@@ -101,6 +103,28 @@ def keyed_hash(kind: str, number: str, key: bytes) -> str:
     made = KeyedHash(digest)
     made.old = keyed_hash(kind, number, old)
     return made
+
+
+def keyed_hasher(kind: str, key: bytes) -> Callable[[str], str]:
+    """`keyed_hash` of many numbers. What is the same for all of them is computed once.
+
+    >>> keyed_hasher("ssn", b"key")("123456789") == keyed_hash("ssn", "123456789", b"key")
+    True
+    """
+    if getattr(key, "old", None) is not None:
+        return lambda number: keyed_hash(kind, number, key)
+    # RFC 2104. `hmac` takes twice as long, as it begins with the key each time.
+    block = (key if len(key) <= _BLOCK_BYTES else hashlib.sha256(key).digest()).ljust(_BLOCK_BYTES, b"\0")
+    inner, outer = (hashlib.sha256(bytes(byte ^ pad for byte in block)) for pad in (0x36, 0x5C))
+    inner.update(f"{kind}:".encode())
+
+    def hashed(number: str) -> str:
+        within, around = inner.copy(), outer.copy()
+        within.update(number.encode())
+        around.update(within.digest())
+        return around.hexdigest()[:HASH_LENGTH]
+
+    return hashed
 
 
 def old_hashes(row: Mapping[str, Any]) -> dict[str, str]:

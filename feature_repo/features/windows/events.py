@@ -66,13 +66,20 @@ Key = tuple[Any, ...]
 Change = tuple[Row | None, Row | None]
 
 
+def columns(stream: RawTable) -> tuple[Column, ...]:
+    """What an event may have: the event time, the declared columns, and those of `ENVELOPE`."""
+    time = Column(stream.time, "timestamp")
+    return tuple({c.name: c for c in (time, *stream.columns, *ENVELOPE)}.values())
+
+
 @cache
 def schema(stream: RawTable, summed: frozenset[str] = frozenset()) -> TypeAdapter[Row]:
     """`validate_json` returns the declared columns, timestamps as datetimes, and refuses any other. A whole number has
     at most 64 bits, in a `summed` column at most `LARGEST`. Raises pydantic.ValidationError."""
-    time = Column(stream.time, "timestamp")
-    columns = {c.name: c for c in (time, *stream.columns, *ENVELOPE)}
-    fields: dict[str, Any] = {name: _field(column, name in summed) for name, column in columns.items()}
+    fields: dict[str, Any] = {}
+    for column in columns(stream):
+        kind = field_type(column, column.name in summed)
+        fields[column.name] = NotRequired[kind | None] if column.is_optional else kind
     return TypeAdapter(with_config(ConfigDict(extra="forbid"))(TypedDict("Event", fields)))  # type: ignore[operator]
 
 
@@ -96,7 +103,9 @@ def digits(value: Any) -> Any:
     return str(int(value)) if is_whole else value
 
 
-def _field(column: Column, is_summed: bool) -> Any:
+def field_type(column: Column, is_summed: bool) -> Any:
+    """The type of a column's values to pydantic, with all that is checked of one that is there. A `summed` column has
+    other bounds."""
     smallest, largest = (-(2**63), 2**63 - 1) if column.dtype == "int" and not is_summed else (-LARGEST, LARGEST)
     least = smallest if column.minimum is None else column.minimum
     most = largest if column.maximum is None else column.maximum
@@ -117,9 +126,7 @@ def _field(column: Column, is_summed: bool) -> Any:
         "timestamp": Annotated[datetime, GetPydanticSchema(lambda _source, _handler: _TIMESTAMP)],
     }
     kind = kinds[column.dtype]
-    if column.from_number:
-        kind = Annotated[kind, BeforeValidator(digits)]
-    return NotRequired[kind | None] if column.is_optional else kind
+    return Annotated[kind, BeforeValidator(digits)] if column.from_number else kind
 
 
 def plain(stream: RawTable, event: Mapping[str, Any]) -> Row:
@@ -131,9 +138,8 @@ def plain(stream: RawTable, event: Mapping[str, Any]) -> Row:
 def row_of(stream: RawTable) -> Callable[[Mapping[str, Any]], Row]:
     """A function from what `schema` returns to a row: every column, and the derived ones. It is made once for each
     stream, because it runs for every event."""
-    columns = (Column(stream.time, "timestamp"), *stream.columns, *ENVELOPE)
-    missing = dict.fromkeys(column.name for column in columns)
-    timestamps = tuple(dict.fromkeys(column.name for column in columns if column.dtype == "timestamp"))
+    missing = dict.fromkeys(column.name for column in columns(stream))
+    timestamps = tuple(column.name for column in columns(stream) if column.dtype == "timestamp")
 
     def row(event: Mapping[str, Any]) -> Row:
         values = {**missing, **event}

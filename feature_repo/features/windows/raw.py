@@ -2,13 +2,13 @@
 `features/windows/events.py` checks every live event."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Literal
 
-from features.identifiers import HASH, sealed
+from features.identifiers import HASH, keyed_hasher, sealed
 
 Dtype = Literal["string", "int", "float", "timestamp"]
 #: The column that the stream job adds to each event in its log: when it took the event in.
@@ -57,6 +57,20 @@ class Column:
             return text
         return sealed(self.name, text, self.sealed, hash_key)
 
+    def sealer(self, hash_key: bytes) -> Callable[[str], str]:
+        """`seal`, for many values of a column that is sealed.
+
+        >>> code = Column("code", "string", pattern="[0-9]{4}-[0-9]{4}", sealed=4)
+        >>> code.sealer(b"key")("1234-5678") == code.seal("1234-5678", b"key")
+        True
+        """
+        is_secret, hashed, cut = (
+            re.compile(self.pattern or "").fullmatch,
+            keyed_hasher(self.name, hash_key),
+            -self.sealed,
+        )
+        return lambda text: text[:cut] + hashed(text) if is_secret(text) else text
+
 
 @dataclass(frozen=True)
 class Derived:
@@ -94,6 +108,13 @@ class Derived:
         if None in values:
             return None
         return values[0] * values[1] if self.function == "product" else values[0][: self.length]
+
+    def values(self, columns: Mapping[str, Sequence[Any]]) -> list[Any]:
+        """The value for each row of columns."""
+        if self.function == "head":
+            return [None if text is None else text[: self.length] for text in columns[self.columns[0]]]
+        rows = zip(*(columns[name] for name in self.columns), strict=True)
+        return [self.value(dict(zip(self.columns, row, strict=True))) for row in rows]
 
     def sql(self, by_name: Mapping[str, str]) -> str:
         """`by_name`: column → its SQL."""

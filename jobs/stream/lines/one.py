@@ -1,7 +1,6 @@
-"""Turns the lines of a source into events and dead letters. Pure."""
+"""Turns one line into an event or a dead letter."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
@@ -22,47 +21,35 @@ from serving import strict_json
 SHOWN_BYTES = 100_000
 
 
-@dataclass
-class Batch:
-    """`rows` are the events; `dead` are dead letters, as JSON. `numbers` has producer and number of each line that has
-    them, valid or not: the job has received an invalid line too, and its producer need not send it again."""
+class OneLine:
+    """Reads the lines of a stream that are received at `now`, in µs since 1970, one by one."""
 
-    rows: list[Row] = field(default_factory=list)
-    dead: list[bytes] = field(default_factory=list)
-    numbers: list[tuple[str, int]] = field(default_factory=list)
+    def __init__(self, stream: Stream, now: int, hash_key: bytes) -> None:
+        self._stream, self._now, self._hash_key = stream, now, hash_key
+        self._validate = events.schema(stream.raw.stored, stream.summed_columns).validator.validate_json
+        self._row_of = events.row_of(stream.raw)
+        self._columns = events.timestamp_columns(stream.raw, stream.tables)
+        self._newest = events.newest(stream.raw, stream.tables)
+        self._safe = masked if stream.raw.sealed_columns else str
 
-
-def parse(stream: Stream, lines: Sequence[Line], now: int, hash_key: bytes) -> Batch:
-    """Parse lines that are received at `now`, in µs since 1970. An event with a timestamp further in the future than
-    `AHEAD_US` is invalid, and so is a line that the source has a fault for, or that is not strict JSON.
-
-    The events are sealed. In an invalid line nobody knows where the secret is, so a dead letter of a stream with sealed
-    columns has a 9 for each digit."""
-    validate = events.schema(stream.raw.stored, stream.summed_columns).validator.validate_json
-    safe = masked if stream.raw.sealed_columns else str
-    batch, row_of = Batch(), events.row_of(stream.raw)
-    columns, latest = events.timestamp_columns(stream.raw, stream.tables), now + AHEAD_US
-    newest = events.newest(stream.raw, stream.tables)
-    for text, at, fault in lines:
+    def read(self, line: Line) -> tuple[Row, bytes]:
+        """The row of an event, and no bytes; or a dead letter as JSON, with the columns of its row that number it."""
+        text, at, fault = line
         try:
             if fault:
                 raise strict_json.NotStrict(fault)
             text = text.removeprefix(strict_json.BYTE_ORDER_MARK)  # of a file that was appended to another, too
-            event = _checked(validate, text)
+            event = _checked(self._validate, text)
             _check_keys(text, event)
-            row = row_of(stream.raw.seal(event, hash_key))
-            reason = _future(row, columns, newest(row), now) if newest(row) > latest else ""
+            row = self._row_of(self._stream.raw.seal(event, self._hash_key))
+            newest = self._newest(row)
+            if newest <= self._now + AHEAD_US:
+                return row, b""
+            reason = _future(row, self._columns, newest, self._now)
         except (ValidationError, strict_json.NotStrict) as error:
-            row, reason = {}, safe(_reason(stream, error))
-        if reason:
-            shown = safe(text[:SHOWN_BYTES].decode(errors="replace"))
-            batch.dead.append(to_json({"at": at, "reason": reason, "line": shown}))
-            row = _numbered(text)
-        else:
-            batch.rows.append(row)
-        if row.get(PRODUCER) and row.get(NUMBER):
-            batch.numbers.append((row[PRODUCER], row[NUMBER]))
-    return batch
+            reason = self._safe(_reason(self._stream, error))
+        shown = self._safe(text[:SHOWN_BYTES].decode(errors="replace"))
+        return _numbered(text), to_json({"at": at, "reason": reason, "line": shown})
 
 
 def _checked(validate: Callable[[bytes], Row], text: bytes) -> Row:
