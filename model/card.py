@@ -107,6 +107,12 @@ class Card(Part):
     train: Split
     test: Split
     metrics: dict[str, Metrics] = Field(description="Of the champion and of every challenger, on the same test rows.")
+    intervals: dict[str, tuple[float, float]] = Field(
+        default={},
+        description="Metric → its 95 % interval for the champion: where the metric is if other test rows of this kind "
+        "are drawn.",
+        exclude_if=lambda value: not value,
+    )
     outcomes: dict[str, OutcomeRate] = Field(description="By the risk's words, the mildest first.")
     refused: dict[str, tuple[str, ...]] = Field(
         default={}, description="Algorithm → inputs in which it goes against the declared direction; it cannot serve."

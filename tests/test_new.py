@@ -66,7 +66,7 @@ def test_only_switches_the_others_off_and_feast_leaves_them_out(project: Path):
         ((*STATED, "--key", "customer=Kunden-Nr"), "'customer' is stated twice"),
         ((*STATED, "--table", "orders"), "There is a table 'orders'"),
         ((*STATED, "--label-time", "x=Bestellt am"), "Give one of them"),
-        ((*STATED, "--true", "vielleicht", "--false", "ja", "--quarantine", "bad.csv"), "A model needs 20 of each"),
+        ((*STATED, "--true", "vielleicht", "--false", "ja", "--quarantine", "bad.csv"), "A model needs 2 of each"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_and_changes_nothing(project: Path, arguments: tuple[str, ...], message: str):

@@ -95,7 +95,7 @@ def test_a_name_that_the_domain_cannot_have_is_refused_before_the_questions(
     [("--time-zone", ["No row is kept. ", "rows: ordered_at is without a time zone; the first is line 2 of ",
                       "--time-zone Europe/Berlin", "1 row: amount is no number", "Nothing was changed"]),
      ("--time-format", ["No row is kept. ", "ordered_at is no ISO 8601 timestamp", "'%d.%m.%Y %H:%M:%S'"]),
-     ("--true", ["A model needs 20 of each", "fraud is no whole number", "fraud has also 'ja'"])],
+     ("--true", ["A model needs 2 of each", "fraud is no whole number", "fraud has also 'ja'"])],
 )  # fmt: skip
 def test_too_few_rows_are_explained_by_those_that_were_not_kept(project: Path, left_out: str, parts: list[str]):
     at = STATED.index(left_out)

@@ -142,14 +142,15 @@ def test_a_model_that_goes_against_a_declared_direction_is_refused(tmp_path: Pat
     assert not (tmp_path / "models").exists()
 
 
-def test_too_few_cases_are_refused_with_what_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_cases_that_lack_a_class_are_refused_with_what_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("RISK_DATA", str(tmp_path))
     now = pd.Timestamp("2026-01-01", tz="UTC").to_pydatetime()
     with pytest.raises(NoData, match="generate_data"):
         train(settings.root(), Source(pd.DataFrame()), risks()["onboarding"], now, unlogged)
     frame = outcomes(100, tmp_path)
+    frame.assign(is_fraud=0).to_parquet(tmp_path / "raw" / "applications" / "made.parquet")
     few = pd.DataFrame({i.name: frame["is_fraud"] for i in risks()["onboarding"].inputs})
-    with pytest.raises(NoData, match="are too few"):
+    with pytest.raises(NoData, match=r"70 training rows of onboarding \(70 of class 0\) lack a class"):
         train(settings.root(), Source(few), risks()["onboarding"], now, unlogged)
 
 

@@ -81,15 +81,14 @@ class Parts:
 
 
 def split(frame: pd.DataFrame, risk: Risk, now: datetime, protocol: Protocol | None, start: datetime | None) -> Parts:
-    """Without a protocol, the first 70 % of the cases are for training and the rest for the test. With one, its days
-    begin at `start`, by default as late as outcomes are known.
+    """Without a protocol, the parts of `parted`. With one, its days begin at `start`, by default as late as outcomes
+    are known.
 
     The test leaves out every entity (`protocol.who`) that was known to be bad on the day of the case: its first bad
     case was more than `delay_days` before. A regression has no bad cases.
     """
     if protocol is None:
-        index = np.arange(len(frame))
-        return Parts(index < int(len(frame) * TRAIN_SHARE), index >= int(len(frame) * TRAIN_SHARE))
+        return parted(frame, risk)
     length = protocol.train_days + protocol.delay_days + protocol.test_days
     first = midnight(start or now - risk.outcomes.matures_after - length * DAY)
     day = ((frame["event_timestamp"] - pd.Timestamp(first)) // pd.Timedelta(DAY)).to_numpy()
@@ -99,3 +98,15 @@ def split(frame: pd.DataFrame, risk: Risk, now: datetime, protocol: Protocol | N
     train = (day >= 0) & (day < protocol.train_days)
     test = (day >= protocol.train_days + protocol.delay_days) & (day < length) & ~(known_on <= day)
     return Parts(train, test)
+
+
+def parted(frame: pd.DataFrame, risk: Risk) -> Parts:
+    """The first 70 % of the cases for training, and the rest for the test. If a part lacks a class so, they are parted
+    at the nearest place where both have both, if there is one. `frame` has the cases oldest first."""
+    index, place = np.arange(len(frame)), int(len(frame) * TRAIN_SHARE)
+    if risk.task == "classification":
+        of_classes = [np.flatnonzero(frame[risk.outcomes.label] == label) for label in (0, 1)]
+        if all(map(len, of_classes)):
+            earliest, latest = max(rows[0] for rows in of_classes) + 1, min(rows[-1] for rows in of_classes)
+            place = min(max(place, earliest), latest) if earliest <= latest else place
+    return Parts(index < place, index >= place)

@@ -14,7 +14,7 @@ from errors import BadInput, ModelBroken, NoData
 from features.risk import Protocol, Risk
 from jobs import point_in_time
 from jobs.train import fed_back
-from jobs.train.cases import Parts, known_cases, split
+from jobs.train.cases import Parts, known_cases, parted, split
 from jobs.train.fitting import FIT
 from model import promotion, shelf
 from model.card import Card
@@ -46,7 +46,8 @@ def train(
     `log` gets the version before it serves. `done` is called after each of the four steps. `protocol` and `start`
     choose the days; by default the risk does. Invalid rows go to the file `quarantine`; without it, they are an error.
     Before it serves, the scorer of the service loads the model, and must give the trained scores on the training rows;
-    all metrics are those of that scorer. Raises NoData if there are too few cases, BadInput if an input is infinite,
+    all metrics are those of that scorer. Few cases make a model with a warning on its card. Raises NoData if there are
+    no cases of a class to learn from or to be tested on, BadInput if an input is infinite,
     ModelRefused if every model goes against a declared direction or cannot be served, and PolicyBroken. Then nothing
     changes.
     """
@@ -86,9 +87,10 @@ def case_rows(
     names = ["event_timestamp", label, *([protocol.who] if protocol else [])]
     frame = fed_back.together(raw, fed, names)
     parts: Parts = split(frame, risk, now, protocol, start)
-    for name, part in (("training", frame[parts.train]), ("test", frame[parts.test])):
-        if lack := TASKS[risk.task].lack(part[label]):
-            raise NoData(f"{len(part)} {name} rows of {risk.name} {lack}")
+    if protocol == risk.protocol and start is None and _lack(frame, parts, risk):
+        parts = parted(frame, risk)  # nobody asked for these days
+    if lack := _lack(frame, parts, risk):
+        raise NoData(lack)
     used = parts.train | parts.test
     point_in_time.require_inputs(risk, store)
     rows = fed_back.rows(
@@ -101,6 +103,14 @@ def case_rows(
                 "that. Correct the feature's source: a missing value is null."
             )
     return rows[parts.train[used]], rows[parts.test[used]]
+
+
+def _lack(frame: pd.DataFrame, parts: Parts, risk: Risk) -> str:
+    """Why a part has too little to learn from, or to be tested on. Empty if neither has."""
+    for name, part in (("training", frame[parts.train]), ("test", frame[parts.test])):
+        if lack := TASKS[risk.task].lack(part[risk.outcomes.label]):
+            return f"{len(part)} {name} rows of {risk.name} {lack}"
+    return ""
 
 
 def _known(root: Root, risk: Risk, now: datetime, quarantine: Path | None, fed: fed_back.Cases) -> pd.DataFrame:

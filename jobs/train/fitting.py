@@ -8,7 +8,11 @@ from sklearn.base import BaseEstimator
 
 from features.risk import Algorithm, Risk, Task
 from model.publishing.fitted import ONNX_INPUT, Fitted, scores_of
+from model.publishing.measures import FEW_ROWS
 from model.publishing.trees import lightgbm_in_64_bits
+
+#: With so few rows, a sign may be chance. With more, it says that the data or the declaration is wrong.
+LEFT_OUT = "In {:,} training rows, these inputs go against their declared directions. They have no weight: {}."
 
 Fit = Callable[[Risk, np.ndarray, np.ndarray], Fitted]
 
@@ -37,11 +41,19 @@ def _linear(
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    fitted = make_pipeline(StandardScaler(), estimator).fit(rows, labels)
+    directions = np.array([i.direction for i in risk.inputs])
+    is_left_out = np.zeros(len(directions), dtype=bool)
+    while True:
+        fitted = make_pipeline(StandardScaler(), estimator).fit(np.where(is_left_out, 0.0, rows), labels)
+        weights = np.ravel(fitted[-1].coef_) / fitted[0].scale_
+        is_against = directions * weights < 0
+        if len(rows) >= FEW_ROWS or not is_against.any():
+            break
+        is_left_out |= is_against  # its weight becomes exactly 0
     shape = [(ONNX_INPUT, DoubleTensorType([None, rows.shape[1]]))]
     onnx = to_onnx(fitted, initial_types=shape, options=options).SerializeToString()
-    weights = np.ravel(fitted[-1].coef_) / fitted[0].scale_
-    against = tuple(i.name for i, w in zip(risk.inputs, weights, strict=True) if i.direction * w < 0)
+    against = tuple(i.name for i, is_wrong in zip(risk.inputs, is_against, strict=True) if is_wrong)
+    left_out = [i.name for i, is_out in zip(risk.inputs, is_left_out, strict=True) if is_out]
     base = float(np.ravel(fitted[-1].intercept_)[0])
     return Fitted(
         algorithm,
@@ -51,6 +63,7 @@ def _linear(
         weights=weights,
         against=against,
         libraries=("scikit-learn", "skl2onnx"),
+        notes=(LEFT_OUT.format(len(rows), ", ".join(left_out)),) if left_out else (),
     )
 
 

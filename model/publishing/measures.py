@@ -23,8 +23,8 @@ from model.card import Metrics
 SHUFFLED_ROWS, SHUFFLES = 10_000, 3
 #: A model without exact contributions may be slow, as one of nearest neighbours is. It is measured on fewer rows.
 SLOW_ROWS = 1_000
-#: Training needs at least this many rows, and this many of each class.
-FEWEST_ROWS, FEWEST_OF_A_CLASS = 200, 10
+#: With fewer training or test rows, or fewer of a class, the card warns: other rows might give another model.
+FEW_ROWS, FEW_OF_A_CLASS = 500, 50
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,15 @@ class Labels:
 class TaskRules:
     """What training needs to know of a task.
 
-    `lack` says what is wrong with too few labels, and is empty if there are enough. `metrics` measures a model's scores
-    on the test rows, and `worth` makes one number of the metrics: the larger, the better. `split` and `outcome` are
-    what the card says about some labels. `loss` measures scores against labels, for the importance of an input.
+    `lack` says why nothing can be learned or measured on some labels, and is empty otherwise. `few` says that they are
+    few. `metrics` measures a model's scores on the test rows, and `worth` makes one number of the metrics: the larger,
+    the better. `split` and `outcome` are what the card says about some labels. `loss` measures scores against labels,
+    for the importance of an input.
     """
 
     dtype: type
     lack: Callable[[pd.Series], str]
+    few: Callable[[pd.Series], str]
     metrics: Callable[[Risk, pd.DataFrame, Labels, np.ndarray], Metrics]
     worth: Callable[[Metrics], float]
     split: Callable[[np.ndarray], dict[str, Any]]
@@ -54,24 +56,36 @@ class TaskRules:
 
 
 def _class_lack(labels: pd.Series) -> str:
-    counts = labels.value_counts()
-    if len(labels) >= FEWEST_ROWS and len(counts) >= 2 and counts.min() >= FEWEST_OF_A_CLASS:
+    if labels.nunique() >= 2:
         return ""
-    by_class = ", ".join(f"{count:,} of class {label:g}" for label, count in counts.items())
     return (
-        f"({by_class or 'none'}) are too few: training needs {FEWEST_ROWS} rows, {FEWEST_OF_A_CLASS} of each class. "
-        "Bring more history, or train on other days."
+        f"({_by_class(labels)}) lack a class: a model needs cases of both, earlier ones to learn from and later ones "
+        "for the test. Bring more history, or train on other days."
     )
+
+
+def _by_class(labels: pd.Series) -> str:
+    counts = labels.value_counts()
+    return ", ".join(f"{count:,} of class {label:g}" for label, count in counts.items()) or "none"
+
+
+def _class_few(labels: pd.Series) -> str:
+    is_few = len(labels) < FEW_ROWS or labels.value_counts().min() < FEW_OF_A_CLASS
+    return f"({_by_class(labels)})" if is_few else ""
 
 
 def _number_lack(labels: pd.Series) -> str:
     distinct = labels.nunique()
-    if len(labels) >= FEWEST_ROWS and distinct >= 2:
+    if distinct >= 2:
         return ""
     return (
-        f"({distinct:,} distinct labels) are too few: training needs {FEWEST_ROWS} rows with 2 distinct labels. "
+        f"({distinct:,} distinct labels) are too few: a model needs 2 distinct labels at least. "
         "Bring more history, or train on other days."
     )
+
+
+def _number_few(labels: pd.Series) -> str:
+    return f"({labels.nunique():,} distinct labels)" if len(labels) < FEW_ROWS else ""
 
 
 def _probability_metrics(risk: Risk, rows: pd.DataFrame, labels: Labels, scores: np.ndarray) -> Metrics:
@@ -102,6 +116,7 @@ TASKS: Mapping[Task, TaskRules] = {
     "classification": TaskRules(
         dtype=int,
         lack=_class_lack,
+        few=_class_few,
         metrics=_probability_metrics,
         worth=lambda metrics: metrics.average_precision or 0.0,
         split=lambda labels: {"positives": int(labels.sum())},
@@ -111,6 +126,7 @@ TASKS: Mapping[Task, TaskRules] = {
     "regression": TaskRules(
         dtype=float,
         lack=_number_lack,
+        few=_number_few,
         metrics=_number_metrics,
         worth=lambda metrics: -(metrics.rmse or 0.0),
         split=lambda labels: {"mean": float(labels.mean())},

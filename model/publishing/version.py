@@ -18,6 +18,7 @@ from model.card import Card, CardInput, Metrics, OutcomeRate, Replaced, Split
 from model.publishing.contributions import explained
 from model.publishing.drawn import reference
 from model.publishing.fitted import Fitted
+from model.publishing.intervals import intervals
 from model.publishing.measures import SHUFFLED_ROWS, SLOW_ROWS, TASKS, Labels, importance
 from model.publishing.proof import STAYS, hold, loaded, taken
 from model.report.page import report
@@ -80,10 +81,11 @@ def publish(
     card = best.card.model_copy(
         update={
             "metrics": metrics,
+            "intervals": intervals(risk.task, metrics[champion], future.labels, scores[champion]),
             "outcomes": _outcome_rates(risk, appetite, future.labels, scores[champion]),
             "refused": {name: model.against for name, model in fitted.items() if model.against},
             "unserved": unserved,
-            "notes": (*notes, *best.fitted.notes),
+            "notes": (*notes, *_few(risk, past, future), *best.fitted.notes),
             "replaced": _replaced(models, risk, labels, future),
         }
     )
@@ -203,6 +205,21 @@ def _outcome_rates(risk: Risk, appetite: Appetite, labels: np.ndarray, scores: n
         word: OutcomeRate(share=float((bands == band).mean()), **TASKS[risk.task].outcome(labels[bands == band]))
         for band, word in enumerate(appetite.words)
     }
+
+
+def _few(risk: Risk, past: Rows, future: Rows) -> tuple[str, ...]:
+    """A warning if there are few rows."""
+    parts = {"training": pd.Series(past.labels), "test": pd.Series(future.labels)}
+    few = [
+        f"{len(labels):,} {name} rows {text}"
+        for name, labels in parts.items()
+        if (text := TASKS[risk.task].few(labels))
+    ]
+    warning = (
+        f"Few cases: {' and '.join(few)}. Other cases might give another model. Its metrics are uncertain: "
+        "the report has their 95 % intervals."
+    )
+    return (warning,) if few else ()
 
 
 def _replaced(models: Path, risk: Risk, labels: Labels, future: Rows) -> Replaced | None:

@@ -73,6 +73,7 @@ def report(
     )
 
 
+INTERVALS = "If other test rows of this kind were drawn, the champion's metrics would be here in 19 of 20 cases."
 #: A title, a sentence or nothing, and the rows with their headings first.
 Table = tuple[str, str, list[Row]]
 
@@ -81,6 +82,7 @@ def _tables(card: Card) -> list[Table]:
     return [
         ("Rows", "", _splits(card)),
         ("Models", "On the same test rows.", _metrics(card)),
+        *([("Intervals", INTERVALS, _intervals(card))] if card.intervals else []),
         ("Outcomes", "With the thresholds of today.", _outcomes(card)),
     ]
 
@@ -121,6 +123,14 @@ def _metrics(card: Card) -> list[Row]:
         ("", *figures),
         *((label, *(values.get(name) for values in figures.values())) for name, label in names.items()),
         ("", *roles),
+    ]
+
+
+def _intervals(card: Card) -> list[Row]:
+    figures = card.quality.model_dump()
+    return [
+        ("metric", card.champion, "from", "to"),
+        *((name, figures[name], low, high) for name, (low, high) in card.intervals.items()),
     ]
 
 

@@ -66,7 +66,8 @@ def show(risk: "Risk", version: str) -> None:
     card = _card(risk, version)
     serves = "yes" if card.version == _current(risk) else "no"
     facts = [("version", card.version), ("serves", serves), ("algorithm", card.algorithm)]
-    facts += [(name, _figure(value)) for name, value in _metrics(card).items()]
+    intervals = {name.replace("_", " "): f" ({low:.4f} to {high:.4f})" for name, (low, high) in card.intervals.items()}
+    facts += [(name, _figure(value) + intervals.get(name, "")) for name, value in _metrics(card).items()]
     facts += [(name, _rows(split)) for name, split in (("training rows", card.train), ("test rows", card.test))]
     facts += [("inputs", ", ".join(i.name for i in card.inputs)), ("thresholds today", _thresholds(risk))]
     console.table([Column("", wraps=False), Column("")], facts)

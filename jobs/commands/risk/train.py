@@ -108,6 +108,8 @@ def show(models: Path, card: "Card") -> None:
     _show_metrics(card, is_kept=kept is not None)
     for name, cause in card.unserved.items():
         console.line(f"{name}: {cause}")
+    intervals = (f"{name.replace('_', ' ')} {low:.3f} to {high:.3f}" for name, (low, high) in card.intervals.items())
+    console.line(f"95 % intervals of {card.champion}: {', '.join(intervals)}")
     for note in card.notes:
         console.line(f"Note: {note}")
     console.line(

@@ -17,8 +17,8 @@ from jobs.own.new.spec import Spec
 from root import Root
 
 DAY = timedelta(days=1)
-#: With fewer events of a kind there is nothing to learn.
-FEWEST_OF_A_KIND = 20
+#: An earlier event to learn from, and a later one for the test.
+FEWEST_OF_A_KIND = 2
 
 
 @dataclass(frozen=True)
