@@ -1,9 +1,11 @@
-"""A topic of a Kafka broker, as a setting or an option names it: `kafka://HOST:PORT/TOPIC`."""
+"""A topic of a Kafka broker, as a setting or an option names it: `kafka://HOST:PORT/TOPIC`; and who we are there."""
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any
 
 from errors import BadSetting
 
@@ -13,14 +15,33 @@ _URL = re.compile(r"kafka://([\w.\[\]:-]+:\d{1,5}(?:,[\w.\[\]:-]+:\d{1,5})*)/([A
 PARTITIONER = "murmur2"
 FORM = "kafka://HOST:PORT/TOPIC"
 INSTALL = "Run: pip install '.[kafka]'"
+#: What the file of RISK_KAFKA may set, by the names of librdkafka, and the values of those that are words.
+SECURITY: dict[str, frozenset[str] | None] = {
+    "security.protocol": frozenset({"PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"}),
+    "sasl.mechanism": frozenset({"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "GSSAPI"}),
+    "sasl.oauthbearer.method": frozenset({"default", "oidc"}),
+    "ssl.endpoint.identification.algorithm": frozenset({"https", "none"}),
+    **dict.fromkeys(("sasl.username", "sasl.password", "sasl.kerberos.service.name", "sasl.kerberos.principal",
+                     "sasl.kerberos.keytab", "sasl.oauthbearer.client.id", "sasl.oauthbearer.client.secret",
+                     "sasl.oauthbearer.scope", "sasl.oauthbearer.extensions", "sasl.oauthbearer.token.endpoint.url",
+                     "ssl.ca.location", "ssl.crl.location", "ssl.certificate.location", "ssl.key.location",
+                     "ssl.key.password", "ssl.keystore.location", "ssl.keystore.password", "ssl.cipher.suites")),
+}  # fmt: skip
 
 
-class KafkaTopic(NamedTuple):
+@dataclass(frozen=True)
+class KafkaTopic:
     """`servers` are the brokers to ask first, as `HOST:PORT` with commas between them. `name` is the topic, or where
-    there are several, what their names begin with."""
+    there are several, what their names begin with. `security` are options of the client; nobody prints them."""
 
     servers: str
     name: str
+    security: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def client(self) -> dict[str, Any]:
+        """The options of a client that connects."""
+        return {"bootstrap.servers": self.servers, **self.security}
 
     @property
     def url(self) -> str:
@@ -28,7 +49,7 @@ class KafkaTopic(NamedTuple):
         return f"kafka://{self.servers}/{self.name}"
 
 
-def topic_of(url: str) -> KafkaTopic | None:
+def topic_of(url: str, security: Mapping[str, str] | None = None) -> KafkaTopic | None:
     """The topic that a URL names; None where it is no such URL.
 
     >>> topic_of("kafka://10.0.0.7:9092,10.0.0.8:9092/events")
@@ -37,14 +58,39 @@ def topic_of(url: str) -> KafkaTopic | None:
     True
     """
     match = _URL.fullmatch(url)
-    return KafkaTopic(match[1], match[2]) if match else None
+    return KafkaTopic(match[1], match[2], security or {}) if match else None
 
 
-def events_topic(setting: str) -> KafkaTopic | None:
+def security_of(setting: str) -> dict[str, str]:
+    """The options in the file that `RISK_KAFKA` names, a line for each: `sasl.username=risk`. None where it names no
+    file. What is wrong is named by its line: a value may be a secret. Raises BadSetting."""
+    if not setting:
+        return {}
+    try:
+        lines = Path(setting).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise BadSetting(f"RISK_KAFKA is {setting!r}, which cannot be read: {reason}. Set it to a file.") from None
+    options = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        name, is_set, value = (part.strip() for part in line.partition("="))
+        name = "sasl.mechanism" if name == "sasl.mechanisms" else name
+        if not (is_set and name in SECURITY):
+            raise BadSetting(f"Line {number} of {setting} sets none of {', '.join(SECURITY)}. Write name=value.")
+        words = SECURITY[name]
+        if words and value not in words:
+            raise BadSetting(f"Line {number} of {setting} sets {name} to none of {', '.join(sorted(words))}.")
+        options[name] = value
+    return options
+
+
+def events_topic(setting: str, security: Mapping[str, str]) -> KafkaTopic | None:
     """What `RISK_EVENTS` says; None where it says nothing. Raises BadSetting."""
     if not setting:
         return None
-    topic = topic_of(setting)
+    topic = topic_of(setting, security)
     if topic is None:
         raise BadSetting(f"RISK_EVENTS is {setting!r}. Set it to {FORM}, or unset it for the event log on the disk.")
     if find_spec("confluent_kafka") is None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from brokers import KafkaTopic, events_topic
+from brokers import KafkaTopic, events_topic, security_of
 from errors import BadSetting
 from files import fault
 from hash_keys import HashKey, accepts_key, keys_of
@@ -149,7 +149,12 @@ def logs_json(is_production: bool) -> bool:
 
 def events() -> KafkaTopic | None:
     """Where the service sends the events that it accepts; None for the disk of the root. Raises BadSetting."""
-    return events_topic(os.environ.get("RISK_EVENTS", ""))
+    return events_topic(os.environ.get("RISK_EVENTS", ""), kafka())
+
+
+def kafka() -> dict[str, str]:
+    """How to connect to Kafka, by the names of librdkafka: TLS, users, passwords. Raises BadSetting."""
+    return security_of(os.environ.get("RISK_KAFKA", ""))
 
 
 def sends_traces() -> bool:

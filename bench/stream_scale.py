@@ -102,7 +102,9 @@ def quix(args: argparse.Namespace) -> None:
     worker.COMMIT_SECONDS = args.commit[0]
     store, begun, topic = NoStore(), processor(), topic_of(args.url)
     assert topic is not None
-    worker.run(settings.root(), Places(topic, STREAM), cast(Any, store), settings.hash_key(), lambda line: None)
+    worker.run(
+        settings.root(), Places(topic, STREAM), cast(Any, store), settings.hash_key(), worker.How(lambda line: None)
+    )
     report(processor() - begun, store)
 
 
@@ -111,12 +113,14 @@ def flink(args: argparse.Namespace) -> None:
     from brokers import topic_of
     from jobs.stream.flink import sinks
     from jobs.stream.flink.places import FlinkPlaces
+    from jobs.stream.kafka import worker
     from jobs.stream.process import collect_rarely
 
     collect_rarely()
     store, begun, topic = NoStore(), processor(), topic_of(args.url)
     assert topic is not None
-    sinks.run(settings.root(), FlinkPlaces(topic, STREAM), cast(Any, store), lambda line: print(line, file=sys.stderr))
+    how = worker.How(lambda line: print(line, file=sys.stderr))
+    sinks.run(settings.root(), FlinkPlaces(topic, STREAM), cast(Any, store), how)
     report(processor() - begun, store)
 
 

@@ -2,7 +2,8 @@
 disk, as JSON lines in a file for each UTC day, or at a Kafka broker (`serving/kafka_log.py`)."""
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,6 +20,22 @@ Event = Mapping[str, Any]
 Wait = Callable[[], None]
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """What the stream job has not processed of the accepted events of a stream.
+
+    oldest     how long the oldest event has been waiting; None where none waits
+    command    what starts a stream job
+    bytes      of events in files
+    messages   topic and partition → how many messages wait there
+    """
+
+    oldest: timedelta | None
+    command: str
+    bytes: int = 0
+    messages: Mapping[tuple[str, int], int] = field(default_factory=dict)
+
+
 class EventLog(Protocol):
     """Where the accepted events of all streams go."""
 
@@ -28,6 +45,9 @@ class EventLog(Protocol):
 
     def check(self, stream: str) -> None:
         """Look whether events of a stream can be appended. Raises RootBroken, LogUnavailable."""
+
+    def waiting(self, stream: str, now: datetime) -> Waiting:
+        """What the stream job has not processed. Raises RootBroken, LogUnavailable, OSError."""
 
     def missing(self, stream: str, producer: str, last: int) -> Ranges:
         """The numbers from 1 to `last` of a producer that the stream job has not received, as ranges with both ends.
@@ -48,6 +68,12 @@ class EventFiles:
     def check(self, stream: str) -> None:
         """As `EventLog.check`. Raises RootBroken."""
         lines.check_writable(self._root.event_log(stream))
+
+    def waiting(self, stream: str, now: datetime) -> Waiting:
+        """As `EventLog.waiting`. Raises RootBroken, OSError."""
+        log, state = self._root.event_log(stream), self._root.stream_state(stream_named(stream).domain)
+        oldest = intake.oldest_waiting(log, state, now)
+        return Waiting(oldest, "python -m jobs stream all", bytes=intake.waiting_bytes(log, state))
 
     def missing(self, stream: str, producer: str, last: int) -> Ranges:
         """As `EventLog.missing`."""

@@ -10,7 +10,7 @@ from errors import RiskError
 from features.domains import risks, streams
 from features.utc import EPOCH
 from root import Root
-from serving import health, intake, monitoring
+from serving import health, monitoring
 from serving.service import RiskService
 
 MODEL = "The version of a risk's model that decides: 1."
@@ -18,6 +18,7 @@ POLICY = "The version of a risk's policy that decides: 1."
 CHECK = "1 if a part of the system is well, 0 if it is not: what /api/health-check/ready says."
 WAITING_SECONDS = "How long the oldest event has been waiting for the stream job, 0 if none waits."
 WAITING_BYTES = "Bytes of the event log that the stream job has not processed."
+WAITING_MESSAGES = "Messages of a partition that the workers on Kafka have not processed: the lag of their group."
 MATERIALIZED = "Until when rows of a view were materialized, in seconds since 1970."
 ALARMS = "Alarms of the monitor that go on."
 PSI = "Population stability index of a feature or the score, in the newest window that was monitored."
@@ -49,7 +50,7 @@ def gauges(service: RiskService, root: Root, now: datetime) -> Iterator[Gauge]:
         with suppress(RiskError):
             version = service.policies[risk].version
             yield Gauge("risk_policy_info", POLICY, 1, {"risk": risk.name, "version": version})
-    yield from _streams(root, now)
+    yield from _streams(service, now)
     with suppress(RiskError):
         yield from _monitored(root)
     with suppress(RiskError):
@@ -59,14 +60,17 @@ def gauges(service: RiskService, root: Root, now: datetime) -> Iterator[Gauge]:
         yield Gauge("risk_free_bytes", FREE_BYTES, shutil.disk_usage(root.path).free, {})
 
 
-def _streams(root: Root, now: datetime) -> Iterator[Gauge]:
-    for name, stream in streams().items():
-        log, state = root.event_log(name), root.stream_state(stream.domain)
+def _streams(service: RiskService, now: datetime) -> Iterator[Gauge]:
+    for name in streams():
         with suppress(RiskError, OSError):
-            waiting = intake.oldest_waiting(log, state, now)
-            seconds = waiting.total_seconds() if waiting else 0.0
+            waiting = service.events.waiting(name, now)
+            seconds = waiting.oldest.total_seconds() if waiting.oldest else 0.0
             yield Gauge("risk_stream_waiting_seconds", WAITING_SECONDS, seconds, {"stream": name})
-            yield Gauge("risk_stream_waiting_bytes", WAITING_BYTES, intake.waiting_bytes(log, state), {"stream": name})
+            if not waiting.messages:
+                yield Gauge("risk_stream_waiting_bytes", WAITING_BYTES, waiting.bytes, {"stream": name})
+            for (topic, partition), messages in waiting.messages.items():
+                labels = {"stream": name, "topic": topic, "partition": str(partition)}
+                yield Gauge("risk_stream_waiting_messages", WAITING_MESSAGES, messages, labels)
 
 
 def _monitored(root: Root) -> Iterator[Gauge]:

@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import NamedTuple
 
 from errors import FeaturesNotReady, RiskError
 from features.domains import risks, streams
 from files import fault, is_file_fault
 from root import Root
-from serving import intake, lines
+from serving import lines
 from serving.service import RiskService
 
 #: An event that waits longer was not processed within milliseconds: no stream job runs, or it is far behind.
@@ -41,10 +40,9 @@ def _looks(service: RiskService, root: Root, now: datetime) -> Iterator[tuple[st
         yield f"model {risk.name}", lambda name=risk.name: service.scorers[name]  # type: ignore[misc]
         yield f"policy {risk.name}", lambda risk=risk: service.policies[risk]  # type: ignore[misc]
     yield "audit log", lambda: lines.check_writable(root.decisions)
-    for name, stream in streams().items():
-        log, state = root.event_log(name), root.stream_state(stream.domain)
+    for name in streams():
         yield f"events {name}", lambda name=name: service.events.check(name)  # type: ignore[misc]
-        yield f"stream {name}", lambda log=log, state=state: _followed(log, state, now)  # type: ignore[misc]
+        yield f"stream {name}", lambda name=name: _followed(service, name, now)  # type: ignore[misc]
 
 
 def _problem(look: Callable[[], object]) -> str:
@@ -65,9 +63,9 @@ def _readable(service: RiskService, names: list[str], now: datetime) -> None:
         service.store.check(name, now)
 
 
-def _followed(log: Path, state: Path, now: datetime) -> None:
+def _followed(service: RiskService, stream: str, now: datetime) -> None:
     """Raises FeaturesNotReady where events wait for the stream job."""
-    waiting = intake.oldest_waiting(log, state, now)
-    if waiting and waiting > PATIENCE:
-        seconds = waiting.total_seconds()
-        raise FeaturesNotReady(f"An event has been waiting for {seconds:,.0f} s. Run: python -m jobs stream all")
+    waiting = service.events.waiting(stream, now)
+    if waiting.oldest and waiting.oldest > PATIENCE:
+        seconds = waiting.oldest.total_seconds()
+        raise FeaturesNotReady(f"An event has been waiting for {seconds:,.0f} s. Run: {waiting.command}")

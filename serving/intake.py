@@ -1,4 +1,5 @@
-"""What serving knows of the stream job: how far the job has read the event log, and which numbered events it received.
+"""What serving knows of the stream job: how far the job has read the event log, which numbered events it received, and
+what its consumer group is called on Kafka.
 
 The job writes both into its SQLite file (`jobs/stream/state.py`), under the names below. This module only reads."""
 
@@ -7,11 +8,14 @@ import sqlite3
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from errors import RootBroken
 from features import numbers
+from features.domains import Stream
 from features.utc import utc
 from features.windows.events import ACCEPTED
+from features.windows.state import LiveTable
 from files import explained, read_only
 from serving import lines
 
@@ -21,6 +25,17 @@ META, POSITION = "meta", "position {source}"
 RECEIVED = "received"
 #: The source that reads the event log, by its name in a position.
 EVENT_LOG = "log"
+
+
+def version_of(stream: Stream) -> str:
+    """Of the definitions of a stream's live tables."""
+    versions = [(table.name, LiveTable(table).version) for table in stream.tables]
+    return f"{crc32(repr(sorted(versions)).encode()):08x}"
+
+
+def group_of(topic: str, stream: Stream) -> str:
+    """The consumer group of the workers that read a topic. The names of what another engine has begin with it."""
+    return f"{topic}.{stream.domain}-{version_of(stream)}"
 
 
 def oldest_waiting(log: Path, state: Path, now: datetime) -> timedelta | None:

@@ -7,6 +7,7 @@ The key of a message is the id of its event. So all versions of an event are in 
 import logging
 import threading
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -18,7 +19,8 @@ from brokers import PARTITIONER, KafkaTopic, message_key
 from errors import BadParameter, LogUnavailable
 from features.domains import stream_named
 from features.numbers import Ranges
-from serving.event_log import Event, Wait, dated
+from serving.event_log import Event, Wait, Waiting, dated
+from serving.kafka_lag import LagReader
 
 #: Without an acknowledgement by then, the service answers 503.
 ACKNOWLEDGED_SECONDS = 5.0
@@ -26,6 +28,9 @@ ACKNOWLEDGED_SECONDS = 5.0
 _PATIENCE_SECONDS = ACKNOWLEDGED_SECONDS + 2
 _CHECK_SECONDS = 2.0
 _POLL_SECONDS = 1.0
+
+#: The brokers are there, and refuse us.
+REFUSALS = frozenset({KafkaError._AUTHENTICATION, KafkaError._SSL})
 
 logger = logging.getLogger(__name__)
 
@@ -59,12 +64,15 @@ class KafkaLog:
     def __init__(self, topic: KafkaTopic) -> None:
         self._topic = topic
         self._connecting = threading.Lock()
+        self._lags: dict[str, LagReader] = {}
+        #: What the client has last said about a connection that the brokers refuse.
+        self._refusal = ""
 
     @cached_property
     def _connected(self) -> Producer:
         producer = Producer(
             {
-                "bootstrap.servers": self._topic.servers,
+                **self._topic.client,
                 "acks": "all",
                 "enable.idempotence": True,
                 "partitioner": PARTITIONER,
@@ -72,6 +80,7 @@ class KafkaLog:
                 "delivery.timeout.ms": int(1000 * _PATIENCE_SECONDS),
                 "topic.metadata.propagation.max.ms": 0,  # a topic that is not there is an error at once
                 "logger": logger,
+                "error_cb": self._failed,
             }
         )
         threading.Thread(target=_hear, args=(producer,), daemon=True, name="kafka-answers").start()
@@ -81,6 +90,10 @@ class KafkaLog:
     def _producer(self) -> Producer:
         with self._connecting:
             return self._connected
+
+    def _failed(self, error: KafkaError) -> None:
+        if error.code() in REFUSALS:
+            self._refusal = f" ({error.str()})"
 
     def topic(self, stream: str) -> str:
         """The topic of a stream."""
@@ -102,6 +115,7 @@ class KafkaLog:
                 raise self._unavailable(topic, f"no acknowledgement in {ACKNOWLEDGED_SECONDS:.0f} s")
             if sent.error:
                 raise self._unavailable(topic, sent.error)
+            self._refusal = ""
 
         return wait
 
@@ -115,6 +129,16 @@ class KafkaLog:
         if error is not None:
             raise self._unavailable(topic, error.str())
 
+    def waiting(self, stream: str, now: datetime) -> Waiting:
+        """As `EventLog.waiting`: what the consumer groups have not read. Raises LogUnavailable."""
+        declared, source = stream_named(stream), replace(self._topic, name=self.topic(stream))
+        with self._connecting:
+            reader = self._lags.setdefault(stream, LagReader(source, declared))
+        try:
+            return reader.waiting(now, f"python -m jobs stream {declared.domain} --source {source.url}")
+        except KafkaException as error:
+            raise self._unavailable(source.name, error.args[0].str()) from error
+
     def missing(self, stream: str, producer: str, last: int) -> Ranges:
         """As `EventLog.missing`: nobody keeps numbers where any number of workers receive. Raises BadParameter."""
         raise BadParameter(
@@ -124,8 +148,9 @@ class KafkaLog:
 
     def _unavailable(self, topic: str, reason: str) -> LogUnavailable:
         return LogUnavailable(
-            f"Kafka at {self._topic.servers} did not acknowledge all events for the topic {topic}: {reason}. Send all "
-            "of them again: an event that arrived before changes nothing. Check RISK_EVENTS, the brokers and the topic."
+            f"Kafka at {self._topic.servers} did not acknowledge all events for the topic {topic}: {reason}"
+            f"{self._refusal}. Send all of them again: an event that arrived before changes nothing. Check "
+            f"RISK_EVENTS, {'RISK_KAFKA, ' if self._refusal else ''}the brokers and the topic."
         )
 
 

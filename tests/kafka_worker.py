@@ -22,7 +22,8 @@ def main(url: str, sink: str) -> None:
     topic = topic_of(url)
     assert topic is not None
     store = cast(Store, Sink(sink))
-    worker.run(settings.root(), Places(topic, STREAM), store, settings.hash_key(), lambda line: print(line, flush=True))
+    how = worker.How(lambda line: print(line, flush=True))
+    worker.run(settings.root(), Places(topic, STREAM), store, settings.hash_key(), how)
 
 
 if __name__ == "__main__":

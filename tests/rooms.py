@@ -119,7 +119,7 @@ MAY_KNOW = {
     "flasgger": {"web", "app"},
     "jwt": {"access"},
     "argon2": {"access"},
-    "confluent_kafka": {"serving.kafka_log", "jobs.stream.kafka"},
+    "confluent_kafka": {"serving.kafka_lag", "serving.kafka_log", "jobs.stream.kafka"},
     "pyflink": {"jobs.stream.flink"},
     "quixstreams": {"jobs.stream.flink", "jobs.stream.kafka"},
 }

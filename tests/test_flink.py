@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import coupon_root
+import coupon_traffic
 import psutil
 import pyarrow.parquet as pq
 import pytest
 from confluent_kafka import Producer
 from engines.kafka import QUIET, Broker
 from engines.need import need
-from processes import WAIT_SECONDS, Child, environment, is_gone, jobs_command, started, wait_until
+from processes import WAIT_SECONDS, Child, environment, is_gone, jobs_command, started, started_job, wait_until
 from pydantic_core import from_json, to_json
 from stream_world import Sink, new_job
 
@@ -30,6 +31,7 @@ from features.windows.live import seen_of, state_of
 from jobs.raw import offline_log
 from jobs.stream.flink.cluster import PYTHON
 from jobs.stream.flink.places import FlinkPlaces
+from jobs.stream.kafka.progress import CatchUp
 from serving.retrieval import FeastStore
 
 need("java", "mvn", str(PYTHON), modules=("confluent_kafka", "quixstreams"))
@@ -114,6 +116,20 @@ def in_store(places: FlinkPlaces, keys: set[tuple[str, str]]) -> dict[tuple[str,
         stored = store.kept(view, names, [tuple(from_json(key)) for key in of_view])
         rows |= {(view, key): (row[0], row[1][0]) for key, row in zip(of_view, stored, strict=True) if row}
     return rows
+
+
+def test_what_was_served_from_states_of_flink_is_computed_again(
+    kafka: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = KafkaTopic(kafka.servers, kafka.create(f"parity.{COUPON.raw.name}", PARTITIONS))
+    coupon_root.make(tmp_path)
+    monkeypatch.setenv("RISK_EVENTS", f"kafka://{kafka.servers}/parity")
+    command = ["stream", "coupon", "--source", topic.url, "--engine", "flink"]
+    with coupon_root.service(tmp_path) as url, started_job(tmp_path, *command) as job:
+        decisions = coupon_traffic.serve(url, tmp_path, job)
+        # The rows of keys come on another topic than the states, and may be in the log a bit later.
+        wait_until(CatchUp(FlinkPlaces(topic, COUPON)).is_done, what="the keyed log has all rows", child=job)
+        coupon_traffic.check(url, tmp_path, decisions)
 
 
 def test_a_killed_flink_job_has_the_states_of_the_embedded_job(kafka: Broker, tmp_path: Path) -> None:

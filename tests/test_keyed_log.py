@@ -38,7 +38,9 @@ def log(engine: Engine, cuts: Sequence[int]) -> None:
     """Write the keyed log, in files that begin at these offsets and end with the partition: many rows lie in two."""
     for group, topic in zip(engine.groups, engine.topics, strict=True):
         for partition, messages in enumerate(topic):
-            rows = [(n, since_1970(BEGIN) + n, from_json(text)) for n, (_, text) in enumerate(messages)]
+            rows = [
+                keyed_log.KeyedRow(n, n, since_1970(BEGIN) + n, from_json(text)) for n, (_, text) in enumerate(messages)
+            ]
             for cut in cuts:
                 keyed_log.write(settings.root(), SALES, group, partition, rows[cut:])
 

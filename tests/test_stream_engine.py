@@ -45,5 +45,5 @@ def test_both_engines_have_topics_of_their_own():
     quix, flink = Places(TOPIC, CHARGEBACK), FlinkPlaces(TOPIC, CHARGEBACK)
     assert flink.group == f"{quix.group}.flink"
     assert not {quix.keyed_topic(tables) for tables in quix.keyed} & set(flink.written)
-    assert len(set(flink.written)) == len(flink.live) + 2
+    assert len(set(flink.written)) == len(flink.live) + len(flink.keyed) + 2
     assert quix.dead_letters in flink.written

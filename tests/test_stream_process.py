@@ -148,7 +148,6 @@ def test_prometheus_gets_the_figures_that_a_person_gets(applied: Path, tmp_path:
     [
         (["nope"], "There is no stream of 'nope'. Choose one of: .*coupon"),
         (["coupon", "--source", "kafka:x"], "There is no source 'kafka:x'. Choose log, or jsonl:PATH"),
-        (["coupon", "--source", "kafka://127.0.0.1:9/x", "--once"], "--once and --metrics are for files"),
         (["all", "--source", "jsonl:x"], "--source and --metrics are for one domain"),
     ],
 )

@@ -2,16 +2,18 @@
 reload."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, render_template
 
+from errors import LogUnavailable
 from features.coupon import COUPON_ATTEMPTS, GUESSED, LOCATION_ATTEMPTS
 from features.domains import risks
 from features.risk import Risk
 from features.utc import EPOCH, MICROSECOND, since_1970
-from serving import audit, intake
+from serving import audit
 from web.access import needs
 from web.domains import Link
 from web.face import Face
@@ -59,9 +61,10 @@ def _since(now: datetime) -> datetime:
 
 def _waiting(face: Face, now: datetime) -> float | None:
     """How long the oldest event has been waiting, in seconds. None if a stream job may be running."""
-    log, state = face.root.event_log(COUPON_ATTEMPTS.name), face.root.stream_state("coupon")
-    waiting = intake.oldest_waiting(log, state, now)
-    return waiting.total_seconds() if waiting and waiting > PATIENCE else None
+    with suppress(LogUnavailable):  # what is wrong is a check
+        oldest = face.service.events.waiting(COUPON_ATTEMPTS.name, now).oldest
+        return oldest.total_seconds() if oldest and oldest > PATIENCE else None
+    return None
 
 
 def _locations(face: Face, risk: Risk, records: list[dict[str, Any]], now: datetime) -> list[dict[str, Any]]:

@@ -1,12 +1,16 @@
 """The keyed log: the rows of a keyed topic with their offsets, as an engine on Kafka has processed them. From it,
 parity and `/why` know which events a state of some version had: those with offsets up to it.
 
+The version of a state is the offset of its newest row; on Flink, which gives a job no offset there, the number of that
+row among those of its key. Either is the `row_offset` of the row: it grows for a key.
+
 Each partition of a topic has a folder of its own, as the offline log has, by the day on which a row was processed. A
 writer that begins again after a crash writes the same rows, and may cut its files in other places: a row that lies in
 two files counts once.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import duckdb
 import pyarrow as pa
@@ -21,10 +25,18 @@ from jobs.raw import offline_log
 from jobs.raw.relations import cells
 from root import Root
 
-#: Columns beside those of a row: where it lies in its topic, and whether it takes the event away from its key.
+#: Columns beside those of a row: its partition, its version, and whether it takes the event away from its key.
 PARTITION, OFFSET, IS_REMOVED = "row_partition", "row_offset", "is_removed"
-#: Offset, µs since 1970 when the broker appended the row, and the row: the event of the key before and after.
-KeyedRow = tuple[int, int, Change]
+
+
+class KeyedRow(NamedTuple):
+    """A row of a keyed topic: its offset there, the version of states that have it (the offset, or what an engine has
+    instead), µs since 1970 when the broker appended it, and the event of the key before and after."""
+
+    offset: int
+    version: int
+    created: int
+    change: Change
 
 
 def schema(raw: RawTable, columns: Sequence[str]) -> pa.Schema:
@@ -42,12 +54,12 @@ def write(root: Root, raw: RawTable, tables: KeyedTables, partition: int, rows: 
         return
     fields = schema(raw, tables.columns)
     values = [
-        {**(after or before or {}), CREATED: created, PARTITION: partition, OFFSET: offset, IS_REMOVED: after is None}
-        for offset, created, (before, after) in rows
+        {**(after or before or {}), CREATED: created, PARTITION: partition, OFFSET: version, IS_REMOVED: after is None}
+        for _, version, created, (before, after) in rows
     ]
     table = pa.table({field.name: pa.array([row[field.name] for row in values], field.type) for field in fields})
     folder = root.keyed_log(raw.name, tables.keys) / f"partition={partition}"
-    offline_log.write(folder, table, CREATED, rows[0][0], rows[-1][0])
+    offline_log.write(folder, table, CREATED, rows[0].offset, rows[-1].offset)
 
 
 def open_rows(
@@ -67,7 +79,8 @@ def open_rows(
     keys = [values[name] for name in table.keys]
     is_key = [f"{key} = {sql.literal(value)}" for key, value in zip(keys, only, strict=True)] if only else []
     read = f"read_parquet([{', '.join(map(sql.literal, files))}], union_by_name = true, hive_partitioning = false)"
-    rows = f"SELECT DISTINCT ON ({PARTITION}, {OFFSET}) * FROM {read} WHERE {' AND '.join(is_key) or 'true'}"
+    place_of_row = ", ".join([PARTITION, OFFSET, *keys])
+    rows = f"SELECT DISTINCT ON ({place_of_row}) * FROM {read} WHERE {' AND '.join(is_key) or 'true'}"
     event = f"PARTITION BY {', '.join(keys)}, {values[source.id_column]} ORDER BY {OFFSET}"
     key = keys[0] if len(keys) == 1 else f"[{', '.join(keys)}]"
     columns = "".join(f", {value} AS {name}" for name, value in cells(table, values))

@@ -10,7 +10,7 @@ topic: `<first>-<last>.<partition>.parquet`. Each partition has ranges of its ow
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -143,15 +143,15 @@ def compact(newest: Path, time_column: str) -> None:
     """Merge the newest files of a day into one, where the day has more than `MOST_FILES` that are named as `newest` is.
     Remove the files that were merged more than `KEPT_SECONDS` ago."""
     partition = newest.parent
-    parts = sorted((f for f in partition.glob("*.parquet") if f.suffixes == newest.suffixes), key=_range)
-    outer = [file for file in parts if not any(_is_within(file, other) for other in parts)]
-    for merged in outer:
-        if time.time() - merged.stat().st_mtime > KEPT_SECONDS:
-            for file in parts:
-                if _is_within(file, merged):
-                    file.unlink(missing_ok=True)  # two merged files may overlap, as a crash leaves them
-    if len(outer) <= MOST_FILES:
+    kind = _kind(newest)
+    nested = _nested(file for file in partition.glob(f"*.{kind}") if _kind(file) == kind)
+    for merged, inner in nested.items():
+        if inner and time.time() - merged.stat().st_mtime > KEPT_SECONDS:
+            for file in inner:
+                file.unlink(missing_ok=True)  # two merged files may overlap, as a crash leaves them
+    if len(nested) <= MOST_FILES:
         return
+    outer = list(nested)
     sizes = [file.stat().st_size for file in outer]
     while sizes and sizes[0] > sum(sizes[1:]):  # a large file is not written again for a few new rows
         del sizes[0], outer[0]
@@ -164,8 +164,7 @@ def compact(newest: Path, time_column: str) -> None:
 def files(folder: Path) -> Iterator[Path]:
     """The files to read: each row is in one of them."""
     for partition in sorted(folder.glob("year=*/month=*/day=*")):
-        parts = sorted(partition.glob("*.parquet"))
-        yield from (file for file in parts if not any(_is_within(file, other) for other in parts))
+        yield from sorted(_nested(partition.glob("*.parquet")))
 
 
 def _range(file: Path) -> tuple[int, int]:
@@ -174,9 +173,26 @@ def _range(file: Path) -> tuple[int, int]:
     return first, last
 
 
-def _is_within(file: Path, other: Path) -> bool:
-    (first, last), (other_first, other_last) = _range(file), _range(other)
-    return file != other and file.suffixes == other.suffixes and other_first <= first and last <= other_last
+def _kind(file: Path) -> str:
+    """What comes after the range: with it, files of one partition of a topic are named."""
+    return file.name.partition(".")[2]
+
+
+def _nested(parts: Iterable[Path]) -> dict[Path, list[Path]]:
+    """The files whose rows lie in no other one of the same partition of a topic, in the order of their ranges, each
+    with others that lie in it. A day has hundreds of files while readers may need them, so no two are compared."""
+    ranged = []
+    for file in parts:
+        first, last = _range(file)
+        ranged.append((_kind(file), first, -last, file))
+    nested: dict[Path, list[Path]] = {}
+    outer, of_kind, until = Path(), "", -1
+    for kind, _, minus_last, file in sorted(ranged):
+        if kind == of_kind and -minus_last <= until:
+            nested[outer].append(file)
+        else:
+            nested[file], outer, of_kind, until = [], file, kind, -minus_last
+    return nested
 
 
 def _write(table: pa.Table, target: Path, time_column: str) -> None:

@@ -37,13 +37,8 @@ def run(root: Root, domain: str, source: str, once: bool, metrics: int | None, e
         return _print("No domain declares a stream, so there is nothing to do.")
     if len(wanted) > 1 and (source != "log" or metrics is not None):
         raise BadParameter("--source and --metrics are for one domain. Name it instead of all.")
-    if topic := topic_of(source):
-        if once or metrics is not None:
-            raise BadParameter(
-                "--once and --metrics are for files. A worker on Kafka runs until SIGTERM. Leave them "
-                "out: kafka-consumer-groups.sh says how far the workers have read."
-            )
-        return run_worker(root, wanted[0], topic, engine)
+    if topic := topic_of(source, settings.kafka()):
+        return run_worker(root, wanted[0], topic, engine, once, metrics)
     if engine != "quix":
         raise BadParameter(f"--engine {engine} reads a topic. Name it: --source {FORM}")
     sources = [open_source(root, source, stream.raw.name) for stream in wanted]
@@ -78,21 +73,24 @@ def run(root: Root, domain: str, source: str, once: bool, metrics: int | None, e
         job.result()
 
 
-def run_worker(root: Root, stream: Stream, topic: KafkaTopic, engine: str) -> None:
+def run_worker(
+    root: Root, stream: Stream, topic: KafkaTopic, engine: str, once: bool = False, metrics: int | None = None
+) -> None:
     """Run a worker of the stream job that reads a topic, until a signal stops it. Raises BadParameter, BadSetting,
-    Busy."""
+    Busy; and with `once` what else is wrong."""
     if find_spec("quixstreams") is None:
         raise BadSetting(f"A source of Kafka needs quixstreams, which is not installed. {INSTALL}")
     store, hash_key = _prepared(root, [stream])
+    from jobs.stream.kafka import worker
+    from jobs.stream.kafka.places import Places
+
+    how = worker.How(_print, once, metrics)
     if engine == "flink":
         from jobs.stream.flink import sinks
         from jobs.stream.flink.places import FlinkPlaces
 
-        return sinks.run(root, FlinkPlaces(topic, stream), store, _print)
-    from jobs.stream.kafka import worker
-    from jobs.stream.kafka.places import Places
-
-    worker.run(root, Places(topic, stream), store, hash_key, _print)
+        return sinks.run(root, FlinkPlaces(topic, stream), store, how)
+    worker.run(root, Places(topic, stream), store, hash_key, how)
 
 
 def _prepared(root: Root, streams: list[Stream]) -> tuple[Store, bytes]:

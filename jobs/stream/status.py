@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -36,6 +36,21 @@ class Counts:
     dead_letters: int = 0
 
 
+@contextmanager
+def served(registry: CollectorRegistry, port: int) -> Iterator[None]:
+    """Inside, Prometheus is served on a port of this machine, in a thread. Raises BadParameter."""
+    try:
+        server, thread = start_http_server(port, "127.0.0.1", registry)
+    except (OSError, OverflowError) as error:
+        raise BadParameter(f"Port {port} cannot be opened ({error}). Choose another for --metrics.") from error
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
 class Status:
     """`counts` are of all runs of the domain's job, `watermark` is the newest event's timestamp in µs since 1970.
     Prometheus gets the counts of this run."""
@@ -56,19 +71,9 @@ class Status:
         #: Of the last status line: events by then, and the clock. Without one yet, the clock is 0.
         self._last_events, self._last_clock = counts.events, 0.0
 
-    @contextmanager
-    def served(self, port: int) -> Iterator[None]:
-        """Inside, Prometheus is served on a port of this machine, in a thread. Raises BadParameter."""
-        try:
-            server, thread = start_http_server(port, "127.0.0.1", self._registry)
-        except (OSError, OverflowError) as error:
-            raise BadParameter(f"Port {port} cannot be opened ({error}). Choose another for --metrics.") from error
-        try:
-            yield
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join()
+    def served(self, port: int) -> AbstractContextManager[None]:
+        """As the function `served`, of these numbers."""
+        return served(self._registry, port)
 
     def add(self, more: Counts, newest: int) -> None:
         """Add a batch: its counts, and the newest timestamp in it, in µs since 1970."""

@@ -2,9 +2,10 @@
 What it says is kept in a file beside its data."""
 
 import shutil
+import struct
 import subprocess
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -28,12 +29,17 @@ POM = Path(__file__).with_name("kafka_pom.xml")
 ATTEMPTS = 3
 #: The clients say nothing about a broker that is gone: the tests ask for it.
 QUIET = 0
-_PROPERTIES = """
+#: Of the broker, where its places are known.
+PROPERTIES = """
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners=PLAINTEXT://127.0.0.1:{port},SASL_PLAINTEXT://127.0.0.1:{guarded},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port},SASL_PLAINTEXT://127.0.0.1:{guarded}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT
+sasl.enabled.mechanisms=PLAIN
+listener.name.sasl_plaintext.plain.sasl.jaas.config=\\
+  org.apache.kafka.common.security.plain.PlainLoginModule required user_{user}="{password}";
 controller.listener.names=CONTROLLER
 log.dirs={folder}/data
 offsets.topic.replication.factor=1
@@ -47,23 +53,29 @@ auto.create.topics.enable=false
 """
 
 
+#: Who may sign in at the second listener.
+USER, PASSWORD = "risk", "a secret of the tests"
+
+
 class Broker:
-    """A broker at `servers`. `log` has everything that it has said."""
+    """A broker at `servers`, and for those who sign in as `USER` with SASL's PLAIN, at `guarded`. `log` has everything
+    that it has said."""
 
     def __init__(self, jars: Path, folder: Path) -> None:
         self._jars, self._folder, self.log = jars, folder, folder / "broker.log"
         self._properties = folder / "server.properties"
         self._stack = ExitStack()
         self._admin: AdminClient | None = None
-        self.servers = ""
+        self.servers = self.guarded = ""
 
     def begin(self) -> None:
         """Format its folder for free ports, and start it."""
-        port, controller = free_port(), free_port()
-        self.servers, self._admin = f"127.0.0.1:{port}", None
+        port, guarded, controller = free_port(), free_port(), free_port()
+        self.servers, self.guarded, self._admin = f"127.0.0.1:{port}", f"127.0.0.1:{guarded}", None
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir(parents=True)
-        self._properties.write_text(_PROPERTIES.format(port=port, controller=controller, folder=self._folder))
+        ports = {"port": port, "guarded": guarded, "controller": controller}
+        self._properties.write_text(PROPERTIES.format(**ports, folder=self._folder, user=USER, password=PASSWORD))
         formatting = ["kafka.tools.StorageTool", "format", "-t", str(uuid.uuid4()), "-c", str(self._properties)]
         subprocess.run(self._java(*formatting), check=True, capture_output=True, timeout=RUN_SECONDS)
         self.start()
@@ -99,19 +111,26 @@ class Broker:
         except KafkaException:
             return False
 
-    def create(self, topic: str, partitions: int = 1) -> str:
-        """A new topic; its name."""
-        for future in self.admin.create_topics([NewTopic(topic, partitions, 1)]).values():
+    def create(self, topic: str, partitions: int = 1, **config: str) -> str:
+        """A new topic; its name. `config` has underscores for dots."""
+        options = {name.replace("_", "."): value for name, value in config.items()}
+        for future in self.admin.create_topics([NewTopic(topic, partitions, 1, config=options)]).values():
             future.result(WAIT_SECONDS)
         return topic
 
-    def send(self, topic: str, messages: Iterable[tuple[bytes | None, bytes | None]]) -> None:
-        """Send keys and values, and wait until the broker has them."""
+    def send(
+        self,
+        topic: str,
+        messages: Iterable[tuple[bytes | None, bytes | None]],
+        timestamp: Callable[[int], int] = lambda nth: 0,
+    ) -> None:
+        """Send keys and values, and wait until the broker has them. `timestamp` gives the one of the nth message, in ms
+        since 1970; 0 for now."""
         producer = Producer(
             {"bootstrap.servers": self.servers, "partitioner": "murmur2", "acks": "all", "log_level": QUIET}
         )
-        for key, value in messages:
-            producer.produce(topic, value, key)
+        for nth, (key, value) in enumerate(messages):
+            producer.produce(topic, value, key, timestamp=timestamp(nth))
         assert producer.flush(WAIT_SECONDS) == 0
 
     def open_messages(self, prefix: str) -> int:
@@ -124,6 +143,16 @@ class Broker:
             futures = admin.list_offsets(dict.fromkeys(places, OffsetSpec.latest()), isolation_level=isolation)
             ends.append(sum(future.result(WAIT_SECONDS).offset for future in futures.values()))
         return ends[0] - ends[1]
+
+    def transaction_timeouts_ms(self) -> dict[str, int]:
+        """Name of a producer with transactions → after how long the broker ends one of its transactions that stays
+        open. The broker keeps both in a topic of its own."""
+        timeouts = {}
+        for message in self.messages("__transaction_state"):
+            if value := message.value():
+                *_, timeout = struct.unpack_from(">hqhi", value)  # version, number and epoch of the producer, time-out
+                timeouts[message.key()[4:].decode()] = timeout  # after the version and the length of the name
+        return timeouts
 
     def messages(self, topic: str) -> list[Message]:
         """The committed messages of a topic, partition by partition, each in the order of its offsets."""

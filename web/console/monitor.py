@@ -9,10 +9,11 @@ from typing import Any
 
 from flask import Blueprint, render_template
 
+from errors import LogUnavailable
 from features.domains import risks, streams
 from features.risk import Risk
 from features.utc import EPOCH, MICROSECOND, since_1970
-from serving import audit, intake, monitoring
+from serving import audit, monitoring
 from serving.audit import counts
 from serving.audit.positions import Positions
 from web.access import needs
@@ -45,7 +46,7 @@ def add(pages: Blueprint, face: Face, positions: Positions) -> None:
                  "total": sum(sum(n.values()) for n in by_hour[risk.name].values()), "window": windows.get(risk.name)}
                 for risk in risks().values()
             ],
-            streams=[{"name": name, "waiting": waiting(face, name, now)} for name in streams()],
+            streams=[shown(face, name, now) for name in streams()],
             alarms=monitoring.alarms(path)[:SHOWN_ALARMS], now=now, hours=SPAN // STEP, refresh_seconds=REFRESH_SECONDS,
         )  # fmt: skip
 
@@ -94,8 +95,13 @@ def latency(face: Face, risk: Risk, now: datetime) -> dict[str, float] | None:
     return {"p50": cuts[49], "p99": cuts[98], "decisions": len(totals)}
 
 
-def waiting(face: Face, stream: str, now: datetime) -> float | None:
-    """How long the oldest event has been waiting for the stream job, in seconds; None if none is waiting."""
-    log, state = face.root.event_log(stream), face.root.stream_state(streams()[stream].domain)
-    oldest = intake.oldest_waiting(log, state, now)
-    return oldest.total_seconds() if oldest else None
+def shown(face: Face, stream: str, now: datetime) -> dict[str, Any]:
+    """A stream: how long the oldest event has been waiting for the stream job, in seconds, None if none is waiting; how
+    many messages wait where; and why nobody knows."""
+    try:
+        waiting = face.service.events.waiting(stream, now)
+    except LogUnavailable as error:
+        return {"name": stream, "problem": error.message}
+    behind = [(*place, messages) for place, messages in sorted(waiting.messages.items()) if messages]
+    seconds = waiting.oldest.total_seconds() if waiting.oldest else None
+    return {"name": stream, "waiting": seconds, "messages": behind}

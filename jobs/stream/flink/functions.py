@@ -12,7 +12,7 @@ from pyflink.datastream.state import MapState, MapStateDescriptor
 import settings
 from brokers import KafkaTopic
 from features.domains import stream_of
-from jobs.stream.flink.places import FlinkPlaces, state_message
+from jobs.stream.flink.places import FlinkPlaces, row_message, state_message
 from jobs.stream.kafka.checked import Checking, Dead, Sent
 from jobs.stream.kafka.folded import folded
 
@@ -91,8 +91,9 @@ class Remember(_Step):
 
 
 class Fold(_Step):
-    """A row for the tables of one key → the states of those that it changes. The rows of a key are numbered: their
-    numbers are what the offsets of a keyed topic would be."""
+    """A row for the tables of one key → the same with its number, and the states of those tables that it changes. Flink
+    tells nobody at which offset a message lies that it has sent. So the rows of a key are numbered: the number is part
+    of the same checkpoint, so it grows, and a row that is processed again has the same."""
 
     def open(self, context: RuntimeContext) -> None:
         """Begin. Flink calls it."""
@@ -104,6 +105,7 @@ class Fold(_Step):
         topic, key, text = value
         number = int(self._state.get_bytes(_ROWS) or 0)
         self._state.set_bytes(_ROWS, b"%d" % (number + 1))
+        yield Row(topic, key, row_message(number, text))
         for live in self._tables[topic].live:
             if changes := folded(live, self._state, [(number, _now(), text)]):
                 kept, created, state = changes

@@ -11,9 +11,11 @@ from pyflink.common import Configuration
 from pyflink.datastream import StreamExecutionEnvironment
 from pyflink.table import StreamTableEnvironment
 
-from brokers import topic_of
+import settings
+from brokers import KafkaTopic, topic_of
 from features.domains import stream_of
 from jobs.stream.flink.functions import MESSAGE, Fold, Remember
+from jobs.stream.flink.java import java_client
 from jobs.stream.flink.places import CHECKPOINTS, WHOLE, FlinkPlaces
 
 #: A checkpoint commits what the job has sent, so a state is online this much later at the latest, and a bit.
@@ -72,7 +74,7 @@ def run(places: FlinkPlaces, folder: Path, parallelism: int) -> None:
     tables.execute_sql(_source_table(places))
     tables.execute_sql(_sink_table(places))
     messages = tables.to_data_stream(tables.from_path("source"))
-    step = places.source, places.stream.domain
+    step = KafkaTopic(places.source.servers, places.source.name), places.stream.domain  # it connects to no broker
     changes = messages.key_by(lambda message: message[0] or b"").process(Remember(*step), MESSAGE).uid("remember")
     tables.create_temporary_view("changes", tables.from_data_stream(changes))
     keyed = ", ".join(_quoted(places.keyed_topic(of_key)) for of_key in places.keyed)
@@ -114,7 +116,7 @@ def _sink_table(places: FlinkPlaces) -> str:
 def _options(places: FlinkPlaces, more: Mapping[str, object]) -> str:
     options = {
         "connector": "kafka",
-        "properties.bootstrap.servers": places.source.servers,
+        **{f"properties.{name}": value for name, value in java_client(places.source).items()},
         "key.format": "raw",
         "key.fields": "key",
         "value.format": "raw",
@@ -135,7 +137,7 @@ def _end_with_parent() -> None:
 
 def main(source: str, domain: str, folder: str, parallelism: str) -> None:
     """Run the job, until the process that started it ends."""
-    topic = topic_of(source)
+    topic = topic_of(source, settings.kafka())
     assert topic is not None, source
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)  # the Python inside Java has no path of its own

@@ -34,12 +34,32 @@ class FlinkPlaces(Places):
     @property
     def steps(self) -> list[tuple[str, list[str]]]:
         """As in `Places`."""
-        return [(self.reader, [self.source.name]), (self.group, [self.events, *map(self.states, self.live)])]
+        return [(self.reader, [self.source.name]), (self.group, [*self.rows, *map(self.states, self.live)])]
 
     @property
     def written(self) -> list[str]:
         """All topics that the job writes."""
-        return [self.dead_letters, self.events, *map(self.states, self.live)]
+        return [self.dead_letters, *self.rows, *map(self.states, self.live)]
+
+    @property
+    def rows(self) -> list[str]:
+        """The topics that become logs: of events, and of the rows of each key."""
+        return [self.events, *map(self.keyed_topic, self.keyed)]
+
+
+def row_message(number: int, row: bytes) -> bytes:
+    """A row of a keyed topic as a message, with its number among the rows of its key.
+
+    >>> row_of_message(row_message(3, b"[]"))
+    (3, b'[]')
+    """
+    return b"%d\n%b" % (number, row)
+
+
+def row_of_message(message: bytes) -> tuple[int, bytes]:
+    """What `row_message` was given."""
+    number, _, row = message.partition(b"\n")
+    return int(number), row
 
 
 def state_message(newest: int, version: int, created: int, state: bytes) -> bytes:

@@ -1,12 +1,14 @@
 """The offline log of a stream job on Kafka: the versions of events that the job has processed, each with the partition
 and the offset of its message in the name of its file.
 
-How far the log has a partition lies in a file beside it. A transaction that fails leaves rows that its successor does
-not write again, so each row is in the log once, whoever works on the partition meanwhile.
+How far the log has a partition lies in a file beside it, with the `created` of the last row. A transaction that fails
+leaves rows that its successor does not write again, so each row is in the log once, whoever works on the partition
+meanwhile. `created` grows with the offset, and a row that is written again has the same.
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,8 @@ from root import Root
 
 #: Offset, µs since 1970 when the broker appended it, and the row of the event as it arrived.
 _Row = tuple[int, int, Row]
-#: Two versions of an event may come in one ms. Their offsets tell which is the later one.
-_MS_US = 1000
+#: Of a partition: the offset and `created` of the last row that the log has, and who wrote it.
+_Note = tuple[int, int, str]
 
 
 class EventsSink(BaseSink):
@@ -37,8 +39,7 @@ class EventsSink(BaseSink):
 
     def add(self, value: Any, key: Any, timestamp: int, headers: Any, topic: str, partition: int, offset: int) -> None:
         """Take one row. Quix Streams calls it."""
-        created = timestamp * _MS_US + offset % _MS_US
-        self._rows.setdefault(partition, []).append((offset, created, value))
+        self._rows.setdefault(partition, []).append((offset, timestamp * 1000, value))
 
     def flush(self) -> None:
         """Write the rows to the log. Raises OSError; then the transaction fails too."""
@@ -54,21 +55,36 @@ class EventsSink(BaseSink):
         """Write those rows of a partition, in the order of their offsets, that the log does not have yet."""
         note, raw = self._folder / f".partition-{partition}", self._raw
         with locked(note.with_suffix(".lock")):
-            logged, writer = from_json(note.read_bytes()) if note.exists() else (-1, "")
+            logged, last, writer = _read(note)
             rows = [row for row in rows if row[0] > logged]
             if not rows:
                 return
             if writer != self._writer:  # it may have died with a part of its rows in files
                 offline_log.remove_after(self._folder, logged, partition)
-                _replace(note, (logged, self._writer))
-            offsets, created, versions = zip(*rows, strict=True)
+                _replace(note, (logged, last, self._writer))
+            offsets, appended, versions = zip(*rows, strict=True)
+            created = _growing(appended, last)
             table = offline_log.dated(raw, versions, created)
             files = offline_log.write_offsets(self._folder, table, raw.time, offsets[0], offsets[-1], partition)
-            _replace(note, (offsets[-1], self._writer))
+            _replace(note, (offsets[-1], created[-1], self._writer))
             for file in files:
                 offline_log.compact(file, raw.time)
 
 
-def _replace(note: Path, content: tuple[int, str]) -> None:
+def _growing(appended: Iterable[int], last: int) -> list[int]:
+    """`created` of rows in the order of their offsets, after one with `last`, µs since 1970. Many rows come in one ms,
+    and the clock of a broker may go back: each is created at least a µs after the one before."""
+    return list(accumulate(appended, lambda before, at: max(before + 1, at), initial=last))[1:]
+
+
+def _read(note: Path) -> _Note:
+    if not note.exists():
+        return -1, 0, ""
+    content: list[Any] = from_json(note.read_bytes())
+    offset, *created, writer = content  # an older version did not note `created`
+    return offset, created[0] if created else 0, writer
+
+
+def _replace(note: Path, content: _Note) -> None:
     with replacing(note) as beside:
         beside.write_bytes(to_json(content))

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from zlib import crc32
 
 from brokers import KafkaTopic
 from features.domains import Stream
 from features.windows.keyed import KeyedTables, by_keys
 from features.windows.state import LiveTable
+from serving.intake import group_of, version_of
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,7 @@ class Places:
     @cached_property
     def version(self) -> str:
         """Of the definitions of the tables."""
-        versions = [(live.table.name, live.version) for live in self.live]
-        return f"{crc32(repr(sorted(versions)).encode()):08x}"
+        return version_of(self.stream)
 
     @property
     def live(self) -> list[LiveTable]:
@@ -40,7 +39,7 @@ class Places:
     @cached_property
     def group(self) -> str:
         """The consumer group of all workers."""
-        return f"{self.source.name}.{self.stream.domain}-{self.version}"
+        return group_of(self.source.name, self.stream)
 
     def keyed_topic(self, tables: KeyedTables) -> str:
         """The topic with the rows of the tables of one key."""

@@ -1,8 +1,21 @@
-"""How far the workers have read."""
+"""How far the workers have read, and the numbers of one of them."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from jobs.stream.kafka.places import Places
+from jobs.stream.status import COUNTERS, GAUGES, Counts
+from serving.kafka_lag import LagReader
+
+STATUS_SECONDS = 10
+BEHIND = "Messages of a partition that the workers have not processed: the lag of their group."
+LAG = "How long the oldest message has been waiting for the workers, 0 if none waits."
 
 TIMEOUT_SECONDS = 10
 #: Topic and partition → the offset behind its last message.
@@ -14,7 +27,7 @@ class CatchUp:
     messages, then the rows that these became."""
 
     def __init__(self, places: Places) -> None:
-        self._servers, self._steps = places.source.servers, places.steps
+        self._client, self._steps = places.source.client, places.steps
         self._ends: _Ends | None = None
 
     def is_done(self) -> bool:
@@ -31,7 +44,7 @@ class CatchUp:
 
     def _has_read(self, group: str, topics: list[str]) -> bool:
         options = {
-            "bootstrap.servers": self._servers, "group.id": group, "log_level": 0, "enable.auto.commit": False,
+            **self._client, "group.id": group, "log_level": 0, "enable.auto.commit": False,
             "enable.partition.eof": True, "isolation.level": "read_uncommitted", "auto.offset.reset": "earliest",
         }  # fmt: skip
         consumer = Consumer(options)  # it never subscribes, so it is no member of the group
@@ -41,6 +54,70 @@ class CatchUp:
             return _has_read(consumer, self._ends)
         finally:
             consumer.close()
+
+
+class Numbers:
+    """Of a worker: its counts since it was started, and the lag of its group. `report` gets a line about the counts now
+    and then while they change. Of a job on Flink, which counts elsewhere, there is the lag alone."""
+
+    def __init__(self, places: Places, report: Callable[[str], object], counts: Counts | None = None) -> None:
+        self._domain, self._report, self._counts = places.stream.domain, report, counts
+        self._lag = LagReader(places.source, places.stream)
+        self._watermark = 0
+        self._reported, self._last = time.monotonic(), self._line()
+
+    def noted(self, late: int, newest: int) -> None:
+        """Count late entries. `newest`: the newest timestamp of some states, µs since 1970."""
+        if self._counts is not None:
+            self._counts.late += late
+        self._watermark = max(self._watermark, newest)
+        if time.monotonic() - self._reported > STATUS_SECONDS:
+            self.report()
+
+    def report(self) -> None:
+        """Report the counts, if they have changed."""
+        self._reported, line = time.monotonic(), self._line()
+        if line != self._last:
+            self._last = line
+            self._report(line)
+
+    def _line(self) -> str:
+        c = self._counts or Counts()
+        return (
+            f"{self._domain}: {c.events:,} events, {c.late:,} late, {c.duplicates:,} duplicate, "
+            f"{c.dead_letters:,} dead-lettered by this worker"
+        )
+
+    def registry(self) -> CollectorRegistry:
+        """All of them for Prometheus, as they are when it asks."""
+        registry = CollectorRegistry()
+        registry.register(self)  # type: ignore[arg-type]
+        return registry
+
+    def describe(self) -> list[Metric]:
+        """The registry calls this instead of `collect` when it gets to know the numbers."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """The registry calls this."""
+        for name, text in COUNTERS.items() if self._counts is not None else ():
+            counter = CounterMetricFamily(f"stream_{name}", text, labels=["domain"])
+            counter.add_metric([self._domain], getattr(self._counts, name))
+            yield counter
+        if self._watermark:
+            yield self._gauge("watermark_seconds", GAUGES["watermark_seconds"], self._watermark / 1e6)
+        with suppress(KafkaException):  # a broker that is gone has no lag
+            waiting = self._lag.waiting(datetime.now(UTC), "")
+            yield self._gauge("lag_seconds", LAG, waiting.oldest.total_seconds() if waiting.oldest else 0.0)
+            behind = GaugeMetricFamily("stream_behind_messages", BEHIND, labels=["domain", "topic", "partition"])
+            for (topic, partition), messages in waiting.messages.items():
+                behind.add_metric([self._domain, topic, str(partition)], messages)
+            yield behind
+
+    def _gauge(self, name: str, text: str, value: float) -> GaugeMetricFamily:
+        gauge = GaugeMetricFamily(f"stream_{name}", text, labels=["domain"])
+        gauge.add_metric([self._domain], value)
+        return gauge
 
 
 def _ends(consumer: Consumer, topics: list[str]) -> _Ends:

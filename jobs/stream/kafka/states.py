@@ -32,10 +32,11 @@ _Place = tuple[int, bytes]
 
 
 class StatesSink(BaseSink):
-    """The rows of one keyed topic since the last commit. `noted` is told how many entries were late."""
+    """The rows of one keyed topic since the last commit. `noted` is told how many entries were late, and the newest
+    timestamp of a state."""
 
     def __init__(
-        self, root: Root, raw: RawTable, tables: KeyedTables, store: Store, noted: Callable[[int], None]
+        self, root: Root, raw: RawTable, tables: KeyedTables, store: Store, noted: Callable[[int, int], None]
     ) -> None:
         super().__init__()
         self._root, self._raw, self._tables, self._store, self._noted = root, raw, tables, store, noted
@@ -55,7 +56,7 @@ class StatesSink(BaseSink):
         rows, states = self._rows, self._states
         self.on_paused()
         self._log(rows)
-        late = 0
+        late = newest = 0
         for live in self._tables.live:
             changed, created = [], []
             for place, of_key in rows.items():
@@ -64,15 +65,18 @@ class StatesSink(BaseSink):
                     changed.append((place[1], text, kept.state.newest, kept.version))
                     created.append(latest)
                     late += len(kept.late)
+                    newest = max(newest, kept.state.newest)
             if changed:
                 self._store.write_table(state_of(live.table), online(live, changed, created))
-        self._noted(late)
+        self._noted(late, newest)
 
     def _log(self, rows: dict[_Place, list[KeyedRow]]) -> None:
         by_partition: dict[int, list[keyed_log.KeyedRow]] = {}
         for (partition, _), of_key in rows.items():
-            changes = [(offset, appended, tuple(from_json(text))) for offset, appended, text in of_key]
-            by_partition.setdefault(partition, []).extend(changes)
+            by_partition.setdefault(partition, []).extend(
+                keyed_log.KeyedRow(offset, offset, appended, tuple(from_json(text)))
+                for offset, appended, text in of_key
+            )
         for partition, changes in by_partition.items():
             keyed_log.write(self._root, self._raw, self._tables, partition, sorted(changes, key=itemgetter(0)))
 

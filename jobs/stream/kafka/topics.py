@@ -3,15 +3,17 @@
 import logging
 from collections.abc import Callable
 
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from quixstreams import Application
 from quixstreams.models.serializers import SerializationContext, Serializer
 from quixstreams.models.topics import Topic, TopicConfig
 
 from brokers import KafkaTopic
-from errors import BadParameter
+from errors import BadParameter, BadSetting
 from jobs.stream.kafka.checked import Sent
 from jobs.stream.kafka.places import Places
+from serving.kafka_log import REFUSALS
 
 logger = logging.getLogger(__name__)
 
@@ -36,8 +38,20 @@ def topics_of(application: Application, places: Places) -> Callable[..., Topic]:
 
 
 def _size(source: KafkaTopic) -> tuple[int, int]:
-    """Partitions and replicas of a topic: what is derived from it has as many. Raises BadParameter, KafkaException."""
-    topics = AdminClient({"bootstrap.servers": source.servers, "logger": logger}).list_topics(timeout=10).topics
+    """Partitions and replicas of a topic: what is derived from it has as many. Raises BadParameter, BadSetting,
+    KafkaException."""
+    refusals: list[KafkaError] = []
+    client = AdminClient({**source.client, "logger": logger, "error_cb": refusals.append})
+    try:
+        topics = client.list_topics(timeout=10).topics
+    except KafkaException:
+        client.poll(0)  # it calls back
+        for error in refusals:
+            if error.code() in REFUSALS:
+                raise BadSetting(
+                    f"{source.servers} refuses us: {error.str()}. Correct the file of RISK_KAFKA."
+                ) from None
+        raise
     if source.name not in topics:
         raise BadParameter(
             f"{source.servers} has no topic {source.name}. Create it, with as many partitions as there will ever be "

@@ -1,10 +1,10 @@
-"""One worker of a stream job on Kafka. It runs until SIGTERM or Ctrl-C."""
+"""One worker of a stream job on Kafka. It runs until SIGTERM or Ctrl-C, or until all is processed."""
 
 import platform
 import signal
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -12,16 +12,17 @@ from typing import Any
 from confluent_kafka import KafkaException
 from quixstreams import Application, message_context
 from quixstreams.exceptions import QuixException
+from quixstreams.kafka import ConnectionConfig
 
-from errors import Busy, FeaturesNotReady
+from errors import Busy, FeaturesNotReady, LogUnavailable, RiskError, RootBroken
 from files import fault, is_file_fault, locked
 from jobs.stream.kafka.checked import Checking, Dead, Sent, Valid
 from jobs.stream.kafka.log import EventsSink
 from jobs.stream.kafka.places import Places
-from jobs.stream.kafka.progress import CatchUp
+from jobs.stream.kafka.progress import CatchUp, Numbers
 from jobs.stream.kafka.states import StatesSink, mark
 from jobs.stream.kafka.topics import topics_of
-from jobs.stream.status import Counts
+from jobs.stream.status import served
 from root import Root
 from serving.store import Store
 
@@ -33,22 +34,45 @@ COMMIT_MESSAGES = 20_000
 SESSION_MS, TRANSACTION_MS = 6_000, 10_000
 POLL_SECONDS = 0.05
 RETRY_SECONDS, STOP_SECONDS = 1, 0.5
-STATUS_SECONDS = 10
 MOST_WORKERS = 1000
 Report = Callable[[str], object]
 Build = Callable[[Application], object]
 
 
-def run(root: Root, places: Places, store: Store, hash_key: bytes, report: Report) -> None:
-    """Work until a signal stops it. Raises BadParameter, Busy."""
-    work(root, places, store, lambda application: _build(application, places, root, store, hash_key, report), report)
+@dataclass(frozen=True)
+class How:
+    """`report` gets lines for a person. With `once`, a worker ends when all is processed that the source had when it
+    began. `metrics` is the port for Prometheus."""
+
+    report: Report
+    once: bool = False
+    metrics: int | None = None
 
 
-def work(root: Root, places: Places, store: Store, build: Build, report: Report) -> None:
+def run(root: Root, places: Places, store: Store, hash_key: bytes, how: How) -> None:
+    """Work until a signal stops it. Raises as `work`."""
+    checking = Checking(places, hash_key)
+    numbers = Numbers(places, how.report, checking.counts)
+    work(
+        root,
+        places,
+        store,
+        lambda application: _build(application, places, root, store, checking, numbers),
+        numbers,
+        how,
+    )
+
+
+def work(root: Root, places: Places, store: Store, build: Build, numbers: Numbers, how: How) -> None:
     """Work until a signal stops it. `build` says what happens to the messages. While the brokers or the online store
-    cannot be reached, it begins again from the last transaction, every `RETRY_SECONDS`. Raises BadParameter, Busy."""
-    stop, reported, whole = Event(), "", _Whole(store, places)
+    cannot be reached, it begins again from the last transaction, every `RETRY_SECONDS`; with `how.once`, it raises what
+    is wrong. Raises BadParameter, BadSetting, Busy; and with `how.once` FeaturesNotReady, RootBroken,
+    LogUnavailable."""
+    stop, reported, whole, report = Event(), "", _Whole(store, places), how.report
     with ExitStack() as stack:
+        if how.metrics is not None:
+            stack.enter_context(served(numbers.registry(), how.metrics))
+        rest = CatchUp(places) if how.once else None
         folder = _claimed(root, places, stack)
         report(f"{places.stream.domain}: worker {folder.name} of {places.group} reads {places.source.url}")
         while not stop.is_set():
@@ -58,15 +82,24 @@ def work(root: Root, places: Places, store: Store, build: Build, report: Report)
                 whole.begin()
                 application = _application(places, folder, stop)
                 build(application)
-                with _watched(application, stop, whole):
+                with _watched(application, stop, whole, rest):
                     application.run()
             except Exception as error:
                 if (message := _message(error)) is None:
                     raise
+                if how.once:
+                    raise _known(error, message) from error
                 if message != reported:
                     report(f"{places.stream.domain}: {message} The worker begins again every {RETRY_SECONDS} s.")
                     reported = message
                 stop.wait(RETRY_SECONDS)
+        numbers.report()
+
+
+def _known(error: Exception, message: str) -> RiskError:
+    if isinstance(error, RiskError):
+        return error
+    return RootBroken(message) if is_file_fault(error) else LogUnavailable(message)
 
 
 def _message(error: Exception) -> str | None:
@@ -126,17 +159,19 @@ class _Whole:
 
 
 @contextmanager
-def _watched(application: Application, stop: Event, whole: _Whole) -> Iterator[None]:
-    """Inside, the application is told to stop once `stop` is set, again and again until it does; and what is whole is
-    noted."""
+def _watched(application: Application, stop: Event, whole: _Whole, rest: CatchUp | None) -> Iterator[None]:
+    """Inside, the application is told to stop once `stop` is set, or nothing is left of `rest`, again and again until
+    it does; and what is whole is noted."""
     ended = Event()
 
     def follow() -> None:
         while not ended.wait(STOP_SECONDS):
             if stop.is_set():
                 application.stop()
-            else:
-                whole.look()
+                continue
+            whole.look()
+            if rest is not None and rest.is_done():
+                stop.set()
 
     thread = Thread(target=follow, daemon=True)
     thread.start()
@@ -152,7 +187,7 @@ def _application(places: Places, folder: Path, stop: Event) -> Application:
     nobody waits until it times out."""
     return _Stoppable(
         stop,
-        broker_address=places.source.servers,
+        broker_address=ConnectionConfig.from_librdkafka_dict(places.source.client),
         consumer_group=places.group,
         auto_offset_reset="earliest",
         processing_guarantee="exactly-once",
@@ -176,14 +211,12 @@ def _build(
     places: Places,
     root: Root,
     store: Store,
-    hash_key: bytes,
-    report: Report,
+    checking: Checking,
+    numbers: Numbers,
 ) -> None:
     """Say what happens to a message of each topic. Raises BadParameter, KafkaException."""
+    topic = topics_of(application, places)  # says first what is wrong with the brokers
     source = application.topic(places.source.name, value_deserializer="bytes", key_deserializer="bytes")
-    topic = topics_of(application, places)
-    checking = Checking(places, hash_key)
-    noted = _reporting(checking.counts, places.stream.domain, report)
     topics = {name: topic(name) for name in (places.dead_letters, *map(places.keyed_topic, places.keyed))}
     checked = application.dataframe(source).apply(
         lambda text, key, timestamp, _: checking.check(text, key, timestamp, *_place()), metadata=True
@@ -200,26 +233,8 @@ def _build(
     )
     for tables in places.keyed:
         rows = application.dataframe(topics[places.keyed_topic(tables)])
-        sink = StatesSink(root, places.stream.raw, tables, store, noted)
+        sink = StatesSink(root, places.stream.raw, tables, store, numbers.noted)
         rows.apply(lambda value, state: (value, state), stateful=True).sink(sink)
-
-
-def _reporting(counts: Counts, domain: str, report: Report) -> Callable[[int], None]:
-    """A function that counts late entries, and reports all counts now and then while they change."""
-    reported, last = time.monotonic(), ""
-
-    def noted(late: int) -> None:
-        nonlocal reported, last
-        counts.late += late
-        line = (
-            f"{domain}: {counts.events:,} events, {counts.late:,} late, {counts.duplicates:,} duplicate, "
-            f"{counts.dead_letters:,} dead-lettered by this worker"
-        )
-        if time.monotonic() - reported > STATUS_SECONDS and line != last:
-            reported, last = time.monotonic(), line
-            report(line)
-
-    return noted
 
 
 def _place() -> tuple[int, int]:

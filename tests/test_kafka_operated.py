@@ -1,0 +1,148 @@
+"""A worker on Kafka as it is operated: it signs in, ends with its topic, and says how far it is."""
+
+import urllib.request
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import coupon_root
+import pytest
+from engines import kafka as engine
+from engines.kafka import Broker
+from engines.need import need
+from fake import Fake
+from processes import jobs, started_job, wait_until
+from pydantic_core import to_json
+from servers import free_port
+
+import settings
+from app import create_app
+from features.domains import stream_of
+from jobs.raw import offline_log
+
+need("java", "mvn", modules=("confluent_kafka", "quixstreams"))
+pytestmark = [pytest.mark.slow, pytest.mark.engine]
+COUPON = stream_of("coupon")
+PREFIX, PARTITIONS, EVENTS, MORE = "operated", 3, 200, 7
+TOPIC = f"{PREFIX}.{COUPON.raw.name}"
+
+
+@pytest.fixture(scope="module")
+def root(kafka: Broker, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root, and a topic with events and a message that is none."""
+    root = tmp_path_factory.mktemp("operated")
+    coupon_root.make(root)
+    kafka.send(kafka.create(TOPIC, PARTITIONS), [*attempts(0, EVENTS), (b"x", b"no event")])
+    return root
+
+
+@pytest.fixture(autouse=True)
+def signed_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    sign_in(monkeypatch, tmp_path, engine.PASSWORD)
+
+
+def sign_in(monkeypatch: pytest.MonkeyPatch, folder: Path, password: str) -> None:
+    file = folder / "kafka.properties"
+    lines = ["# at the second listener", "security.protocol=SASL_PLAINTEXT", "sasl.mechanism=PLAIN"]
+    file.write_text("\n".join([*lines, f"sasl.username = {engine.USER}", f"sasl.password={password}"]))
+    monkeypatch.setenv("RISK_KAFKA", str(file))
+
+
+def attempts(first: int, count: int) -> Iterator[tuple[bytes, bytes]]:
+    for n in range(first, first + count):
+        event = {
+            "msg_id": f"c{n}", "device_id": f"d{n % 7}", "location_code": f"L{n % 3}", "response": "INVALID",
+            "coupon_code": f"1234-5678-9012-{n:04}", "create_time": datetime.now(UTC).isoformat(),
+        }  # fmt: skip
+        yield event["msg_id"].encode(), to_json(event)
+
+
+def source(kafka: Broker) -> str:
+    return f"kafka://{kafka.guarded}/{TOPIC}"
+
+
+def rows(root: Path) -> int:
+    folder = settings.Root(root).offline_log(COUPON.raw.name)
+    return sum(offline_log.pq.read_metadata(file).num_rows for file in offline_log.files(folder))
+
+
+def text_of(url: str) -> str:
+    with urllib.request.urlopen(url) as answer:
+        return str(answer.read().decode())
+
+
+def numbers(text: str, name: str) -> dict[str, float]:
+    """Labels of a metric → its value."""
+    lines = [line.rpartition(" ") for line in text.splitlines() if line.startswith(name)]
+    return {labels.removeprefix(name): float(value) for labels, _, value in lines}
+
+
+def client(kafka: Broker, monkeypatch: pytest.MonkeyPatch, folder: Path, later: timedelta = timedelta(0)) -> Any:
+    """The service, whose clock is ahead by `later`."""
+    monkeypatch.setenv("RISK_DATA", str(folder))
+    monkeypatch.setenv("RISK_EVENTS", f"kafka://{kafka.guarded}/{PREFIX}")
+    return create_app(Fake(), clock=lambda: datetime.now(UTC) + later).test_client()
+
+
+def test_once_ends_when_all_is_processed_that_the_topic_had(kafka: Broker, root: Path) -> None:
+    ended = jobs(root, "stream", "coupon", "--source", source(kafka), "--once")
+    assert f"coupon: {EVENTS} events, 0 late, 0 duplicate, 1 dead-lettered" in ended.stderr
+    assert rows(root) == EVENTS
+    assert "events" not in jobs(root, "stream", "coupon", "--source", source(kafka), "--once").stderr
+    assert engine.PASSWORD not in ended.output
+
+
+def test_the_service_says_what_waits_for_workers_that_are_gone(
+    kafka: Broker, root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    service = client(kafka, monkeypatch, tmp_path)
+    idle = service.get("/metrics").text
+    waiting = numbers(idle, f'risk_stream_waiting_messages{{partition="0",stream="{COUPON.raw.name}"')
+    assert set(waiting.values()) == {0}, idle
+    kafka.send(TOPIC, attempts(EVENTS, MORE))
+    service = client(kafka, monkeypatch, tmp_path, later=timedelta(minutes=2))
+    behind = numbers(service.get("/metrics").text, "risk_stream_waiting_messages")
+    assert sum(value for labels, value in behind.items() if f'topic="{TOPIC}"' in labels) == MORE
+    assert sum(behind.values()) == MORE
+    assert numbers(service.get("/metrics").text, "risk_stream_waiting_seconds")[f'{{stream="{COUPON.raw.name}"}}'] > 100
+    (check,) = [
+        c for c in service.get("/api/health-check/ready").json["checks"] if c["name"] == "stream coupon_attempts"
+    ]
+    assert f"python -m jobs stream coupon --source {source(kafka)}" in check["problem"]
+    page = service.get("/console/monitor").text
+    assert "the oldest event has been waiting for" in page
+    assert f"in {TOPIC} partition" in page
+
+
+def test_a_worker_tells_prometheus_its_counts_and_its_lag(kafka: Broker, root: Path) -> None:
+    port = free_port()
+    with started_job(root, "stream", "coupon", "--source", source(kafka), "--metrics", str(port)) as job:
+        wait_until(lambda: rows(root) == EVENTS + MORE, what="the worker has the events", child=job)
+
+        def is_idle() -> bool:
+            text = text_of(f"http://127.0.0.1:{port}/metrics")
+            behind = numbers(text, "stream_behind_messages")
+            topics = {labels.partition('topic="')[2].partition('"')[0] for labels in behind}
+            return len(topics) == 4 and not any(behind.values()) and 'stream_lag_seconds{domain="coupon"} 0.0' in text
+
+        wait_until(is_idle, what="nothing waits", child=job)
+        text = text_of(f"http://127.0.0.1:{port}/metrics")
+    assert numbers(text, "stream_events_total") == {'{domain="coupon"}': MORE}
+    assert numbers(text, "stream_watermark_seconds")['{domain="coupon"}'] > datetime.now(UTC).timestamp() - 86400
+
+
+def test_a_wrong_password_is_said_and_not_shown(
+    kafka: Broker, root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    sign_in(monkeypatch, tmp_path, "another secret")
+    ended = jobs(root, "stream", "coupon", "--source", source(kafka), code=1)
+    assert "bad_setting" in ended.stderr
+    assert "Correct the file of RISK_KAFKA" in ended.stderr
+    (_, event), *_ = attempts(0, 1)
+    answer = client(kafka, monkeypatch, tmp_path).post(
+        f"/api/v1/events/{COUPON.raw.name}", data=event, content_type="application/json"
+    )
+    assert (answer.status_code, answer.json["error"]["name"]) == (503, "log_unavailable")
+    assert "RISK_KAFKA" in answer.json["error"]["message"]
+    assert "another secret" not in ended.output + answer.text
