@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from model.booster import Booster
 from model.card import Card
 
 
@@ -34,14 +35,12 @@ class Trees:
 
     def __init__(self, trees: str, dtype: type[np.floating[Any]]) -> None:
         """`trees` is LightGBM's text, and `dtype` the type in which the ONNX file takes its inputs."""
-        from lightgbm import Booster  # the import takes a second, and linear models do not need it
-
-        self._booster, self._dtype = Booster(model_str=trees), dtype
+        self._booster, self._dtype = Booster(trees), dtype
 
     def contributions(self, rows: np.ndarray) -> np.ndarray:
-        """Shape (n, inputs), as `rows`. LightGBM answers one column more, the base."""
+        """Shape (n, inputs), as `rows`."""
         rounded = rows.astype(self._dtype).astype(float)  # or a split could go the other way than in the ONNX file
-        return np.asarray(self._booster.predict(rounded, pred_contrib=True, num_threads=1))[:, :-1]
+        return self._booster.contributions(rounded)[:, :-1]
 
 
 #: A row's contributions cost at most this many scores.

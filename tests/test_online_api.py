@@ -1,9 +1,11 @@
 """The online store's own API: Arrow tables in, readers out, and where its file lies."""
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -132,6 +134,28 @@ def test_readers_of_several_views_read_together(kind, tmp_path):
     together = online.read_together([(a, [key(2), key(1), key(3)]), (b, []), (b, [key(1), key(2)])])
     values = [[row and row[1] for row in answer] for answer in together]
     assert values == [[(20,), (10,), None], [], [(5,), None]]
+
+
+def test_readers_of_a_file_see_one_commit_together(tmp_path):
+    store, stats = feature_store(tmp_path), view(tmp_path)
+    store.apply([DRIVER, stats])
+    online = store._get_provider().online_store
+    another = type(online)()
+    online.write_table(store.config, stats, table(trips=[1]))
+    reader, key = online.reader(store.config, stats, ["trips"]), online.entity_key(stats)(1)
+
+    class Overtaken:
+        """A reader that reads after somebody else has written."""
+
+        def read_by(self, connection: sqlite3.Connection, keys: list[bytes]) -> list[Any]:
+            with ThreadPoolExecutor(1) as other:
+                later = table(trips=[2], event_timestamp=[NOON + SECOND])
+                other.submit(another.write_table, store.config, stats, later).result()
+            return reader.read_by(connection, keys)
+
+    first, second = online.read_together([(reader, [key]), (Overtaken(), [key])])
+    assert [row[1] for row in (*first, *second)] == [(1,), (1,)]
+    assert reader.read([key])[0][1] == (2,)
 
 
 def test_a_reader_ignores_the_ttl(store, online):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import pyarrow as pa
 from feast import Entity, FeatureView
@@ -123,8 +123,12 @@ class WideSqliteOnlineStore(OnlineStore):
         return Reader(self._file(config), names.table_name(config, view), layout)
 
     def read_together(self, requests: Sequence[tuple[RowReader, Sequence[bytes]]]) -> list[list[Row | None]]:
-        """What each reader reads of its keys. A read of SQLite waits for no network, so they run in turn."""
-        return [reader.read(keys) for reader, keys in requests]
+        """What each reader reads of its keys. All of it is from one commit."""
+        readers = cast(Sequence[tuple[Reader, Sequence[bytes]]], requests)
+        if not readers:
+            return []
+        with readers[0][0].file.snapshot() as connection:
+            return [reader.read_by(connection, keys) for reader, keys in readers]
 
     def entity_key(self, view: FeatureView) -> keys.EntityKey:
         """A function that takes the view's join key values, in the order of `view.entity_columns`, and returns the

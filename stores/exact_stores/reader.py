@@ -1,5 +1,6 @@
 """Fast reads of one feature view: the SQL is written once, and runs for each read."""
 
+import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,7 +23,7 @@ class Reader:
 
     def __init__(self, file: SqliteFile, table: str, layout: Sequence[Column]) -> None:
         """`layout` names the features, in the order of the values. Raises NotApplied if the table is missing."""
-        self._file = file
+        self.file = file
         with file.reading() as connection:
             existing = tables.feature_columns(connection, table)
             if not existing and not tables.exists(connection, table):
@@ -39,22 +40,30 @@ class Reader:
 
         Raises OnlineStoreError.
         """
-        rows = self.read_stored(keys)
+        with self.file.reading() as connection:
+            return self.read_by(connection, keys)
+
+    def read_by(self, connection: sqlite3.Connection, keys: Sequence[bytes]) -> list[Row | None]:
+        """The same, by an open connection to the file."""
+        rows = self._stored(connection, keys)
         if self._decode is None:
             return rows
         return [(row[0], self._decode(row[1])) if row else None for row in rows]
 
     def read_stored(self, keys: Sequence[bytes]) -> list[Row | None]:
-        """The same, with the features as SQLite stores them."""
-        with self._file.reading() as connection:
-            if len(keys) == 1:
-                row = connection.execute(self._select_by_key, (keys[0],)).fetchone()
-                return [(row[1], row[2:]) if row else None]
-            rows: dict[bytes, Row] = {}
-            for start in range(0, len(keys), _KEYS_PER_STATEMENT):
-                batch = keys[start : start + _KEYS_PER_STATEMENT]
-                query = f"{self._select}entity_key IN ({', '.join('?' * len(batch))})"
-                rows |= {row[0]: (row[1], row[2:]) for row in connection.execute(query, batch)}
+        """As `read`, with the features as SQLite stores them."""
+        with self.file.reading() as connection:
+            return self._stored(connection, keys)
+
+    def _stored(self, connection: sqlite3.Connection, keys: Sequence[bytes]) -> list[Row | None]:
+        if len(keys) == 1:
+            row = connection.execute(self._select_by_key, (keys[0],)).fetchone()
+            return [(row[1], row[2:]) if row else None]
+        rows: dict[bytes, Row] = {}
+        for start in range(0, len(keys), _KEYS_PER_STATEMENT):
+            batch = keys[start : start + _KEYS_PER_STATEMENT]
+            query = f"{self._select}entity_key IN ({', '.join('?' * len(batch))})"
+            rows |= {row[0]: (row[1], row[2:]) for row in connection.execute(query, batch)}
         return [rows.get(key) for key in keys]
 
 

@@ -64,6 +64,18 @@ class SqliteFile:
         return connection
 
     @contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """`with file.snapshot() as connection`: all statements see the same commit. They also share its locks, which
+        take as long as a small statement. Raises what `reading` raises."""
+        with self.reading() as connection:
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                if connection.in_transaction:
+                    connection.execute("COMMIT")
+
+    @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """`with file.writing() as connection`: one transaction, committed at the end, rolled back on any error.
 

@@ -55,7 +55,8 @@ class Fold:
     value         state → the number
     add_outcome   state → the state once the outcome of an event that is in it is known; of a rate only
     add_many      (state, list of values and orders) → the state with all of them, in one step; None: by `add`
-    merge_many    list of states → the state of all of them, in one step; None: by `merge`
+    merge_many    list of states, at least one → the state of all of them, in one step; None: by `merge`
+    form          the type of a state, for a decoder of JSON; None: any, with tuples for the lists of JSON
     pack, unpack  state → what JSON can hold, the same for equal states; None: the state itself → and back
     """
 
@@ -65,9 +66,10 @@ class Fold:
     value: Callable[[Any], Any]
     add_outcome: Callable[[Any], Any] | None = None
     pack: Callable[[Any], Any] | None = None
-    unpack: Callable[[Any], Any] = _tuples
+    unpack: Callable[[Any], Any] | None = None
     add_many: Callable[[Any, list[tuple[Any, Any]]], Any] | None = None
     merge_many: Callable[[list[Any]], Any] | None = None
+    form: Any = None
 
     def added(self, state: Any, pairs: list[tuple[Any, Any]]) -> Any:
         """The state with more events, each a value and an order. It takes a number of steps that grows with the events,
@@ -79,10 +81,15 @@ class Fold:
         return state
 
     def merged(self, states: list[Any]) -> Any:
-        """The state of all the events of the states."""
-        if self.merge_many is not None:
-            return self.merge_many(states)
-        return reduce(self.merge, states, self.zero)
+        """The state of all the events of the states, of which there is at least one."""
+        if len(states) == 1:
+            return states[0]
+        return reduce(self.merge, states) if self.merge_many is None else self.merge_many(states)
+
+    @property
+    def decoded(self) -> tuple[Any, Callable[[Any], Any] | None]:
+        """The type by which a state is decoded from JSON, and what makes the state of it. None: it is the state."""
+        return (Any, self.unpack or _tuples) if self.form is None else (self.form, None)
 
 
 def billionths(value: float) -> int:
@@ -94,27 +101,30 @@ def billionths(value: float) -> int:
 
 
 def millionths(value: float) -> int:
-    """
-    >>> millionths(0.1)
-    100000
-    """
+    """The same of `ROOT_UNITS`."""
     return round(value * ROOT_UNITS)
 
 
-def plus(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
+def plus(*states: tuple[int, ...]) -> tuple[int, ...]:
     """
-    >>> plus((1, 2), (10, 20))
-    (11, 22)
+    >>> plus((1, 2), (10, 20), (100, 200))
+    (111, 222)
     """
-    return tuple(map(add, a, b))
+    return tuple(map(sum, zip(*states, strict=True)))
+
+
+def totals(n: int, add_one: Callable[[Any, Any, Any], Any], value: Callable[[Any], Any], **more: Any) -> Fold:
+    """`n` whole numbers, which are added one by one; `more` as `Fold` takes it."""
+    form = tuple.__class_getitem__((int,) * n)
+    return Fold((0,) * n, add_one, plus, value, merge_many=lambda states: plus(*states), form=form, **more)
 
 
 def summed(amount: Callable[[Any], int], value: Callable[[int], Any]) -> Fold:
     """The whole numbers that `amount` makes of the values, added."""
-    return Fold(0, lambda total, x, _: total + amount(x), lambda a, b: a + b, value)
+    return Fold(0, lambda total, x, _: total + amount(x), add, value, merge_many=sum, form=int)
 
 
-def extreme(choose: Callable[[Any, Any], Any]) -> Fold:
+def extreme(choose: Callable[..., Any]) -> Fold:
     """
     >>> most = extreme(max)
     >>> most.value(most.add(most.add(most.zero, 3, None), 2, None)), most.value(most.zero)
@@ -124,7 +134,10 @@ def extreme(choose: Callable[[Any, Any], Any]) -> Fold:
     def merge(a: Any, b: Any) -> Any:
         return b if a is None else a if b is None else choose(a, b)
 
-    return Fold(None, lambda state, x, _: merge(state, x), merge, lambda state: state)
+    return Fold(
+        None, lambda state, x, _: merge(state, x), merge, lambda state: state, form=Any,
+        merge_many=lambda states: choose((x for x in states if x is not None), default=None),
+    )  # fmt: skip
 
 
 def newest(n: int, value: Callable[[list[Any]], Any]) -> Fold:
@@ -143,6 +156,7 @@ def newest(n: int, value: Callable[[list[Any]], Any]) -> Fold:
         (), lambda state, x, order: merge(state, ((order, x),)), merge, lambda state: value([x for _, x in state]),
         add_many=lambda state, pairs: merge(state, ((order, x) for x, order in pairs)),
         merge_many=lambda states: merge((), chain.from_iterable(states)),
+        form=tuple[tuple[tuple[Any, ...], Any], ...],
     )  # fmt: skip
 
 

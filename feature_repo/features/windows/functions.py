@@ -11,6 +11,7 @@ function. A new function is one more record here, and one line in the tests' ora
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from operator import add
 from string import Formatter
 
 from choices import unknown
@@ -31,6 +32,7 @@ from features.windows.folds import (
     stddev,
     stddev_sql,
     summed,
+    totals,
 )
 from features.windows.raw import Dtype
 
@@ -149,7 +151,10 @@ _NEWEST_TOTAL = "list_sum(list_transform({newest}, lambda e : e.x))"
 _ALL = (
     Function(
         "count", "how many events, or how many with a value",
-        Fold(0, lambda state, x, _: state + 1, lambda a, b: a + b, lambda state: state),
+        Fold(
+            0, lambda state, x, _: state + 1, add, lambda state: state,
+            add_many=lambda state, pairs: state + len(pairs), merge_many=sum, form=int,
+        ),
         {"events": _EVENTS}, "coalesce({events}, 0)::BIGINT", "int", empty=0, needs_column=False,
     ),
     Function(
@@ -170,7 +175,7 @@ _ALL = (
         f"ELSE coalesce(({{total}}::VARCHAR || '{EXPONENT}')::DOUBLE, 0) END", empty=0.0,
     ),
     Function(
-        "mean", "the mean", Fold((0, 0), lambda state, x, _: (state[0] + billionths(x), state[1] + 1), plus, mean),
+        "mean", "the mean", totals(2, lambda state, x, _: (state[0] + billionths(x), state[1] + 1), mean),
         {"total": _TOTAL, "events": _EVENTS},
         f"CASE WHEN abs({{total}}) < {EXACT_AS_FLOAT} AND {{events}} * {{UNITS}} < {EXACT_AS_FLOAT} "
         f"THEN {{total}}::DOUBLE / ({{events}} * {{UNITS}})::DOUBLE "
@@ -178,7 +183,7 @@ _ALL = (
     ),
     Function(
         "stddev", "the standard deviation of a sample; missing under two events",
-        Fold((0, 0, 0), lambda state, x, _: plus(state, _squares(x)), plus, stddev),
+        totals(3, lambda state, x, _: plus(state, _squares(x)), stddev),
         {
             "squares": StateSql("sum({root_units}::HUGEINT * {root_units})", "sum({state}) {over}"),
             "roots": StateSql("sum({root_units})", "sum({state}) {over}"),
@@ -210,8 +215,8 @@ _ALL = (
     ),
     Function(
         "rate", "the share of the events whose outcome was known; the column is its timestamp",
-        Fold(
-            (0, 0), lambda state, known, _: (state[0] + known, state[1] + 1), plus,
+        totals(
+            2, lambda state, known, _: (state[0] + known, state[1] + 1),
             lambda state: state[0] / state[1] if state[1] else None,
             add_outcome=lambda state: (state[0] + 1, state[1]),
         ),

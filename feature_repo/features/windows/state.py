@@ -26,10 +26,12 @@ b',3000000000,[{"300000000":1}],[[3000000000,0,0]]]'
 from bisect import bisect_left, insort
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 from zlib import crc32
 
-from pydantic_core import from_json, to_json
+import msgspec
+from pydantic_core import to_json
 
 from errors import FeaturesNotReady
 from features.utc import MICROSECOND, since_1970
@@ -67,21 +69,27 @@ class LiveTable:
             table.event_time, table.source.id if needs_id else None, self.columns
         )
         self._slots: list[Slot] = []
-        #: Feature, number of its slot, and how far it reaches back, µs.
-        self._readings: list[tuple[str, int, int]] = []
+        windows: list[dict[str, int]] = []
         numbers: dict[Any, int] = {}
         for a in table.aggregations:
             alike = (a.function, a.column, *a.where.items(), a.delay, a.old_edge_hop, a.n, a.window is None)
             if alike not in numbers:
                 numbers[alike] = len(self._slots)
                 self._slots.append(Slot(a, self.columns))
+                windows.append({})
             slot, reach = self._slots[numbers[alike]], 0 if a.window is None else a.reach // MICROSECOND
             slot.reach = max(slot.reach, reach)
-            self._readings.append((a.name, numbers[alike], reach))
+            windows[numbers[alike]][a.name] = reach
         #: Of the bytes of its states: those of another definition mean something else.
         reaches = [(alike, self._slots[number].reach) for alike, number in numbers.items()]
         self.version = crc32(repr((FORMAT, table.keys, table.event_time, table.source.derived, reaches)).encode())
         self._packs = [slot.fold.pack for slot in self._slots] if any(s.fold.pack for s in self._slots) else []
+        #: For each slot its features, and how far back each of them reaches, µs, ascending.
+        self._readings = [tuple(zip(*sorted(w.items(), key=itemgetter(1)), strict=True)) for w in windows]
+        forms, unpacks = zip(*(slot.fold.decoded for slot in self._slots), strict=True)
+        tiles = tuple[tuple(dict[int, form] for form in forms)]  # type: ignore[misc,valid-type]
+        self._unpacks: tuple[Callable[[Any], Any] | None, ...] = unpacks
+        self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(tuple[int, int, tiles, list[Entry]])  # type: ignore[valid-type]
 
     def zero(self) -> State:
         """The state of a key without events."""
@@ -136,10 +144,9 @@ class LiveTable:
     def values(self, state: State, as_of: datetime) -> dict[str, Any]:
         """The table's features at a timestamp, or at the first that the state can answer."""
         timestamp = max(since_1970(as_of), state.newest - SLACK_US)
-        values = {
-            name: self._slots[number].value(state.tiles[number], state, timestamp, reach)
-            for name, number, reach in self._readings
-        }
+        values: dict[str, Any] = {}
+        for slot, tiles, (names, reaches) in zip(self._slots, state.tiles, self._readings, strict=True):
+            values.update(zip(names, slot.values(tiles, state, timestamp, reaches), strict=True))
         return values | {flag.name: flag.value(values[flag.aggregation]) for flag in self.table.flags}
 
     def to_json(self, state: State) -> bytes:
@@ -152,18 +159,20 @@ class LiveTable:
 
     def from_json(self, text: bytes) -> State:
         """Raises FeaturesNotReady on a state of another definition."""
-        version, *parts = from_json(text)
+        try:
+            version, newest, tiles, recent = self._decoder.decode(text)
+        except msgspec.ValidationError:
+            version = None
         if version != self.version:
             raise FeaturesNotReady(
                 f"A state of {self.table.name} is of another definition. Run: feast apply, and start the stream job"
             )
-        newest, all_tiles, recent = parts
         return State(
             [
-                {int(start): slot.fold.unpack(tile) for start, tile in tiles.items()}
-                for slot, tiles in zip(self._slots, all_tiles, strict=True)
+                by_start if unpack is None else {start: unpack(tile) for start, tile in by_start.items()}
+                for unpack, by_start in zip(self._unpacks, tiles, strict=True)
             ],
-            list(map(tuple, recent)),
+            recent,
             newest,
         )
 

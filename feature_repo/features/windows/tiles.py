@@ -170,16 +170,24 @@ class Slot:
             for start in [start for start in tiles if start < oldest]:
                 del tiles[start]
 
-    def value(self, tiles: Mapping[int, Any], state: State, timestamp: int, reach: int) -> Any:
-        """The value at a timestamp of an aggregation that reaches so far back."""
-        oldest, newest, young = self.oldest(timestamp, reach), state.newest, timestamp - self.delay
-        merged = self.fold.merged([tile for start, tile in tiles.items() if start >= oldest])
-        counted = [
+    def values(self, tiles: Mapping[int, Any], state: State, timestamp: int, reaches: Sequence[int]) -> list[Any]:
+        """The values at a timestamp of the aggregations that reach so far back; `reaches` ascend. One pass, from the
+        newest tile on: a window has all tiles of a shorter one."""
+        fold, newest, young = self.fold, state.newest, timestamp - self.delay
+        entries = [
             entry
             for entry in state.recent
-            if oldest <= entry[TIME] < young
+            if entry[TIME] < young
             and entry[OUTCOME] < timestamp
             and not self.is_tiled(entry, newest)
             and self.counts(entry)
         ]
-        return self.fold.value(self._add(merged, counted))
+        starts, merged, values = sorted(tiles), fold.zero, []
+        for reach in reaches:
+            oldest = self.oldest(timestamp, reach)
+            first = bisect_left(starts, oldest)
+            merged = fold.merged([merged, *map(tiles.__getitem__, starts[first:])])
+            del starts[first:]
+            counted = [entry for entry in entries if entry[TIME] >= oldest]
+            values.append(fold.value(self._add(merged, counted) if counted else merged))
+        return values
