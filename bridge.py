@@ -1,6 +1,10 @@
 """The bridge: takes requests from granian, reads their bodies without a thread, and calls the WSGI application.
 
-A client that sends slowly costs memory for its body, and no thread. A body has to be here in `BODY_SECONDS`."""
+A client that sends slowly costs memory for its body, and no thread. A body has to be here in `BODY_SECONDS`.
+
+The event loop's thread computes the answers, one after the other. An answer that has to wait until the disk has
+something is sent by another thread, which waits for all such answers at once. A request that may wait for anything else
+is computed by one of many threads."""
 
 import asyncio
 import io
@@ -9,8 +13,9 @@ import sys
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import lru_cache
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
 from granian.rsgi import HTTPProtocol, ProtocolClosed, Scope
@@ -23,6 +28,10 @@ BODY_SECONDS = 20.0
 DRAINED_BYTES = 8 * 1024 * 1024
 #: The key of a WSGI environment that is there if the body did not come in time.
 LATE = "bridge.body_is_late"
+#: The key of a `Later`, where the bridge can wait for the application.
+LATER = "bridge.later"
+#: The key of the error of a wait. The application answers it.
+FAILED = "bridge.failed"
 #: A header of this name has another form in WSGI.
 _PLAIN = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}
 #: What every WSGI environment of ours says.
@@ -34,28 +43,47 @@ _ALWAYS = {
 Environment = dict[str, Any]
 
 
+@dataclass
+class Later:
+    """What an application leaves to the bridge. `waits` return once the answer may be sent. If one raises an error, the
+    application is called again, with the error under FAILED, and that answer is sent. `then` are called when an answer
+    may be sent."""
+
+    waits: list[Callable[[], None]] = field(default_factory=list)
+    then: list[Callable[[], object]] = field(default_factory=list)
+
+
 class Application(Protocol):
     """A WSGI application. A body of up to `largest_body` bytes is read for it."""
 
     largest_body: int
 
     def may_wait(self, environment: Environment) -> bool:
-        """Whether a request may take long for another reason than computing."""
+        """Whether a request may take long for another reason than computing, or computes long."""
 
     def __call__(self, environ: Environment, start_response: Callable[..., Any]) -> Iterable[bytes]:
         """As WSGI has it."""
 
 
+@dataclass
+class _Answer:
+    environment: Environment
+    protocol: HTTPProtocol
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
 class Bridge:
-    """What granian calls for each request. A request that is alone is answered by the thread that read it, because a
-    change of threads takes as long as a small answer. The others are answered by `threads` threads."""
+    """What granian calls for each request. `threads` threads answer those that may wait."""
 
     def __init__(self, app: Application, threads: int) -> None:
         self._app = app
         self._open = 0
-        self._queue: SimpleQueue[tuple[Environment, HTTPProtocol, asyncio.Future[None]]] = SimpleQueue()
-        for _ in range(threads):
-            threading.Thread(target=self._work, daemon=True).start()
+        self._waiting: SimpleQueue[tuple[Environment, HTTPProtocol, asyncio.Future[None]]] = SimpleQueue()
+        self._made: SimpleQueue[tuple[_Answer, asyncio.Future[None]]] = SimpleQueue()
+        for work in (self._settle_made, *[self._compute_waiting] * threads):
+            threading.Thread(target=work, daemon=True).start()
 
     async def __call__(self, scope: Scope, protocol: HTTPProtocol) -> None:
         """One request."""
@@ -66,12 +94,20 @@ class Bridge:
                 environment["wsgi.input"] = io.BytesIO(await self._body(scope, protocol, environment))
             except ProtocolClosed:
                 return  # the client has gone
-            if self._open == 1 and not self._app.may_wait(environment):
-                self._answer(environment, protocol)
+            sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            if self._app.may_wait(environment):
+                self._waiting.put((environment, protocol, sent))
+                await sent
                 return
-            answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._queue.put((environment, protocol, answered))
-            await answered
+            environment[LATER] = Later()
+            answer = self._computed(environment, protocol)
+            if answer is None:
+                return
+            if self._open == 1 or not environment[LATER].waits:
+                self._send(answer)  # a change of threads takes as long as a small answer, and nobody else is here
+                return
+            self._made.put((answer, sent))
+            await sent
         finally:
             self._open -= 1
 
@@ -98,17 +134,30 @@ class Bridge:
             environment[LATE] = True
             return b""
 
-    def _work(self) -> None:
+    def _compute_waiting(self) -> None:
         while True:
-            environment, protocol, answered = self._queue.get()
+            environment, protocol, sent = self._waiting.get()
             try:
-                self._answer(environment, protocol)
+                if answer := self._computed(environment, protocol):
+                    self._send(answer)
             finally:
-                with suppress(RuntimeError):  # the loop has ended
-                    answered.get_loop().call_soon_threadsafe(_finish, answered)
+                _finish([sent])
 
-    def _answer(self, environment: Environment, protocol: HTTPProtocol) -> None:
-        """Call the application and send its answer. Without one, granian answers 500."""
+    def _settle_made(self) -> None:
+        """Send answers that wait for a disk. What was written for all that are here, the first wait takes there."""
+        while True:
+            made = [self._made.get()]
+            with suppress(Empty):
+                while True:
+                    made.append(self._made.get_nowait())
+            try:
+                for answer, _ in made:
+                    self._send(answer)
+            finally:
+                _finish([sent for _, sent in made])
+
+    def _computed(self, environment: Environment, protocol: HTTPProtocol) -> _Answer | None:
+        """What the application answers. None if it fails: then granian answers 500."""
         started: list[Any] = []
 
         def start_response(status: str, headers: list[tuple[str, str]], _exc_info: Any = None) -> None:
@@ -122,17 +171,42 @@ class Bridge:
                 if hasattr(answer, "close"):
                     answer.close()
             status, headers = started
-            if LATE in environment:
-                headers = [*headers, ("Connection", "close")]  # the rest of the body would be taken for a request
-            with suppress(ProtocolClosed):
-                protocol.response_bytes(status, headers, body)
         except Exception:
             logger.exception("%s %s failed", environment["REQUEST_METHOD"], environment["PATH_INFO"])
+            return None
+        if LATE in environment:
+            headers = [*headers, ("Connection", "close")]  # the rest of the body would be taken for a request
+        return _Answer(environment, protocol, status, headers, body)
+
+    def _send(self, answer: _Answer) -> None:
+        """Send an answer, once it may be sent."""
+        sendable: _Answer | None = answer
+        if later := answer.environment.get(LATER):
+            try:
+                for wait in later.waits:
+                    wait()
+            except Exception as error:
+                environment = {**answer.environment, FAILED: error}
+                del environment[LATER]
+                sendable = self._computed(environment, answer.protocol)
+            else:
+                for note in later.then:
+                    note()
+        if sendable:
+            with suppress(ProtocolClosed):
+                sendable.protocol.response_bytes(sendable.status, sendable.headers, sendable.body)
 
 
-def _finish(answered: "asyncio.Future[None]") -> None:
-    if not answered.done():
-        answered.set_result(None)
+def _finish(sent: "list[asyncio.Future[None]]") -> None:
+    """Let the requests of one event loop end."""
+
+    def finish() -> None:
+        for future in sent:
+            if not future.done():
+                future.set_result(None)
+
+    with suppress(RuntimeError):  # the loop has ended
+        sent[0].get_loop().call_soon_threadsafe(finish)
 
 
 def _environment(scope: Scope) -> Environment:

@@ -130,16 +130,16 @@ def _stored(store: FeatureStore, view: Any, projection: FeatureViewProjection, n
         tuple(full(_name(projection), name) for name in names),
         ttl // MICROSECOND if ttl else None,
         read,
-        _completeness(view, key_types, read),
+        _completeness(view, key_types),
     )
 
 
-def _completeness(view: FeatureView, key_types: Mapping[str, str], read: Read) -> Completeness | None:
+def _completeness(view: FeatureView, key_types: Mapping[str, str]) -> Completeness | None:
     """Of a live view."""
     if view.tags.get("kind") != "live":
         return None
     dtypes = ["string" if kind == "STRING" else "int" for kind in key_types.values()]
-    return Completeness(view.name, reserved_key(MARKER, dtypes), read)
+    return Completeness(view.name, reserved_key(MARKER, dtypes))
 
 
 def _key(names: tuple[str, ...]) -> Callable[[Row], tuple[Any, ...]]:

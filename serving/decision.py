@@ -135,6 +135,8 @@ def _severity(severity: int, is_lacking: bool, rules: Sequence[ActiveRule]) -> i
 
 def _known_inputs(risk: Risk, card: Card, features: Mapping[str, Any], fields: Mapping[str, Any]) -> list[Input | None]:
     """The declaration of each of the card's inputs, None where the matrix has a stand-in for the value."""
+    present = {name for name, value in features.items() if not is_missing(value)}
+    present |= {name for name, value in fields.items() if name not in features and not is_missing(value)}
     known: list[Input | None] = []
     for card_input in card.inputs:
         declared = risk.by_input.get(card_input.name)
@@ -143,9 +145,7 @@ def _known_inputs(risk: Risk, card: Card, features: Mapping[str, Any], fields: M
                 f"{card.name} {card.version} takes {card_input.name!r}, which is no input of the risk any more. Train "
                 f"again, or go back: python -m jobs models {card.name} rollback"
             )
-        is_known = not is_missing(features.get(declared.name))
-        for name in declared.known_by:
-            is_known = is_known and not _is_absent(name, features, fields)
+        is_known = declared.name in features and declared.name in present and present.issuperset(declared.known_by)
         known.append(declared if is_known else None)
     return known
 

@@ -126,10 +126,9 @@ class Plan:
 
     def _kept(self, rows: Sequence[Row], now: int) -> dict[str, list[Kept | None]]:
         keys = [[stored.key(row) for row in rows] for stored in self.stored]
-        complete = [[key for key in keys_of_view if None not in key] for keys_of_view in keys]
-        reads = self.read_together([(s.read, k) for s, k in zip(self.stored, complete, strict=True)])
+        reads = self.read_together([(s.read, s.wanted(k)) for s, k in zip(self.stored, keys, strict=True)])
         kept = {
-            stored.view: stored.placed(keys_of_view, read, now)
+            stored.view: stored.placed(keys_of_view, read)
             for stored, keys_of_view, read in zip(self.stored, keys, reads, strict=True)
         }
         for stored in self.stored:

@@ -36,21 +36,24 @@ class Stored:
     read: Read
     completeness: Completeness | None = None
 
-    def rows(self, rows: Sequence[Row], now: int = 0) -> list[Kept | None]:
-        """The stored row of each row, however old it is. Nothing is stored under a key that is null. `now` is in µs
-        since 1970. Raises FeaturesNotReady where states of a live view are missing."""
+    def rows(self, rows: Sequence[Row]) -> list[Kept | None]:
+        """The stored row of each row, however old it is. Nothing is stored under a key that is null. Raises
+        FeaturesNotReady where states of a live view are missing."""
         keys = [self.key(row) for row in rows]
-        complete = [key for key in keys if None not in key]
-        return self.placed(keys, self.read(complete) if complete else (), now)
+        return self.placed(keys, self.read(self.wanted(keys)))
 
-    def placed(self, keys: Sequence[tuple[Any, ...]], read: Sequence[Kept | None], now: int) -> list[Kept | None]:
-        """As `rows`, where `read` is what the store has under the keys without a null."""
+    def wanted(self, keys: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        """What to read for these keys, of which some may have a null. It begins with the marker of a live view."""
         complete = [key for key in keys if None not in key]
-        stored = iter(self._checked(complete, read, now) if complete else ())
+        return [self.completeness.key, *complete] if complete and self.completeness else complete
+
+    def placed(self, keys: Sequence[tuple[Any, ...]], read: Sequence[Kept | None]) -> list[Kept | None]:
+        """As `rows`, where `read` is what the store has under `wanted(keys)`."""
+        stored = iter(self._checked(read))
         kept = [None if None in key else next(stored) for key in keys]
-        return self._under_old_keys(keys, kept, now) if None in kept else kept
+        return self._under_old_keys(keys, kept) if None in kept else kept
 
-    def _under_old_keys(self, keys: Sequence[tuple[Any, ...]], kept: list[Kept | None], now: int) -> list[Kept | None]:
+    def _under_old_keys(self, keys: Sequence[tuple[Any, ...]], kept: list[Kept | None]) -> list[Kept | None]:
         """What is not stored under a keyed hash may be stored under that of the key before."""
         old = {
             place: tuple(getattr(part, "old", part) for part in key)
@@ -58,20 +61,18 @@ class Stored:
             if row is None and any(isinstance(part, KeyedHash) for part in key)
         }
         if old:
-            old_keys = list(old.values())
-            for place, row in zip(old, self._checked(old_keys, self.read(old_keys), now), strict=True):
+            read = self._checked(self.read(self.wanted(list(old.values()))))
+            for place, row in zip(old, read, strict=True):
                 kept[place] = row
         return kept
 
-    def _checked(self, keys: Sequence[tuple[Any, ...]], read: Sequence[Kept | None], now: int) -> Sequence[Kept | None]:
-        """What was read under these keys, once it is known that no state of a live view is missing."""
-        if self.completeness is None:
+    def _checked(self, read: Sequence[Kept | None]) -> Sequence[Kept | None]:
+        """What was read, without the marker, once it is known that no state of a live view is missing."""
+        if self.completeness is None or not read:
             return read
-        has_all = None not in read
-        if has_all and not self.completeness.is_due(now):
-            return read
-        self.completeness.check(has_all, now)
-        return read if has_all else self.read(keys)  # again: the states may have come between the two reads
+        marker, *states = read
+        self.completeness.check(marker, None not in states)
+        return states
 
     def check_clock(self, kept: Sequence[Kept | None], now: int) -> None:
         """Raises FeaturesNotReady where a state of a live view is dated after `now`, µs since 1970: to take it for

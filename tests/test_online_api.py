@@ -137,7 +137,7 @@ def test_readers_of_several_views_read_together(kind, tmp_path):
 
 
 def test_readers_of_a_file_see_one_commit_together(tmp_path):
-    store, stats = feature_store(tmp_path), view(tmp_path)
+    store, stats = feature_store(tmp_path, "wide"), view(tmp_path)
     store.apply([DRIVER, stats])
     online = store._get_provider().online_store
     another = type(online)()

@@ -6,7 +6,6 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
-from importlib import import_module
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -38,7 +37,6 @@ def applied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RISK_DATA", str(tmp_path_factory.mktemp("applied")))
         override(patch, states, CHECK_SECONDS=0.0)
-        override(patch, import_module("serving.completeness"), CHECK_US=0)
         coupon_root.apply()
         yield
 

@@ -9,6 +9,8 @@ from flask import Flask, Response, g, has_request_context, request
 from serving.call import Call
 
 HEADER, IN_WSGI = "X-Request-ID", "HTTP_X_REQUEST_ID"
+#: Where the call is in the WSGI environment: the answer of a wait that failed is one of the same call.
+_CALL = "risk.call"
 #: What a caller may choose as the id of its request. Anything else is replaced: it is written into logs and headers.
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -45,9 +47,15 @@ def context() -> dict[str, str]:
 
 
 def _begin() -> None:
-    sent = request.environ.get(IN_WSGI, "")
-    request_id = sent if _ID.fullmatch(sent) else token_hex(16)
-    g.call = Call(request_id=request_id, timer=time.perf_counter_ns, arrived=time.perf_counter_ns())
+    environment = request.environ
+    call = environment.get(_CALL)
+    if call is None:
+        sent = environment.get(IN_WSGI, "")
+        request_id = sent if _ID.fullmatch(sent) else token_hex(16)
+        call = environment[_CALL] = Call(
+            request_id=request_id, timer=time.perf_counter_ns, arrived=time.perf_counter_ns()
+        )
+    g.call = call
 
 
 def _end(response: Response) -> Response:

@@ -20,7 +20,7 @@ from web.errors import from_validation
 from web.face import Face, as_object, json_body
 from web.operations import Spec, operation
 from web.schemas import Accepted, Missing
-from web.turns import out_of_turn
+from web.turns import out_of_turn, waits
 
 MOST_EVENTS = 1000
 #: A number of a producer has at most this many digits.
@@ -63,6 +63,7 @@ def blueprint(face: Face) -> Blueprint:
 
     @paths.post("/api/v1/events/<stream>")
     @needs("events:write")
+    @waits  # for the disk or the broker, before the next event of the stream
     def accept(stream: str) -> tuple[Response, int]:
         target = stream_named(stream, "stream")
         body = json_body(examples.of_event(stream))

@@ -1,5 +1,8 @@
 """The requests of one process take turns. Python computes one at a time anyhow, and threads that compete for the
-interpreter lose a third of the throughput. Threads still wait side by side for disks and locks."""
+interpreter lose a third of the throughput. Threads still wait side by side for disks and locks.
+
+The bridge computes most requests on its own thread, and waits for the disk for many of them at once. It gives those
+that may wait to threads."""
 
 from collections.abc import Callable
 from threading import Lock
@@ -9,12 +12,14 @@ from flask import Flask
 from flask.globals import request_ctx
 from flask.typing import ResponseReturnValue
 
-from bridge import BODY_SECONDS, LATE
+from bridge import BODY_SECONDS, FAILED, LATE, LATER
 from errors import TooLarge, TooSlow
 from web import calls
 
 LARGEST_REQUEST_BYTES = 512 * 1024
 TOO_LARGE = f"The request is too large. Send at most {LARGEST_REQUEST_BYTES // 1024} KB."
+#: A body whose length has so many digits takes long to compute, such as a list of decisions.
+LONG_DIGITS = 5
 #: Where WSGI has the header `Idempotency-Key`.
 KEY = "HTTP_IDEMPOTENCY_KEY"
 TOO_SLOW = f"The body did not arrive in {BODY_SECONDS:.0f} s. Send the request again, all of it at once."
@@ -24,12 +29,18 @@ def out_of_turn(view: Callable[..., Any]) -> Callable[..., Any]:
     """Let a view answer without a turn. For views that wait long outside of the interpreter: for a disk, a database or
     a slow hash. It decorates the function that is passed to Flask."""
     view.takes_no_turn = True  # type: ignore[attr-defined]
+    return waits(view)
+
+
+def waits(view: Callable[..., Any]) -> Callable[..., Any]:
+    """Say that a view may wait in its turn. It decorates the function that is passed to Flask."""
+    view.waits = True  # type: ignore[attr-defined]
     return view
 
 
 class TurnTaking(Flask):
     """A Flask application that reads the whole body of a request, up to `LARGEST_REQUEST_BYTES`, then waits for its
-    turn, then computes, then waits without a turn for the disk, then answers."""
+    turn, then computes, then waits without a turn for the disk, or lets the bridge wait, then answers."""
 
     #: The bridge reads a body for us.
     largest_body = LARGEST_REQUEST_BYTES
@@ -40,7 +51,8 @@ class TurnTaking(Flask):
         # may read one byte more.
         self.config["MAX_CONTENT_LENGTH"] = LARGEST_REQUEST_BYTES + 1
         self._turn = Lock()
-        self._slow_paths: tuple[str, ...] | None = None
+        #: Method → how the paths begin of the views that wait.
+        self._waiting: dict[str, tuple[str, ...]] | None = None
         #: What answers a request that has a key.
         self.once: Callable[[Callable[[], ResponseReturnValue]], ResponseReturnValue] | None = None
 
@@ -49,18 +61,26 @@ class TurnTaking(Flask):
         return func
 
     def may_wait(self, environment: dict[str, Any]) -> bool:
-        """The bridge asks this. Views that take no turn may wait, decisions wait for the disk, and a request that was
-        sent twice waits for itself."""
-        if self._slow_paths is None:
-            views = self.view_functions
-            marks = ("takes_no_turn", "takes_key")
-            rules = [r for r in self.url_map.iter_rules() if any(hasattr(views[r.endpoint], mark) for mark in marks)]
-            self._slow_paths = tuple({rule.rule.partition("<")[0] for rule in rules})
-        return KEY in environment or environment["PATH_INFO"].startswith(self._slow_paths)
+        """The bridge asks this. A view may wait, and so does a request that was sent twice: for itself."""
+        if self._waiting is None:
+            waiting: dict[str, set[str]] = {}
+            for rule in self.url_map.iter_rules():
+                if hasattr(self.view_functions[rule.endpoint], "waits"):
+                    for method in rule.methods or ():
+                        waiting.setdefault(method, set()).add(rule.rule.partition("<")[0])
+            self._waiting = {method: tuple(paths) for method, paths in waiting.items()}
+        return (
+            KEY in environment
+            or "HTTP_TRANSFER_ENCODING" in environment
+            or len(environment.get("CONTENT_LENGTH", "")) >= LONG_DIGITS
+            or environment["PATH_INFO"].startswith(self._waiting.get(environment["REQUEST_METHOD"], ()))
+        )
 
     def dispatch_request(self) -> ResponseReturnValue:
         """Flask calls this once for each request. Raises TooLarge, TooSlow, AuditUnavailable, LogUnavailable."""
         sent = request_ctx.request
+        if FAILED in sent.environ:
+            raise sent.environ[FAILED]
         if LATE in sent.environ:
             raise TooSlow(TOO_SLOW)
         if _has_body(sent.environ) and len(sent.get_data()) > LARGEST_REQUEST_BYTES:
@@ -76,7 +96,11 @@ class TurnTaking(Flask):
         else:
             with self._turn:
                 answer = super().dispatch_request()
-        calls.current().settle()  # one wait for the disk is shared by all requests that wait for it
+        call, later = calls.current(), request_ctx.request.environ.get(LATER)
+        if later is None:
+            call.settle()
+        elif call.waits:
+            later.waits.append(call.settle)
         return answer
 
 

@@ -2,10 +2,13 @@
 the path, which may have an identifier in it."""
 
 import logging
+from contextvars import copy_context
+from functools import partial
 from typing import TYPE_CHECKING
 
 from flask import Flask, Response, request
 
+from bridge import LATER
 from telemetry.logs import access
 from telemetry.metrics import Metrics
 from web import calls
@@ -22,7 +25,7 @@ NOWHERE = "none"
 def install(app: Flask, metrics: Metrics, spans: "Spans | None") -> None:
     """Note each answer. Call it after `calls.install`."""
 
-    def note(response: Response) -> Response:
+    def note(response: Response) -> None:
         call, status = calls.current(), response.status_code
         end = call.timer()
         method = request.method
@@ -41,6 +44,13 @@ def install(app: Flask, metrics: Metrics, spans: "Spans | None") -> None:
             error = call.error if status >= 500 else ""
             name, headers = f"{method} {route}", {k.lower(): v for k, v in request.headers.items()}
             spans.add(name, call.steps, call.arrived, end, call.timer(), attributes, headers, error)
+
+    def note_once_sent(response: Response) -> Response:
+        later = request.environ.get(LATER)
+        if later and later.waits:  # the wait for the disk is a part of the answer
+            later.then.append(partial(copy_context().run, note, response))
+        else:
+            note(response)
         return response
 
-    app.after_request(note)
+    app.after_request(note_once_sent)

@@ -12,6 +12,8 @@ from features.windows.tables import AggregationTable, Feature
 #: An on-demand view's inputs and its features: name → n values.
 Columns = dict[str, list[Any]]
 
+#: Table, state and timestamp → the table's features.
+_Known = dict[tuple[str, bytes, Any], Mapping[str, Any]]
 _SAMPLES = {"int": 0, "float": 0.0, "string": ""}
 
 
@@ -116,17 +118,22 @@ class LiveFeatures:
     def columns(self, inputs: Columns) -> Columns:
         """The on-demand view's function. Inputs: each table's state, `as_of` and the columns of the request, n values
         each, n ≥ 1. Raises FeaturesNotReady on a state of another definition."""
-        rows = [self._row(dict(zip(inputs, row, strict=True))) for row in zip(*inputs.values(), strict=True)]
+        known: _Known = {}
+        rows = [self._row(dict(zip(inputs, row, strict=True)), known) for row in zip(*inputs.values(), strict=True)]
         return {name: [row[name] for row in rows] for name in rows[0]}
 
-    def _row(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    def _row(self, inputs: Mapping[str, Any], known: _Known) -> dict[str, Any]:
+        """The features of a row. `known` has the values of the rows before it, many of which share a key."""
         by_table: dict[str, Mapping[str, Any]] = {}
         for live in self._live_tables:
             state = inputs[state_of(live.table)]
             if state is None or state[:1] == b"{":  # of a reserved key
                 by_table[live.table.name] = live.empty
             elif state[:1] == b"[":
-                by_table[live.table.name] = live.values(live.from_json(state), inputs["as_of"])
+                place = live.table.name, state, inputs["as_of"]
+                if place not in known:
+                    known[place] = live.values(live.from_json(state), inputs["as_of"])
+                by_table[live.table.name] = known[place]
             else:  # `feast apply` calls every view with invented bytes, to learn the types of its features
                 return {feature.name: _SAMPLES[feature.dtype] for feature in self.features}
         return self.values(by_table, {name: inputs[name] for name in self.request})

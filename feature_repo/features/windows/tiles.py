@@ -173,21 +173,23 @@ class Slot:
     def values(self, tiles: Mapping[int, Any], state: State, timestamp: int, reaches: Sequence[int]) -> list[Any]:
         """The values at a timestamp of the aggregations that reach so far back; `reaches` ascend. One pass, from the
         newest tile on: a window has all tiles of a shorter one."""
-        fold, newest, young = self.fold, state.newest, timestamp - self.delay
+        fold, young, waits = self.fold, timestamp - self.delay, state.newest - SLACK_US
+        tiled = self.tiled(state.newest)
         entries = [
             entry
             for entry in state.recent
             if entry[TIME] < young
             and entry[OUTCOME] < timestamp
-            and not self.is_tiled(entry, newest)
+            and (entry[TIME] >= tiled or (entry[OUTCOME] and entry[OUTCOME] >= waits))  # not `is_tiled`, without a call
             and self.counts(entry)
         ]
         starts, merged, values = sorted(tiles), fold.zero, []
+        parts, end = [tiles[start] for start in starts], len(starts)
         for reach in reaches:
             oldest = self.oldest(timestamp, reach)
-            first = bisect_left(starts, oldest)
-            merged = fold.merged([merged, *map(tiles.__getitem__, starts[first:])])
-            del starts[first:]
-            counted = [entry for entry in entries if entry[TIME] >= oldest]
+            first = bisect_left(starts, oldest, 0, end)
+            if first < end:
+                merged, end = fold.merged([merged, *parts[first:end]]), first
+            counted = [entry for entry in entries if entry[TIME] >= oldest] if entries else entries
             values.append(fold.value(self._add(merged, counted) if counted else merged))
         return values
