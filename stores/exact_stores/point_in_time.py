@@ -1,7 +1,8 @@
 """The point-in-time join of one feature view, as SQL for DuckDB.
 
-It has two steps. First, an ASOF join over keys and timestamps alone: for each row of the entity frame, the event
-timestamp of the latest source row. Then the source rows with just these keys and event timestamps, with their features.
+A source of numbers that fits in memory is searched, by `searched.py`. For others, the join has two steps. First, an
+ASOF join over keys and timestamps alone: for each row of the entity frame, the event timestamp of the latest source
+row. Then the source rows with just these keys and event timestamps, with their features.
 
 A corrected row has several versions with the same key and event timestamp. Only if there are such versions does a third
 query choose, for each row of the frame, the version that was known at its timestamp.
@@ -21,16 +22,20 @@ from feast.feature_view import DUMMY_ENTITY_ID
 from feast.repo_config import RepoConfig
 from feast.value_type import ValueType
 
+from exact_stores import searched
 from exact_stores.declared import as_declared
 from exact_stores.entity_frame import FOR_EVER, EntityFrame
 from exact_stores.parquet_files import ParquetFiles, is_local_parquet
 from exact_stores.utc_duckdb import connect
 
 #: `entity_rows` is the table of `EntityFrame.join_input`.
+_VERSIONS = """
+SELECT {columns}, {event_time} AS event_time, {created} AS created, file_index, file_row_number
+FROM {files} WHERE {range}
+"""
 _JOIN = """
 WITH versions AS NOT MATERIALIZED (
-    SELECT {columns}, {event_time} AS event_time, {created} AS created, file_index, file_row_number
-    FROM {files} WHERE {range}
+    {versions}
 ), latest AS MATERIALIZED (
     {latest}
 )
@@ -132,15 +137,21 @@ class ViewRequest:
         key_names = [f"k{i}" for i in range(len(keys))]
         columns = [f"{files.column(key)} AS {name}" for key, name in zip(self.keys, key_names, strict=True)]
         columns += [f"{files.column(feature)} AS f{i}" for i, feature in enumerate(self.features)]
-        latest = _LATEST_CREATED if filter_by_created and created else _LATEST
-        has_many_rows = entity_rows.num_rows * _MANY_SOURCE_ROWS < files.row_count
         files.connection.register("entity_rows", entity_rows)
-        query = _JOIN.format(
+        versions = _VERSIONS.format(
             columns=", ".join(columns),
             event_time=files.since_1970(event_timestamp, unit),
             created=files.since_1970(created, unit) if created else "NULL::BIGINT",
             files=files.relation,
             range=files.between(event_timestamp, *entities.source_range(self.ttl)),
+        )
+        row_count, is_filtered = files.row_count, filter_by_created and bool(created)
+        if not is_filtered and searched.fits(files.connection, row_count, map(files.type_of, self.features)):
+            return searched.latest_versions(files.connection, versions, key_names)
+        has_many_rows = entity_rows.num_rows * _MANY_SOURCE_ROWS < row_count
+        latest = _LATEST_CREATED if is_filtered else _LATEST
+        query = _JOIN.format(
+            versions=versions,
             latest=latest.format(
                 keys="".join(f"{name}, " for name in key_names),
                 semi_join=_semi_join(key_names) if has_many_rows else "",
@@ -149,7 +160,7 @@ class ViewRequest:
             features=", ".join(f"f{i}" for i in range(len(self.features))),
             on_keys="".join(f"latest.{name} = versions.{name} AND " for name in key_names),
         )
-        if filter_by_created and created:
+        if is_filtered:
             query += " WHERE created <= latest.entity_timestamp"
         return files.connection.sql(query).to_arrow_table()
 
