@@ -7,6 +7,7 @@ import asyncio
 import random
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,16 @@ def test_a_request_is_one_round_trip_and_one_hmget_an_entity(tmp_path):
     assert values["c__trips"] == [10, 20]
     assert hmgets_after - hmgets == 3  # one for each driver, and one that asks whether the views are there
     assert (reads_after - reads_of_counting) - (reads_of_counting - reads) == 1
+
+
+def test_threads_that_have_ended_leave_no_connection_open(store):
+    write_batch(store, (1, NOON, None, 10))
+    client = store._get_provider().online_store._server(store.config).client
+    before = int(client.info("clients")["connected_clients"])
+    for _ in range(8):
+        with ThreadPoolExecutor(4) as pool:
+            assert list(pool.map(lambda _: trips(store, 1), range(16))) == [[10]] * 16
+    assert int(client.info("clients")["connected_clients"]) <= before + 5
 
 
 def test_asynchronous_reads_and_writes_are_the_same(store):

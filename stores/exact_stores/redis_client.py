@@ -4,6 +4,8 @@
 redis-py such as `password=…` and `ssl=true`, with commas between them.
 """
 
+import os
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -49,6 +51,17 @@ def nodes_and_options(connection_string: str) -> tuple[list[tuple[str, int]], di
     return [(host, int(port)) for host, port in nodes], options
 
 
+class _Held:
+    """A connection of a pool, until the thread that holds it ends."""
+
+    def __init__(self, pool: Any) -> None:
+        self._pool, self.process, self.connection = pool, os.getpid(), pool.get_connection()
+
+    def __del__(self) -> None:
+        if hasattr(self, "connection") and self.process == os.getpid():
+            self._pool.release(self.connection)
+
+
 class Server:
     """One Redis: alone, behind Sentinel, or a cluster. Threads share it, and each process has connections of its own.
 
@@ -62,6 +75,7 @@ class Server:
         self._settings, self._nodes = settings, nodes
         self._options = {**_SECONDS, **given, "decode_responses": False}
         self._client: Any = None
+        self._threads = threading.local()
 
     @property
     def is_cluster(self) -> bool:
@@ -105,6 +119,7 @@ class Server:
     def close(self) -> None:
         """Close all connections. The next use opens new ones."""
         if self._client is not None:
+            self._threads = threading.local()
             self._client.close()
             self._client = None
 
@@ -118,19 +133,21 @@ class Server:
         return Redis(host=host, port=port, **options)
 
     def _exchange(self, commands: Sequence[Command]) -> list[Any]:
-        """By hand, as a pipeline of redis-py takes several times as long for a few commands."""
-        pool = self.client.connection_pool
-        connection = pool.get_connection()
+        """By hand, as a pipeline of redis-py takes several times as long for a few commands. A thread holds its
+        connection: to take it from the pool each time takes as long as to pack the commands and to read the replies."""
+        held: _Held | None = getattr(self._threads, "held", None)
+        if held is None or held.process != os.getpid():  # a connection does not survive a fork
+            held = self._threads.held = _Held(self.client.connection_pool)
         is_clean = False
         try:
-            connection.send_packed_command(connection.pack_commands(commands))
-            replies = [connection.read_response() for _ in commands]
+            held.connection.send_packed_command(held.connection.pack_commands(commands))
+            replies = [held.connection.read_response() for _ in commands]
             is_clean = True
             return replies
         finally:
             if not is_clean:  # replies that nobody read would be those of the next commands
-                connection.disconnect()
-            pool.release(connection)
+                held.connection.disconnect()
+                self._threads.held = None
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
