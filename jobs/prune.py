@@ -1,4 +1,4 @@
-"""Removes what is older than the time to keep: logs, states, decisions, acts, dead letters, and model versions that
+"""Removes what is older than the time to keep: logs, states, decisions, acts, dead letters, models and policies that
 nobody uses. Days and files are removed whole. A run that is killed is finished by the next."""
 
 import re
@@ -18,6 +18,7 @@ from model import history, shelf
 from root import Root
 from serving import audit, intake
 from serving.lines import SUFFIX
+from serving.old_policies import old_policies
 
 #: The first day of a file's name: `2026-01-31.jsonl`, or `2026-01-31.daily` beside the audit log.
 _DAY = re.compile(r"(\d{4}-\d\d-\d\d)\.")
@@ -32,11 +33,13 @@ _EMPTY = "0-0.parquet"
 
 @dataclass(frozen=True)
 class Old:
-    """A file or folder that may go. `kind` is for people. `size_bytes` is that of its content."""
+    """A file or folder that may go. `kind` is for people. `size_bytes` is that of its content, and `written_ns` when it
+    was last written."""
 
     kind: str
     path: Path
     size_bytes: int
+    written_ns: int
 
 
 def old(root: Root, keep: timedelta, now: datetime) -> Iterator[Old]:
@@ -48,11 +51,16 @@ def old(root: Root, keep: timedelta, now: datetime) -> Iterator[Old]:
     cutoff = now - keep
     for kind, path in _candidates(root, cutoff):
         parts = path.rglob("*") if path.is_dir() else [path]
-        yield Old(kind, path, sum(part.stat().st_size for part in parts if part.is_file()))
+        yield Old(
+            kind, path, sum(part.stat().st_size for part in parts if part.is_file()), path.stat().st_mtime_ns
+        )  # fmt: skip
 
 
 def remove(item: Old) -> None:
-    """Remove a file or folder, and its folder where that is empty then. The removal survives a power cut."""
+    """Remove a file or folder, and its folder where that is empty then. The removal survives a power cut. What somebody
+    has written since it was found stays."""
+    if not item.path.exists() or item.path.stat().st_mtime_ns != item.written_ns:
+        return
     if item.path.is_dir():
         shutil.rmtree(item.path)
     else:
@@ -86,6 +94,7 @@ def _candidates(root: Root, cutoff: datetime) -> Iterator[tuple[str, Path]]:
     yield from (("acts on cases", day) for day in _chained(root.cases, cutoff))
     for model in sorted(path for path in root.models.glob("*") if path.is_dir()):
         yield from (("model versions", version) for version in _versions(model, cutoff))
+    yield from old_policies(root, cutoff)
 
 
 def _chained(log: Path, cutoff: datetime) -> Iterator[Path]:

@@ -72,9 +72,12 @@ def score(root: Root, store: Store, risk: Risk, as_of: datetime) -> int:
             some = new[begin : begin + CHUNK_ROWS].reset_index(drop=True)
             frame = point_in_time.features(root, store, risk, some)[list(views)].astype(object)
             features = [featurization.complete(values, views) for values in frame.to_dict("records")]
+            times = store.joined_times(risk, some)
             rows = [{key: value} for value in some[key].tolist()]
             call = Call(CALLER)
-            decide_all(scorer, risk, policy, rows, rows, features, as_of, root.decisions, call, decision_id, views)
+            decide_all(
+                scorer, risk, policy, rows, rows, features, as_of, root.decisions, call, decision_id, views, times
+            )  # fmt: skip
             call.settle()
         of_run = set(ids)
         records = (r for r in audit.logged(root.decisions, risk, as_of) if r["decision_id"] in of_run)

@@ -6,7 +6,7 @@ from serving import feast_import  # noqa: F401  first: it makes the import of Fe
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 from feast import FeatureStore, FeatureView
@@ -34,8 +34,17 @@ READABLE = {FeatureViewState.AVAILABLE_ONLINE, FeatureViewState.MATERIALIZING, F
 NOT_APPLIED = "Run: make pipeline. Where it finds nothing to do, run in feature_repo: feast apply"
 
 
-def compiled(store: FeatureStore, service: str) -> Plan:
-    """The plan of a feature service, from the cached registry. Raises FeaturesNotReady."""
+class Projected(NamedTuple):
+    """What a feature service has: its projections; the stored views that are read, with the names of their features;
+    and the views that are computed. Both by their names in the service."""
+
+    projections: Sequence[FeatureViewProjection]
+    reads: dict[str, tuple[Any, FeatureViewProjection, dict[str, None]]]
+    computed: dict[str, OnDemandFeatureView]
+
+
+def projected(store: FeatureStore, service: str) -> Projected:
+    """The views of a feature service, from the cached registry. Raises FeaturesNotReady."""
     try:
         projections = store.get_feature_service(service, allow_cache=True).feature_view_projections
     except (FeastObjectNotFoundException, FileNotFoundError) as error:
@@ -57,6 +66,12 @@ def compiled(store: FeatureStore, service: str) -> Plan:
                 add_read(source)
         else:
             add_read(projection)
+    return Projected(projections, reads, computed)
+
+
+def compiled(store: FeatureStore, service: str) -> Plan:
+    """The plan of a feature service, from the cached registry. Raises FeaturesNotReady."""
+    projections, reads, computed = projected(store, service)
     keys: dict[str, str] = {}
     for view, projection, _ in reads.values():
         keys |= _key_types(view, projection)

@@ -9,7 +9,7 @@ from typing import Any
 
 from features.utc import EPOCH, MICROSECOND, since_1970
 from features.windows.live import Columns
-from serving.store import Answers, Row, Vector
+from serving.store import Answers, EventTimes, Row, Vector
 from serving.stored import NOT_FOUND, NULL_VALUE, PRESENT, TOO_OLD, Kept, Read, ReadTogether, Stored
 
 #: Gets a view, NOT_FOUND or OUTSIDE_MAX_AGE, and how many rows.
@@ -91,24 +91,31 @@ class Plan:
 
     def _event_times(
         self, rows: Sequence[Row], as_of: datetime, kept: Mapping[str, Sequence[Kept | None]]
-    ) -> list[dict[str, datetime | None]]:
+    ) -> list[EventTimes]:
         """View → event time of what holds at `as_of`, for each row."""
-        now, times = since_1970(as_of), []
+        now, times = since_1970(as_of), list[EventTimes]()
         for number in range(len(rows)):
-            by_view: dict[str, datetime | None] = {}
+            by_view: EventTimes = {}
             for stored in self.stored:
                 row = kept[stored.view][number]
                 by_view[stored.view] = EPOCH + row[0] * MICROSECOND if row and stored.holds(row, now) else None
-            for view, sources in self._sources.items():
-                by_view[view] = max((time for source in sources if (time := by_view[source])), default=None)
-            times.append(by_view)
+            times.append(self.with_computed(by_view))
         return times
+
+    def with_computed(self, by_view: EventTimes) -> EventTimes:
+        """View → event time, with the computed views: the newest time of the stored views that each takes values
+        of."""
+        newest = {
+            view: max((time for source in sources if (time := by_view.get(source))), default=None)
+            for view, sources in self._sources.items()
+        }
+        return {**by_view, **newest}
 
     def _note_missed(
         self,
         rows: Sequence[Row],
         kept: Mapping[str, Sequence[Kept | None]],
-        times: Sequence[Mapping[str, datetime | None]],
+        times: Sequence[EventTimes],
         missed: Missed,
     ) -> None:
         """Count the rows of each stored view that are not there, or do not hold. Nothing is missed under a key that is

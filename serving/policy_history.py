@@ -9,8 +9,9 @@ never changed: a crash leaves a file, or none.
 import codecs
 import hashlib
 import json
+import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -101,6 +102,19 @@ class History:
             return content is None
         return content == self.content(entry)
 
+    def not_needed(self, cutoff: datetime, versions: Collection[str]) -> list[Entry]:
+        """The entries from before `cutoff` that nobody needs: neither the policy in force nor the one to roll back to,
+        nor the newest entry of one of these `versions`."""
+        entries = self.entries()
+        needed = {entry.name for entry in self.served(entries)[-2:]}
+        needed |= {entry.name for entry in {entry.version: entry for entry in entries}.values()
+                   if entry.version in versions}  # fmt: skip
+        return [entry for entry in entries if entry.at < cutoff and entry.name not in needed]
+
+    def path(self, entry: Entry) -> Path:
+        """Its file."""
+        return self._folder / entry.name
+
     def keep(self, policy: Policy, content: bytes | None, lists: Mapping[str, bytes], as_of: datetime) -> None:
         """Keep the policy of a decision, if its version is not kept yet."""
         if not any(self._folder.glob(f"*-{policy.version}.yaml")):
@@ -123,7 +137,9 @@ class History:
     def _keep_list(self, values: bytes) -> dict[str, Any]:
         digest = hashlib.sha256(values).hexdigest()
         path = self._history / LISTS / f"{digest}.txt"
-        if not path.exists():
+        try:
+            os.utime(path)  # so that nobody removes it for old before the entry names it
+        except FileNotFoundError:
             with files.locked(self._history / f"{LISTS}.lock"), files.replacing(path) as beside:
                 beside.write_bytes(values)
         return {"lines": len(values.split()), "sha256": digest}

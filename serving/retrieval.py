@@ -23,8 +23,9 @@ from errors import FeaturesNotReady, RiskError, UnknownEntity
 from exact_stores.exact_online import ExactOnlineStore, NotApplied, OnlineStoreError
 from features.risk import Risk
 from serving.compiler import NOT_APPLIED, compiled, reads, stored_view
+from serving.joins import as_frame, event_times, joined
 from serving.plan import Missed, Plan, full
-from serving.store import Answers, Row, Store, StoredRow, Vector
+from serving.store import Answers, EventTimes, Row, Store, StoredRow, Vector
 from serving.store_faults import explained
 from serving.stored import Stored
 
@@ -104,22 +105,14 @@ class FeastStore(Store):
         same order, and the service's features as columns. Raises FeaturesNotReady.
         """
         plan = self._plan(risk.name)
-        columns = [*frame.columns, *(name for name in plan.outputs if name not in frame)]
-        if frame.empty:
-            return frame.reindex(columns=columns)
-        rows = frame.reset_index(drop=True)
-        rows = rows.assign(as_of=rows["event_timestamp"], row_number=rows.index)
         with explained():
-            service = self._store.get_feature_service(risk.name)
-            table = self._store.get_historical_features(rows, service, full_feature_names=True).to_arrow()
-        joined = _frame(table)
-        # Our offline store keeps the rows and their order. Feast's own stores keep neither for sure.
-        joined = joined.sort_values("row_number", ignore_index=True)
-        if len(joined) != len(rows):
-            raise FeaturesNotReady(
-                f"The offline store answered {len(joined)} of {len(rows)} rows. Use a store that loses none."
-            )
-        return joined.rename(columns={whole: name for name, (_, whole) in plan.outputs.items()})[columns]
+            return joined(self._store, risk.name, plan, frame)
+
+    def joined_times(self, risk: Risk, frame: pd.DataFrame) -> list[EventTimes]:
+        """By the join of `historical`. Raises FeaturesNotReady."""
+        plan = self._plan(risk.name)
+        with explained():
+            return event_times(self._store, risk.name, plan, frame) if len(frame) else []
 
     def stored(self, view: str, keys: Row) -> dict[str, Any]:
         """By the same read as a plan's, so it can be read whenever a plan can. Raises FeaturesNotReady."""
@@ -161,7 +154,7 @@ class FeastStore(Store):
         provider: Any = self._store._get_provider()
         with explained():
             if not isinstance(provider.online_store, ExactOnlineStore):
-                self._store.write_to_online_store(view, _frame(table))
+                self._store.write_to_online_store(view, as_frame(table))
                 return
             views = self._views  # one reference: the thread may replace the dict at any time
             target = views.get(view) or views.setdefault(view, self._view(view))
@@ -221,20 +214,6 @@ class FeastStore(Store):
             with explained():
                 plan = plans[service] = compiled(self._store, service)
         return plan
-
-
-#: Arrow type → the type of pandas that has nulls too.
-_WHOLE_NUMBERS = {pa.int32(): pd.Int32Dtype(), pa.int64(): pd.Int64Dtype()}
-
-
-def _frame(table: pa.Table) -> pd.DataFrame:
-    """The table as a data frame. Whole numbers stay whole where others are null: as a float, one beyond 2**53 would be
-    another number, and a flag 0.0, which JSON writes in another way than 0."""
-    frame = table.to_pandas()
-    for name, column in zip(table.column_names, table.columns, strict=True):
-        if column.type in _WHOLE_NUMBERS and column.null_count:
-            frame[name] = column.to_pandas(types_mapper=_WHOLE_NUMBERS.get)
-    return frame
 
 
 def _follow(reference: "weakref.ref[FeastStore]", seconds: float) -> None:

@@ -13,6 +13,8 @@ from features.risk import Risk
 StoredRow = tuple[int, tuple[Any, ...]]
 #: Join keys and request data of one entity, by name.
 Row = Mapping[str, Any]
+#: View → the event time of the stored row that its features are from, None where there is none.
+EventTimes = dict[str, datetime | None]
 
 
 class Vector(NamedTuple):
@@ -29,12 +31,11 @@ class Vector(NamedTuple):
 
 
 class Answers(NamedTuple):
-    """The features of many entities, in order: a dict each, None where nothing is stored. `event_times` has, for each,
-    view → the event time of the stored row that the features are from, None where there is none. Of a view that is
-    computed, it is the newest of the rows that it was computed from."""
+    """The features of many entities, in order: a dict each, None where nothing is stored. `event_times` has those of
+    each. Of a view that is computed, it is the newest of the rows that it was computed from."""
 
     features: list[dict[str, Any]]
-    event_times: list[dict[str, datetime | None]]
+    event_times: list[EventTimes]
 
 
 class Store(Protocol):
@@ -64,6 +65,10 @@ class Store(Protocol):
 
     def historical(self, risk: Risk, frame: pd.DataFrame) -> pd.DataFrame:
         """Point-in-time features: the rows of `frame` in the same order, each as of its `event_timestamp`."""
+
+    def joined_times(self, risk: Risk, frame: pd.DataFrame) -> list[EventTimes]:
+        """The event times of the rows that `historical` takes features from, for each row of `frame`. Live views are
+        left out."""
 
     def stored(self, view: str, keys: Row) -> dict[str, Any]:
         """The newest stored values of one entity in a feature view, however old they are; None where there are none."""

@@ -18,7 +18,7 @@ from features.domains import risks
 from features.risk import Risk
 from model import shelf
 from model.card import Card, CardInput, Metrics, OutcomeRate, Split
-from serving.store import Answers, Row, StoredRow, Vector
+from serving.store import Answers, EventTimes, Row, StoredRow, Vector
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 APPLICANT = {"state": "CA", "ssn": "512-34-8765", "dl": "D1234567", "dob": "1990-05-17"}
@@ -62,6 +62,9 @@ class Fake:
 
     def historical(self, risk: Risk, frame: pd.DataFrame) -> pd.DataFrame:
         return frame.assign(**dict.fromkeys(self.views(risk.name)))
+
+    def joined_times(self, risk: Risk, frame: pd.DataFrame) -> list[EventTimes]:
+        return [dict.fromkeys(self.views(risk.name).values(), NOW)] * len(frame)
 
     def stored(self, view: str, keys: Row) -> dict[str, Any]:
         return dict.fromkeys(("last_driver_with_ssn", "last_driver_with_dl"))

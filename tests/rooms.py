@@ -66,7 +66,7 @@ MAY_IMPORT = {
     "serving": "brokers files hash_keys errors choices root features model serving",
     # These three know the online store behind Feast.
     **dict.fromkeys(
-        ("serving.compiler", "serving.retrieval", "serving.store_faults"),
+        ("serving.compiler", "serving.joins", "serving.retrieval", "serving.store_faults"),
         "files errors features serving exact_stores.exact_online",
     ),
     "serving.DOMAIN": "files hash_keys errors root features features.DOMAIN model serving",
@@ -114,7 +114,13 @@ MAY_IMPORT = {
 OURS = {name.split(".")[0] for name in MAY_IMPORT} | {"tests", "bench"}
 #: Library → the rooms that may know of it.
 MAY_KNOW = {
-    "feast": {"serving.feast_import", "serving.retrieval", "serving.compiler", "jobs.build.work.repository"}
+    "feast": {
+        "serving.feast_import",
+        "serving.retrieval",
+        "serving.compiler",
+        "serving.joins",
+        "jobs.build.work.repository",
+    }
     | {"exact_stores", "views", "entities"},
     "flask": {"web", "app", "serve"},
     "flasgger": {"web", "app"},

@@ -1,6 +1,7 @@
 """What no file may do: read the clock deep inside, grow long, hide behind a name that says nothing."""
 
 import ast
+import re
 
 import pytest
 from rooms import module_of, parsed, sources
@@ -161,3 +162,12 @@ def test_a_bad_habit_is_named(tmp_path, path, text, complaint):
 def test_a_read_below_the_edges_is_named(tmp_path, path, text, complaints):
     write(tmp_path, path, text)
     assert edge_reads(tmp_path) == complaints
+
+
+def test_ci_wants_95_percent_of_all_lines_covered_once_the_engines_have_run():
+    targets = dict(
+        re.findall(r"^([a-z-]+):[^\n]*\n((?:\t[^\n]*\n)+)", (settings.PROJECT / "Makefile").read_text(), re.M)
+    )
+    assert "--cov --cov-append --cov-fail-under=95" in targets["test-engines"]
+    assert "fail-under" not in targets["test"]  # alone, it covers nothing of the engines
+    assert (settings.PROJECT / ".ci/run").read_text().rstrip().endswith("make lint test test-engines")

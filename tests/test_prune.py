@@ -1,6 +1,7 @@
 """`python -m jobs prune` removes what is older than the time to keep, and nothing that somebody still needs."""
 
 import json
+import os
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,7 @@ from serving import audit
 from serving.audit import heads
 from serving.audit.verify import verify
 from serving.intake import EVENT_LOG, META, POSITION
+from serving.policy_history import Entry, History
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 KEEP = timedelta(days=90)
@@ -169,3 +171,76 @@ def test_a_dry_run_removes_nothing(root: Root, monkeypatch: pytest.MonkeyPatch):
     wet = CliRunner().invoke(jobs, ["prune", "--keep", "400d"])
     assert wet.output == dry.output.replace("Would be removed:", "Removed:")
     assert "Nothing is older than 400 days." in CliRunner().invoke(jobs, ["prune", "--keep", "400d"]).output
+
+
+# Policies and their lists
+
+
+class Policed:
+    """A root whose policy of onboarding was changed again and again, each time with another list."""
+
+    def __init__(self, root: Root) -> None:
+        self.root, self.history = root, History(root.policies, "onboarding")
+        self.versions: list[str] = []
+
+    def apply(self, days_ago: int, listed: str) -> str:
+        """Put a policy with a list in force. Returns its version."""
+        version, at = f"v{len(self.versions)}", NOW - timedelta(days=days_ago)
+        content = f"# {version}\n".encode()
+        self.history.add(Entry(at, version, "applied"), content, {"lists/bad.txt": listed.encode()})
+        put(self.history.file, content.decode())
+        self.versions.append(version)
+        for file in (self.root.policies / "history/lists").glob("*.txt"):
+            os.utime(file, (at.timestamp(), at.timestamp()))
+        return version
+
+    def decide(self, day: str, version: str) -> None:
+        record = {"risk": "onboarding", "policy": {"name": "onboarding", "version": version}}
+        audit.append(self.root.decisions, datetime.fromisoformat(f"{day}T12:00:00Z"), [record])()
+
+    def kept(self) -> tuple[list[str], set[str]]:
+        """Versions, and the contents of the lists."""
+        lists = (self.root.policies / "history/lists").glob("*.txt")
+        return [entry.version for entry in self.history.entries()], {file.read_text() for file in lists}
+
+
+def test_a_policy_and_its_list_go_once_no_kept_decision_needs_them(root: Root):
+    policed = Policed(root)
+    versions = [policed.apply(400 - n, text) for n, text in enumerate(("a", "b", "shared", "d", "shared", "f"))]
+    policed.decide("2025-01-01", versions[0])  # this day goes, too
+    policed.decide("2026-11-01", versions[1])
+    pruned(root)
+    assert policed.kept() == ([versions[1], *versions[4:]], {"b", "shared", "f"})
+    assert pruned(root) == set()
+
+
+def test_a_changed_policy_leaves_nothing_that_grows_without_bound(root: Root):
+    policed = Policed(root)
+    for n in range(50):
+        policed.apply(1000 - n, f"list {n % 40}")
+        policed.decide("2026-11-01", "v0")
+    pruned(root)
+    versions, lists = policed.kept()
+    assert versions == ["v0", "v48", "v49"]
+    assert lists == {"list 0", "list 8", "list 9"}
+
+
+def test_a_version_that_was_in_force_again_and_again_stays_once(root: Root):
+    policed = Policed(root)
+    for n in range(6):
+        policed.versions = [""] * (n % 2)  # v0, v1, v0, …
+        policed.apply(400 - n, "a")
+    policed.decide("2026-11-01", "v0")
+    pruned(root)
+    assert policed.kept() == (["v0", "v1"], {"a"})
+
+
+def test_a_list_that_comes_back_while_old_ones_are_removed_stays(root: Root):
+    policed = Policed(root)
+    for n, text in enumerate(("a", "b", "c")):
+        policed.apply(400 - n, text)
+    items = list(prune.old(root, KEEP, NOW))
+    policed.history.add(Entry(NOW, "v9", "applied"), b"# v9", {"lists/bad.txt": b"a"})
+    for item in items:
+        prune.remove(item)
+    assert "a" in policed.kept()[1]

@@ -20,7 +20,8 @@ def prune(keep: timedelta, dry_run: bool) -> None:
     """Remove what is older than the time to keep.
 
     That is: days of the event log that are processed, of the offline log, of the states, of the dead letters and of the
-    decisions, and versions of models that served no decision since. Raw events, feature tables and datasets stay.
+    decisions, and versions of models and of policies that no kept decision needs. Raw events, feature tables and
+    datasets stay.
     """
     import settings
     from jobs import prune as pruning

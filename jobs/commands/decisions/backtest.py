@@ -1,6 +1,6 @@
 """`python -m jobs backtest`."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ from cli import console
 from cli.console import Column
 from cli.values import TIMESTAMP, OneOf, Whole
 from errors import BadParameter
+from jobs.commands.decisions.priced import priced, priced_options
 from jobs.commands.risk import RISK
 
 if TYPE_CHECKING:
@@ -22,11 +23,10 @@ CASES, LOG = "cases", "log"
 
 @click.command()
 @click.argument("risk", help=RISK)
-@click.option("--costs", type=click.Path(path_type=Path), required=True, help="A YAML file with the costs.")
+@priced_options
 @click.option(
     "--policy", type=click.Path(path_type=Path), show_default="the one in force", help="The policy file to try."
 )
-@click.option("--model", show_default="the one that serves", help="The version of the model to try.")
 @click.option(
     "--from", "since", type=TIMESTAMP, show_default="the first case", help="Compare what was decided from then on."
 )
@@ -35,13 +35,6 @@ CASES, LOG = "cases", "log"
     "--on", type=OneOf("kind of cases", (CASES, LOG)), default=CASES, help="cases: of the dataset; log: decisions."
 )
 @click.option("--k", type=Whole(1), default=100, help="Count the bad cases among the k highest scores.")
-@click.option("--now", type=TIMESTAMP, show_default="the clock", help="Use the outcomes that were known by then.")
-@click.option(
-    "--picture",
-    type=click.Path(path_type=Path),
-    show_default="none",
-    help="Write a picture to this file (.png, .svg or .html).",
-)
 def backtest(
     risk: str,
     costs: Path,
@@ -58,35 +51,27 @@ def backtest(
 
     On cases whose outcome is known: how many are let through, caught and missed, and what that costs.
     """
-    import settings
-    from features.domains import risk_named
-
     if since and until and since >= until:
         raise BadParameter(f"--from {since} is not before --to {until}. Exchange them.")
-    declared = risk_named(risk)
-    from jobs.backtest import cases, measures, pictures
-    from jobs.backtest.costs import read
-    from jobs.replay.versions import Versions
-    from serving.retrieval import FeastStore
+    import settings
 
-    cases.require_bad_cases(declared)
-    prices = read(costs)
-    if picture:
-        pictures.check(picture)
-    root, at = settings.root(), now or datetime.now(UTC)
-    store = FeastStore(settings.FEATURE_REPO, settings.feature_store())
+    given = priced(risk, costs, now, picture)
+    from jobs.backtest import cases, measures, pictures
+    from jobs.replay.versions import Versions
+
+    root, store, declared = settings.root(), given.store, given.risk
     if on == LOG:
         versions = Versions(root, store, declared, model, policy)
-        compared = cases.compared_on_log(root, store, declared, at, versions, since, until)
+        compared = cases.compared_on_log(root, store, declared, given.at, versions, since, until)
     else:
         present = Versions(root, store, declared).current()
         proposed = Versions(root, store, declared, model, policy).current()
-        rows = cases.of_dataset(root, store, declared, at, since, until)
+        rows = cases.of_dataset(root, store, declared, given.at, since, until)
         for card in dict.fromkeys((present.scorer.card.version, proposed.scorer.card.version)):
             both = {again.scorer.card.version: again.scorer.card for again in (present, proposed)}
             _warn(declared, both[card], rows["event_timestamp"].min().to_pydatetime())
         compared = cases.compared_on_dataset(declared, store, rows, present, proposed)
-    before, after = (measures.measured(compared, side, prices, k) for side in (compared.before, compared.after))
+    before, after = (measures.measured(compared, side, given.costs, k) for side in (compared.before, compared.after))
     title = f"{risk}: {before.cases:,} cases, {before.bad:,} of them bad"
     console.line(title)
     for cause, count in compared.left_out.most_common():
@@ -94,10 +79,8 @@ def backtest(
     columns = [Column(""), Column("now", "right"), Column("then", "right"), Column("difference", "right")]
     table = measures.rows(before, after)
     console.table(columns, table, headings=True)
-    if picture:
-        text = console.plain(columns, table, headings=True)
-        pictures.write(picture, title, text, pictures.of_backtest(compared, before, after))
-        console.line(f"Picture: {picture}")
+    text = console.plain(columns, table, headings=True)
+    given.draw(title, text, lambda: pictures.of_backtest(compared, before, after))
 
 
 def _warn(risk: "Risk", card: "Card", first: datetime) -> None:

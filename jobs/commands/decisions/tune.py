@@ -1,28 +1,21 @@
 """`python -m jobs tune`."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import click
 
 from cli import console
-from cli.values import TIMESTAMP, Number
+from cli.values import Number
+from jobs.commands.decisions.priced import priced, priced_options
 from jobs.commands.risk import RISK
 
 
 @click.command()
 @click.argument("risk", help=RISK)
-@click.option("--costs", type=click.Path(path_type=Path), required=True, help="A YAML file with the costs.")
-@click.option("--model", show_default="the one that serves", help="A version of the model.")
+@priced_options
 @click.option("--most-reviews", type=Number(min=0, max=1), default=1.0, help="The largest share of cases to review.")
-@click.option("--now", type=TIMESTAMP, show_default="the clock", help="Use the outcomes that were known by then.")
-@click.option(
-    "--picture",
-    type=click.Path(path_type=Path),
-    show_default="none",
-    help="Write the curves to this file (.png, .svg or .html).",
-)
 def tune(
     risk: str, costs: Path, model: str | None, most_reviews: float, now: datetime | None, picture: Path | None
 ) -> None:
@@ -34,28 +27,20 @@ def tune(
     import yaml
 
     import settings
-    from features.domains import risk_named
 
-    declared = risk_named(risk)
+    given = priced(risk, costs, now, picture)
     from jobs.backtest import cases, pictures, tuning
-    from jobs.backtest.costs import read
     from jobs.replay.versions import Versions
     from serving import featurization
-    from serving.retrieval import FeastStore
 
-    cases.require_bad_cases(declared)
-    prices = read(costs)
-    if picture:
-        pictures.check(picture)
-    root, at = settings.root(), now or datetime.now(UTC)
-    store = FeastStore(settings.FEATURE_REPO, settings.feature_store())
+    root, store, declared = settings.root(), given.store, given.risk
     again = Versions(root, store, declared, model).current()
-    rows = cases.held_out(root, store, declared, at, again.scorer.card)
+    rows = cases.held_out(root, store, declared, given.at, again.scorer.card)
     views = store.views(declared.name)
     values = rows[list(views)].astype(object).to_dict("records")
     matrix = featurization.matrix([featurization.complete(row, views) for row in values], again.scorer.card)
     bad = (rows[declared.outcomes.label] == 1).to_numpy()
-    scored = tuning.scored(rows, again.scorer.score(matrix), bad, prices)
+    scored = tuning.scored(rows, again.scorer.score(matrix), bad, given.costs)
     is_older = np.arange(len(rows)) < len(rows) // 2
     older, newer, appetite = scored.part(is_older), scored.part(~is_older), again.policy.appetite
     proposal = tuning.proposed(older, newer, appetite, most_reviews)
@@ -72,10 +57,10 @@ def tune(
     ]
     for line in lines:
         console.line(line)
-    if picture:
-        curves = pictures.of_tuning(older, newer, proposal, appetite.low, appetite.high, most_reviews)
-        pictures.write(picture, f"Thresholds of {risk}", "\n".join(lines), curves)
-        console.line(f"Picture: {picture}")
+    given.draw(
+        f"Thresholds of {risk}", "\n".join(lines),
+        lambda: pictures.of_tuning(older, newer, proposal, appetite.low, appetite.high, most_reviews),
+    )  # fmt: skip
     policy = replace(again.policy, appetite=replace(appetite, low=proposal.low, high=proposal.high))
     console.line()
     console.line(f"# To apply it, write this to a file: python -m jobs policy {risk} apply FILE")
