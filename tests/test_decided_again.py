@@ -1,5 +1,5 @@
-"""The commands about logged decisions, on a real root: `replay` and `why`, for decisions that were served and for those
-of a batch."""
+"""The commands about logged decisions, on a real root: `replay`, `why`, `backtest` and `tune`, for decisions that were
+served and for those of a batch."""
 
 import json
 from collections.abc import Iterator
@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 from conftest import own_root
 from test_parity import decide_15_times
@@ -20,6 +22,7 @@ from features.utc import MICROSECOND
 from jobs import score
 from jobs.commands import jobs
 from serving import lines
+from serving.policies import Policies
 from serving.retrieval import FeastStore
 
 pytestmark = pytest.mark.slow
@@ -137,3 +140,37 @@ def test_a_line_that_was_changed_is_found_by_both(store: FeastStore, tmp_path: P
         assert "do not give the logged value of conv_rate" in result.stderr
     finally:
         file.write_text(before)
+
+
+# Backtest and tune
+
+
+def test_a_stricter_policy_is_compared_on_past_cases(store: FeastStore, tmp_path: Path) -> None:
+    orders = pq.read_table(settings.root().raw_table("orders").with_suffix(".parquet"))
+    until = min(orders["order_timestamp"].to_pylist()) + timedelta(days=2)  # to decide all cases takes a minute
+    command = f"backtest chargeback --costs {{root}}/costs.yaml --to {until.isoformat()}"
+    text = run(f"{command} --policy {{root}}/strict.yaml --picture {tmp_path}/backtest.html").stdout
+    assert "Note: chargeback" in text  # the model has learned from these cases
+    assert f"Picture: {tmp_path}/backtest.html" in text
+    assert (tmp_path / "backtest.html").read_text().startswith("<!doctype html>")
+    same, cost = (
+        next(row for row in out.splitlines() if row.startswith("cost ")) for out in (run(command).stdout, text)
+    )
+    assert float(same.split()[-1].replace(",", "")) == 0
+    assert float(cost.split()[-1].replace(",", "")) != 0
+
+
+def test_logged_decisions_with_outcomes_are_compared(store: FeastStore) -> None:
+    text = run("backtest chargeback --costs {root}/costs.yaml --on log --policy {root}/strict.yaml").stdout
+    assert text.splitlines()[0] == "chargeback: 10 cases, 5 of them bad"
+    assert "5 left out, as its outcome is not known" in text
+
+
+def test_proposed_thresholds_are_a_policy_that_can_be_applied(store: FeastStore, tmp_path: Path) -> None:
+    picture = tmp_path / "tune.svg"
+    text = run(f"tune chargeback --costs {{root}}/costs.yaml --most-reviews 0.2 --picture {picture}").stdout
+    assert picture.read_bytes().startswith(b"<?xml")
+    proposed = text[text.index("# To apply it") :]
+    (tmp_path / "new.yaml").write_text(proposed)
+    policy = Policies(settings.root().policies, store).check(risks()["chargeback"], tmp_path / "new.yaml")
+    assert yaml.safe_load(proposed)["thresholds"] == {"low": policy.appetite.low, "high": policy.appetite.high}
