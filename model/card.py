@@ -46,13 +46,18 @@ class Split(Part):
 
 
 class Metrics(Part):
-    """Measured on the test rows, which are all later than the training rows. The first five are of a classification,
+    """Measured on the test rows, which are all later than the training rows. The first six are of a classification,
     the others of a regression. A metric that does not apply is None, and is not written."""
 
     roc_auc: float | None = Field(default=None, exclude_if=_is_none)
     average_precision: float | None = Field(default=None, exclude_if=_is_none)
     brier: float | None = Field(default=None, exclude_if=_is_none)
     log_loss: float | None = Field(default=None, exclude_if=_is_none)
+    calibration_error: float | None = Field(
+        default=None,
+        description="How far scores are from the share that came true, in ten bins of the score, weighted by rows.",
+        exclude_if=_is_none,
+    )
     card_precision: float | None = Field(
         default=None,
         validation_alias=AliasChoices("card_precision", "card_precision_100"),
@@ -85,6 +90,23 @@ class Sampling(Part):
         description="By how much a contribution differs from the one without sampling, in log-odds or in the unit of "
         "the number: in 19 of 20 cases by less. Measured on training rows."
     )
+
+
+class Calibration(Part):
+    """The line that log-odds are on: `slope` times those that the model learned, plus `intercept`. It is in the model's
+    file, its base and its contributions."""
+
+    slope: float
+    intercept: float
+
+
+class Rehearsal(Part):
+    """The same algorithms, fitted on earlier rows and measured on rows that came later and whose outcomes were known
+    before the test rows. It chose the champion and its calibration, so that the test rows chose nothing."""
+
+    train: Split
+    test: Split
+    metrics: dict[str, Metrics]
 
 
 class Replaced(Part):
@@ -129,6 +151,10 @@ class Card(Part):
     notes: tuple[str, ...] = Field(
         default=(), description="What to know before the figures are trusted.", exclude_if=lambda notes: not notes
     )
+    rehearsal: Rehearsal | None = Field(
+        default=None, description="None where there were too few earlier rows.", exclude_if=_is_none
+    )
+    calibration: Calibration | None = Field(default=None, description="Of the champion.", exclude_if=_is_none)
     replaced: Replaced | None = Field(default=None, description="The version that served.", exclude_if=_is_none)
     task: Task = Field("classification", exclude_if=lambda task: task == "classification")
     bounds: tuple[float, float] | None = Field(

@@ -79,11 +79,11 @@ def test_xgboost_serves_as_it_was_fitted(tmp_path):
 
 def test_the_metrics_are_those_of_the_test_rows_and_of_what_is_served(tmp_path):
     risk, estimator, frame, _ = fitted("linear regression")
-    test = frame.tail(300)
-    card = model.publish(risk, estimator, frame.head(900), test, root=tmp_path)
+    test = frame.tail(500)
+    card = model.publish(risk, estimator, frame.head(700), test, root=tmp_path)
     served_scores = served(tmp_path).score(test[X].to_numpy(float))
     assert card.quality.rmse == pytest.approx(np.sqrt(np.mean((served_scores - test["loyalty"]) ** 2)))
-    assert (card.train.rows, card.test.rows) == (900, 300)
+    assert (card.train.rows, card.test.rows) == (700, 500)
     assert card.train.until < card.test.since
     assert card.notes == ()
 

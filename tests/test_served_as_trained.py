@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 import settings
 from errors import BadInput, ModelRefused
-from jobs.train import champion, fitting
+from jobs.train import fitting, rehearsal
 from jobs.train.champion import train
 from model import shelf
 from model.scorer import Scorer, Scorers
@@ -69,7 +69,8 @@ def test_inputs_of_any_size_serve_what_was_trained(features, task, algorithm, la
     outcomes(labels_of(task))
     card = train(settings.root(), Source(features), risk, NOW, unlogged)
     scorer, rows = Scorers(settings.root().models)["made_up"], features[list(NAMES)].to_numpy()
-    again = fitting.FIT[task][algorithm](risk, rows[: card.train.rows], labels_of(task)[: card.train.rows])
+    count, calibration = card.train.rows, filter(None, [card.calibration])
+    again = fitting.FIT[task][algorithm](risk, rows[:count], labels_of(task)[:count], *calibration)
     assert scorer.score(rows) == pytest.approx(again.scores(rows), abs=1e-6)
     served = scorer.score(rows[card.train.rows :])
     truth = labels_of(task)[card.train.rows :]
@@ -134,7 +135,7 @@ def test_a_model_that_cannot_be_served_is_refused_and_nothing_changes(features, 
     for _ in range(2):  # on an empty shelf, then beside a model that serves
         with monkeypatch.context() as patch:
             broken = {LINEAR: CANNOT_BE_SERVED[fault](fitting.linear_regression)}
-            override(patch, champion, FIT={"regression": broken})
+            override(patch, rehearsal, FIT={"regression": broken})
             with pytest.raises(ModelRefused, match="The current model stays"):
                 train(settings.root(), source, risk, NOW, unlogged)
         assert on_disk() == before_it
@@ -148,7 +149,7 @@ def test_another_algorithm_serves_if_the_best_one_cannot(features, monkeypatch):
     features["orders"] = LARGE["a fine scale far from zero"]
     outcomes(labels_of("regression"))
     broken = {**fitting.FIT["regression"], LINEAR: halved(fitting.linear_regression)}
-    override(monkeypatch, champion, FIT={"regression": broken})
+    override(monkeypatch, rehearsal, FIT={"regression": broken})
     card = train(settings.root(), Source(features), risk_of("regression", LINEAR, TREES), NOW, unlogged)
     assert (card.champion, set(card.metrics)) == (TREES, {TREES})
     assert "cannot be served" in card.unserved[LINEAR] or "would not serve" in card.unserved[LINEAR]

@@ -13,10 +13,11 @@ from features.rules import RuleFault, parsed
 from features.windows import LiveFeatures, RawTable
 
 Task = Literal["classification", "regression"]
-Algorithm = Literal["logistic_regression", "linear_regression", "gradient_boosting"]
-#: The algorithms that can learn a task. Trees can learn both.
+_Trees = Literal["gradient_boosting", "random_forest", "boosting_and_forest"]
+Algorithm = Literal["logistic_regression", "linear_regression"] | _Trees
+#: The algorithms that can learn a task. Boosted trees can learn both.
 ALGORITHMS: Mapping[Task, tuple[Algorithm, ...]] = {
-    "classification": ("logistic_regression", "gradient_boosting"),
+    "classification": ("logistic_regression", "gradient_boosting", "random_forest", "boosting_and_forest"),
     "regression": ("linear_regression", "gradient_boosting"),
 }
 
@@ -180,7 +181,7 @@ class Risk:
     population: Population | None = None
     #: How a model is tested. None: on the latest 30 % of the cases.
     protocol: Protocol | None = None
-    #: The algorithm with the highest average precision becomes the champion; for a regression, the lowest RMSE.
+    #: That of the highest average precision on earlier rows becomes the champion; of a regression, of the lowest RMSE.
     algorithms: tuple[Algorithm, ...] = ("logistic_regression",)
     task: Task = "classification"
     #: The lowest and the highest score of a regression. An estimate outside becomes the nearer of the two.

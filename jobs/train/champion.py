@@ -13,13 +13,11 @@ import pandas as pd
 from errors import BadInput, ModelBroken, NoData
 from features.risk import Protocol, Risk
 from jobs import point_in_time
-from jobs.train import fed_back
+from jobs.train import fed_back, rehearsal
 from jobs.train.cases import Parts, known_cases, parted, split
-from jobs.train.fitting import FIT
 from model import promotion, shelf
 from model.card import Card
 from model.publishing import version
-from model.publishing.fitted import Fitted
 from model.publishing.measures import TASKS
 from model.publishing.version import rows_of
 from root import Root
@@ -52,15 +50,14 @@ def train(
     changes.
     """
     appetite = policies.appetite(root.policies, risk)
-    past, future = case_rows(root, store, risk, now, protocol or risk.protocol, start, quarantine)
+    past, future, *earlier = _joined(root, store, risk, now, protocol or risk.protocol, start, quarantine, True)
     done("rows")
 
     label = risk.outcomes.label
     missing = past[[i.name for i in risk.inputs]].astype(float).median().fillna(0)
     training, test = (rows_of(risk, part, label, missing) for part in (past, future))
-    fitted: dict[str, Fitted] = {
-        name: FIT[risk.task][name](risk, training.matrix, training.labels) for name in risk.algorithms
-    }
+    before = rehearsal.rehearsed(risk, *(rows_of(risk, part, label, missing) for part in earlier))
+    fitted = rehearsal.fitted(risk, training, before)
     done("fit")
     stays, notes = None, fed_back.notes(past, future)
     try:
@@ -69,7 +66,9 @@ def train(
         cause = re.split(r" (?:Train again|Choose another)", error.message)[0]
         notes += (f"It takes the place of a version that cannot serve. {cause}",)
     place = partial(shelf.put, log=log) if stays is None else shelf.add
-    return version.publish(root.models, risk, appetite, now, fitted, training, test, missing, notes, done, place=place)
+    return version.publish(
+        root.models, risk, appetite, now, fitted, training, test, missing, notes, done, before.rehearsal, place=place
+    )
 
 
 def case_rows(
@@ -82,16 +81,35 @@ def case_rows(
     quarantine: Path | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The training and the test rows, with features, and FED_BACK. Raises NoData, BadInput, FeaturesNotReady."""
+    past, future = _joined(root, store, risk, now, protocol, start, quarantine, is_rehearsed=False)
+    return past, future
+
+
+def _joined(
+    root: Root,
+    store: Store,
+    risk: Risk,
+    now: datetime,
+    protocol: Protocol | None,
+    start: datetime | None,
+    quarantine: Path | None,
+    is_rehearsed: bool,
+) -> list[pd.DataFrame]:
+    """As `case_rows`, and with `is_rehearsed` the two parts of the rehearsal after them. Features are joined once."""
     fed, label = fed_back.cases(root, risk, now), risk.outcomes.label
     raw = fed_back.without(risk, _known(root, risk, now, quarantine, fed), fed)
     names = ["event_timestamp", label, *([protocol.who] if protocol else [])]
     frame = fed_back.together(raw, fed, names)
     parts: Parts = split(frame, risk, now, protocol, start)
     if protocol == risk.protocol and start is None and _lack(frame, parts, risk):
-        parts = parted(frame, risk)  # nobody asked for these days
+        parts, protocol = parted(frame, risk), None  # nobody asked for these days
     if lack := _lack(frame, parts, risk):
         raise NoData(lack)
-    used = parts.train | parts.test
+    masks = [parts.train, parts.test]
+    if is_rehearsed:
+        earlier = rehearsal.parts(frame, risk, now, protocol, start, parts)
+        masks += [earlier.train, earlier.test]
+    used = np.logical_or.reduce(masks)
     point_in_time.require_inputs(risk, store)
     rows = fed_back.rows(
         raw, fed, frame[used].index, lambda some: point_in_time.features(root, store, risk, some, quarantine)
@@ -102,7 +120,7 @@ def case_rows(
                 f"{i.name} is infinite in {infinite:,} of {len(rows):,} rows of {risk.name}. No model can learn from "
                 "that. Correct the feature's source: a missing value is null."
             )
-    return rows[parts.train[used]], rows[parts.test[used]]
+    return [rows[mask[used]] for mask in masks]
 
 
 def _lack(frame: pd.DataFrame, parts: Parts, risk: Risk) -> str:

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from model.card import Calibration, Metrics
+
 #: The name of the ONNX input of the models that we write.
 ONNX_INPUT = "rows"
 
@@ -18,7 +20,8 @@ class Fitted:
     A linear model has `weights`, shape (inputs,), and a model of trees has `trees`, LightGBM's text. Another one has
     neither: its contributions are sampled. `against` names the inputs in which it goes against a declared direction:
     such a model cannot serve. `libraries` are those that it was fitted with. `notes` are what a reader of the card must
-    know.
+    know. `calibration` is in its scores, and `rehearsed` is what the same algorithm reached on earlier rows, if
+    there was a rehearsal.
     """
 
     algorithm: str
@@ -30,6 +33,8 @@ class Fitted:
     against: tuple[str, ...] = field(default=())
     libraries: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    calibration: Calibration | None = None
+    rehearsed: Metrics | None = None
 
 
 def scores_of(estimator: Any, shift: float = 0.0) -> Callable[[np.ndarray], np.ndarray]:

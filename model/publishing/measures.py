@@ -18,6 +18,7 @@ from sklearn.metrics import (
 
 from features.risk import Risk, Task
 from model.card import Metrics
+from model.publishing.calibration import error
 
 #: The importance of an input is measured on at most this many test rows, shuffled this many times.
 SHUFFLED_ROWS, SHUFFLES = 10_000, 3
@@ -98,6 +99,7 @@ def _probability_metrics(risk: Risk, rows: pd.DataFrame, labels: Labels, scores:
         average_precision=average_precision_score(truth, scores),
         brier=brier_score_loss(truth, scores),
         log_loss=log_loss(truth, scores),
+        calibration_error=error(truth, scores),
         card_precision=precision,
     )
 

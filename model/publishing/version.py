@@ -14,7 +14,7 @@ import pandas as pd
 from errors import ModelRefused, RiskError
 from features.risk import Appetite, Risk
 from model import shelf
-from model.card import Card, CardInput, Metrics, OutcomeRate, Replaced, Split
+from model.card import Card, CardInput, Metrics, OutcomeRate, Rehearsal, Replaced, Split
 from model.publishing.contributions import explained
 from model.publishing.drawn import reference
 from model.publishing.fitted import Fitted
@@ -65,13 +65,15 @@ def publish(
     missing: pd.Series,
     notes: tuple[str, ...] = (),
     done: Callable[[str], object] = lambda step: None,
+    rehearsal: Rehearsal | None = None,
     *,
     place: Callable[..., Path],
 ) -> Card:
     """Put the best of the models on the shelf with `place`: with `shelf.put` it serves from then on, and with
     `shelf.add` what serves stays. `appetite` are the thresholds of today, for the figures of the card and the report.
     `fitted` maps an algorithm to its model, `past` are the training rows, and `future` the test rows. Raises
-    ModelRefused if every model goes against a declared direction or cannot be served."""
+    ModelRefused if every model goes against a declared direction or cannot be served. The best is that of the
+    `rehearsal`; without one, that of the test rows."""
     candidates, unserved = _candidates(risk, now, fitted, past, future, missing)
     scores = {name: candidate.scorer.score(future.matrix) for name, candidate in candidates.items()}
     labels, task = Labels(past.labels, future.labels), TASKS[risk.task]
@@ -86,6 +88,8 @@ def publish(
             "refused": {name: model.against for name, model in fitted.items() if model.against},
             "unserved": unserved,
             "notes": (*notes, *_few(risk, past, future), *best.fitted.notes),
+            "rehearsal": rehearsal,
+            "calibration": best.fitted.calibration,
             "replaced": _replaced(models, risk, labels, future),
         }
     )
@@ -156,8 +160,8 @@ def _draft(risk: Risk, name: str, model: Fitted, now: datetime, past: Rows, futu
         algorithm=model.algorithm,
         inputs=_card_inputs(risk, model, past.matrix, missing),
         base=model.base,
-        train=_split(risk, past),
-        test=_split(risk, future),
+        train=split_of(risk, past),
+        test=split_of(risk, future),
         metrics={},
         outcomes={},
         libraries={library: library_version(library) for library in (*LIBRARIES, *model.libraries)},
@@ -180,7 +184,8 @@ def _card_inputs(risk: Risk, fitted: Fitted, rows: np.ndarray, missing: pd.Serie
     )  # fmt: skip
 
 
-def _split(risk: Risk, rows: Rows) -> Split:
+def split_of(risk: Risk, rows: Rows) -> Split:
+    """What a card says of some rows."""
     since = until = None
     if "event_timestamp" in rows.frame:
         since, until = rows.frame["event_timestamp"].min(), rows.frame["event_timestamp"].max()
@@ -196,7 +201,7 @@ def _champion(risk: Risk, fitted: Mapping[str, Fitted], metrics: Mapping[str, Me
             f"The model of {risk.name} goes against the declared direction of {against}. Check the data, or the "
             f"direction in features. {STAYS}"
         )
-    return max(allowed, key=lambda name: TASKS[risk.task].worth(metrics[name]))
+    return max(allowed, key=lambda name: TASKS[risk.task].worth(fitted[name].rehearsed or metrics[name]))
 
 
 def _outcome_rates(risk: Risk, appetite: Appetite, labels: np.ndarray, scores: np.ndarray) -> dict[str, OutcomeRate]:

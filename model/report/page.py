@@ -81,7 +81,8 @@ Table = tuple[str, str, list[Row]]
 def _tables(card: Card) -> list[Table]:
     return [
         ("Rows", "", _splits(card)),
-        ("Models", "On the same test rows.", _metrics(card)),
+        ("Models", f"On the same test rows. {_chosen(card)}", _metrics(card)),
+        *([("Rehearsal", _rehearsed(card), _rehearsal(card))] if card.rehearsal else []),
         *([("Intervals", INTERVALS, _intervals(card))] if card.intervals else []),
         ("Outcomes", "With the thresholds of today.", _outcomes(card)),
     ]
@@ -126,6 +127,31 @@ def _metrics(card: Card) -> list[Row]:
     ]
 
 
+def _chosen(card: Card) -> str:
+    return f"The champion was chosen by {'the rehearsal' if card.rehearsal else 'these figures, which flatter it'}."
+
+
+def _rehearsed(card: Card) -> str:
+    """How the champion was chosen, and calibrated."""
+    assert card.rehearsal is not None
+    past, later = card.rehearsal.train, card.rehearsal.test
+    chosen = (
+        f"The same algorithms, fitted on {past.rows:,} rows of {_day(past.since)} to {_day(past.until)}, and measured "
+        f"on {later.rows:,} rows of {_day(later.since)} to {_day(later.until)}. They chose the champion."
+    )
+    if card.calibration is None:
+        return chosen
+    line = f"{card.calibration.slope:g} times those that it learned, plus {card.calibration.intercept:g}"
+    return f"{chosen} The calibration is from them, too: its log-odds are {line}."
+
+
+def _rehearsal(card: Card) -> list[Row]:
+    assert card.rehearsal is not None
+    figures = {name: metrics.model_dump(exclude_none=True) for name, metrics in card.rehearsal.metrics.items()}
+    names = next(iter(figures.values()))
+    return [("", *figures), *((name, *(values[name] for values in figures.values())) for name in names)]
+
+
 def _intervals(card: Card) -> list[Row]:
     figures = card.quality.model_dump()
     return [
@@ -138,7 +164,9 @@ def _role(card: Card, algorithm: str) -> str:
     if algorithm == card.champion:
         return "the best"
     against = card.refused.get(algorithm)
-    return f"goes against {', '.join(against)}" if against else WORDS[card.task].worse
+    if against:
+        return f"goes against {', '.join(against)}"
+    return f"{WORDS[card.task].worse}{' in the rehearsal' if card.rehearsal else ''}"
 
 
 def _outcomes(card: Card) -> list[Row]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from choices import unknown
 from cli import console
 from cli.console import Column
 from cli.values import DAYS, TIMESTAMP
@@ -50,6 +51,7 @@ def rows_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.command()
 @click.argument("risk", help=RISK)
 @rows_options
+@click.option("--algorithm", metavar="NAME", show_default="what the risk declares", help="Train this algorithm alone.")
 @click.option("--beside", is_flag=True, help="Let the version that serves serve on. The new one is on the shelf.")
 def train(
     risk: str,
@@ -59,6 +61,7 @@ def train(
     delay_days: int | None,
     test_days: int | None,
     quarantine: Path | None,
+    algorithm: str | None,
     beside: bool,
 ) -> None:
     """Train a risk's models; the best one serves.
@@ -69,6 +72,8 @@ def train(
     from features.domains import risk_named
 
     declared = risk_named(risk)
+    if algorithm is not None:
+        declared = learned_by(declared, algorithm)
     from jobs.train import champion
     from serving.retrieval import FeastStore
 
@@ -80,6 +85,16 @@ def train(
             start=train_start, quarantine=quarantine, beside=beside,
         )  # fmt: skip
     show(root.models, card)
+
+
+def learned_by(risk: "Risk", algorithm: str) -> "Risk":
+    """The risk with this algorithm alone. Raises BadParameter."""
+    from features.risk import ALGORITHMS
+
+    known = {name: name for name in ALGORITHMS[risk.task]}
+    if algorithm not in known:
+        raise unknown(f"algorithm of a {risk.task}", algorithm, known, "Leave out --algorithm.")
+    return replace(risk, algorithms=(known[algorithm],))
 
 
 def now_or_clock(now: datetime | None) -> datetime:
