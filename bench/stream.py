@@ -1,6 +1,7 @@
 """How many events a second does a stream job process, and how soon are they online?
 
-    python bench/stream.py [--events 1000000] [--keys 50000] [--runs 3] [--seconds 20] [--only ours latency …]
+    python bench/stream.py [--events 1000000] [--keys 50000] [--hot 0.5] [--runs 3] [--seconds 20]
+                           [--only ours latency …]
                            [--peer-python /path/to/a/venv/bin/python …]
 
 Throughput: each contestant is a process. It reads a file of JSON lines, computes the three live tables of `coupon`, and
@@ -27,8 +28,9 @@ are those of the folder that a contestant writes to, without the lines. All must
 day, ours as the service reads them. A difference fails the run.
 
 The events of the day are random, so all keys are equally busy: of a million events, a device has 417 codes within its
-hour, and none is late. Latency is measured by `bench/stream_latency.py`, with the same ten locations: after ten seconds
-the state of each has some 2,000 events as they are, and each batch writes it again.
+hour, and none is late. With `--hot 0.5`, every second event has the same three keys. Latency is measured by
+`bench/stream_latency.py`, with the same ten locations: after ten seconds the state of each has some 2,000 events as
+they are, and each batch writes it again.
 """
 
 import argparse
@@ -69,13 +71,16 @@ CONTESTANTS = {
 Values = dict[str, dict[str, list[int]]]
 
 
-def make_lines(file: Path, events: int, keys: int) -> None:
-    """Write the events of a day. They are in order but for some seconds."""
+def make_lines(file: Path, events: int, keys: int, hot: float) -> None:
+    """Write the events of a day. They are in order but for some seconds. A share `hot` of them has one prefix and one
+    device."""
     rng = np.random.default_rng(7)
     second = np.sort(rng.random(events) * DAY_SECONDS)
     second = np.clip(second + rng.uniform(-3, 3, events), 0, DAY_SECONDS - 1e-3)
     drawn = (rng.integers(0, keys // LOCATIONS, events), rng.integers(0, DEVICES, events),
              rng.integers(0, 10_000, events), rng.random(events) < 0.05)  # fmt: skip
+    is_hot = rng.random(events) < hot
+    drawn[0][is_hot] = drawn[1][is_hot] = 0
     with file.open("w") as lines:
         columns = zip((second * 1e6).astype(int).tolist(), *(column.tolist() for column in drawn), strict=True)
         for n, (timestamp, prefix_number, device, number, is_invalid) in enumerate(columns):
@@ -180,7 +185,7 @@ def interpreters(given: list[str], wanted: list[str]) -> dict[str, str]:
 
 
 def measure_throughput(args: argparse.Namespace, chosen: dict[str, str], scratch: Path) -> None:
-    make_lines(lines := scratch / "events.jsonl", args.events, args.keys)
+    make_lines(lines := scratch / "events.jsonl", args.events, args.keys, args.hot)
     print(f"{args.events:,} events, {args.keys:,} keys, {lines.stat().st_size / 1e6:,.0f} MB; medians of {args.runs}")
     runs: dict[str, list[tuple[float, float, int]]] = {contestant: [] for contestant in chosen}
     for n in range(args.runs):
@@ -207,6 +212,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, default in (("events", 1_000_000), ("keys", 50_000), ("runs", 3), ("peer-batch", 50_000)):
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--hot", type=float, default=0.0)
     parser.add_argument("--seconds", type=int, default=20)
     parser.add_argument("--only", nargs="+", choices=[*CONTESTANTS, "latency"])
     parser.add_argument("--peer-python", nargs="+", default=[])

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -31,15 +32,17 @@ class Plan(NamedTuple):
 
 
 class Watch:
-    """The work's side: notes the phase that it is in."""
+    """The work's side: notes the phases that its threads are in."""
 
     def __init__(self, phases: Sequence[str], plan: Plan | None, memory: "Memory") -> None:
         self._phases, self._plan, self._memory = [BETWEEN, *phases], plan, memory
+        self._places: dict[int, int] = {}
 
     @contextmanager
     def inside(self, phase: str) -> Iterator[None]:
-        before, place = self._memory.now.value, self._phases.index(phase)
-        self._memory.now.value = place
+        thread, place = threading.get_ident(), self._phases.index(phase)
+        before = self._places.get(thread, 0)
+        self._move(thread, before, place)
         self._memory.entries[place] += 1
         if self._plan and self._plan[:2] == (phase, self._memory.entries[place]):
             signal.setitimer(signal.ITIMER_REAL, max(self._plan.seconds, 1e-6))
@@ -48,7 +51,12 @@ class Watch:
             yield
         finally:
             self._memory.seconds[place] += time.perf_counter() - began
-            self._memory.now.value = before
+            self._move(thread, place, before)
+
+    def _move(self, thread: int, before: int, place: int) -> None:
+        self._places[thread] = place
+        self._memory.threads[before] -= 1
+        self._memory.threads[place] += 1
 
     def calls(self, patch: pytest.MonkeyPatch, owner: object, name: str, phase: str) -> None:
         """Every call of `owner.name` is in a phase."""
@@ -73,10 +81,10 @@ class Watch:
 
 
 class Memory:
-    """What both sides share: the phase, and for each phase its entries and their seconds."""
+    """What both sides share: for each phase the threads that are in it, its entries, and their seconds."""
 
     def __init__(self, phases: int) -> None:
-        self.now = CONTEXT.RawValue("i", 0)
+        self.threads = CONTEXT.RawArray("i", phases + 1)
         self.entries = CONTEXT.RawArray("i", phases + 1)
         self.seconds = CONTEXT.RawArray("d", phases + 1)
 
@@ -96,7 +104,8 @@ class Work:
         return {BETWEEN: time.perf_counter() - began, **dict(zip(self._phases, means, strict=True))}
 
     def killed(self, plan: Plan) -> str | None:
-        """The phase in which it was killed; None if it came to its end before."""
+        """The phase in which it was killed, that of the plan if a thread was in it; None if it came to its end
+        before."""
         return self._death(Memory(len(self._phases)), plan, None)
 
     def killed_after(self, seconds: float) -> str | None:
@@ -118,7 +127,10 @@ class Work:
             process.kill()
             process.join()
         assert process.exitcode in (0, -signal.SIGALRM, -signal.SIGKILL), f"it failed with {process.exitcode}"
-        return [BETWEEN, *self._phases][memory.now.value] if process.exitcode else None
+        if not process.exitcode:
+            return None
+        phases = [phase for phase, threads in zip(self._phases, memory.threads[1:], strict=True) if threads > 0]
+        return plan.phase if plan and plan.phase in phases else [BETWEEN, *phases][-1]
 
 
 def _work(begins: Any, function: Callable[..., None], watch: Watch, arguments: tuple[object, ...]) -> None:

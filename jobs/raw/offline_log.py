@@ -12,6 +12,7 @@ topic: `<first>-<last>.<partition>.parquet`. Each partition has ranges of its ow
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,8 @@ def pack(stream: RawTable, rows: Sequence[Mapping[str, Any]]) -> bytes:
 def _columns(stream: RawTable, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
     """Events as a table, without `created`."""
     fields = [field for field in schema(stream) if field.name != CREATED]
-    return pa.table({field.name: pa.array([row[field.name] for row in rows], field.type) for field in fields})
+    columns = list(zip(*map(itemgetter(*(field.name for field in fields)), rows), strict=True)) or [()] * len(fields)
+    return pa.table({f.name: pa.array(values, f.type) for f, values in zip(fields, columns, strict=True)})
 
 
 def dated(stream: RawTable, rows: Sequence[Mapping[str, Any]], created: Sequence[int]) -> pa.Table:

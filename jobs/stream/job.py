@@ -8,6 +8,7 @@ job that is killed anywhere and started again ends with the same data as one tha
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from datetime import datetime
 from functools import partial
 
@@ -118,7 +119,7 @@ class StreamJob:
         )
 
     def is_flush_due(self) -> bool:
-        """Whether enough events wait for the offline log, or have waited long enough."""
+        """Whether the offline log has something to do: see there."""
         return self._offline.is_due()
 
     def flush(self) -> None:
@@ -129,7 +130,7 @@ class StreamJob:
         self._forget()
 
     def flush_part(self) -> None:
-        """Write the next file of a flush, or begin a flush. Events that arrive meanwhile wait for one file only."""
+        """Do the next part of a flush, or begin one. Events that arrive meanwhile wait for one part only."""
         if not self._offline.write_part():
             self._offline.begin(self._committed)
             self._forget()
@@ -144,8 +145,8 @@ class StreamJob:
 
     def close(self) -> None:
         """Write what waits, and close the state file."""
-        self.flush()
-        self.state.close()
+        with closing(self.state), closing(self._offline):
+            self.flush()
 
     def behind(self) -> int:
         """How many bytes of the source are not read yet."""

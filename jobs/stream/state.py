@@ -224,16 +224,17 @@ class StateFile:
         if rows:
             self._db.execute("INSERT INTO to_log VALUES (?, ?, ?, ?)", (kind, committed, rows, packed))
 
-    def to_log(self, kind: str) -> list[tuple[int, bytes]]:
-        """Commit timestamp and content of each batch that is not in a file yet, oldest first."""
-        return self._db.execute("SELECT stamp, packed FROM to_log WHERE kind = ? ORDER BY stamp", (kind,)).fetchall()
+    def to_log(self, kind: str, until: int) -> list[tuple[int, bytes]]:
+        """Commit timestamp and content of each batch up to a commit timestamp that is not in a file yet, oldest
+        first."""
+        query = "SELECT stamp, packed FROM to_log WHERE kind = ? AND stamp <= ? ORDER BY stamp"
+        return self._db.execute(query, (kind, until)).fetchall()
 
     def waiting(self) -> int:
         """How many events and dead letters are not in a file yet."""
         (count,) = self._db.execute("SELECT coalesce(sum(rows), 0) FROM to_log").fetchone()
         return int(count)
 
-    def remove_logged(self, kind: str, until: int) -> None:
-        """Remove what is in a file now: the batches up to a commit timestamp."""
-        with self.batch():
-            self._db.execute("DELETE FROM to_log WHERE kind = ? AND stamp <= ?", (kind, until))
+    def remove_logged(self, until: int) -> None:
+        """Remove what is in files now: the batches up to a commit timestamp."""
+        self._db.execute("DELETE FROM to_log WHERE stamp <= ?", (until,))
