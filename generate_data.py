@@ -6,6 +6,7 @@
 """
 
 from datetime import UTC, datetime
+from functools import partial
 
 import click
 
@@ -21,6 +22,7 @@ from files import locked
 from jobs.world.generate import generate
 from jobs.world.marker import World
 from jobs.world.shares import move_aside, shares
+from serving import acts
 from simulators import Size
 
 
@@ -49,7 +51,9 @@ def main(seed: int, now: datetime | None, domains: tuple[str, ...], replace_demo
     with locked(root.pipeline_lock, Busy(f"A pipeline is at work on {root}. Wait for it, or use another root.")):
         if replace_demo:
             console.line(move_aside(root, clock, settings.belongs_to_another_key(root)))
-        generate(root, World(seed, size, settings.hash_key()), now or clock, shares(root, domains), done)
+        key = settings.hash_key()
+        claim = partial(acts.claim_hash_key, root, key, acts.operator(clock))
+        generate(root, World(seed, size, key), now or clock, shares(root, domains), claim, done)
 
 
 def _simulated() -> tuple[str, ...]:

@@ -1,11 +1,13 @@
 """Generated raw events for the tests of roots, and what such a root holds."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from click.testing import CliRunner
 
 import features
+from hash_keys import claim_for_key
 from jobs.world.generate import generate as generate_shares
 from jobs.world.marker import World
 from jobs.world.shares import shares
@@ -22,7 +24,8 @@ ONLY = ("--domain=coupon", "--domain=catalog")
 
 
 def generate(root: Root, world: World, day: datetime, domains: tuple[str, ...] = features.DOMAINS) -> None:
-    generate_shares(root, world, day, shares(root, domains))
+    claim = partial(claim_for_key, root.hash_key, world.hash_key, lambda: None)
+    generate_shares(root, world, day, shares(root, domains), claim)
 
 
 def contents(root: Root) -> dict[str, bytes]:

@@ -46,7 +46,7 @@ MAY_IMPORT = {
     "exact_stores": "exact_stores",
     "exact_stores.exact_online": "",
     "simulators": "features simulators",
-    "generate_data": "cli errors files settings features simulators jobs.world",
+    "generate_data": "cli errors files settings features simulators serving jobs.world",
     # `model.publish` hands on what is in publishing; the service imports the rest.
     "model": "settings root features.domains features.risk serving model.card model.publishing",
     "model.card": "",
@@ -75,7 +75,7 @@ MAY_IMPORT = {
     "jobs": "",
     "jobs.sql": "",
     "jobs.raw": "files errors choices root features jobs.sql jobs.raw",
-    "jobs.world": "files errors root features simulators serving hash_keys jobs.world",
+    "jobs.world": "files errors root features simulators hash_keys jobs.world",
     "jobs.own": "files errors choices root features serving jobs.sql jobs.raw jobs.own",
     "jobs.batch": "files errors root features jobs.sql jobs.raw jobs.batch",
     "jobs.point_in_time": "errors root features serving jobs.batch",

@@ -147,7 +147,8 @@ def test_the_same_world_a_day_later_keeps_the_sign_ups(copy: Path):
     assert fingerprints
     (copy / "raw" / "drivers" / "signed-up-1.parquet").touch()
     root = Root(copy)
-    raw_events.generate(root, WORLD, datetime.now(UTC) + timedelta(days=1), shares(root, DOMAINS), lambda part: None)
+    later, nothing = datetime.now(UTC) + timedelta(days=1), lambda *_: None
+    raw_events.generate(root, WORLD, later, shares(root, DOMAINS), nothing, nothing)
     assert (copy / "raw" / "drivers" / "signed-up-1.parquet").exists()
     assert (copy / "online.db").exists()
     assert Finished.read(Root(copy).pipeline_fingerprints).fingerprints == fingerprints

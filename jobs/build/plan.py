@@ -20,6 +20,7 @@ from jobs.world.marker import Marker, World
 from jobs.world.shares import shares
 from model import shelf
 from root import Root
+from serving import acts
 from serving.policy_history import HISTORY
 
 
@@ -71,9 +72,10 @@ def _store() -> list[str]:
 
 def _generate(root: Root, world: World, day: datetime) -> Step:
     domains = simulated()
+    claim = partial(acts.claim_hash_key, root, world.hash_key, acts.operator(day))
     return Step(
         "raw events",
-        partial(raw_events.generate, root, world, day, shares(root, domains)),
+        partial(raw_events.generate, root, world, day, shares(root, domains), claim),
         lambda: {**world.identity(), "day": day.isoformat(), "domains": domains},
         lambda: [root.raw],
         parts=None,

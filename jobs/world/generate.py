@@ -15,7 +15,6 @@ from files import replacing, sha256
 from jobs.world import aside, check
 from jobs.world.marker import Marker, Part, World
 from root import Root
-from serving import acts
 
 
 def generate(
@@ -23,11 +22,13 @@ def generate(
     world: World,
     now: datetime,
     shares: Sequence[check.Share],
+    claim: Callable[[], object],
     done: Callable[[str, int], object] = lambda table, rows: None,
 ) -> None:
     """Write the tables of the domains with these shares below the root's `raw/`: each as a file `<table>.parquet`, or
-    into a folder of that name where others add to it. Call `done` with each table and its number of rows. One process
-    at a time may do this; `Root.pipeline_lock` is for that.
+    into a folder of that name where others add to it. `claim` lets the root belong to the world's hash key: it is
+    called before anything is written. Call `done` with each table and its number of rows. One process at a time may
+    do this; `Root.pipeline_lock` is for that.
 
     If the root holds another world, what was computed from it is removed; models and decisions stay. Raises
     BadParameter for a domain without a simulator, NotGenerated if the root holds what nobody can generate again, and
@@ -39,7 +40,7 @@ def generate(
         check.may_generate(marker, world, share, folders(simulators[share.domain]))
     if others := [share for share in shares if check.is_other(marker, world, share.domain)]:
         aside.remove_computed(root, others)
-    acts.claim_hash_key(root, world.hash_key, acts.operator(now))
+    claim()
     for domain, simulator in simulators.items():
         _generate(marker, world, domain, simulator, now, done)
 

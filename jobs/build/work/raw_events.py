@@ -1,6 +1,6 @@
 """The generated raw events."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -14,8 +14,11 @@ from jobs.world.marker import World
 from root import Root
 
 
-def generate(root: Root, world: World, day: datetime, shares: Sequence[Share], on_part: OnPart) -> str:
-    """Write the raw tables of the domains with these shares. Raises NotGenerated, Busy."""
+def generate(
+    root: Root, world: World, day: datetime, shares: Sequence[Share], claim: Callable[[], object], on_part: OnPart
+) -> str:
+    """Write the raw tables of the domains with these shares, once `claim` has let the root belong to the world's hash
+    key. Raises NotGenerated, Busy."""
     rows = 0
 
     def on_table(table: str, count: int) -> None:
@@ -23,7 +26,7 @@ def generate(root: Root, world: World, day: datetime, shares: Sequence[Share], o
         rows += count
         on_part(table)
 
-    generate_tables(root, world, day, shares, on_table)
+    generate_tables(root, world, day, shares, claim, on_table)
     _remove_states([share.state for share in shares])
     return f"{rows:,} rows as of {day:%Y-%m-%d}"
 
