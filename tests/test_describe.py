@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from made_world import generate
 
 import settings
 from features import DOMAINS
@@ -18,9 +19,7 @@ from jobs.commands import jobs
 from jobs.pipelines import pipelines
 from jobs.raw import places
 from jobs.raw.relations import open_events
-from jobs.world.generate import generate
 from jobs.world.marker import World
-from jobs.world.shares import shares
 from simulators import Size
 
 pytestmark = pytest.mark.slow
@@ -37,7 +36,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RISK_DATA", str(root))
         place = settings.root()
-        generate(place, World(7, SIZE, settings.hash_key()), NOW - timedelta(days=1), shares(place, DOMAINS))
+        generate(place, World(7, SIZE, settings.hash_key()), NOW - timedelta(days=1), DOMAINS)
     return root
 
 

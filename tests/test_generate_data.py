@@ -2,6 +2,7 @@
 
 import sys
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from cli.exit_codes import ExitCode
 from cli.values import TIMESTAMP
 from errors import BadParameter
 from features import DOMAINS
+from hash_keys import claim_for_key
 from jobs.raw import places
 from jobs.world.check import Share
 from jobs.world.generate import generate, write
@@ -181,7 +183,8 @@ def test_what_is_written_is_what_was_made_in_microseconds_and_utc(tmp_path, monk
     monkeypatch.setenv("RISK_DATA", str(tmp_path))
     heard = {}
     root = settings.root()
-    generate(root, World(7, SMALL, settings.hash_key()), NOW, shares(root, DOMAINS), heard.__setitem__)
+    claim = partial(claim_for_key, root.hash_key, settings.hash_key(), lambda: None)
+    generate(root, World(7, SMALL, settings.hash_key()), NOW, shares(root, DOMAINS), claim, heard.__setitem__)
     worlds = [world_of(domain) for domain in DOMAINS]
     expected = {table: frame for world in worlds for table, frame in world.items()}
     assert heard == {table: len(frame) for table, frame in expected.items()}
@@ -207,8 +210,9 @@ def test_new_data_replace_our_file_and_leave_the_others(tmp_path, monkeypatch):
 
 def test_a_domain_without_a_simulator_is_refused_before_anything_is_made(tmp_path, monkeypatch):
     monkeypatch.setenv("RISK_DATA", str(tmp_path))
+    root = settings.root()
     with pytest.raises(BadParameter, match=r"'refunds' has no simulator.* Write simulators/refunds\.py"):
-        generate(settings.root(), World(7, SMALL, b""), NOW, [*shares(settings.root(), ("onboarding",)), REFUNDS])
+        generate(root, World(7, SMALL, b""), NOW, [*shares(root, ("onboarding",)), REFUNDS], lambda: None)
     assert list(tmp_path.iterdir()) == []
 
 
