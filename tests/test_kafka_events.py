@@ -89,13 +89,6 @@ def test_a_topic_that_is_not_there_is_an_error_that_says_so(servers, root, monke
     assert "unknown topic" in answer.json["error"]["message"].lower()
 
 
-def test_an_event_that_too_few_replicas_would_have_is_not_accepted(kafka, root, monkeypatch):
-    """With acks=1 it would be: the only replica that there is can have it."""
-    kafka.create(f"strict.{COUPON_ATTEMPTS.name}", min_insync_replicas="2")
-    answer = client_of(kafka.servers, monkeypatch, "strict").post(URL, json=attempt())
-    assert (answer.status_code, answer.json["error"]["name"]) == (503, "log_unavailable")
-
-
 def test_without_a_broker_an_event_is_not_accepted_and_others_go_on(root, monkeypatch):
     from servers import refusing_port
 
