@@ -179,8 +179,17 @@ class Bridge:
         return _Answer(environment, protocol, status, headers, body)
 
     def _send(self, answer: _Answer) -> None:
-        """Send an answer, once it may be sent."""
-        sendable: _Answer | None = answer
+        """Send an answer, once it may be sent. Whatever fails, the thread goes on, and granian answers 500."""
+        try:
+            if settled := self._settled(answer):
+                with suppress(ProtocolClosed):
+                    settled.protocol.response_bytes(settled.status, settled.headers, settled.body)
+        except Exception:
+            environment = answer.environment
+            logger.exception("%s %s failed", environment["REQUEST_METHOD"], environment["PATH_INFO"])
+
+    def _settled(self, answer: _Answer) -> _Answer | None:
+        """The answer once its waits are over, or that of the error of a wait."""
         if later := answer.environment.get(LATER):
             try:
                 for wait in later.waits:
@@ -188,13 +197,10 @@ class Bridge:
             except Exception as error:
                 environment = {**answer.environment, FAILED: error}
                 del environment[LATER]
-                sendable = self._computed(environment, answer.protocol)
-            else:
-                for note in later.then:
-                    note()
-        if sendable:
-            with suppress(ProtocolClosed):
-                sendable.protocol.response_bytes(sendable.status, sendable.headers, sendable.body)
+                return self._computed(environment, answer.protocol)
+            for note in later.then:
+                note()
+        return answer
 
 
 def _finish(sent: "list[asyncio.Future[None]]") -> None:

@@ -96,3 +96,17 @@ def test_a_failed_wait_is_answered_and_counted_as_its_own_request(
     assert len({headers["X-Request-ID"] for _, headers, _ in refused}) == count
     assert counted(client) == {"200": 1, "503": count}
     assert answers(client, MANY)[-1][0] == 200
+
+
+def test_an_answer_that_cannot_be_noted_holds_up_no_other(client: FlaskClient, monkeypatch: pytest.MonkeyPatch):
+    async def ask() -> tuple[list[Caller], list[Caller]]:
+        bridge, failing, others = Bridge(client.application, threads=2), [Caller() for _ in range(3)], [Caller()] * 2
+        with monkeypatch.context() as broken:
+            broken.setattr("telemetry.metrics.Metrics.answered", lambda *_: 1 / 0)
+            await asyncio.gather(*(bridge(caller.scope, caller) for caller in failing))
+        await asyncio.wait_for(asyncio.gather(*(bridge(caller.scope, caller) for caller in others)), 120)
+        return failing, others
+
+    failing, others = asyncio.run(ask())
+    assert [caller.sent for caller in failing] == [[]] * 3, "granian answers 500"
+    assert [status for status, *_ in others[0].sent] == [200, 200]
