@@ -2,9 +2,9 @@
 
 A client that sends slowly costs memory for its body, and no thread. A body has to be here in `BODY_SECONDS`.
 
-The event loop's thread computes the answers, one after the other. An answer that has to wait until the disk has
-something is sent by another thread, which waits for all such answers at once. A request that may wait for anything else
-is computed by one of many threads."""
+The event loop's thread computes the answers, one after the other. Those that have to wait until the disk has something
+are sent once nobody else is to be computed, so they wait for the disk together. A request that may wait for anything
+else is computed by one of many threads."""
 
 import asyncio
 import io
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Any, Protocol
 
 from granian.rsgi import HTTPProtocol, ProtocolClosed, Scope
@@ -79,37 +79,37 @@ class Bridge:
 
     def __init__(self, app: Application, threads: int) -> None:
         self._app = app
-        self._open = 0
         self._waiting: SimpleQueue[tuple[Environment, HTTPProtocol, asyncio.Future[None]]] = SimpleQueue()
-        self._made: SimpleQueue[tuple[_Answer, asyncio.Future[None]]] = SimpleQueue()
-        for work in (self._settle_made, *[self._compute_waiting] * threads):
-            threading.Thread(target=work, daemon=True).start()
+        self._made: list[_Answer] = []
+        for _ in range(threads):
+            threading.Thread(target=self._compute_waiting, daemon=True).start()
 
     async def __call__(self, scope: Scope, protocol: HTTPProtocol) -> None:
         """One request."""
-        self._open += 1
+        environment = _environment(scope)
         try:
-            environment = _environment(scope)
-            try:
-                environment["wsgi.input"] = io.BytesIO(await self._body(scope, protocol, environment))
-            except ProtocolClosed:
-                return  # the client has gone
+            environment["wsgi.input"] = io.BytesIO(await self._body(scope, protocol, environment))
+        except ProtocolClosed:
+            return  # the client has gone
+        if self._app.may_wait(environment):
             sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            if self._app.may_wait(environment):
-                self._waiting.put((environment, protocol, sent))
-                await sent
-                return
-            environment[LATER] = Later()
-            answer = self._computed(environment, protocol)
-            if answer is None:
-                return
-            if self._open == 1 or not environment[LATER].waits:
-                self._send(answer)  # a change of threads takes as long as a small answer, and nobody else is here
-                return
-            self._made.put((answer, sent))
+            self._waiting.put((environment, protocol, sent))
             await sent
+            return
+        environment[LATER] = Later()
+        answer = self._computed(environment, protocol)
+        if answer is None:
+            return
+        if not environment[LATER].waits:
+            self._send(answer)
+            return
+        self._made.append(answer)
+        try:
+            await asyncio.sleep(0)  # all other requests that are here are computed before it returns
         finally:
-            self._open -= 1
+            made, self._made = self._made, []
+            for answer in made:  # what was written for all of them, the first wait takes to the disk
+                self._send(answer)
 
     async def _body(self, scope: Scope, protocol: HTTPProtocol, environment: Environment) -> bytes:
         """The body. Of one that is too large, a byte more than is allowed at most: the application refuses it."""
@@ -141,20 +141,7 @@ class Bridge:
                 if answer := self._computed(environment, protocol):
                     self._send(answer)
             finally:
-                _finish([sent])
-
-    def _settle_made(self) -> None:
-        """Send answers that wait for a disk. What was written for all that are here, the first wait takes there."""
-        while True:
-            made = [self._made.get()]
-            with suppress(Empty):
-                while True:
-                    made.append(self._made.get_nowait())
-            try:
-                for answer, _ in made:
-                    self._send(answer)
-            finally:
-                _finish([sent for _, sent in made])
+                _finish(sent)
 
     def _computed(self, environment: Environment, protocol: HTTPProtocol) -> _Answer | None:
         """What the application answers. None if it fails: then granian answers 500."""
@@ -179,7 +166,7 @@ class Bridge:
         return _Answer(environment, protocol, status, headers, body)
 
     def _send(self, answer: _Answer) -> None:
-        """Send an answer, once it may be sent. Whatever fails, the thread goes on, and granian answers 500."""
+        """Send an answer, once it may be sent. Whatever fails, others are sent, and granian answers 500."""
         try:
             if settled := self._settled(answer):
                 with suppress(ProtocolClosed):
@@ -203,16 +190,15 @@ class Bridge:
         return answer
 
 
-def _finish(sent: "list[asyncio.Future[None]]") -> None:
-    """Let the requests of one event loop end."""
+def _finish(sent: asyncio.Future[None]) -> None:
+    """Let a request end, on its event loop."""
 
     def finish() -> None:
-        for future in sent:
-            if not future.done():
-                future.set_result(None)
+        if not sent.done():
+            sent.set_result(None)
 
     with suppress(RuntimeError):  # the loop has ended
-        sent[0].get_loop().call_soon_threadsafe(finish)
+        sent.get_loop().call_soon_threadsafe(finish)
 
 
 def _environment(scope: Scope) -> Environment:
