@@ -1,5 +1,6 @@
 """Batch scoring: a decision about every entity of a risk's population, on point-in-time features, on a cadence."""
 
+import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
@@ -70,11 +71,13 @@ def score(root: Root, store: Store, risk: Risk, as_of: datetime) -> int:
         views = store.views(risk.name)
         for begin in range(0, len(new), CHUNK_ROWS):
             some = new[begin : begin + CHUNK_ROWS].reset_index(drop=True)
-            frame = point_in_time.features(root, store, risk, some)[list(views)].astype(object)
-            features = [featurization.complete(values, views) for values in frame.to_dict("records")]
-            times = store.joined_times(risk, some)
+            call = Call(CALLER, timer=time.perf_counter_ns)
+            with call.step("retrieve"):
+                frame = point_in_time.features(root, store, risk, some)[list(views)].astype(object)
+                times = store.joined_times(risk, some)
+            with call.step("featurize"):
+                features = [featurization.complete(values, views) for values in frame.to_dict("records")]
             rows = [{key: value} for value in some[key].tolist()]
-            call = Call(CALLER)
             decide_all(
                 scorer, risk, policy, rows, rows, features, as_of, root.decisions, call, decision_id, views, times
             )  # fmt: skip

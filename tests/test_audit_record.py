@@ -35,6 +35,7 @@ def test_a_record_says_who_asked_when_features_were_and_what_it_took(client: Fla
     assert line["event_times"] == {view: "2026-01-31T12:00:00Z"}
     assert line["latency_us"].keys() == {"retrieve", "featurize", "score", "decide"}
     assert all(type(us) is int and us >= 0 for us in line["latency_us"].values())
+    assert line["batch_size"] == 1
 
 
 @pytest.mark.parametrize("name", sorted(risks()))

@@ -49,6 +49,9 @@ def test_decisions_stand_newest_first_and_link_to_their_page(client: FlaskClient
     page = client.get("/console/decisions/d2").text
     for part in ("Reason 2.", "driver_id 1002", "key:shop", "retrieve 0.30 ms", "acc_rate", "missing", "2026-01-31 00"):
         assert part in page
+    assert "decisions together" not in page
+    log(tmp_path, 4, batch_size=800)
+    assert "for 800 decisions together" in client.get("/console/decisions/d4").text
 
 
 def test_more_decisions_than_a_page_shows_are_on_the_next(client: FlaskClient, tmp_path: Path):
@@ -147,8 +150,9 @@ def audit_line(text: bytes) -> Any:
 def test_the_monitor_counts_decisions_by_hour_and_outcome(client: FlaskClient, tmp_path: Path):
     for nth, decision in ((1, "review"), (2, "approve"), (70, "approve"), (25 * 60, "decline")):
         log(tmp_path, nth, decision)
+    log(tmp_path, 3, "approve", request_id="", latency_us={"retrieve": 5_000_000})  # of a job: nobody waited for it
     text = client.get("/console/monitor").text
-    assert "3 decisions in 24 hours, p50 1.00 ms, p99 1.00 ms" in text
+    assert "4 decisions in 24 hours, p50 1.00 ms, p99 1.00 ms" in text
     assert "11:00 UTC: 1 review" in text
     assert "10:00 UTC: 1 approve" in text
     assert "decline</title>" not in text

@@ -78,6 +78,14 @@ def test_a_batch_logs_the_event_time_of_each_view_as_the_service_does(store: Fea
     assert any(record["event_times"]["driver_yesterdays_stats"] for record in served.values())
 
 
+def test_a_batch_logs_how_long_each_step_took_for_how_many(store: FeastStore) -> None:
+    logged = batch()
+    assert {record["batch_size"] for record in logged} == {len(logged)}
+    for record in logged:
+        assert record["latency_us"].keys() == {"retrieve", "featurize", "score", "decide"}
+        assert record["latency_us"]["retrieve"] > 0
+
+
 def test_event_times_of_the_past_are_those_of_the_rows_that_held_then(store: FeastStore) -> None:
     frame = score.population(settings.root(), risks()["daily"].population, datetime.now(UTC))  # type: ignore[arg-type]
     newest = store.joined_times(risks()["daily"], frame)

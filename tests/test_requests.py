@@ -155,6 +155,7 @@ def test_a_second_run_as_of_a_timestamp_takes_its_decisions_from_the_log(
     rows = list(csv.DictReader((tmp_path / "all.csv").open()))
     numbers = [row["decision_id"] for row in rows]
     assert [record["decision_id"] for record in log()] == [*numbers[:3], numbers[4]]
+    assert [(record["batch_size"], len(record["latency_us"])) for record in log()] == [(2, 4), (2, 4), (1, 4), (1, 4)]
     assert numbers[2] == numbers[3] == numbers[5]
     assert json.loads(rows[0]["reasons"]) == log()[0]["reasons"]
 

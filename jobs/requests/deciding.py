@@ -3,6 +3,7 @@ Every decision is in the audit log before it is in the file."""
 
 import csv
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -87,7 +88,9 @@ def decide_file(
             taken = known.with_ids(ids)
             # Features are read for new requests only: the store may have newer ones than those of an earlier run.
             new = {number: pair for number, pair in zip(ids, valid, strict=True) if number not in taken}
-            features, times, are_unknown = _features(store, risk, [row for _, row in new.values()], as_of)
+            call = Call(CALLER, timer=time.perf_counter_ns)
+            with call.step("retrieve"):
+                features, times, are_unknown = _features(store, risk, [row for _, row in new.values()], as_of)
             unknown = {number for number, is_unknown in zip(new, are_unknown, strict=True) if is_unknown}
             bad = [(line, reason) for line, _, reason in rows if reason]
             bad += [(line, "is not known") for number, (line, _) in zip(ids, valid, strict=True) if number in unknown]
@@ -96,15 +99,15 @@ def decide_file(
             counts.quarantined += len(bad)
             put_aside(sorted(bad, key=lambda pair: pair[0].number))
             counts.repeated += sum(number in taken for number in ids)
-            decided = [
-                (line, row, featurization.complete(values, views), by_view)
-                for (number, (line, row)), values, by_view in zip(new.items(), features, times, strict=True)
-                if number not in unknown
-            ]
+            with call.step("featurize"):
+                decided = [
+                    (line, row, featurization.complete(values, views), by_view)
+                    for (number, (line, row)), values, by_view in zip(new.items(), features, times, strict=True)
+                    if number not in unknown
+                ]
             if decided:
                 lines, new_rows, new_features, new_times = zip(*decided, strict=True)
                 fields = [line.request.fields(row, hash_key) for line, row in zip(lines, new_rows, strict=True)]
-                call = Call(CALLER)
                 made = decide_all(
                     scorer, risk, policy, new_rows, fields, new_features, as_of, root.decisions, call, decision_id,
                     views, new_times,

@@ -29,10 +29,11 @@ def context(
     fields: Mapping[str, Any],
     views: Mapping[str, list[str]],
     event_times: Mapping[str, datetime | None],
+    batch_size: int = 1,
 ) -> dict[str, Any]:
     """What a record has about a decision beside the decision. `fields` is what rules saw of the request; the record has
     those that are not in its row. `views` has the features of each view, and `event_times` the event time of the row
-    that they are from."""
+    that they are from. The steps of `call` made `batch_size` decisions together."""
     return {
         "fields": {name: value for name, value in fields.items() if name not in row},
         "views": views,
@@ -40,6 +41,7 @@ def context(
         "caller": call.caller,
         "request_id": call.request_id,
         "latency_us": call.latency_us(),
+        "batch_size": batch_size,
     }
 
 
