@@ -28,11 +28,11 @@ _HASHES = re.compile(rf"\b{HASH}\b")
 
 
 class Remaining(NamedTuple):
-    """A place, and how many identifiers there are under the old key and not under the new one."""
+    """A place, and the hashes that are there under the old key and not under the new one, in their order."""
 
     kind: str
     place: str
-    identifiers: int
+    hashes: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -54,19 +54,19 @@ def remaining(root: Root, store: Store, left: datetime) -> list[Remaining]:
     and the policies with their lists. Raises BadInput, FeaturesNotReady."""
     records = list(lines.read(root.rekeyed))
     moved = _Moved(*(frozenset(record[name] for record in records) for name in ("old", "new")))
-    counts: list[Remaining] = []
+    places_left: list[Remaining] = []
     by_name: dict[str, set[str]] = {}
     for table in raw_tables().values():
         for column in table.columns:
             if column.is_secret and column.pattern == HASH:
                 hashes = _in_table(root, table, column.name, left) - moved.old - moved.new
                 by_name.setdefault(column.name, set()).update(hashes)
-                counts.append(Remaining("raw table", f"{table.name}.{column.name}", len(hashes)))
+                places_left.append(Remaining("raw table", f"{table.name}.{column.name}", sorted(hashes)))
     for name, hashes in by_name.items():
         for view, values in secret_tables(name):
-            counts.append(Remaining("online view", view, _in_view(store, view, values, sorted(hashes))))
-    counts += [Remaining("policy", name, count) for name, count in _in_policies(root, moved, left)]
-    return [place for place in counts if place.identifiers]
+            places_left.append(Remaining("online view", view, _in_view(store, view, values, sorted(hashes))))
+    places_left += [Remaining("policy", name, hashes) for name, hashes in _in_policies(root, moved, left)]
+    return [place for place in places_left if place.hashes]
 
 
 def _in_table(root: Root, table: RawTable, column: str, left: datetime) -> set[str]:
@@ -83,20 +83,21 @@ def _in_table(root: Root, table: RawTable, column: str, left: datetime) -> set[s
         return {text for (text,) in connection.execute(query, [left]).fetchall()}
 
 
-def _in_view(store: Store, view: str, values: Sequence[str], hashes: Sequence[str]) -> int:
-    count = 0
+def _in_view(store: Store, view: str, values: Sequence[str], hashes: Sequence[str]) -> list[str]:
+    stored: list[str] = []
     for begin in range(0, len(hashes), MOST_KEYS):
-        keys = [(text,) for text in hashes[begin : begin + MOST_KEYS]]
-        count += sum(row is not None for row in store.kept(view, values, keys))
-    return count
+        some = hashes[begin : begin + MOST_KEYS]
+        rows = store.kept(view, values, [(text,) for text in some])
+        stored += [text for text, row in zip(some, rows, strict=True) if row is not None]
+    return stored
 
 
-def _in_policies(root: Root, moved: _Moved, left: datetime) -> Iterator[tuple[str, int]]:
+def _in_policies(root: Root, moved: _Moved, left: datetime) -> Iterator[tuple[str, list[str]]]:
     """The hashes in files that nobody has changed since: what is written later has the new key."""
     for file in sorted(path for path in root.policies.rglob("*") if path.is_file() and _is_in_force(root, path)):
         if datetime.fromtimestamp(file.stat().st_mtime, UTC) < left:
             hashes = set(_HASHES.findall(file.read_text(errors="replace")))
-            yield str(file.relative_to(root.policies)), len(hashes - moved.new)
+            yield str(file.relative_to(root.policies)), sorted(hashes - moved.new)
 
 
 def _is_in_force(root: Root, path: Path) -> bool:

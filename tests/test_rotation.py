@@ -132,10 +132,11 @@ def test_a_list_of_old_hashes_still_finds_who_is_in_it(rotation):
 
 
 def test_the_status_counts_what_is_not_seen_since(rotation):
-    def status():
-        return CliRunner().invoke(jobs, ["hash-key", "status"])
+    def status(*options: str):
+        return CliRunner().invoke(jobs, ["hash-key", "status", *options])
 
     rotation.sign_up(APPLICANT)
+    signed_up = rotation.raw()
     (rotation.root / "policies/blocked.txt").write_text("a" * 32)
     assert (status().exit_code, "one hash key only" in status().output) == (ExitCode.OK, True)
     rotation.keys("second", old="first")
@@ -148,6 +149,13 @@ def test_the_status_counts_what_is_not_seen_since(rotation):
         ["policy", "blocked.txt", "1"],
     ]
     assert status().exit_code == ExitCode.FAILED
+    listed = status("--list")
+    assert listed.exit_code == ExitCode.FAILED
+    ssn, dl = signed_up.loc[0, ["ssn", "dl"]]
+    assert [line.split()[-2:] for line in listed.stdout.splitlines()[1:]] == [
+        ["drivers.ssn", ssn], ["drivers.dl", dl], ["driver_ssn_entities", ssn], ["driver_dl_entities", dl],
+        ["blocked.txt", "a" * 32],
+    ]  # fmt: skip
     rotation.decide(OTHER)
     assert [line.split()[-2] for line in status().stdout.splitlines()[1:]] == [
         "drivers.dl", "driver_dl_entities", "blocked.txt",

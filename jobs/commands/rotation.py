@@ -39,7 +39,8 @@ def rotate() -> None:
 
 
 @hash_key.command()
-def status() -> None:
+@click.option("--list", "lists", is_flag=True, help="List them, each as its hash, instead of counting them.")
+def status(lists: bool) -> None:
     """Count the identifiers that are still under the old key.
 
     They are moved when they are seen again. While there are some, the exit code is 1: without RISK_HASH_KEY_OLD, their
@@ -58,7 +59,10 @@ def status() -> None:
     if not places:
         console.line("Nothing is under the old key. You may unset RISK_HASH_KEY_OLD.")
         return
-    columns = [Column(""), Column("place", wraps=False), Column("identifiers under the old key", "right")]
-    rows = [(place.kind, place.place, f"{place.identifiers:,}") for place in places]
+    columns = [Column(""), Column("place", wraps=False), Column("identifiers under the old key", "right", wraps=False)]
+    if lists:
+        rows = [(left_in.kind, left_in.place, text) for left_in in places for text in left_in.hashes]
+    else:
+        rows = [(left_in.kind, left_in.place, f"{len(left_in.hashes):,}") for left_in in places]
     console.table(columns, rows, headings=True)
     raise Mismatch(f"The root left its old key on {left:%Y-%m-%d %H:%M} UTC. Keep it: these were not seen since.")
