@@ -13,7 +13,7 @@ for db in *.db streams/*.db answers/*.db; do
         "${PYTHON:-python3}" -c 'import sqlite3, sys; sqlite3.connect(sys.argv[1]).backup(sqlite3.connect(sys.argv[2]))' "$db" "$to/$db"
     fi
 done
-for part in decisions.heads cases outcomes decisions registry.db *; do
+for part in decisions.heads cases.heads cases outcomes decisions registry.db *; do
     case $part in
         *.db-wal | *.db-shm | *.lock | streams | answers | decisions.index | replaced) continue ;;
     esac

@@ -1,5 +1,7 @@
 """`deploy/backup.sh` copies a root while the service writes to it."""
 
+import os
+import shutil
 import sqlite3
 import subprocess
 from contextlib import closing
@@ -47,6 +49,22 @@ def test_the_copy_has_every_file_but_locks_and_the_index(root: Root, tmp_path: P
     copied = {str(path.relative_to(tmp_path / "copy")) for path in (tmp_path / "copy").rglob("*") if path.is_file()}
     assert copied == {"decisions/2026-01-31.jsonl", "decisions.heads", "registry.db", "policies/daily.yaml"}
     assert (tmp_path / "copy").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_log_is_copied_after_its_heads_and_after_what_names_its_records(root: Root, tmp_path: Path):
+    for folder in ("cases", "outcomes"):
+        (root.path / folder).mkdir()
+    (root.path / "cases.heads").touch()
+    noting, real = tmp_path / "cp", shutil.which("cp")
+    noting.write_text(f'#!/bin/sh\necho "$2" >> {tmp_path}/copied\nexec {real} "$@"\n')
+    noting.chmod(0o700)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    subprocess.run(["sh", BACKUP, root.path, tmp_path / "copy"], check=True, env={**os.environ, "PATH": path})
+    copied = (tmp_path / "copied").read_text().split()
+    for before, after in (
+        ("cases.heads", "cases"), ("decisions.heads", "decisions"), ("cases", "decisions"), ("outcomes", "decisions"),
+    ):  # fmt: skip
+        assert copied.index(before) < copied.index(after)
 
 
 def test_a_backup_overwrites_nothing(root: Root, tmp_path: Path):
