@@ -86,7 +86,7 @@ def bars(by_hour: Mapping[int, Mapping[str, int]], risk: Risk, now: datetime) ->
 
 
 def latency(face: Face, risk: Risk, now: datetime) -> dict[str, float] | None:
-    """p50 and p99 of the newest decisions of requests in ms, from the steps in the audit log; None where there are none."""
+    """p50 and p99 of the newest decisions that requests waited for, ms, by the audit log; None where there are none."""
     records = audit.latest(face.root.decisions, risk, now, NEWEST)
     records = [record for record in records if record.get("request_id")]  # nobody waits for those of a job
     totals = [sum(steps.values()) / 1e3 for record in records if (steps := record.get("latency_us"))]
