@@ -46,6 +46,7 @@ from errors.job import (
     NoData,
     NotGenerated,
     ServiceFailed,
+    StepKilled,
 )
 from errors.system import (
     AccessUnavailable,
@@ -99,6 +100,7 @@ __all__ = [
     "RiskError",
     "RootBroken",
     "ServiceFailed",
+    "StepKilled",
     "TooLarge",
     "TooMany",
     "TooSlow",

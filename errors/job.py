@@ -73,3 +73,10 @@ class NotGenerated(JobError):
 
     code = 1314
     remedy = "Choose another root, or state that the events may go."
+
+
+class StepKilled(JobError):
+    """The system killed a step of the pipeline."""
+
+    code = 1318
+    remedy = "Free memory, and run the command again. What was done stays."

@@ -64,9 +64,9 @@ def score(root: Root, store: Store, risk: Risk, as_of: datetime) -> int:
     busy = Busy(f"Another run scores {risk.name} in {root}. Wait for it.")
     with locked(audit.index(root.decisions) / f"{risk.name}.lock", busy):
         entities = population(root, risk.population, as_of)
-        ids = [decision_id({key: entity}) for entity in entities[key].tolist()]
+        ids = {entity: decision_id({key: entity}) for entity in entities[key].tolist()}
         taken = {record["decision_id"] for record in audit.logged(root.decisions, risk, as_of)}
-        new = entities[[number not in taken for number in ids]].reset_index(drop=True)
+        new = entities[[number not in taken for number in ids.values()]].reset_index(drop=True)
         point_in_time.require_inputs(risk, store)
         views = store.views(risk.name)
         for begin in range(0, len(new), CHUNK_ROWS):
@@ -79,10 +79,11 @@ def score(root: Root, store: Store, risk: Risk, as_of: datetime) -> int:
                 features = [featurization.complete(values, views) for values in frame.to_dict("records")]
             rows = [{key: value} for value in some[key].tolist()]
             decide_all(
-                scorer, risk, policy, rows, rows, features, as_of, root.decisions, call, decision_id, views, times
+                scorer, risk, policy, rows, rows, features, as_of, root.decisions, call, lambda row: ids[row[key]],
+                views, times,
             )  # fmt: skip
             call.settle()
-        of_run = set(ids)
+        of_run = set(ids.values())
         records = (r for r in audit.logged(root.decisions, risk, as_of) if r["decision_id"] in of_run)
         scores.write(root.scores_db, risk.name, ((r["entity"][key], audit.decision_of(r)) for r in records))
     return len(entities)

@@ -1,6 +1,7 @@
 """Python values as SQL, and a DuckDB in UTC."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from glob import escape
 from pathlib import Path
@@ -13,6 +14,8 @@ def connect() -> duckdb.DuckDBPyConnection:
     """A DuckDB in memory, in the time zone UTC. The caller closes it: `with sql.connect() as connection:`."""
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
+    with suppress(duckdb.InvalidInputException):  # in a notebook without ipywidgets, which shows no bar anyway
+        connection.execute("SET enable_progress_bar = false")
     return connection
 
 

@@ -74,13 +74,14 @@ def appended(log: IO[bytes]) -> int:
         fcntl.flock(log, fcntl.LOCK_UN)
 
 
-def read(path: Path, offset: int = 0, prefix: bytes = b"") -> Iterator[dict[str, Any]]:
+def read(path: Path, offset: int = 0, prefix: bytes = b"", part: bytes = b"") -> Iterator[dict[str, Any]]:
     """The records of a file from a byte offset on, in order. A file that does not exist has none. Only lines that begin
-    with `prefix` are parsed."""
+    with `prefix` and have `part` in them are parsed."""
     try:
         with path.open("rb") as log:
             log.seek(offset)
-            yield from filter(None, (_record(line) for line in log if line.endswith(b"\n") and line.startswith(prefix)))
+            whole = (line for line in log if line.endswith(b"\n") and line.startswith(prefix) and part in line)
+            yield from filter(None, map(_record, whole))
     except FileNotFoundError:
         return
 

@@ -1,4 +1,4 @@
-"""The steps from nothing to batch scores, in their order."""
+"""The steps from nothing to batch scores, and which must be done before which."""
 
 from datetime import datetime
 from functools import partial
@@ -23,6 +23,8 @@ from root import Root
 from serving import acts
 from serving.policy_history import HISTORY
 
+RAW, TABLES, APPLY, MATERIALIZE = "raw events", "batch features", "feast apply", "feast materialize-incremental"
+
 
 def own_domains(root: Root) -> list[str]:
     """The domains without a simulator, whose raw tables are taken as they are. Raises NoData if one is missing."""
@@ -43,21 +45,23 @@ def steps(root: Root, world: World, now: datetime) -> list[Step]:
         *([_generate(root, world, day)] if simulated() else []),
         _tables(root, now, day),
         Step(
-            "feast apply",
+            APPLY,
             partial(repository.apply, root),
             lambda: [str(root), _store()],
             lambda: repository.stores(root)[:2],
             code=(REPOSITORY,),
             is_intact=settings.has_own_store,  # only Feast knows what a server holds: its two steps run each time
+            after=(TABLES,),
         ),
         *(_stream(root, stream.domain) for stream in streams().values()),
         Step(
-            "feast materialize-incremental",
+            MATERIALIZE,
             partial(repository.materialize, root, now),
             lambda: [listing(root.features, root.raw), _store()],
             lambda: repository.stores(root),
             code=(REPOSITORY,),
             is_intact=settings.has_own_store,
+            after=(APPLY,),
         ),
         *(_train(root, risk, now) for risk in risks().values()),
         *(_score(root, risk, now, day) for risk in risks().values() if risk.population),
@@ -74,7 +78,7 @@ def _generate(root: Root, world: World, day: datetime) -> Step:
     domains = simulated()
     claim = partial(acts.claim_hash_key, root, world.hash_key, acts.operator(day))
     return Step(
-        "raw events",
+        RAW,
         partial(raw_events.generate, root, world, day, shares(root, domains), claim),
         lambda: {**world.identity(), "day": day.isoformat(), "domains": domains},
         lambda: [root.raw],
@@ -85,11 +89,12 @@ def _generate(root: Root, world: World, day: datetime) -> Step:
 
 def _tables(root: Root, now: datetime, day: datetime) -> Step:
     return Step(
-        "batch features",
+        TABLES,
         partial(batch.features, root, day, now),
         lambda: [listing(root.raw, root.offline_logs), day.isoformat()],
         lambda: [root.feature_table(table.name) for table in tables()],
         parts=len(list(tables())),
+        after=(RAW,),
     )
 
 
@@ -103,25 +108,38 @@ def _stream(root: Root, domain: str) -> Step:
         return [listing(*history), [[file.name, file.stat().st_size] for file in accepted], _store()]
 
     return Step(
-        f"stream {domain}",
+        _stream_name(domain),
         partial(stream_work.catch_up, root, domain),
         inputs,
         lambda: [root.stream_state(domain), *(root.states(state_of(table)) for table in stream.tables)],
         code=(FEATURE_STORE,),
+        after=(APPLY,),
     )
+
+
+def _stream_name(domain: str) -> str:
+    return f"stream {domain}"
 
 
 def _train(root: Root, risk: Risk, now: datetime) -> Step:
     """A model is trained again if the files of the outcomes change, or the code that makes its features. A sign-up is a
     new raw file, so it changes the feature tables and the scores, but no model until the next day."""
     return Step(
-        f"train {risk.name}",
+        _train_name(risk),
         partial(training.train, root, risk, now),
         lambda: listing(*places.history_or_none(root, risk.outcomes.table.name)),
         lambda: [root.models / risk.name / shelf.CURRENT],
         parts=4,
         code=(REPOSITORY, batch.__name__),
+        after=(
+            APPLY,
+            *(_stream_name(stream.domain) for stream in streams().values()),
+        ),  # it learns from what the streams log, too
     )
+
+
+def _train_name(risk: Risk) -> str:
+    return f"train {risk.name}"
 
 
 def _policies(root: Root) -> list[list[str]]:
@@ -139,4 +157,5 @@ def _score(root: Root, risk: Risk, now: datetime, day: datetime) -> Step:
         lambda: [root.scores_db],
         parts=scoring.SCORED_MIDNIGHTS + 1,
         code=(REPOSITORY,),
+        after=(MATERIALIZE, _train_name(risk)),
     )

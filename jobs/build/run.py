@@ -3,7 +3,7 @@
 import sys
 import time
 from datetime import datetime
-from functools import partial
+from graphlib import TopologicalSorter
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
@@ -14,9 +14,10 @@ from cli.console import Column
 from errors import Busy, PolicyBroken
 from features.domains import risks
 from files import locked
+from jobs.build import workers
 from jobs.build.imports import Sources
 from jobs.build.plan import own_domains, steps
-from jobs.build.steps import Finished
+from jobs.build.steps import Finished, Step
 from jobs.world.marker import World
 from jobs.world.shares import move_aside
 from model import shelf
@@ -40,51 +41,74 @@ def run(root: Root, world: World, now: datetime, replace: datetime | None = None
             console.line(move_aside(root, replace, settings.belongs_to_another_key(root)))
         for risk in risks().values():  # a broken file is told before minutes of work
             appetite(root.policies, risk)
-        _print_steps(_run_stale(root, world, now, screen))
+        began = time.perf_counter()
+        _print_steps(_run_stale(root, world, now, screen), time.perf_counter() - began)
         _print_models(root)
         _check_policies(root)
 
 
 def _run_stale(root: Root, world: World, now: datetime, screen: Console) -> list[Result]:
+    """Do the stale steps, each as soon as those are done that it comes after."""
+    own = [(f"raw events of {domain}", f"yours, as they are in {root.raw}", None) for domain in own_domains(root)]
+    plan = {step.name: step for step in steps(root, world, now)}
     sources, finished = Sources(settings.PROJECT), Finished.read(root.pipeline_fingerprints)
-    results: list[Result] = [
-        (f"raw events of {domain}", f"yours, as they are in {root.raw}", None) for domain in own_domains(root)
-    ]
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=screen, transient=True) as progress:
-        for step in steps(root, world, now):
-            # Before the work: what changes meanwhile, and may not be in the result, makes the step stale.
-            fingerprint = step.fingerprint(sources)
-            if finished.is_fresh(step, fingerprint):
-                results.append((step.name, "fresh", None))
-                continue
-            finished.forget(step)
-            bar = progress.add_task(step.name, total=step.parts)
-            started = time.perf_counter()
-            summary = step.work(partial(_advance, progress, bar, step.name))
-            finished.add(step, fingerprint)
-            progress.remove_task(bar)
-            results.append((step.name, summary.partition("\n")[0], time.perf_counter() - started))
-            screen.print(f"[green]✓[/] {step.name}: {summary}", highlight=False, soft_wrap=True)
-    return results
+    order = TopologicalSorter({step.name: plan.keys() & step.after for step in plan.values()})
+    order.prepare()
+    results: dict[str, Result] = {}
+    at_work: dict[str, str] = {}
+    with _Bars(screen) as bars, workers.started(bars.advance) as pool:
+        while order.is_active():
+            while ready := order.get_ready():
+                for step in map(plan.__getitem__, ready):
+                    # Before the work: what changes meanwhile, and may not be in the result, makes the step stale.
+                    fingerprint = step.fingerprint(sources)
+                    if finished.is_fresh(step, fingerprint):
+                        results[step.name] = step.name, "fresh", None
+                        order.done(step.name)
+                        continue
+                    finished.forget(step)
+                    at_work[step.name] = fingerprint
+                    bars.begin(step)
+                    pool.begin(step)
+            for step, summary, seconds in pool.ended():
+                finished.add(step, at_work.pop(step.name))
+                bars.end(step)
+                results[step.name] = step.name, summary.partition("\n")[0], seconds
+                screen.print(f"[green]✓[/] {step.name}: {summary}", highlight=False, soft_wrap=True)
+                order.done(step.name)
+    return [*own, *(results[name] for name in plan)]
 
 
-def _advance(progress: Progress, bar: TaskID, step: str, part: str) -> None:
-    progress.update(bar, advance=1, description=f"{step}: {part}")
+class _Bars:
+    """A bar for each step at work."""
+
+    def __init__(self, screen: Console) -> None:
+        columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+        self._progress = Progress(*columns, TimeElapsedColumn(), console=screen, transient=True)
+        self._bars: dict[str, TaskID] = {}
+
+    def __enter__(self) -> "_Bars":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._progress.stop()
+
+    def begin(self, step: Step) -> None:
+        self._bars[step.name] = self._progress.add_task(step.name, total=step.parts)
+
+    def advance(self, step: str, part: str) -> None:
+        self._progress.update(self._bars[step], advance=1, description=f"{step}: {part}")
+
+    def end(self, step: Step) -> None:
+        self._progress.update(self._bars[step.name], visible=False)
 
 
-def _print_steps(results: list[Result]) -> None:
+def _print_steps(results: list[Result], total_seconds: float) -> None:
     console.line("Pipeline")
     rows = [(name, summary, "–" if seconds is None else f"{seconds:.1f}") for name, summary, seconds in results]
-    total_seconds = sum(seconds or 0 for *_, seconds in results)
     columns = [Column("step"), Column("result"), Column("seconds", "right")]
-    console.table(columns, [*rows, ("total", "", f"{total_seconds:.1f}")], headings=True, indent=2)
+    console.table(columns, [*rows, ("all, beside each other", "", f"{total_seconds:.1f}")], headings=True, indent=2)
 
 
 def _check_policies(root: Root) -> None:

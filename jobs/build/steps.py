@@ -29,6 +29,8 @@ class Step:
     code: tuple[str, ...] = ()
     #: Whether the outputs are still what the step made, where another command may have replaced them.
     is_intact: Callable[[], bool] = lambda: True
+    #: The names of the steps that have to be done before. A pipeline may lack some of them.
+    after: tuple[str, ...] = ()
 
     def fingerprint(self, sources: Sources) -> str:
         """Changes with the code and the inputs that the result depends on."""

@@ -86,10 +86,11 @@ def since(folder: Path, risk: Risk, earliest: datetime, day: datetime) -> Iterat
 def logged(folder: Path, risk: Risk, as_of: datetime) -> Iterator[dict[str, Any]]:
     """The records of a risk that are dated `as_of`. A file has decisions of its day, and those of before that a job
     made while it was the newest."""
+    dated = {"as_of": as_of.isoformat()}
     for day in days(folder):
         if day >= f"{as_of.date()}":
-            for line in lines.read(_file(folder, day), prefix=_prefix(risk)):
-                if line.get("as_of") == as_of.isoformat():
+            for line in lines.read(_file(folder, day), prefix=_prefix(risk), part=to_json(dated)[1:-1]):
+                if line.get("as_of") == dated["as_of"]:
                     yield line
 
 
