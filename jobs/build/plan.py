@@ -39,8 +39,12 @@ def own_domains(root: Root) -> list[str]:
 
 
 def steps(root: Root, world: World, now: datetime) -> list[Step]:
-    """Everything is made as of the midnight before `now`, so that a second run on the same day finds it fresh."""
+    """Everything is made as of the midnight before `now`, so that a second run on the same day finds it fresh.
+
+    What the streams write is also materialized and learned from: their states have views, and their logs have cases.
+    """
     day = midnight(now)
+    live = tuple(_stream_name(stream.domain) for stream in streams().values())
     return [
         *([_generate(root, world, day)] if simulated() else []),
         _tables(root, now, day),
@@ -61,9 +65,9 @@ def steps(root: Root, world: World, now: datetime) -> list[Step]:
             lambda: repository.stores(root),
             code=(REPOSITORY,),
             is_intact=settings.has_own_store,
-            after=(APPLY,),
+            after=(APPLY, *live),
         ),
-        *(_train(root, risk, now) for risk in risks().values()),
+        *(_train(root, risk, now, live) for risk in risks().values()),
         *(_score(root, risk, now, day) for risk in risks().values() if risk.population),
     ]
 
@@ -121,7 +125,7 @@ def _stream_name(domain: str) -> str:
     return f"stream {domain}"
 
 
-def _train(root: Root, risk: Risk, now: datetime) -> Step:
+def _train(root: Root, risk: Risk, now: datetime, live: tuple[str, ...]) -> Step:
     """A model is trained again if the files of the outcomes change, or the code that makes its features. A sign-up is a
     new raw file, so it changes the feature tables and the scores, but no model until the next day."""
     return Step(

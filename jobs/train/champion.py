@@ -2,7 +2,8 @@
 published a model of its own."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -50,14 +51,16 @@ def train(
     changes.
     """
     appetite = policies.appetite(root.policies, risk)
-    past, future, *earlier = _joined(root, store, risk, now, protocol or risk.protocol, start, quarantine, True)
+    cases = _chosen(root, risk, now, protocol or risk.protocol, start, quarantine)
+    earlier = rehearsal.parts(cases.frame, risk, now, cases.protocol, start, cases.parts)
+    past, future, *before = _joined(root, store, risk, cases, [cases.parts, earlier], quarantine)
     done("rows")
 
     label = risk.outcomes.label
     missing = past[[i.name for i in risk.inputs]].astype(float).median().fillna(0)
     training, test = (rows_of(risk, part, label, missing) for part in (past, future))
-    before = rehearsal.rehearsed(risk, *(rows_of(risk, part, label, missing) for part in earlier))
-    fitted = rehearsal.fitted(risk, training, before)
+    rehearsed = rehearsal.rehearsed(risk, *(rows_of(risk, part, label, missing) for part in before))
+    fitted = rehearsal.fitted(risk, training, rehearsed)
     done("fit")
     stays, notes = None, fed_back.notes(past, future)
     try:
@@ -67,7 +70,7 @@ def train(
         notes += (f"It takes the place of a version that cannot serve. {cause}",)
     place = partial(shelf.put, log=log) if stays is None else shelf.add
     return version.publish(
-        root.models, risk, appetite, now, fitted, training, test, missing, notes, done, before.rehearsal, place=place
+        root.models, risk, appetite, now, fitted, training, test, missing, notes, done, rehearsed.rehearsal, place=place
     )
 
 
@@ -81,39 +84,50 @@ def case_rows(
     quarantine: Path | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The training and the test rows, with features, and FED_BACK. Raises NoData, BadInput, FeaturesNotReady."""
-    past, future = _joined(root, store, risk, now, protocol, start, quarantine, is_rehearsed=False)
+    cases = _chosen(root, risk, now, protocol, start, quarantine)
+    past, future = _joined(root, store, risk, cases, [cases.parts], quarantine)
     return past, future
 
 
-def _joined(
-    root: Root,
-    store: Store,
-    risk: Risk,
-    now: datetime,
-    protocol: Protocol | None,
-    start: datetime | None,
-    quarantine: Path | None,
-    is_rehearsed: bool,
-) -> list[pd.DataFrame]:
-    """As `case_rows`, and with `is_rehearsed` the two parts of the rehearsal after them. Features are joined once."""
+@dataclass(frozen=True)
+class _Cases:
+    """Past cases, and which of them are for training and test. `frame` has those of the `raw` table and those `fed`
+    back together, without features. `protocol` is the one that chose the parts, if one did."""
+
+    raw: pd.DataFrame
+    fed: fed_back.Cases
+    frame: pd.DataFrame
+    parts: Parts
+    protocol: Protocol | None
+
+
+def _chosen(
+    root: Root, risk: Risk, now: datetime, protocol: Protocol | None, start: datetime | None, quarantine: Path | None
+) -> _Cases:
+    """Raises NoData, BadInput."""
     fed, label = fed_back.cases(root, risk, now), risk.outcomes.label
     raw = fed_back.without(risk, _known(root, risk, now, quarantine, fed), fed)
     names = ["event_timestamp", label, *([protocol.who] if protocol else [])]
     frame = fed_back.together(raw, fed, names)
-    parts: Parts = split(frame, risk, now, protocol, start)
+    parts = split(frame, risk, now, protocol, start)
     if protocol == risk.protocol and start is None and _lack(frame, parts, risk):
         parts, protocol = parted(frame, risk), None  # nobody asked for these days
     if lack := _lack(frame, parts, risk):
         raise NoData(lack)
-    masks = [parts.train, parts.test]
-    if is_rehearsed:
-        earlier = rehearsal.parts(frame, risk, now, protocol, start, parts)
-        masks += [earlier.train, earlier.test]
+    return _Cases(raw, fed, frame, parts, protocol)
+
+
+def _joined(
+    root: Root, store: Store, risk: Risk, cases: _Cases, parts: Sequence[Parts], quarantine: Path | None
+) -> list[pd.DataFrame]:
+    """The training and the test rows of each of `parts`, with features. They are joined once. Raises as `case_rows`."""
+    masks = [mask for part in parts for mask in (part.train, part.test)]
     used = np.logical_or.reduce(masks)
     point_in_time.require_inputs(risk, store)
     rows = fed_back.rows(
-        raw, fed, frame[used].index, lambda some: point_in_time.features(root, store, risk, some, quarantine)
-    )
+        cases.raw, cases.fed, cases.frame[used].index,
+        lambda some: point_in_time.features(root, store, risk, some, quarantine),
+    )  # fmt: skip
     for i in risk.inputs:
         if infinite := int(np.isinf(rows[i.name].astype(float)).sum()):
             raise BadInput(
