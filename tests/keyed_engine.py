@@ -46,7 +46,15 @@ LATE_BUYERS = AggregationTable(
     (Aggregation("shops", "count_distinct", "shop", DAY), of_amount("sum", DAY, delay=HOUR)),
 )
 SHOPS = AggregationTable(
-    "shops", SALES, "shop", (COUNTS[1], Aggregation("bad", "rate", "outcome", 20 * DAY), of_amount("sum"))
+    "shops",
+    SALES,
+    "shop",
+    (
+        COUNTS[1],
+        Aggregation("bad", "rate", "outcome", 20 * DAY),
+        of_amount("sum"),
+        Aggregation("bad_of_2", "last_n_rate", "outcome", 20 * DAY, n=2),
+    ),
 )
 BAD_SHOPS = AggregationTable("bad_shops", SALES, "shop", (COUNTS[2], of_amount("stddev")), time="outcome")
 PAIRS = AggregationTable(

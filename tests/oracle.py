@@ -59,6 +59,7 @@ BY_HAND: dict[str, Callable[[Any], Any]] = {
     "last_n_mean": lambda x: mean(exact(x)) if x else None,
     "last_n_sum": lambda x: float(sum(exact(x))),
     "rate": lambda x: sum(x) / len(x) if x else None,
+    "last_n_rate": lambda x: sum(x) / len(x) if x else None,
 }
 
 

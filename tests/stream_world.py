@@ -47,7 +47,15 @@ PEOPLE = AggregationTable(
 PAIRS = AggregationTable(
     "pairs", RAW, "who", (Aggregation("here_10m", "count", None, 10 * MINUTE, hop=timedelta(0)),), also=("place",)
 )
-PLACES = AggregationTable("places", RAW, "place", (Aggregation("went_bad_3h", "rate", "outcome", 3 * HOUR),))
+PLACES = AggregationTable(
+    "places",
+    RAW,
+    "place",
+    (
+        Aggregation("went_bad_3h", "rate", "outcome", 3 * HOUR),
+        Aggregation("bad_of_2", "last_n_rate", "outcome", 3 * HOUR, n=2),
+    ),
+)
 STREAM = Stream("small", RAW, (PEOPLE, PAIRS, PLACES))
 
 

@@ -99,7 +99,9 @@ RATES = AggregationTable(
     "late", EVENTS, "key",
     (*(Aggregation(f"share_{days}d", "rate", "outcome", days * DAY, delay=late * DAY)
        for days, late in [(1, 1), (7, 1), (30, 0)]),
-     Aggregation("bad", "rate", "outcome", 3 * DAY, where={"kind": "bad"}), feature("count", 7 * DAY)),
+     Aggregation("bad", "rate", "outcome", 3 * DAY, where={"kind": "bad"}), feature("count", 7 * DAY),
+     *(Aggregation(f"bad_of_{n}_{late}", "last_n_rate", "outcome", 30 * DAY, delay=late * DAY, n=n)
+       for n, late in [(1, 0), (1, 1), (2, 1), (3, 1), (3, 7)])),
 )  # fmt: skip
 LIVE_RATES = LiveTable(RATES)
 

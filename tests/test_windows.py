@@ -53,6 +53,8 @@ DAYS = table(
     Aggregation("x_mean_2d_before", "mean", "x", 2 * DAY, delay=3 * DAY),
     Aggregation("bad_rate_1d", "rate", "outcome", DAY, delay=2 * DAY),
     Aggregation("bad_rate_3d", "rate", "outcome", 3 * DAY),
+    Aggregation("bad_of_2", "last_n_rate", "outcome", 4 * DAY, delay=2 * DAY, n=2),
+    Aggregation("bad_of_1", "last_n_rate", "outcome", 3 * DAY, n=1),
 )  # fmt: skip
 SHAPES = table(
     Aggregation("least_3d", "min", "x", 3 * DAY), Aggregation("most_3d", "max", "x", 3 * DAY),
@@ -64,6 +66,7 @@ FINE = table(
     Aggregation("spread_30h", "stddev", "x", 30 * HOUR, delay=5 * HOUR), Aggregation("n_14d", "count", None, 14 * DAY),
     Aggregation("x_exact", "sum", "x", 7 * HOUR, hop=ZERO), Aggregation("n_odd_hop", "count", None, DAY, hop=7 * HOUR),
     Aggregation("bad_rate_odd", "rate", "outcome", 20 * HOUR, delay=HOUR, hop=7 * HOUR),
+    Aggregation("bad_of_3_odd", "last_n_rate", "outcome", 20 * HOUR, delay=HOUR, hop=7 * HOUR, n=3),
     Aggregation("people_2h", "count_distinct", "who", 2 * HOUR),
 )  # fmt: skip
 EVER = table(

@@ -87,8 +87,10 @@ def valued(table: AggregationTable, has_seen: bool) -> str:
         for part, state in _states(a).items():
             parts[part] = f"s{len(folded)}"
             folded.append(f"{state} AS {parts[part]}")
-        values.append(f"{states.value(a, parts)} AS {sql.identifier(a.name)}")
+        values.append(f"{states.value(a, parts, 'request_t')} AS {sql.identifier(a.name)}")
     flags = [f"{flag.sql} AS {sql.identifier(flag.name)}" for flag in table.flags]
+    if any(a.outcome for a in table.aggregations):
+        folded.append("any_value(request_t) AS request_t")
     by_request = f"SELECT nth, {', '.join(folded)} FROM ({known_events(table, has_seen)}) GROUP BY nth"
     query = f"SELECT nth, {', '.join(values)} FROM (SELECT nth FROM requests) LEFT JOIN ({by_request}) USING (nth)"
     return f"SELECT *{''.join(', ' + flag for flag in flags)} FROM ({query})"
@@ -126,7 +128,7 @@ def _states(a: Aggregation) -> dict[str, str]:
     """Part → the state of the events in the window, as SQL over them and their request's timestamp, `request_t`."""
     inside = in_window(a)
     parts = states.states(a, inside)
-    if a.outcome:
+    if a.outcome and a.record.counts_known:
         parts["known"] = states.known_outcomes(a, [*inside, f"{cell(a.outcome)} < request_t"])
     return parts
 

@@ -49,7 +49,7 @@ def _parts(layout: Layout) -> _Parts:
             column = tiles.setdefault(state, f"s{len(tiles)}")
             window = states.merge(a, part, column, f"OVER ({KEY_ORDER} {layout.frame(a)})")
             columns[part] = merged.setdefault(window, f"m{len(merged)}")
-        if a.outcome:
+        if a.record.counts_known:
             unit = "ROWS" if layout.is_dense else "RANGE"
             frame = f"{unit} BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING"
             window = f"sum(known_{a.name}) OVER ({KEY_ORDER} {frame})"

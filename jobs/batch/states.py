@@ -37,9 +37,9 @@ def merge(a: Aggregation, part: str, state: str, over: str) -> str:
     return a.record.states[part].merge.format(n=a.n, state=state, over=over)
 
 
-def value(a: Aggregation, parts: Mapping[str, str]) -> str:
-    """The feature. `parts`: part → the column of its merged state."""
-    return a.record.value.format(n=a.n, UNITS=UNITS, ROOT_UNITS=ROOT_UNITS, **parts)
+def value(a: Aggregation, parts: Mapping[str, str], t: str = "t") -> str:
+    """The feature at `t`, a column. `parts`: part → the column of its merged state."""
+    return a.record.value.format(n=a.n, t=t, UNITS=UNITS, ROOT_UNITS=ROOT_UNITS, **parts)
 
 
 def known_outcomes(rate: Aggregation, conditions: Sequence[str]) -> str:

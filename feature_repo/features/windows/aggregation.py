@@ -47,8 +47,8 @@ class Aggregation:
     """One feature: `function` of `column` over the events of `window` that are as `where` says.
 
     function   the name of a record in `features/windows/functions.py`
-    column     an event whose column is null does not take part. None counts events. For `rate` it is the timestamp of
-               an outcome: the value is the share of the events whose outcome was known at t.
+    column     an event whose column is null does not take part. None counts events. For `rate` and `last_n_rate` it is
+               the timestamp of an outcome: the value is the share of the events whose outcome was known at t.
     window     None: all events
     where      column → the value that it has, or a tuple of values of which it has one
     delay      how long after an event it starts to count, because what it means was not known before
@@ -62,7 +62,8 @@ class Aggregation:
     >>> Aggregation("spent_1d", "summ", "amount", timedelta(days=1))
     Traceback (most recent call last):
     ValueError: spent_1d: There is no function 'summ'. Did you mean 'sum'? Choose one of: count, count_distinct, sum, \
-mean, stddev, min, max, last, last_n_mean, last_n_sum, rate.
+mean, stddev, min, max, last, last_n_mean, last_n_sum, rate, \
+last_n_rate.
     """
 
     name: str

@@ -10,7 +10,7 @@ function. A new function is one more record here, and one line in the tests' ora
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import add
 from string import Formatter
 
@@ -34,7 +34,13 @@ from features.windows.folds import (
     summed,
     totals,
 )
+from features.windows.folds.outcomes import newest_outcomes
 from features.windows.raw import Dtype
+
+
+def _names(form: str) -> frozenset[str]:
+    """The names in braces."""
+    return frozenset(name for _, name, *_ in Formatter().parse(form) if name)
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,7 @@ class StateSql:
     @property
     def placeholders(self) -> frozenset[str]:
         """The names in braces that `select` uses."""
-        return frozenset(name for _, name, *_ in Formatter().parse(self.select) if name)
+        return _names(self.select)
 
 
 @dataclass(frozen=True)
@@ -62,10 +68,12 @@ class Function:
     """An aggregation function.
 
     about           what the value is, in a few words
-    fold            how events become the value, in Python; for the n newest events, a function of n
+    fold            how events become the value, in Python; for the n newest events, a function of n, whose state has
+                    the newest first, so that the first of it are the state of fewer
     states          part → its SQL: the same state as the fold's
     value           SQL of the value, over the merged parts by name, `{n}`, `{UNITS}` and `{ROOT_UNITS}`; if it takes
-                    outcomes, also over `{known}`, how many events have an outcome that was known
+                    outcomes, also over `{known}`, how many events have an outcome that was known, or over `{t}`, by
+                    when it had to be known, µs
     dtype           of the value; None: the column's
     empty           the value when no event counts; None: it is missing
     needs_column    False: without a column, it folds the events themselves
@@ -90,7 +98,12 @@ class Function:
     @property
     def takes_outcomes(self) -> bool:
         """Its column is the timestamp of an outcome. An event without one takes part, too."""
-        return isinstance(self.fold, Fold) and self.fold.add_outcome is not None
+        return self.fold_of(1 if self.needs_n else None).add_outcome is not None
+
+    @property
+    def counts_known(self) -> bool:
+        """Its value is over how many events have an outcome that was known."""
+        return "known" in _names(self.value)
 
     @property
     def keeps(self) -> frozenset[str]:
@@ -218,9 +231,16 @@ _ALL = (
         totals(
             2, lambda state, known, _: (state[0] + known, state[1] + 1),
             lambda state: state[0] / state[1] if state[1] else None,
-            add_outcome=lambda state: (state[0] + 1, state[1]),
+            add_outcome=lambda state, _: (state[0] + 1, state[1]),
         ),
         {"events": _EVENTS}, "CASE WHEN {events} > 0 THEN coalesce({known}, 0)::DOUBLE / {events}::DOUBLE END",
+        needs_window=True,
+    ),
+    Function(
+        "last_n_rate", "the share of the `n` newest events whose outcome was known; the column is its timestamp",
+        newest_outcomes, {"newest": replace(_NEWEST, select="max(struct_pack({order}, x := {column}), {n})")},
+        "list_sum(list_transform({newest}, lambda e : CASE WHEN e.x < {t} THEN 1 ELSE 0 END))::DOUBLE "
+        "/ len({newest})::DOUBLE",
         needs_window=True,
     ),
 )  # fmt: skip

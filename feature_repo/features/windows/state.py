@@ -25,6 +25,7 @@ b',3000000000,[{"300000000":1}],[[3000000000,0,0]]]'
 
 from bisect import bisect_left, insort
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from operator import itemgetter
 from typing import Any
@@ -35,6 +36,7 @@ from pydantic_core import to_json
 
 from errors import FeaturesNotReady
 from features.utc import MICROSECOND, since_1970
+from features.windows.aggregation import Aggregation
 from features.windows.tables import AggregationTable
 from features.windows.tiles import NEVER, OUTCOME, SLACK_US, TIME, Entry, Slot, State, entry_maker, key_maker
 
@@ -69,22 +71,23 @@ class LiveTable:
             table.event_time, table.source.id if needs_id else None, self.columns
         )
         self._slots: list[Slot] = []
-        windows: list[dict[str, int]] = []
+        windows: list[dict[str, tuple[int, int | None]]] = []
         numbers: dict[Any, int] = {}
         for a in table.aggregations:
-            alike = (a.function, a.column, *a.where.items(), a.delay, a.old_edge_hop, a.n, a.window is None)
+            most = max((b.n for b in table.aggregations if b.n and _alike(a, 0) == _alike(b, 0)), default=None)
+            alike = _alike(a, most)
             if alike not in numbers:
                 numbers[alike] = len(self._slots)
-                self._slots.append(Slot(a, self.columns))
+                self._slots.append(Slot(replace(a, n=most), self.columns))
                 windows.append({})
             slot, reach = self._slots[numbers[alike]], 0 if a.window is None else a.reach // MICROSECOND
             slot.reach = max(slot.reach, reach)
-            windows[numbers[alike]][a.name] = reach
+            windows[numbers[alike]][a.name] = reach, a.n
         #: Of the bytes of its states: those of another definition mean something else.
         reaches = [(alike, self._slots[number].reach) for alike, number in numbers.items()]
         self.version = crc32(repr((FORMAT, table.keys, table.event_time, table.source.derived, reaches)).encode())
         self._packs = [slot.fold.pack for slot in self._slots] if any(s.fold.pack for s in self._slots) else []
-        #: For each slot its features, and how far back each of them reaches, µs, ascending.
+        #: For each slot its features, how far back each of them reaches, µs, ascending, and how many events it takes.
         self._readings = [tuple(zip(*sorted(w.items(), key=itemgetter(1)), strict=True)) for w in windows]
         forms, unpacks = zip(*(slot.fold.decoded for slot in self._slots), strict=True)
         tiles = tuple[tuple(dict[int, form] for form in forms)]  # type: ignore[misc,valid-type]
@@ -145,8 +148,8 @@ class LiveTable:
         """The table's features at a timestamp, or at the first that the state can answer."""
         timestamp = max(since_1970(as_of), state.newest - SLACK_US)
         values: dict[str, Any] = {}
-        for slot, tiles, (names, reaches) in zip(self._slots, state.tiles, self._readings, strict=True):
-            values.update(zip(names, slot.values(tiles, state, timestamp, reaches), strict=True))
+        for slot, tiles, (names, readings) in zip(self._slots, state.tiles, self._readings, strict=True):
+            values.update(zip(names, slot.values(tiles, state, timestamp, readings), strict=True))
         return values | {flag.name: flag.value(values[flag.aggregation]) for flag in self.table.flags}
 
     def to_json(self, state: State) -> bytes:
@@ -175,6 +178,11 @@ class LiveTable:
             recent,
             newest,
         )
+
+
+def _alike(a: Aggregation, n: int | None) -> tuple[Any, ...]:
+    """What aggregations share whose tiles are the same. The `n` newest events are the first of a state of more."""
+    return (a.function, a.column, *a.where.items(), a.delay, a.old_edge_hop, n, a.window is None)
 
 
 def _take_in(recent: list[Entry], entries: Sequence[Entry]) -> None:

@@ -109,7 +109,9 @@ class Slot:
         add, add_many, add_outcome, place = self.fold.add, self.fold.added, self.fold.add_outcome, self._place
         if add_outcome is not None:
             return lambda state, entries: reduce(
-                lambda state, entry: add_outcome(state) if entry[OUTCOME] else add(state, 0, entry[:OUTCOME]),
+                lambda state, entry: (
+                    add_outcome(state, entry[:OUTCOME]) if entry[OUTCOME] else add(state, 0, entry[:OUTCOME])
+                ),
                 entries,
                 state,
             )
@@ -170,9 +172,11 @@ class Slot:
             for start in [start for start in tiles if start < oldest]:
                 del tiles[start]
 
-    def values(self, tiles: Mapping[int, Any], state: State, timestamp: int, reaches: Sequence[int]) -> list[Any]:
-        """The values at a timestamp of the aggregations that reach so far back; `reaches` ascend. One pass, from the
-        newest tile on: a window has all tiles of a shorter one."""
+    def values(
+        self, tiles: Mapping[int, Any], state: State, timestamp: int, readings: Sequence[tuple[int, int | None]]
+    ) -> list[Any]:
+        """The values at a timestamp of the aggregations that reach so far back and take so many events; they reach back
+        further and further. One pass, from the newest tile on: a window has all tiles of a shorter one."""
         fold, young, waits = self.fold, timestamp - self.delay, state.newest - SLACK_US
         tiled = self.tiled(state.newest)
         entries = [
@@ -185,11 +189,12 @@ class Slot:
         ]
         starts, merged, values = sorted(tiles), fold.zero, []
         parts, end = [tiles[start] for start in starts], len(starts)
-        for reach in reaches:
+        for reach, n in readings:
             oldest = self.oldest(timestamp, reach)
             first = bisect_left(starts, oldest, 0, end)
             if first < end:
                 merged, end = fold.merged([merged, *parts[first:end]]), first
             counted = [entry for entry in entries if entry[TIME] >= oldest] if entries else entries
-            values.append(fold.value(self._add(merged, counted) if counted else merged))
+            whole = self._add(merged, counted) if counted else merged
+            values.append(fold.value(whole if n is None else whole[:n]))
         return values

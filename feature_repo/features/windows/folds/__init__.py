@@ -53,7 +53,7 @@ class Fold:
     add           (state, value, order) → the state with one more event
     merge         (state, state) → the state of both; associative and commutative
     value         state → the number
-    add_outcome   state → the state once the outcome of an event that is in it is known; of a rate only
+    add_outcome   (state, order) → the state once the outcome of that event is known; of shares of known outcomes only
     add_many      (state, list of values and orders) → the state with all of them, in one step; None: by `add`
     merge_many    list of states, at least one → the state of all of them, in one step; None: by `merge`
     form          the type of a state, for a decoder of JSON; None: any, with tuples for the lists of JSON
@@ -64,7 +64,7 @@ class Fold:
     add: Callable[[Any, Any, Any], Any]
     merge: Callable[[Any, Any], Any]
     value: Callable[[Any], Any]
-    add_outcome: Callable[[Any], Any] | None = None
+    add_outcome: Callable[[Any, Order], Any] | None = None
     pack: Callable[[Any], Any] | None = None
     unpack: Callable[[Any], Any] | None = None
     add_many: Callable[[Any, list[tuple[Any, Any]]], Any] | None = None
