@@ -106,8 +106,8 @@ def test_the_old_edge_moves_in_steps_that_suit_the_window(window, hop):
     ("function", "column", "window", "n", "message"),
     [("sum", None, TICK, None, "any: sum needs a column. Name one."),
      ("rate", "x", None, None, "any: rate needs a window. Give one."),
-     ("last_n_mean", "x", TICK, None, "any: n goes with last_n_mean and last_n_sum and last_n_rate, and only with them."),
-     ("mean", "x", TICK, 3, "any: n goes with last_n_mean and last_n_sum and last_n_rate, and only with them."),
+     ("last_n_mean", "x", TICK, None, "any: n goes with last_n_mean, last_n_sum, last_n_rate, and only with them."),
+     ("mean", "x", TICK, 3, "any: n goes with last_n_mean, last_n_sum, last_n_rate, and only with them."),
      ("meen", "x", TICK, None, "any: .* 'meen'. Did you mean 'mean'. Choose one of: count, .*, last_n_rate."),
      ("median", "x", TICK, None, "any: There is no function 'median'. .*Choose one of: count, .*, last_n_rate.")],
 )  # fmt: skip

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 import settings
 from app import create_app
 from errors import BadParameter
-from features.chargeback import CHARGEBACK, LABEL_DELAY, TABLES, Order, order_in_context
+from features.chargeback import BASELINE_DELAY, CHARGEBACK, LABEL_DELAY, TABLES, Order, order_in_context
 from features.domains import risks
 from jobs.raw import places
 from jobs.train import dataset
@@ -120,6 +120,13 @@ def features_by_hand(orders: pd.DataFrame, order: pd.Series) -> dict:
     for d in (1, 7, 30):
         mature = within(of_merchant, d, delay=LABEL_DELAY)
         expected[f"chargeback_rate_{d}d"] = (mature["chargeback_timestamp"] < t).mean()
+    for n in (1, 2, 3, 5):
+        mature = within(of_merchant, 30, delay=LABEL_DELAY).sort_values(["order_timestamp", "order_id"])[-n:]
+        expected[f"chargeback_rate_last_{n}"] = (mature["chargeback_timestamp"] < t).mean()
+    baseline = within(of_user, 30, delay=BASELINE_DELAY)["amount"].mean()
+    expected["amount_to_baseline"] = order["amount"] / baseline
+    for d in (1, 3, 7):
+        expected[f"max_{d}d_to_baseline"] = within(of_user, d)["amount"].max() / baseline
     return expected
 
 
@@ -234,8 +241,9 @@ def test_an_unknown_user_has_the_defaults_of_the_definitions(client):
     order = {"order_id": "x", "user_id": "nobody", "amount": 10.0}
     features = client.post("/api/v1/decisions/chargeback", json=order).json["features"]
     assert features["user_orders__orders_count_30d"] == features["merchant_risk__orders_count_7d"] == 0
-    missing = ("orders_amount_mean_30d", "amount_to_mean_30d", "chargeback_rate_7d")
-    assert [features[name] for name in missing] == [None] * 3
+    missing = ("orders_amount_mean_30d", "amount_to_mean_30d", "chargeback_rate_7d", "chargeback_rate_last_3",
+               "amount_to_baseline", "max_7d_to_baseline")  # fmt: skip
+    assert [features[name] for name in missing] == [None] * 6
 
 
 def test_both_models_are_on_the_shelf_and_the_more_precise_one_serves(in_world: Path):

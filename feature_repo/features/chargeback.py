@@ -15,7 +15,10 @@ from features.windows.folds import LARGEST
 DAY = timedelta(days=1)
 #: The outcome of an order counts as known only after this time.
 LABEL_DELAY = 7 * DAY
+#: What a user usually spends is of 30 days that end so long ago: a stolen card does not change it.
+BASELINE_DELAY = 14 * DAY
 NIGHT_ENDS, SATURDAY = 6, 5
+RECENT_DAYS = (1, 3, 7)
 
 ORDERS = RawTable(
     "orders",
@@ -55,12 +58,23 @@ def _rates(*days: int) -> tuple[Aggregation, ...]:
     )  # fmt: skip
 
 
+def _newest(*counts: int) -> tuple[Aggregation, ...]:
+    return tuple(
+        Aggregation(f"chargeback_rate_last_{n}", "last_n_rate", "chargeback_timestamp", 30 * DAY, delay=LABEL_DELAY,
+                    n=n, unit="share",
+                    description=f"Share of the merchant's last {n} orders, up to a week ago, that were charged back.")
+        for n in counts
+    )  # fmt: skip
+
+
 USER_ORDERS = AggregationTable(
     "user_orders", ORDERS, "user_id",
     (*_counts("orders", "Orders of the user", 1, 3, 7, 30),
      *_amounts("mean", "Mean amount of the user's orders", 1, 7, 30),
      *_amounts("stddev", "Spread of the amounts of the user's orders", 30),
-     *_amounts("max", "Largest amount of the user's orders", 30)),
+     *_amounts("max", "Largest amount of the user's orders", *RECENT_DAYS, 30),
+     Aggregation("orders_amount_baseline", "mean", "amount", 30 * DAY, delay=BASELINE_DELAY, unit="USD",
+                 description="Mean amount of the user's orders, 30 days up to two weeks ago.")),
     description="How often and for how much a user buys.",
 )  # fmt: skip
 USER_CHARGEBACKS = AggregationTable(
@@ -69,7 +83,7 @@ USER_CHARGEBACKS = AggregationTable(
 )  # fmt: skip
 MERCHANT_RISK = AggregationTable(
     "merchant_risk", ORDERS, "merchant_id",
-    (*_counts("orders", "Orders at the merchant", 1, 7, 30), *_rates(1, 7, 30)),
+    (*_counts("orders", "Orders at the merchant", 1, 7, 30), *_rates(1, 7, 30), *_newest(1, 2, 3, 5)),
     description="How many orders a merchant gets, and which share of them is charged back.",
 )  # fmt: skip
 MERCHANT_CHARGEBACKS = AggregationTable(
@@ -98,9 +112,15 @@ def order_in_context(
 
 
 def against_history(values: Mapping[str, Any]) -> dict[str, float | int | None]:
-    """`order_in_context` of a request's data and live features."""
+    """`order_in_context` of a request's data and live features; and what the user spends now, divided by the baseline:
+    this order, and the largest of some days before it. A ratio without its baseline, or with one of 0, is None."""
     mean, stddev, largest = (values[f"orders_amount_{function}_30d"] for function in ("mean", "stddev", "max"))
-    return order_in_context(values["amount"], mean, stddev, largest, values["order_timestamp"])
+    amounts = {"amount": values["amount"]} | {f"max_{d}d": values[f"orders_amount_max_{d}d"] for d in RECENT_DAYS}
+    baseline = values["orders_amount_baseline"]
+    return order_in_context(values["amount"], mean, stddev, largest, values["order_timestamp"]) | {
+        f"{name}_to_baseline": amount / baseline if amount is not None and baseline else None
+        for name, amount in amounts.items()
+    }
 
 
 ORDER_LIVE = LiveFeatures(
@@ -116,6 +136,10 @@ ORDER_LIVE = LiveFeatures(
         Feature("amount_to_max_30d", "float", "30 d", "ratio", "The amount divided by the user's largest of 30 days."),
         Feature("is_weekend", "int", None, "0/1", "1 on Saturday and Sunday, UTC."),
         Feature("is_night", "int", None, "0/1", "1 from midnight to 6 a.m., UTC."),
+        Feature("amount_to_baseline", "float", "30 d, 14 d ago", "ratio", "The amount divided by the user's baseline."),
+        *(Feature(f"max_{d}d_to_baseline", "float", f"{d} d", "ratio",
+                  f"The user's largest amount of {d} days, before this order, divided by the user's baseline.")
+          for d in RECENT_DAYS),
     ),
 )  # fmt: skip
 LIVE = (ORDER_LIVE,)
@@ -156,10 +180,14 @@ def _inputs(names: list[str], code: str, raises: str, lowers: str, known_by: tup
     return tuple(_input(name, 0, code, raises, lowers, known_by) for name in names)
 
 
+#: They are inputs as ratios only.
+IN_RATIOS = {"orders_amount_baseline", *(f"orders_amount_max_{d}d" for d in RECENT_DAYS)}
+
+
 def _names(table: AggregationTable, *functions: str) -> list[str]:
     """The service's names of the features of a table that use one of the functions."""
-    chosen = (aggregation for aggregation in table.aggregations if aggregation.function in functions)
-    return [ORDER_LIVE.named(table, aggregation.name) for aggregation in chosen]
+    chosen = [a.name for a in table.aggregations if a.function in functions and a.name not in IN_RATIOS]
+    return [ORDER_LIVE.named(table, name) for name in chosen]
 
 
 CHARGEBACK = Risk(
@@ -176,61 +204,47 @@ CHARGEBACK = Risk(
     needs=("amount", "merchant_id"),
     inputs=(
         _input("order_amount", +1, "amount", "The amount is typical of fraud.", "The amount is ordinary."),
-        _input(
-            "amount_to_mean_30d",
-            0,
-            "amount_to_mean",
-            "The user usually spends less.",
-            "The user usually spends as much.",
-        ),
-        _input(
-            "amount_deviation_30d",
-            0,
-            "amount_deviation",
-            "The amount is far from what the user usually spends.",
-            "The amount is near what the user usually spends.",
-        ),
-        _input(
-            "amount_to_max_30d",
-            0,
-            "amount_to_max",
-            "The user seldom spent this much in the last 30 days.",
-            "The user spent as much in the last 30 days.",
+        _input("amount_to_mean_30d", 0, "amount_to_mean",
+               "The user usually spends less.", "The user usually spends as much."),
+        _input("amount_deviation_30d", 0, "amount_deviation", "The amount is far from what the user usually spends.",
+               "The amount is near what the user usually spends."),
+        _input("amount_to_max_30d", 0, "amount_to_max", "The user seldom spent this much in the last 30 days.",
+               "The user spent as much in the last 30 days."),
+        _input("amount_to_baseline", 0, "amount_to_baseline", "The user used to spend less, until two weeks ago.",
+               "The user used to spend as much, until two weeks ago."),
+        *_inputs(
+            [f"max_{d}d_to_baseline" for d in RECENT_DAYS], "recent_amounts",
+            "The user's largest recent amount is far from what the user used to spend.",
+            "The user's recent amounts are what the user used to spend.",
         ),
         _input("is_weekend", 0, "weekend", "Fraud is frequent on this weekday.", "Fraud is rare on this weekday."),
         _input("is_night", 0, "night", "Fraud is frequent at this hour.", "Fraud is rare at this hour."),
         *_inputs(
-            _names(USER_ORDERS, "count"),
-            "user_orders",
-            "The user buys unusually often.",
-            "The user buys as often as usual.",
+            _names(USER_ORDERS, "count"), "user_orders",
+            "The user buys unusually often.", "The user buys as often as usual.",
         ),
         *_inputs(
-            _names(USER_ORDERS, "mean", "stddev", "max"),
-            "user_amounts",
+            _names(USER_ORDERS, "mean", "stddev", "max"), "user_amounts",
             "The user's recent spending is typical of fraud.",
             "The user's recent spending is ordinary.",
         ),
         *_inputs(
-            _names(USER_CHARGEBACKS, "count"),
-            "user_chargebacks",
+            _names(USER_CHARGEBACKS, "count"), "user_chargebacks",
             "Recent orders of the user were charged back.",
             "No recent order of the user was charged back.",
         ),
         *_inputs(
-            _names(MERCHANT_RISK, "count"),
-            "merchant_orders",
-            "The merchant's sales are unusual.",
-            "The merchant's sales are as usual.",
+            _names(MERCHANT_RISK, "count"), "merchant_orders",
+            "The merchant's sales are unusual.", "The merchant's sales are as usual.",
             ("merchant_id",),  # an order without a merchant has the counts of nobody: 0
         ),
         *_inputs(
-            _names(MERCHANT_RISK, "rate") + _names(MERCHANT_CHARGEBACKS, "count"),
+            _names(MERCHANT_RISK, "rate", "last_n_rate") + _names(MERCHANT_CHARGEBACKS, "count"),
             "merchant_chargebacks",
             "Recent orders at the merchant were charged back.",
             "Few orders at the merchant were charged back.",
             ("merchant_id",),
         ),
     ),
-)
+)  # fmt: skip
 RISKS = (CHARGEBACK,)

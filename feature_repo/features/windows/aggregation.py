@@ -87,7 +87,7 @@ last_n_rate.
         if function.needs_window and self.window is None:
             raise ValueError(f"{self.name}: {self.function} needs a window. Give one.")
         if function.needs_n != (self.n is not None):
-            takers = " and ".join(name for name, record in FUNCTIONS.items() if record.needs_n)
+            takers = ", ".join(name for name, record in FUNCTIONS.items() if record.needs_n)
             raise ValueError(f"{self.name}: n goes with {takers}, and only with them.")
 
     @property
