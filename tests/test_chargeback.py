@@ -11,12 +11,13 @@ import numpy as np
 import onnxruntime
 import pandas as pd
 import pytest
+from orders_by_hand import features_by_hand
 from pydantic import ValidationError
 
 import settings
 from app import create_app
 from errors import BadParameter
-from features.chargeback import BASELINE_DELAY, CHARGEBACK, LABEL_DELAY, TABLES, Order, order_in_context
+from features.chargeback import CHARGEBACK, TABLES, Order, order_in_context
 from features.domains import risks
 from jobs.raw import places
 from jobs.train import dataset
@@ -95,39 +96,6 @@ def test_card_precision_counts_a_user_once_by_the_worst_order():
     times = pd.Series([NOON] * 4 + [NOON + DAY] * 2)
     precision = card_precision(who, times, np.array([1, 0, 0, 0, 1, 1]), np.array([0.9, 0.1, 0.8, 0.2, 0.9, 0.3]), 2)
     assert precision == (1 / 2 + 1 / 2) / 2  # first a, then b: a was caught the day before
-
-
-def features_by_hand(orders: pd.DataFrame, order: pd.Series) -> dict:
-    """The features of an order from the raw orders, as known at its timestamp."""
-    t = order["event_timestamp"]
-    of_user, of_merchant = (orders[orders[key] == order[key]] for key in ("user_id", "merchant_id"))
-
-    def within(
-        frame: pd.DataFrame, days: int, column: str = "order_timestamp", delay: timedelta = 0 * DAY
-    ) -> pd.DataFrame:
-        oldest = (t - delay - days * DAY).floor("h" if days <= 12 else "D")
-        return frame[(frame[column] >= oldest) & (frame[column] < t - delay)]
-
-    expected = {f"user_orders__orders_count_{d}d": len(within(of_user, d)) for d in (1, 7, 30)}
-    expected |= {"orders_count_3d": len(within(of_user, 3))}
-    expected |= {f"orders_amount_mean_{d}d": within(of_user, d)["amount"].mean() for d in (1, 7, 30)}
-    expected |= {"orders_amount_stddev_30d": within(of_user, 30)["amount"].std()}
-    expected |= {"orders_amount_max_30d": within(of_user, 30)["amount"].max()}
-    expected |= {f"merchant_risk__orders_count_{d}d": len(within(of_merchant, d)) for d in (1, 7, 30)}
-    for d in (3, 7, 30):
-        for table, frame in (("user", of_user), ("merchant", of_merchant)):
-            expected[f"{table}_chargebacks__chargebacks_count_{d}d"] = len(within(frame, d, "chargeback_timestamp"))
-    for d in (1, 7, 30):
-        mature = within(of_merchant, d, delay=LABEL_DELAY)
-        expected[f"chargeback_rate_{d}d"] = (mature["chargeback_timestamp"] < t).mean()
-    for n in (1, 2, 3, 5):
-        mature = within(of_merchant, 30, delay=LABEL_DELAY).sort_values(["order_timestamp", "order_id"])[-n:]
-        expected[f"chargeback_rate_last_{n}"] = (mature["chargeback_timestamp"] < t).mean()
-    baseline = within(of_user, 30, delay=BASELINE_DELAY)["amount"].mean()
-    expected["amount_to_baseline"] = order["amount"] / baseline
-    for d in (1, 3, 7):
-        expected[f"max_{d}d_to_baseline"] = within(of_user, d)["amount"].max() / baseline
-    return expected
 
 
 def leaks(joined: pd.DataFrame, orders: pd.DataFrame) -> list[str]:
