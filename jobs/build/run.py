@@ -23,7 +23,7 @@ from jobs.world.shares import move_aside
 from model import shelf
 from model.card import Card
 from root import Root
-from serving.policies import Policies, appetite
+from serving.policies import SUFFIXES, Policies, appetite
 from serving.policy_faults import faults
 
 #: A step's name, the summary of what it did, and how many seconds it took; None if it was fresh.
@@ -113,8 +113,8 @@ def _print_steps(results: list[Result], total_seconds: float) -> None:
 
 def _check_policies(root: Root) -> None:
     """Say which policies the service could not use. Their rules need the features, which are applied by now."""
-    if not root.policies.is_dir():
-        return
+    if not any(file.suffix in SUFFIXES for file in root.policies.glob("*")):
+        return  # the import of Feast takes longer than all else that a fresh pipeline does
     from serving.retrieval import FeastStore
 
     store = FeastStore(settings.FEATURE_REPO, settings.feature_store())
