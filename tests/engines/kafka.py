@@ -31,11 +31,8 @@ ATTEMPTS = 3
 QUIET = 0
 #: Of the broker, where its places are known.
 PROPERTIES = """
-process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{port},SASL_PLAINTEXT://127.0.0.1:{guarded},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port},SASL_PLAINTEXT://127.0.0.1:{guarded}
+controller.quorum.voters=1@{controller}
+advertised.listeners=PLAINTEXT://{servers},SASL_PLAINTEXT://{guarded}
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT
 sasl.enabled.mechanisms=PLAIN
 listener.name.sasl_plaintext.plain.sasl.jaas.config=\\
@@ -50,6 +47,15 @@ transaction.state.log.num.partitions=4
 transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
 group.initial.rebalance.delay.ms=0
 auto.create.topics.enable=false
+listeners=PLAINTEXT://{servers},SASL_PLAINTEXT://{guarded}"""
+#: What the first broker of a cluster has beside that, and the second one.
+FIRST = """,CONTROLLER://{controller}
+process.roles=broker,controller
+node.id=1
+"""
+SECOND = """
+process.roles=broker
+node.id=2
 """
 
 
@@ -59,24 +65,30 @@ USER, PASSWORD = "risk", "a secret of the tests"
 
 class Broker:
     """A broker at `servers`, and for those who sign in as `USER` with SASL's PLAIN, at `guarded`. `log` has everything
-    that it has said."""
+    that it has said. It is the second of a cluster whose first one is given."""
 
-    def __init__(self, jars: Path, folder: Path) -> None:
-        self._jars, self._folder, self.log = jars, folder, folder / "broker.log"
+    def __init__(self, jars: Path, folder: Path, first: "Broker | None" = None) -> None:
+        self._jars, self._folder, self.log, self._first = jars, folder, folder / "broker.log", first
         self._properties = folder / "server.properties"
         self._stack = ExitStack()
         self._admin: AdminClient | None = None
-        self.servers = self.guarded = ""
+        self.servers = self.guarded = self.controller = self.cluster = ""
 
     def begin(self) -> None:
         """Format its folder for free ports, and start it."""
-        port, guarded, controller = free_port(), free_port(), free_port()
+        port, guarded, first = free_port(), free_port(), self._first
         self.servers, self.guarded, self._admin = f"127.0.0.1:{port}", f"127.0.0.1:{guarded}", None
+        self.controller, self.cluster = (
+            (first.controller, first.cluster) if first else (f"127.0.0.1:{free_port()}", str(uuid.uuid4()))
+        )
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir(parents=True)
-        ports = {"port": port, "guarded": guarded, "controller": controller}
-        self._properties.write_text(PROPERTIES.format(**ports, folder=self._folder, user=USER, password=PASSWORD))
-        formatting = ["kafka.tools.StorageTool", "format", "-t", str(uuid.uuid4()), "-c", str(self._properties)]
+        own = PROPERTIES.format(
+            servers=self.servers, guarded=self.guarded, controller=self.controller, folder=self._folder,
+            user=USER, password=PASSWORD,
+        )  # fmt: skip
+        self._properties.write_text(own + (SECOND if first else FIRST).format(controller=self.controller))
+        formatting = ["kafka.tools.StorageTool", "format", "-t", self.cluster, "-c", str(self._properties)]
         subprocess.run(self._java(*formatting), check=True, capture_output=True, timeout=RUN_SECONDS)
         self.start()
 
@@ -111,10 +123,10 @@ class Broker:
         except KafkaException:
             return False
 
-    def create(self, topic: str, partitions: int = 1, **config: str) -> str:
+    def create(self, topic: str, partitions: int = 1, replicas: int = 1, **config: str) -> str:
         """A new topic; its name. `config` has underscores for dots."""
         options = {name.replace("_", "."): value for name, value in config.items()}
-        for future in self.admin.create_topics([NewTopic(topic, partitions, 1, config=options)]).values():
+        for future in self.admin.create_topics([NewTopic(topic, partitions, replicas, config=options)]).values():
             future.result(WAIT_SECONDS)
         return topic
 
@@ -191,9 +203,9 @@ def jars() -> Path:
 
 
 @contextmanager
-def broker(folder: Path) -> Iterator[Broker]:
-    """A running broker, which keeps its data and its log below `folder`."""
-    running = Broker(jars(), folder)
+def broker(folder: Path, first: Broker | None = None) -> Iterator[Broker]:
+    """A running broker, which keeps its data and its log below `folder`. With `first`, it joins that one's cluster."""
+    running = Broker(jars(), folder, first)
     try:
         for attempt in range(1, ATTEMPTS + 1):
             try:
