@@ -132,7 +132,7 @@ lock: setup ## pin every dependency anew in requirements.txt and requirements-en
 		--no-annotate --no-header --no-emit-index-url --no-emit-find-links --output-file requirements-engines.txt pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-annotate --no-header --no-emit-index-url \
 		--no-emit-find-links --output-file deploy/airflow/requirements.txt deploy/airflow/requirements.in
-	@grep '^pydantic==' requirements.txt | cat - deploy/flink/requirements.in | $(BIN)/uv pip compile --quiet --universal --upgrade \
+	@grep -E '^(pydantic|msgspec)==' requirements.txt | cat - deploy/flink/requirements.in | $(BIN)/uv pip compile --quiet --universal --upgrade \
 		--python-version 3.11 --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
 		--output-file deploy/flink/requirements.txt -
 
