@@ -135,10 +135,7 @@ def _train(root: Root, risk: Risk, now: datetime, live: tuple[str, ...]) -> Step
         lambda: [root.models / risk.name / shelf.CURRENT],
         parts=4,
         code=(REPOSITORY, batch.__name__),
-        after=(
-            APPLY,
-            *(_stream_name(stream.domain) for stream in streams().values()),
-        ),  # it learns from what the streams log, too
+        after=(APPLY, *live),
     )
 
 
