@@ -62,7 +62,7 @@ def produce(appends: int) -> list[float]:
                 "coupon_code": f"{coupon_prefix}{rng.randrange(10_000):04d}",
                 "response": "INVALID" if rng.random() < 0.05 else "VALID", "create_time": now,
             })  # fmt: skip
-        event_log.append(folder, events, now)
+        event_log.append(folder, events, now)()
         returned.append(time.time())
         due += APPEND_SECONDS
         time.sleep(max(0.0, due - time.monotonic()))

@@ -4,6 +4,7 @@ disk, as JSON lines in a file for each UTC day, or at a Kafka broker (`serving/k
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,9 +12,10 @@ from errors import LogUnavailable
 from features.domains import stream_named
 from features.numbers import Ranges
 from features.windows.events import ACCEPTED
-from files import fault
+from files import fault, sync
 from root import Root
 from serving import intake, lines
+from serving.commit import GroupCommit
 
 Event = Mapping[str, Any]
 #: Waits until events are safe. Raises LogUnavailable.
@@ -61,9 +63,8 @@ class EventFiles:
         self._root = root
 
     def append(self, stream: str, events: Iterable[Event], accepted_at: datetime) -> Wait:
-        """As `EventLog.append`: all events or none. They are safe at once."""
-        append(self._root.event_log(stream), events, accepted_at)
-        return lambda: None
+        """As `EventLog.append`: all events or none."""
+        return append(self._root.event_log(stream), events, accepted_at)
 
     def check(self, stream: str) -> None:
         """As `EventLog.check`. Raises RootBroken."""
@@ -80,17 +81,30 @@ class EventFiles:
         return intake.missing(self._root.stream_state(stream_named(stream).domain), producer, last)
 
 
-def append(folder: Path, events: Iterable[Event], accepted_at: datetime) -> None:
-    """Append all events or none. Raises LogUnavailable."""
+def append(folder: Path, events: Iterable[Event], accepted_at: datetime) -> Wait:
+    """Append all events or none. Raises LogUnavailable. If the wait raises it, the events stay in the log, and may be
+    processed."""
+    path = folder / f"{accepted_at.date()}{lines.SUFFIX}"
     try:
-        lines.append(
-            folder / f"{accepted_at.date()}{lines.SUFFIX}",
-            (dated(event, accepted_at) for event in events),
-            to_disk=True,
-        )
+        lines.append(path, (dated(event, accepted_at) for event in events))
     except OSError as error:
         raise LogUnavailable(
             f"The events could not be written, and nothing was accepted. {fault(error, folder)}"
+        ) from error
+    return partial(_waited, path, _commit(path).ticket())
+
+
+@lru_cache(maxsize=64)
+def _commit(path: Path) -> GroupCommit:
+    return GroupCommit(partial(sync, path))
+
+
+def _waited(path: Path, wait: Wait) -> None:
+    try:
+        wait()
+    except OSError as error:
+        raise LogUnavailable(
+            f"The events are not safe on the disk. Send them again: each counts once. {fault(error, path)}"
         ) from error
 
 

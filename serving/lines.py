@@ -33,7 +33,7 @@ def append(
     called before, under the lock, with the first byte of the lines and the byte after them. Raises OSError, and then
     the file is as it was."""
     text = b"".join(to_json(record) + b"\n" for record in records)
-    log = _open(path, to_disk)
+    log = _open(path)
     try:
         fcntl.flock(log, fcntl.LOCK_EX)
         size = os.fstat(log).st_size
@@ -136,14 +136,13 @@ def _record(line: bytes) -> dict[str, Any] | None:
     return record if isinstance(record, dict) else None
 
 
-def _open(path: Path, to_disk: bool) -> int:
+def _open(path: Path) -> int:
     try:
         return os.open(path, os.O_RDWR | os.O_APPEND)
     except FileNotFoundError:
         files.make_folder(path.parent)
         log = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o640)
-        if to_disk:
-            files.sync(path.parent)  # a file survives a power cut only if its name does
+        files.sync(path.parent)  # a file survives a power cut only if its name does
         return log
 
 
