@@ -50,7 +50,9 @@ def latest_versions(connection: duckdb.DuckDBPyConnection, versions: str, key_na
     latest = sorted_times[ends[is_there] - 1]
     is_there[is_there] = latest >= entities["oldest"].to_numpy()[is_there]
     ends, begin = ends[is_there], begins[numbers[is_there]]
-    starts = _first_after(sorted_times, begin, ends, sorted_times[ends - 1] - 1)  # the first of the versions
+    starts = ends - 1  # the first of the versions; few rows have several
+    several = np.flatnonzero((starts > begin) & (sorted_times[starts - 1] == sorted_times[starts]))
+    starts[several] = _first_after(sorted_times, begin[several], ends[several], sorted_times[starts[several]] - 1)
     counts = ends - starts
     places = np.repeat(ends - np.cumsum(counts), counts) + np.arange(counts.sum())
     rows = np.repeat(np.flatnonzero(is_there), counts)
