@@ -67,10 +67,11 @@ def tiles(layout: Layout) -> str:
     if not rates:
         return tile
     steps = " UNION ALL ".join(step for a in rates for step in _outcome_steps(layout, a, rates))
+    has_outcome = " OR ".join(f"({states.has_outcome(a)})" for a in rates)
     sums = ", ".join(f"sum(known_{a.name}) AS known_{a.name}" for a in rates)
     return (
-        f"SELECT * FROM ({tile}) FULL JOIN (SELECT key, {begin} AS t, {sums} FROM ({steps}) GROUP BY 1, 2) "
-        "USING (key, t)"
+        f"SELECT * FROM ({tile}) FULL JOIN (WITH outcome AS (SELECT * FROM event WHERE {has_outcome}) "
+        f"SELECT key, {begin} AS t, {sums} FROM ({steps}) GROUP BY 1, 2) USING (key, t)"
     )
 
 
@@ -89,12 +90,13 @@ def _rates(layout: Layout) -> list[Aggregation]:
 
 
 def _outcome_steps(layout: Layout, rate: Aggregation, rates: list[Aggregation]) -> Iterator[str]:
-    """+1 from when an outcome counts and is known, −1 from when its event leaves the window."""
+    """+1 from when an outcome counts and is known, −1 from when its event leaves the window. `outcome` has the events
+    that have one: they are few, and are found once."""
     known, last = states.known_from(rate), layout.leaves(rate)
     for timestamp, step in ((known, 1), (last, -1)):
         steps = ", ".join(f"{step if other is rate else 0} AS known_{other.name}" for other in rates)
         where = f"{states.has_outcome(rate)} AND {known} < {last}"
-        yield f"SELECT key, {timestamp} AS t, {steps} FROM event WHERE {where}"
+        yield f"SELECT key, {timestamp} AS t, {steps} FROM outcome WHERE {where}"
 
 
 def at_ticks(layout: Layout, since: int | None, until: int) -> str:

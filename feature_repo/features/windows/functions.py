@@ -17,24 +17,19 @@ from string import Formatter
 from choices import unknown
 from features.windows.folds import (
     EXACT,
-    EXACT_AS_FLOAT,
-    EXPONENT,
     UNITS,
     Fold,
     billionths,
     distinct,
     extreme,
-    mean,
-    mean_sql,
     millionths,
     newest,
     plus,
-    stddev,
-    stddev_sql,
     summed,
     totals,
 )
 from features.windows.folds.outcomes import newest_outcomes
+from features.windows.folds.quotients import EXACT_AS_FLOAT, EXPONENT, mean, mean_sql, stddev, stddev_sql
 from features.windows.raw import Dtype
 
 
