@@ -20,20 +20,20 @@ from pathlib import Path
 
 import psutil
 import pytest
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
 from engines import kafka, postgres, redis
 from processes import Child, run, started, wait_until
 from pydantic_core import to_json
 from servers import free_port
 
 import settings
-from brokers import message_key
+from brokers import KafkaTopic, message_key
 from features.domains import Stream, streams
 from features.utc import EPOCH, MICROSECOND, since_1970
 from features.windows.keyed import by_keys, reached
 from jobs.raw import places
 from jobs.stream.job import prepare
+from jobs.stream.kafka.places import Places
+from jobs.stream.kafka.progress import CatchUp
 from jobs.stream.loop import read_history
 from root import Root
 
@@ -117,8 +117,7 @@ def _parts(running: ExitStack, demo: Root, folder: Path, port: int) -> list[Chil
         workers[name] = running.enter_context(started(command, env=env))
     for name, worker in workers.items():
         wait_until(
-            lambda name=name: _waiting(broker.admin, f"{TOPICS}.{name}"),  # type: ignore[misc]
-            lambda messages: messages == 0,
+            CatchUp(Places(KafkaTopic(broker.servers, f"{TOPICS}.{name}"), streams()[name])).is_done,
             what=f"the worker of {name} has folded all events",
             child=worker,
         )
@@ -166,35 +165,6 @@ def history(root: Root, stream: Stream, now: datetime) -> Iterator[tuple[bytes, 
                 if (value := row[name]) is not None
             }
             yield message_key(event, raw.id_column), to_json(event)
-
-
-def _waiting(admin: AdminClient, topic: str) -> int | None:
-    """How many messages of a source topic, and of the keyed topics made of it, its stream job has not committed. None
-    while the broker does not say, as of a topic that is new."""
-    with suppress(KafkaException):
-        return _lag(admin, topic)
-    return None
-
-
-def _lag(admin: AdminClient, topic: str) -> int:
-    groups = [g.group_id for g in admin.list_consumer_groups().result().valid if g.group_id.startswith(f"{topic}.")]
-    committed = {
-        (place.topic, place.partition): place.offset
-        for group in groups
-        for place in admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group]
-        .result()
-        .topic_partitions
-    }
-    topics = admin.list_topics().topics
-    read = [name for name in topics if name == topic or (name.startswith(f"{topic}.") and ".by-" in name)]
-    places = [TopicPartition(name, number) for name in read for number in topics[name].partitions]
-    ends = admin.list_offsets({place: OffsetSpec.latest() for place in places})
-    waiting = 0
-    for place, end in ends.items():
-        of_place = end.result().offset - max(0, committed.get((place.topic, place.partition), 0))
-        # A transaction ends with a record that nobody reads.
-        waiting += max(0, of_place - (place.topic != topic))
-    return waiting
 
 
 def end_descendants() -> None:

@@ -18,8 +18,11 @@ from servers import free_port
 
 import settings
 from app import create_app
+from brokers import KafkaTopic
 from features.domains import stream_of
 from jobs.raw import offline_log
+from jobs.stream.kafka.places import Places
+from jobs.stream.kafka.progress import CatchUp
 
 need("java", "mvn", modules=("confluent_kafka", "quixstreams"))
 pytestmark = [pytest.mark.slow, pytest.mark.engine]
@@ -146,3 +149,8 @@ def test_a_wrong_password_is_said_and_not_shown(
     assert (answer.status_code, answer.json["error"]["name"]) == (503, "log_unavailable")
     assert "RISK_KAFKA" in answer.json["error"]["message"]
     assert "another secret" not in ended.output + answer.text
+
+
+def test_a_topic_is_not_caught_up_before_its_derived_topics_are_there(kafka: Broker) -> None:
+    topic = KafkaTopic(kafka.servers, kafka.create("without-a-worker"))
+    assert not CatchUp(Places(topic, COUPON)).is_done()

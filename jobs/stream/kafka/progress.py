@@ -31,7 +31,7 @@ class CatchUp:
         self._ends: _Ends | None = None
 
     def is_done(self) -> bool:
-        """Look again. False, too, where the brokers do not answer."""
+        """Look again. False, too, where the brokers do not answer, or have not all of the topics yet."""
         try:
             while self._steps:
                 if not self._has_read(*self._steps[0]):
@@ -122,6 +122,8 @@ class Numbers:
 
 def _ends(consumer: Consumer, topics: list[str]) -> _Ends:
     known = consumer.list_topics(timeout=TIMEOUT_SECONDS).topics
+    if not known.keys() >= set(topics):
+        raise KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART))
     places = [TopicPartition(topic, number) for topic in topics for number in known[topic].partitions]
     return {(p.topic, p.partition): consumer.get_watermark_offsets(p, TIMEOUT_SECONDS)[1] for p in places}
 
