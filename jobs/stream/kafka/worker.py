@@ -72,7 +72,6 @@ def work(root: Root, places: Places, store: Store, build: Build, numbers: Number
     with ExitStack() as stack:
         if how.metrics is not None:
             stack.enter_context(served(numbers.registry(), how.metrics))
-        rest = CatchUp(places) if how.once else None
         folder = _claimed(root, places, stack)
         report(f"{places.stream.domain}: worker {folder.name} of {places.group} reads {places.source.url}")
         while not stop.is_set():
@@ -82,7 +81,7 @@ def work(root: Root, places: Places, store: Store, build: Build, numbers: Number
                 whole.begin()
                 application = _application(places, folder, stop)
                 build(application)
-                with _watched(application, stop, whole, rest):
+                with _watched(application, stop, whole, how.once):
                     application.run()
             except Exception as error:
                 if (message := _message(error)) is None:
@@ -151,26 +150,27 @@ class _Whole:
         """Note that they have not, where they never had. Raises FeaturesNotReady."""
         self._is_whole = mark(self._store, self._tables, self._group, False)
 
-    def look(self) -> None:
-        """Look again, and note it."""
-        if not self._is_whole and self._catch_up.is_done():
+    def look(self) -> bool:
+        """Look again, and note it. Whether they have, and it is noted."""
+        if not self._catch_up.is_done():
+            return False
+        if not self._is_whole:
             with suppress(FeaturesNotReady):  # it is looked for again
                 self._is_whole = mark(self._store, self._tables, self._group, True)
+        return self._is_whole
 
 
 @contextmanager
-def _watched(application: Application, stop: Event, whole: _Whole, rest: CatchUp | None) -> Iterator[None]:
-    """Inside, the application is told to stop once `stop` is set, or nothing is left of `rest`, again and again until
-    it does; and what is whole is noted."""
+def _watched(application: Application, stop: Event, whole: _Whole, once: bool) -> Iterator[None]:
+    """Inside, the application is told to stop once `stop` is set, again and again until it does. With `once`, that is
+    when it is noted that all is processed that was there before."""
     ended = Event()
 
     def follow() -> None:
         while not ended.wait(STOP_SECONDS):
             if stop.is_set():
                 application.stop()
-                continue
-            whole.look()
-            if rest is not None and rest.is_done():
+            elif whole.look() and once:
                 stop.set()
 
     thread = Thread(target=follow, daemon=True)
