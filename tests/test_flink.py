@@ -19,7 +19,7 @@ import pytest
 from confluent_kafka import Producer
 from engines.kafka import QUIET, Broker
 from engines.need import need
-from processes import WAIT_SECONDS, Child, environment, is_gone, jobs_command, started, started_job, wait_until
+from processes import WAIT_SECONDS, Child, environment, is_gone, jobs, jobs_command, started, started_job, wait_until
 from pydantic_core import from_json, to_json
 from stream_world import Sink, new_job
 
@@ -191,3 +191,14 @@ def test_a_killed_flink_job_has_the_states_of_the_embedded_job(kafka: Broker, tm
         assert keys == {tuple(from_json(key)) for view, key in expected if view == state_of(live.table)}
     letters = [from_json(message.value() or b"") for message in kafka.messages(places.dead_letters)]
     assert [letter["line"] for letter in letters] == [POISON.decode()] * (1 + PARTITIONS)
+
+
+def test_flink_without_java_ends_the_command_with_the_reason(
+    kafka: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = KafkaTopic(kafka.servers, kafka.create("without-java"))
+    monkeypatch.setenv("JAVA_HOME", "/nowhere")
+    coupon_root.make(tmp_path)
+    ended = jobs(tmp_path, "stream", "coupon", "--source", topic.url, "--engine", "flink", code=1)
+    assert ended.stderr.splitlines()[-1].startswith("bad_setting: Flink cannot start")
+    assert "No such file or directory: '/nowhere/bin/java'. Correct that" in ended.stderr

@@ -1,7 +1,10 @@
 """A worker on Kafka as it is operated: it signs in, ends with its topic, and says how far it is."""
 
+import signal
+import sys
 import urllib.request
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,7 @@ from engines import kafka as engine
 from engines.kafka import Broker
 from engines.need import need
 from fake import Fake
-from processes import jobs, started_job, wait_until
+from processes import WAIT_SECONDS, Child, environment, jobs, started, started_job, wait_until
 from pydantic_core import to_json
 from servers import free_port
 
@@ -29,6 +32,15 @@ pytestmark = [pytest.mark.slow, pytest.mark.engine]
 COUPON = stream_of("coupon")
 PREFIX, PARTITIONS, EVENTS, MORE = "operated", 3, 200, 7
 TOPIC = f"{PREFIX}.{COUPON.raw.name}"
+#: `python -m jobs` with another Python for Flink, and with so many seconds between two starts of it.
+JOBS = """
+import runpy, sys
+from pathlib import Path
+from jobs.stream.flink import cluster
+cluster.PYTHON, cluster.RESTART_SECONDS = Path(sys.argv[1]), float(sys.argv[2])
+del sys.argv[1:3]
+runpy.run_module("jobs", run_name="__main__", alter_sys=True)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -154,3 +166,27 @@ def test_a_wrong_password_is_said_and_not_shown(
 def test_a_topic_is_not_caught_up_before_its_derived_topics_are_there(kafka: Broker) -> None:
     topic = KafkaTopic(kafka.servers, kafka.create("without-a-worker"))
     assert not CatchUp(Places(topic, COUPON)).is_done()
+
+
+def without_flink(kafka: Broker, root: Path, folder: Path, seconds: float) -> AbstractContextManager[Child]:
+    """The job on Flink, whose environment is broken."""
+    python = folder / "python"
+    python.write_text("#!/bin/sh\necho 'No module named pyflink'; exit 7\n")
+    python.chmod(0o700)
+    command = [sys.executable, "-c", JOBS, python, str(seconds), "stream", "coupon", "--engine", "flink"]
+    return started([*command, "--source", source(kafka)], env=environment(RISK_DATA=root))
+
+
+def test_flink_that_cannot_start_ends_the_command(kafka: Broker, root: Path, tmp_path: Path) -> None:
+    with without_flink(kafka, root, tmp_path, 0) as job:
+        ended = job.ended(1)
+    assert ended.stderr.splitlines()[-1].startswith("bad_setting: Flink cannot start: 3 times")
+    assert "ended with 7. It printed last: No module named pyflink. Correct" in ended.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_wait_for_flink(number: signal.Signals, kafka: Broker, root: Path, tmp_path: Path) -> None:
+    with without_flink(kafka, root, tmp_path, 2 * WAIT_SECONDS) as job:
+        wait_until(lambda: "starts again in" in job.stderr, what="Flink has ended", child=job)
+        job.send(number)
+        job.ended()

@@ -131,7 +131,8 @@ def _quoted(text: str) -> str:
 
 
 def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
+    # Not `sys.stdin`: where the job fails, Python would wait for its lock, and abort with a message of its own.
+    os.read(0, 1)
     os._exit(1)
 
 

@@ -81,7 +81,8 @@ class KeyedRows(BaseSink):
 
 
 def run(root: Root, places: FlinkPlaces, store: Store, how: worker.How) -> None:
-    """Run the job on Flink and a worker, until a signal stops both. Raises as `worker.work`."""
+    """Run the job on Flink and a worker, until a signal stops both, or the job cannot start. Raises BadSetting and as
+    `worker.work`."""
     with Cluster(root, places, how.report) as cluster:
         numbers = Numbers(places, how.report)
         worker.work(
@@ -101,4 +102,4 @@ def _build(application: Application, places: FlinkPlaces, root: Root, store: Sto
         keyed.sink(KeyedRows(root, places.stream.raw, tables))
     for live in places.live:
         application.dataframe(topic(places.states(live), "compact")).sink(NewestStates(live, store))
-    cluster.start(events.broker_config.num_partitions or 1)
+    cluster.start(events.broker_config.num_partitions or 1, application.stop)
