@@ -58,6 +58,19 @@ def values(table: str, tiles: Tiles) -> list[int]:
     return [sum(tile[0] for tile in inside), sum(tile[1] for tile in inside), len(codes)][: FEATURES[table]]
 
 
+def codec() -> tuple[Callable[[bytes], Tiles], Callable[[Tiles], bytes]]:
+    """From the bytes that go online to tiles, and back. The peers alone have orjson."""
+    import orjson
+
+    def tiles_of(state: bytes) -> Tiles:
+        return {int(start): [*tile[:2], *map(set, tile[2:])] for start, tile in orjson.loads(state).items()}
+
+    def state_of(tiles: Tiles) -> bytes:
+        return orjson.dumps(tiles, default=sorted, option=orjson.OPT_NON_STR_KEYS)
+
+    return tiles_of, state_of
+
+
 class Rows:
     """The online store of a peer. It has the newest state of each key, and writes a batch in a transaction."""
 

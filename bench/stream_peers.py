@@ -1,10 +1,10 @@
 """The contestants of `bench/stream.py` other than ours: the bare fold, and peers that run in a venv of their own.
 
-    python bench/stream_peers.py bare|bytewax|pyflink LINES FOLDER BATCH SNAPSHOT
+    python bench/stream_peers.py bare|bytewax|pyflink|quix LINES FOLDER BATCH SNAPSHOT
 
-`BATCH` is in lines, and `SNAPSHOT` is the seconds between two snapshots, both for contestants that have such a thing.
-It leaves `values.json` in the folder: table → key → the features at the end of the day. It prints seconds, and peak
-memory in MB.
+`LINES` is a file, or the URL of a topic. `BATCH` is in lines, and `SNAPSHOT` is the seconds between two snapshots, both
+for contestants that have such a thing. It leaves `values.json` in the folder: table → key → the features at the end of
+the day. It prints seconds, and peak memory in MB.
 """
 
 import json
@@ -17,16 +17,29 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from stream_fold import HOP_SECONDS, REACH_SECONDS, Entry, Rows, States, Tiles, Work, add, entries, read_states, values
+from stream_fold import (
+    HOP_SECONDS,
+    REACH_SECONDS,
+    Entry,
+    Rows,
+    States,
+    Work,
+    add,
+    codec,
+    entries,
+    read_states,
+    values,
+)
+from stream_quix import quix
 
 
-def bare(lines: Path, folder: Path, batch: int, snapshot: int) -> Work:
+def bare(lines: str, folder: Path, batch: int, snapshot: int) -> Work:
     from pydantic_core import from_json
 
     def work() -> States:
         states: States = {table: {} for table in REACH_SECONDS}
         prefixes, locations, devices = states.values()
-        with lines.open("rb") as file:
+        with open(lines, "rb") as file:
             for line in file:
                 event = from_json(line)
                 second = int(datetime.fromisoformat(event["create_time"]).timestamp())
@@ -40,7 +53,7 @@ def bare(lines: Path, folder: Path, batch: int, snapshot: int) -> Work:
     return work
 
 
-def bytewax(lines: Path, folder: Path, batch: int, snapshot: int) -> Work:
+def bytewax(lines: str, folder: Path, batch: int, snapshot: int) -> Work:
     import bytewax.operators as op
     import orjson
     from bytewax.connectors.files import FileSource
@@ -50,17 +63,19 @@ def bytewax(lines: Path, folder: Path, batch: int, snapshot: int) -> Work:
     from bytewax.recovery import RecoveryConfig, init_db_dir
     from bytewax.run import cli_main
 
+    tiles_of, state_of = codec()
+
     class Fold(StatefulBatchLogic):
         """The tiles of a key. The bytes that go online are its snapshot, too."""
 
         def __init__(self, table: str, state: bytes | None) -> None:
             self.reach, self.state = REACH_SECONDS[table], state or b"{}"
-            self.tiles: Tiles = {int(s): [*t[:2], *map(set, t[2:])] for s, t in orjson.loads(self.state).items()}
+            self.tiles = tiles_of(self.state)
 
         def on_batch(self, batch: list[Entry]) -> tuple[list[bytes], bool]:
             for start, is_invalid, code in batch:
                 add(self.tiles, self.reach, start, is_invalid, code)
-            self.state = orjson.dumps(self.tiles, default=sorted, option=orjson.OPT_NON_STR_KEYS)
+            self.state = state_of(self.tiles)
             return [self.state], StatefulBatchLogic.RETAIN
 
         def snapshot(self) -> bytes:
@@ -91,12 +106,14 @@ def bytewax(lines: Path, folder: Path, batch: int, snapshot: int) -> Work:
     return lambda: cli_main(flow, workers_per_process=1, epoch_interval=interval, recovery_config=config)
 
 
-def pyflink(lines: Path, folder: Path, batch: int, snapshot: int) -> Work:
+def pyflink(lines: str, folder: Path, batch: int, snapshot: int) -> Work:
     import orjson
     from pyflink.common import Configuration, Types, WatermarkStrategy
     from pyflink.datastream import FlatMapFunction, KeyedProcessFunction, StreamExecutionEnvironment
     from pyflink.datastream.connectors.file_system import FileSource, StreamFormat
     from pyflink.datastream.state import MapStateDescriptor, ValueStateDescriptor
+
+    _, state_of = codec()
 
     class Fold(KeyedProcessFunction):
         """The tiles of a key. They go online a second after the first change, or at the end of the file."""
@@ -125,7 +142,7 @@ def pyflink(lines: Path, folder: Path, batch: int, snapshot: int) -> Work:
                 for start in [start for start in tiles if start < oldest]:
                     del tiles[start]
                     self.tiles.remove(start)
-                yield key, orjson.dumps(tiles, default=sorted, option=orjson.OPT_NON_STR_KEYS)
+                yield key, state_of(tiles)
 
     class Write(FlatMapFunction):
         """Flink does not tell Python functions of checkpoints. So a batch is a thousand states, or what is left at the
@@ -154,7 +171,7 @@ def pyflink(lines: Path, folder: Path, batch: int, snapshot: int) -> Work:
         "restart-strategy.type": "none",
     }.items():  # fmt: skip
         config.set_string(name, value)
-    source = FileSource.for_record_stream_format(StreamFormat.text_line_format(), str(lines)).build()
+    source = FileSource.for_record_stream_format(StreamFormat.text_line_format(), lines).build()
     environment = StreamExecutionEnvironment.get_execution_environment(config)
     flat = Types.TUPLE([Types.STRING(), Types.LONG(), Types.BOOLEAN(), Types.STRING()])
     (
@@ -185,8 +202,8 @@ def peak_memory() -> float:
 
 
 def main(contestant: str, lines: str, folder: str, *numbers: str) -> None:
-    contestants = {"bare": bare, "bytewax": bytewax, "pyflink": pyflink}
-    work = contestants[contestant](Path(lines), Path(folder), *map(int, numbers))
+    contestants = {"bare": bare, "bytewax": bytewax, "pyflink": pyflink, "quix": quix}
+    work = contestants[contestant](lines, Path(folder), *map(int, numbers))
     began = time.perf_counter()
     states = work()
     seconds, memory = time.perf_counter() - began, peak_memory()
