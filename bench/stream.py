@@ -29,10 +29,10 @@ Peers do less than ours: they check no lines, find no duplicates and no late eve
 keeps the events of the last seconds as they are, so that it answers to the microsecond; a peer answers whole five
 minutes only. Flink's sink does not wait for its checkpoints.
 
-Not on the clock: starting Python, imports, `feast apply`, and filling the topic. On it: starting Flink's cluster, making
-topics and joining a consumer group. They take seconds, so a run of few events says little. Bytes on disk are those of
-the folder that a contestant writes to, without the lines. All must give the same values at the end of the day, ours as
-the service reads them. A difference fails the run.
+Not on the clock: starting Python, imports, `feast apply`, and filling the topic. On it: starting Flink's cluster,
+making topics and joining a consumer group. They take seconds, so a run of few events says little. Bytes on disk are
+those of the folder that a contestant writes to, without the lines. All must give the same values at the end of the day,
+ours as the service reads them. A difference fails the run.
 
 The events of the day are random, so all keys are equally busy: of a million events, a device has 417 codes within its
 hour, and none is late. With `--hot 0.5`, every second event has the same three keys. Latency is measured by
