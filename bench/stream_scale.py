@@ -50,6 +50,10 @@ class NoStore:
         self.states += len(table)
         self.bytes += sum(map(len, table[view].to_pylist()))
 
+    def write_tables(self, tables: dict[str, Any]) -> None:
+        for view, table in tables.items():
+            self.write_table(view, table)
+
     def kept(self, view: str, names: Any, keys: list[Any]) -> list[None]:
         return [None] * len(keys)
 

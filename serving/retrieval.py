@@ -150,15 +150,22 @@ class FeastStore(Store):
             self._store.write_to_online_store(view, pd.DataFrame([row]))
 
     def write_table(self, view: str, table: pa.Table) -> None:
-        """As a whole table if the online store is ours. Raises FeaturesNotReady."""
+        """See `write_tables`."""
+        self.write_tables({view: table})
+
+    def write_tables(self, tables: Mapping[str, pa.Table]) -> None:
+        """As whole tables, and together, if the online store is ours. Raises FeaturesNotReady."""
         provider: Any = self._store._get_provider()
         with explained():
             if not isinstance(provider.online_store, ExactOnlineStore):
-                self._store.write_to_online_store(view, as_frame(table))
+                for view, table in tables.items():
+                    self._store.write_to_online_store(view, as_frame(table))
                 return
             views = self._views  # one reference: the thread may replace the dict at any time
-            target = views.get(view) or views.setdefault(view, self._view(view))
-            provider.online_store.write_table(self._store.config, target, table, created="created")
+            for view in tables.keys() - views.keys():
+                views[view] = self._view(view)
+            new_tables = [(views[view], table) for view, table in tables.items()]
+            provider.online_store.write_tables(self._store.config, new_tables, created="created")
 
     def follow_registry(self) -> None:
         """Read the registry again. If it changed, compile the plans in use again."""

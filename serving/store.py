@@ -88,3 +88,8 @@ class Store(Protocol):
 
     def write_table(self, view: str, table: pa.Table) -> None:
         """Write many rows: the view's join keys and features, `event_timestamp` and `created`."""
+
+    def write_tables(self, tables: Mapping[str, pa.Table]) -> None:
+        """`write_table` for each view. A store that can write all of them at once does."""
+        for view, table in tables.items():
+            self.write_table(view, table)

@@ -1,6 +1,6 @@
 """A fake feature store, and real little models, for tests of the service that need no Feast."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -93,6 +93,9 @@ class Fake:
         raise NotImplementedError
 
     def write_table(self, view: str, table: pa.Table) -> None:
+        raise NotImplementedError
+
+    def write_tables(self, tables: Mapping[str, pa.Table]) -> None:
         raise NotImplementedError
 
 

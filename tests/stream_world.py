@@ -94,6 +94,10 @@ class Sink:
                 (view, key, row["event_timestamp"].isoformat(), row["created"].isoformat(), row[view]),
             )
 
+    def write_tables(self, tables: Mapping[str, pa.Table]) -> None:
+        for view, table in tables.items():
+            self.write_table(view, table)
+
     def kept(self, view: str, names: Sequence[str], keys: Sequence[tuple[Any, ...]]) -> list[StoredRow | None]:
         """The rows under reserved keys; the commit timestamp of a batch is the date of its row."""
         query = "SELECT dated, state FROM reserved WHERE view = ? AND key = ?"

@@ -75,7 +75,8 @@ print(create_app(MagicMock()).test_client().post("/api/v1/events/refunds", json=
 sink = Mock(**{"kept.return_value": [None, None]})  # an empty store
 root = settings.root()
 loop.run(root, stream_of("refund_abuse"), open_source(root, "log", "refunds"), sink, b"", True, Event(), [].append)
-(table,) = [call.args[1][:1] for call in sink.write_table.call_args_list if len(call.args[1]) > 1]  # with a state
+written = [table for call in sink.write_tables.call_args_list for table in call.args[0].values()]
+(table,) = [table[:1] for table in written if len(table) > 1]  # with a state
 for days in (1, 9):
     print(json.dumps(REFUNDS_NOW.columns(table.to_pydict() | {"as_of": [now + timedelta(days=days)]})))
 print(*[of.name for of in refund_abuse.refund_abuse.feature_view_projections])

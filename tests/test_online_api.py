@@ -122,6 +122,26 @@ def test_a_reader_takes_zero_one_or_thousands_of_keys(store, online):
         assert [values for _, values in reader.read(keys)] == [(driver,) for driver in reversed(range(count))]
 
 
+def test_tables_of_several_views_are_written_together_or_not_at_all(kind, tmp_path):
+    store, views = feature_store(tmp_path, kind), [view(tmp_path, name="a"), view(tmp_path, ["stars"], name="b")]
+    store.apply([DRIVER, *views])
+    online = store._get_provider().online_store
+    trips, stars = table(driver_id=[1], trips=[10]), table(driver_id=[1], stars=[5]).drop_columns("trips")
+
+    def stored() -> list[Any]:
+        readers = [online.reader(store.config, v, [f.name for f in v.features]) for v in views]
+        return [
+            row and row[1] for (row,) in online.read_together([(r, [online.entity_key(views[0])(1)]) for r in readers])
+        ]
+
+    for wrong in (stars.drop_columns("stars"), table(driver_id=[None], stars=[5])):
+        with pytest.raises((TypeError, ValueError, KeyError)):
+            online.write_tables(store.config, [(views[0], trips), (views[1], wrong)])
+        assert stored() == [None, None]
+    online.write_tables(store.config, [(views[0], trips), (views[1], stars)])
+    assert stored() == [(10,), (5,)]
+
+
 def test_readers_of_several_views_read_together(kind, tmp_path):
     store, views = feature_store(tmp_path, kind), [view(tmp_path, name="a"), view(tmp_path, ["stars"], name="b")]
     store.apply([DRIVER, *views])

@@ -50,10 +50,21 @@ class ExactOnlineStore(Protocol):
         event_timestamp: str = "event_timestamp",
         created: str | None = None,
     ) -> None:
-        """Write an Arrow table: the view's join keys and features, and one or two timestamp columns by their names.
-        A row replaces an older one only: by event timestamp, then by `created`, then by its values.
+        """Write one table, as `write_tables` does."""
+        self.write_tables(config, [(view, table)], event_timestamp, created)
 
-        Raises TypeError or ValueError for a row that cannot be written, and then writes none of them.
+    def write_tables(
+        self,
+        config: RepoConfig,
+        new_tables: Sequence[tuple[FeatureView, pa.Table | pa.RecordBatch]],
+        event_timestamp: str = "event_timestamp",
+        created: str | None = None,
+    ) -> None:
+        """Write an Arrow table for each view: the view's join keys and features by name, in Arrow types that Feast
+        accepts for theirs, and one or two timestamp columns by their names. Other columns are ignored. A row replaces
+        an older one only: by event timestamp, then by `created`, then by its values.
+
+        Raises TypeError or ValueError for a row that cannot be written, and then writes none of any table.
         """
 
     def reader(self, config: RepoConfig, view: FeatureView, feature_names: Sequence[str]) -> RowReader:

@@ -16,7 +16,7 @@ from feast.repo_config import FeastConfigBaseModel, RepoConfig
 from pydantic import field_validator
 
 from exact_stores import arrow_rows, feast_rows, keys, names, rows, tables
-from exact_stores.exact_online import Row, RowReader
+from exact_stores.exact_online import ExactOnlineStore, Row, RowReader
 from exact_stores.feast_rows import FeastAnswer, FeastRow
 from exact_stores.paths import below_data, require_place
 from exact_stores.reader import Reader
@@ -46,7 +46,7 @@ class WideSqliteOnlineStoreConfig(FeastConfigBaseModel):
         return path
 
 
-class WideSqliteOnlineStore(OnlineStore):
+class WideSqliteOnlineStore(OnlineStore, ExactOnlineStore):
     """A table for each feature view of a project, a row for each entity key, a column for each feature.
 
     A row is written whole, and only over an older one. `get_online_features` reports a row older than its view's TTL
@@ -79,26 +79,22 @@ class WideSqliteOnlineStore(OnlineStore):
         if progress:
             progress(len(data))
 
-    def write_table(
+    def write_tables(
         self,
         config: RepoConfig,
-        view: FeatureView,
-        table: pa.Table | pa.RecordBatch,
+        new_tables: Sequence[tuple[FeatureView, pa.Table | pa.RecordBatch]],
         event_timestamp: str = "event_timestamp",
         created: str | None = None,
     ) -> None:
-        """Write an Arrow table in one transaction.
-
-        The table has the view's join keys and features by name, in Arrow types that Feast accepts for theirs, and one
-        or two timestamp columns, named by `event_timestamp` and `created`. Other columns are ignored.
-        """
-        layout = rows.columns(view)
-        whole = table if isinstance(table, pa.Table) else pa.Table.from_batches([table])
-        arrow_rows.refuse_null_keys(whole, view)
+        """As `ExactOnlineStore.write_tables`, all of them in one transaction."""
+        whole = [(view, t if isinstance(t, pa.Table) else pa.Table.from_batches([t])) for view, t in new_tables]
+        for view, table in whole:
+            arrow_rows.refuse_null_keys(table, view)
         with self._file(config).writing() as connection:
-            for batch in whole.to_batches(_BATCH_ROWS):
-                new_rows = arrow_rows.from_batch(batch, view, event_timestamp, created)
-                tables.upsert(connection, names.table_name(config, view), layout, new_rows)
+            for view, table in whole:
+                for batch in table.to_batches(_BATCH_ROWS):
+                    new_rows = arrow_rows.from_batch(batch, view, event_timestamp, created)
+                    tables.upsert(connection, names.table_name(config, view), rows.columns(view), new_rows)
 
     def online_read(
         self,

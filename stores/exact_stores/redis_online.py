@@ -18,7 +18,7 @@ from feast.repo_config import RepoConfig
 from pydantic import field_validator, model_validator
 
 from exact_stores import arrow_rows, feast_rows, keys, redis_rows, rows
-from exact_stores.exact_online import Row, RowReader
+from exact_stores.exact_online import ExactOnlineStore, Row, RowReader
 from exact_stores.feast_rows import FeastAnswer, FeastRow
 from exact_stores.redis_client import Server, nodes_and_options
 from exact_stores.redis_reader import RedisReader, read_together
@@ -55,7 +55,7 @@ class PackedRedisOnlineStoreConfig(RedisOnlineStoreConfig):
         return self
 
 
-class PackedRedisOnlineStore(RedisOnlineStore):
+class PackedRedisOnlineStore(RedisOnlineStore, ExactOnlineStore):
     """A hash for each entity key of a project, with a field for each feature view that holds the whole row.
 
     A row is written whole, and only over an older one. A method raises OnlineStoreError if Redis cannot be reached or
@@ -83,19 +83,22 @@ class PackedRedisOnlineStore(RedisOnlineStore):
         if progress:
             progress(len(data))
 
-    def write_table(
+    def write_tables(
         self,
         config: RepoConfig,
-        view: FeatureView,
-        table: pa.Table | pa.RecordBatch,
+        new_tables: Sequence[tuple[FeatureView, pa.Table | pa.RecordBatch]],
         event_timestamp: str = "event_timestamp",
         created: str | None = None,
     ) -> None:
-        """Write an Arrow table, as `WideSqliteOnlineStore.write_table` does. The last row is written last."""
-        whole = table if isinstance(table, pa.Table) else pa.Table.from_batches([table])
-        arrow_rows.refuse_null_keys(whole, view)
-        batches = [arrow_rows.from_batch(batch, view, event_timestamp, created) for batch in whole.to_batches()]
-        self._write(config, view, [row for batch in batches for row in batch])
+        """As `ExactOnlineStore.write_tables`, one after the other. The last row of a table is written last."""
+        new_rows = []
+        for view, table in new_tables:
+            whole = table if isinstance(table, pa.Table) else pa.Table.from_batches([table])
+            arrow_rows.refuse_null_keys(whole, view)
+            batches = [arrow_rows.from_batch(batch, view, event_timestamp, created) for batch in whole.to_batches()]
+            new_rows.append((view, [row for batch in batches for row in batch]))
+        for view, rows_of_view in new_rows:
+            self._write(config, view, rows_of_view)
 
     def online_read(
         self,

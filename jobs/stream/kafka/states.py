@@ -57,6 +57,7 @@ class StatesSink(BaseSink):
         self.on_paused()
         self._log(rows)
         late = newest = 0
+        tables = dict[str, pa.Table]()
         for live in self._tables.live:
             changed, created = [], []
             for place, of_key in rows.items():
@@ -67,7 +68,9 @@ class StatesSink(BaseSink):
                     late += len(kept.late)
                     newest = max(newest, kept.state.newest)
             if changed:
-                self._store.write_table(state_of(live.table), online(live, changed, created))
+                tables[state_of(live.table)] = online(live, changed, created)
+        if tables:
+            self._store.write_tables(tables)
         self._noted(late, newest)
 
     def _log(self, rows: dict[_Place, list[KeyedRow]]) -> None:

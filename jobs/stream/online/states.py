@@ -40,13 +40,16 @@ class OnlineStates:
         self._next_check = 0.0
 
     def write(self, changed: Sequence[Sequence[StateRow]]) -> None:
-        """Write states, for each live table."""
+        """Write states, for each live table, all of them together."""
+        tables, written = dict[str, pa.Table](), dict[str, int]()
         for live, states in zip(self._live, changed, strict=True):
             if states:
-                committed = max(row[3] for row in states)
+                committed = written[live.table.name] = max(row[3] for row in states)
                 progress = reserved(live, PROGRESS, committed, {"file": self._file}, committed)
-                self._store.write_table(state_of(live.table), pa.concat_tables([online_rows(live, states), progress]))
-                self._written[live.table.name] = committed
+                tables[state_of(live.table)] = pa.concat_tables([online_rows(live, states), progress])
+        if tables:
+            self._store.write_tables(tables)
+        self._written |= written
 
     def check(self, is_due: bool = False) -> None:
         """Look whether all states are there, once in `CHECK_SECONDS` or where it is due, and write again what is not.
