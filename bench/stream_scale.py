@@ -43,16 +43,14 @@ DAYS, PARTITIONS, SURE = 30, 4, 3
 class NoStore:
     """Takes states, and keeps nothing but their number and bytes."""
 
-    def __init__(self) -> None:
-        self.states = self.bytes = 0
+    states = bytes = 0
 
     def write_table(self, view: str, table: Any) -> None:
-        self.states += len(table)
-        self.bytes += sum(map(len, table[view].to_pylist()))
+        self.write_tables({view: table})
 
     def write_tables(self, tables: dict[str, Any]) -> None:
-        for view, table in tables.items():
-            self.write_table(view, table)
+        self.states += sum(map(len, tables.values()))
+        self.bytes += sum(len(state) for view, table in tables.items() for state in table[view].to_pylist())
 
     def kept(self, view: str, names: Any, keys: list[Any]) -> list[None]:
         return [None] * len(keys)
@@ -238,8 +236,7 @@ def main() -> None:
     lines, rows = orders(args), []
     if "embedded" in args.only:
         with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / "orders.jsonl"
-            file.write_bytes(b"".join(line + b"\n" for line in lines))
+            (file := Path(folder) / "orders.jsonl").write_bytes(b"".join(line + b"\n" for line in lines))
             rows.append(row("embedded", child(args, "embedded", str(file), Path(folder)).communicate()[0], args))
     if "quix" in args.only:
         rows += [on_kafka(args, lines, commit) for commit in args.commit]
@@ -247,7 +244,6 @@ def main() -> None:
         rows += on_flink(args, lines)
     head = ("", "processor an event", "events/s a core", "states written", "mean state", "bytes in topics an event")
     print_table(head, rows)
-    return None
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from jobs.raw import keyed_log
 from jobs.raw.offline_log import ARROW_TYPES
 from jobs.stream.kafka.folded import KeyedRow, folded
 from jobs.stream.offline import online_rows
-from jobs.stream.online.states import dtypes_of, reserved
+from jobs.stream.online.states import dtypes_of, marker_row
 from jobs.stream.state import StateRow
 from root import Root
 from serving.store import Store
@@ -99,7 +99,7 @@ def mark(store: Store, tables: Sequence[LiveTable], group: str, is_whole: bool) 
             continue
         dated, content = time.time_ns() // 1000, {"file": group, "whole": is_whole}
         dated = max(dated, marker[0] + 1) if marker else dated
-        store.write_table(state_of(live.table), reserved(live, MARKER, dated, content, int(is_whole)))
+        store.write_table(state_of(live.table), marker_row(live, dated, content, int(is_whole)))
         was_whole = False
     return is_whole or was_whole
 

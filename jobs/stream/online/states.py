@@ -16,6 +16,7 @@ from features.utc import EPOCH, MICROSECOND
 from features.windows.live import MARKER, PROGRESS, reserved_key, seen_of, state_of
 from features.windows.raw import CREATED
 from features.windows.state import LiveTable
+from features.windows.tiles import AHEAD_US
 from jobs.stream.offline import online_rows
 from jobs.stream.state import HISTORY, StateFile, StateRow
 from serving.store import Store, StoredRow
@@ -45,8 +46,7 @@ class OnlineStates:
         for live, states in zip(self._live, changed, strict=True):
             if states:
                 committed = written[live.table.name] = max(row[3] for row in states)
-                progress = reserved(live, PROGRESS, committed, {"file": self._file}, committed)
-                tables[state_of(live.table)] = pa.concat_tables([online_rows(live, states), progress])
+                tables[state_of(live.table)] = online_rows(live, [*states, self._progress(live, committed)])
         if tables:
             self._store.write_tables(tables)
         self._written |= written
@@ -77,15 +77,19 @@ class OnlineStates:
         for states in self._state.pages_since(live.table.name, since, self._written[live.table.name], PAGE_STATES):
             self._store.write_table(state_of(live.table), online_rows(live, states))
         if committed := self._written[live.table.name]:
-            progress = reserved(live, PROGRESS, committed, {"file": self._file}, committed)
-            self._store.write_table(state_of(live.table), progress)
+            self._store.write_table(state_of(live.table), online_rows(live, [self._progress(live, committed)]))
         self._mark(live, marker, self._file, is_whole)
+
+    def _progress(self, live: LiveTable, committed: int) -> StateRow:
+        """The row that says which batch of this file wrote last, dated as that was committed."""
+        key = to_json(reserved_key(PROGRESS, dtypes_of(live)))
+        return key, to_json({"file": self._file}), committed + AHEAD_US, committed
 
     def _mark(self, live: LiveTable, before: StoredRow | None, file: str, is_whole: bool) -> StoredRow:
         """Write the marker. A row never goes back in time, so it is dated after the one before."""
         dated = max(time.time_ns() // 1000, before[0] + 1 if before else 0)
         content = {"file": file, "whole": is_whole}
-        self._store.write_table(state_of(live.table), reserved(live, MARKER, dated, content, int(is_whole)))
+        self._store.write_table(state_of(live.table), marker_row(live, dated, content, int(is_whole)))
         return dated, (to_json(content), int(is_whole))
 
 
@@ -94,9 +98,9 @@ def dtypes_of(live: LiveTable) -> list[str]:
     return [live.table.source.column(key).dtype for key in live.table.keys]
 
 
-def reserved(live: LiveTable, by_type: dict[str, Any], dated: int, content: dict[str, Any], seen: int) -> pa.Table:
-    """A row under a reserved key, dated in µs since 1970."""
+def marker_row(live: LiveTable, dated: int, content: dict[str, Any], seen: int) -> pa.Table:
+    """The row of the marker, dated in µs since 1970."""
     table, timestamp = live.table, EPOCH + dated * MICROSECOND
-    row = dict(zip(table.keys, reserved_key(by_type, dtypes_of(live)), strict=True))
+    row = dict(zip(table.keys, reserved_key(MARKER, dtypes_of(live)), strict=True))
     row |= {state_of(table): to_json(content), seen_of(table): seen, "event_timestamp": timestamp, CREATED: timestamp}
     return pa.Table.from_pylist([row], online_rows(live, []).schema)
