@@ -1,11 +1,13 @@
 """What the README and the pages of `docs/` show is run: requests, answers, jobs, Feast's commands."""
 
+import io
 import json
 import os
 import re
 import shlex
 import subprocess
 import sys
+from contextlib import redirect_stdout
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -20,6 +22,7 @@ from readme import DOCS, README, code_of, name_of, pages, tables
 import settings
 from features import DOMAINS
 from features.domains import risks
+from jobs.commands import jobs
 from jobs.pipelines import pipelines
 
 pytestmark = pytest.mark.slow
@@ -150,7 +153,12 @@ def test_every_reason_why_a_command_is_not_run_is_for_a_command_of_a_page():
 
 @cache
 def help_of(*command: str) -> str:
-    return run([sys.executable, *command, "--help"], settings.PROJECT, settings.PROJECT / "data")
+    """What `--help` prints. `tests/test_cli_process.py` starts some as processes."""
+    if command[:2] != ("-m", "jobs"):
+        return run([sys.executable, *command, "--help"], settings.PROJECT, settings.PROJECT / "data")
+    with redirect_stdout(io.StringIO()) as output:
+        jobs([*command[2:], "--help"], prog_name="python -m jobs", standalone_mode=False)
+    return output.getvalue()
 
 
 def options_of(*command: str) -> set[str]:
@@ -210,9 +218,9 @@ def test_the_page_of_commands_lists_every_option_and_no_other(command: str):
 
 def test_the_page_of_commands_lists_every_job():
     groups = ("simulate", "models daily", "policy daily", "user", "key", "audit", "hash-key")
-    jobs = {f"-m jobs {name}" for name in names_of("-m", "jobs") - {group.split()[0] for group in groups}}
-    jobs |= {f"-m jobs {group} {name}" for group in groups for name in names_of("-m", "jobs", *group.split())}
-    assert jobs | {"generate_data.py", "app.py"} == commands_of_reference().keys()
+    listed = {f"-m jobs {name}" for name in names_of("-m", "jobs") - {group.split()[0] for group in groups}}
+    listed |= {f"-m jobs {group} {name}" for group in groups for name in names_of("-m", "jobs", *group.split())}
+    assert listed | {"generate_data.py", "app.py"} == commands_of_reference().keys()
 
 
 # Blocks with a test of their own
