@@ -26,11 +26,13 @@ pipeline: setup ## everything that make demo does before it serves
 
 setup: $(READY) ## only the environment, .venv
 
+# uv leaves the bytecode of libraries to the first import of each. Where PYTHONDONTWRITEBYTECODE is set, as in many images,
+# no import writes it: every process compiles Feast anew, and takes twice as long to start.
 $(READY): requirements.txt pyproject.toml
 	@echo "Setting up .venv with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv --clear .venv
 	@$(BIN)/pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements.txt)"
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --requirement requirements.txt
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --requirement requirements.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $(READY)
 
@@ -42,7 +44,7 @@ test-fast: setup ## the tests without feature tables, generated data, a server, 
 
 # The engines are large, and Kafka and Spark need Java: no part of the ordinary set-up.
 engines: setup redis postgresql ## Redis, PostgreSQL, and the clients of all engines
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-build-isolation \
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --no-build-isolation \
 		--constraint requirements-engines.txt --editable '.[$(ENGINES)]'
 
 test-engines: engines airflow compose-go ## the tests on Kafka, Redis, PostgreSQL, Spark and Airflow
@@ -50,7 +52,7 @@ test-engines: engines airflow compose-go ## the tests on Kafka, Redis, PostgreSQ
 
 # Minutes of work, so `make test-engines` leaves them out.
 test-flink: setup flink ## the tests on Flink
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-build-isolation \
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --no-build-isolation \
 		--constraint requirements-engines.txt --editable '.[kafka]'
 	@$(BIN)/python -m pytest -n 0 -m flink
 
@@ -93,7 +95,7 @@ airflow: .venv-airflow/.ready ## Airflow in .venv-airflow
 .venv-airflow/.ready: deploy/airflow/requirements.txt | setup
 	@echo "Setting up .venv-airflow"
 	@$(PYTHON) -m venv --clear .venv-airflow
-	@$(BIN)/uv pip install --quiet --python .venv-airflow/bin/python --requirement deploy/airflow/requirements.txt
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python .venv-airflow/bin/python --requirement deploy/airflow/requirements.txt
 	@touch .venv-airflow/.ready
 
 # Flink needs other versions of the libraries that we use, so it has an environment of its own. Its Java classes for Kafka
@@ -103,7 +105,7 @@ flink: .venv-flink/.ready ## Flink in .venv-flink, which needs Java and Maven
 .venv-flink/.ready: deploy/flink/requirements.txt deploy/flink/pom.xml | setup
 	@echo "Setting up .venv-flink"
 	@$(PYTHON) -m venv --clear .venv-flink
-	@$(BIN)/uv pip install --quiet --python .venv-flink/bin/python --requirement deploy/flink/requirements.txt
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python .venv-flink/bin/python --requirement deploy/flink/requirements.txt
 	@mvn -q -B -f deploy/flink/pom.xml dependency:copy-dependencies -DexcludeTransitive -DincludeScope=runtime \
 		-DoutputDirectory=$$(echo $(CURDIR)/.venv-flink/lib/python*/site-packages/pyflink/lib)
 	@touch .venv-flink/.ready

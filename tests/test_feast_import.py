@@ -1,6 +1,8 @@
 """Feast starts in half the time, and still refuses a wrong type in a declaration."""
 
 import sys
+from importlib.util import cache_from_source, find_spec
+from pathlib import Path
 
 import pytest
 from processes import run
@@ -27,6 +29,14 @@ try:
 except typeguard.TypeCheckError as error:
     print(error)
 """
+
+
+def test_the_environment_has_the_bytecode_of_feast():
+    """Where PYTHONDONTWRITEBYTECODE is set, no import writes it, and every process compiles Feast anew."""
+    spec = find_spec("feast")
+    assert spec
+    assert spec.origin
+    assert Path(cache_from_source(spec.origin)).exists(), "run: rm .venv/.ready; make setup"
 
 
 @pytest.mark.parametrize("first", ["serving.feast_import", "serving.retrieval", "serving.compiler", "feast"])
