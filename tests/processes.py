@@ -148,6 +148,14 @@ def clone(copy: Path) -> Path:
     return copy
 
 
+def clone_environment(copy: Path) -> dict[str, str]:
+    """The environment of a child that runs a copy of this project, on the copy's `data/`. The report of coverage leaves
+    copies out, so the child does without the tracer, which takes a quarter of its time."""
+    left_out = ("RISK_DATA", "COVERAGE_PROCESS_CONFIG")
+    path = os.pathsep.join(str(copy / folder) for folder in ("", "feature_repo", "stores"))
+    return {name: text for name, text in os.environ.items() if name not in left_out} | {"PYTHONPATH": path}
+
+
 def jobs_command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "jobs", *arguments]
 

@@ -1,6 +1,5 @@
 """Feast's own commands on a fresh root, and the pipeline's, which do the same in its own process."""
 
-import os
 import re
 import shutil
 import sqlite3
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 import readme
 from conftest import PIPELINE, SIZE
-from processes import Ended, environment, jobs, run
+from processes import Ended, clone_environment, environment, jobs, run
 
 import settings
 from errors import FeastFailed
@@ -28,8 +27,8 @@ APPLY = "import settings; from jobs.build.work import repository; repository.app
 
 def feast(command: str, root: Path, repository: Path = settings.FEATURE_REPO) -> Ended:
     """Run the `feast` command as a user does; `repository` may be in a copy of the project, with its own modules."""
-    path = ":".join(map(str, (repository.parent, repository, repository.parent / "stores")))
-    return run([FEAST, *command.split()], cwd=repository, env=environment(RISK_DATA=root) | {"PYTHONPATH": path})
+    env = environment() if repository == settings.FEATURE_REPO else clone_environment(repository.parent)
+    return run([FEAST, *command.split()], cwd=repository, env=env | {"RISK_DATA": str(root)})
 
 
 @pytest.fixture
@@ -74,7 +73,7 @@ def test_the_pipeline_applies_what_the_feast_command_would(tmp_path: Path):
 def test_a_mistake_in_a_view_ends_the_pipeline_with_what_feast_says(project: Path, tmp_path: Path):
     view = project / "feature_repo/views/coupon.py"
     view.write_text(view.read_text() + '\nwrong = Entity(name=7, join_keys=["x"], value_type=ValueType.STRING)\n')
-    env = {**os.environ, "RISK_DATA": str(tmp_path / "root"), "PYTHONPATH": f"{project}:{project / 'feature_repo'}"}
+    env = clone_environment(project) | {"RISK_DATA": str(tmp_path / "root")}
     ended = run([sys.executable, "-c", APPLY], code=1, cwd=project, env=env)
     assert "FeastFailed: feast apply failed. Feast says what to correct:" in ended.stderr
     assert f'File "{view}", line {len(view.read_text().splitlines())}, in <module>' in ended.stderr

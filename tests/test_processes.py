@@ -13,7 +13,8 @@ import processes
 import pytest
 import servers
 from constants import override
-from processes import Child, environment, is_gone, run, started, wait_until
+from coverage import Coverage
+from processes import Child, clone_environment, environment, is_gone, run, started, wait_until
 from servers import answering, refusing_port
 
 import settings
@@ -140,6 +141,16 @@ def test_a_setting_that_nobody_reads_is_named():
     assert environment(RISK_DATA="/there").items() - {("RISK_DATA", "/there")} <= os.environ.items()
     with pytest.raises(AssertionError, match=r"settings\.py does not read RISK_DATUM"):
         environment(RISK_DATUM="/there")
+
+
+def test_a_child_of_this_checkout_is_traced_and_one_of_a_clone_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    config = Coverage(config_file=False, data_file=str(tmp_path / "coverage")).config.serialize()
+    monkeypatch.setenv("COVERAGE_PROCESS_CONFIG", config)
+    command = [sys.executable, "-c", "import sys; print(sys.gettrace() is not None)"]
+    assert [run(command, env=env).stdout for env in (environment(), clone_environment(tmp_path))] == [
+        "True\n",
+        "False\n",
+    ]
 
 
 # Constants

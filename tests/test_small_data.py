@@ -1,7 +1,6 @@
 """Few cases make a model, which says how uncertain it is."""
 
 import json
-import os
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -120,8 +119,7 @@ def test_equal_scores_have_an_auc_of_one_half_in_every_resample():
 def test_a_team_with_213_rows_of_its_own_has_a_model_and_decides(tmp_path: Path):
     project = processes.clone(tmp_path / "project")
     own_data.write(project / "orders.csv", ROWS, datetime.now(UTC))
-    path = os.pathsep.join(str(project / folder) for folder in ("", "feature_repo", "stores"))
-    env = processes.environment() | {"PYTHONPATH": path, "RISK_DATA": str(project / "data")}
+    env = processes.clone_environment(project)
     python = [str(settings.PROJECT / ".venv/bin/python"), "-m", "jobs"]
     new = ["new", "shop", "--only", "--from", "orders.csv", "--quarantine", "bad.csv", *STATED]
     processes.run([*python, *new], cwd=project, env=env)

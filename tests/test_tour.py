@@ -1,7 +1,5 @@
 """The notebook of the docs runs from its first to its last cell."""
 
-import os
-
 import nbformat
 import processes
 import pytest
@@ -20,7 +18,8 @@ def test_the_tour_runs_in_a_root_of_its_own_whatever_domains_are_left(tmp_path, 
     clone = processes.clone(tmp_path / "clone")
     init = clone / "feature_repo/features/__init__.py"
     init.write_text(with_domain(init.read_text(), ("shop",)))
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(str(clone / folder) for folder in ("", "feature_repo", "stores")))
+    monkeypatch.setenv("PYTHONPATH", processes.clone_environment(clone)["PYTHONPATH"])
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
     monkeypatch.setenv("RISK_DATA", str(tmp_path / "mine"))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     book = nbformat.read(NOTEBOOK, as_version=4)

@@ -1,7 +1,6 @@
 """A team follows the tutorial with its own file, to the letter: seven commands to a decision with reasons."""
 
 import json
-import os
 import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -12,7 +11,7 @@ import own_data
 import processes
 import pytest
 import readme
-from processes import Child, environment, run, started
+from processes import Child, clone_environment, run, started
 from servers import Server, answering
 
 import settings
@@ -38,11 +37,9 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def typed(clone: Path, *lines: str, port: int = 0) -> tuple[list[str], dict[str, str]]:
     """A shell that gets the lines, and its environment. The environment has our modules from another folder."""
-    path = os.pathsep.join(str(clone / folder) for folder in ("", "feature_repo", "stores"))
-    variables = {name: value for name, value in environment().items() if name != "RISK_DATA"}
     activate = "source .venv/bin/activate"
     script = "\n".join(["set -e", activate, *lines]).replace("127.0.0.1:5000", f"127.0.0.1:{port}")
-    return ["bash", "-c", script], variables | {"PYTHONPATH": path, "PORT": str(port)}
+    return ["bash", "-c", script], clone_environment(clone) | {"PORT": str(port)}
 
 
 def type_in(clone: Path, *lines: str, port: int = 0) -> str:
