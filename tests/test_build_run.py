@@ -14,25 +14,25 @@ from processes import environment, run
 import settings
 from jobs.build.imports import Sources
 from jobs.build.plan import steps
-from jobs.build.steps import Step
 from jobs.world.marker import World
 from root import Root
 from serving import acts
 
 pytestmark = pytest.mark.slow
 
-#: Does one step in a process of its own, and prints the files of the modules that the process then has.
+#: Prints the work of every step.
 WORK = """
-import pickle, sys
+import json, pickle
 from datetime import UTC, datetime
 import settings
 from conftest import SIZE
 from jobs.build.plan import steps
 from jobs.world.marker import World
 world = World(7, SIZE, settings.hash_key())
-(step,) = [step for step in steps(settings.root(), world, datetime.now(UTC)) if step.name == sys.argv[1]]
-print(pickle.dumps(step.work).hex())
+plan = steps(settings.root(), world, datetime.now(UTC))
+print(json.dumps({step.name: pickle.dumps(step.work).hex() for step in plan}))
 """
+#: Does one step in a process of its own, and prints the files of the modules that the process then has.
 DO = """
 import json, pickle, sys
 before = set(sys.modules)
@@ -50,11 +50,16 @@ def root(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Root:
     return root
 
 
-def loaded_by(step: Step, root: Root) -> set[str]:
-    """Do the step, and give the files of ours that it imported, by their paths below the project."""
+@pytest.fixture(scope="module")
+def work_of(root: Root) -> dict[str, str]:
+    """Step → its work, pickled. A process of its own makes the steps: in this one, the definitions hold what other
+    tests worked out of them."""
     env = environment(RISK_DATA=root) | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    # A process of its own makes the step too: in this one, the definitions hold what other tests worked out of them.
-    work = run([sys.executable, "-c", WORK, step.name], env=env).stdout.strip()
+    return dict(json.loads(run([sys.executable, "-c", WORK], env=env).stdout))
+
+
+def loaded_by(work: str, root: Root) -> set[str]:
+    """Do a step's work, and give the files of ours that it imported, by their paths below the project."""
     done = run([sys.executable, "-c", DO, work], env=environment(RISK_DATA=root))
     files = map(Path, json.loads(done.stdout.splitlines()[-1]))
     environment_folder = Path(sys.prefix).resolve()
@@ -73,11 +78,11 @@ RECORDS = {"raw events": acts.__name__}
         "batch features", "raw events",
     ],
 )  # fmt: skip
-def test_a_step_loads_no_module_that_its_fingerprint_leaves_out(root: Root, name: str):
+def test_a_step_loads_no_module_that_its_fingerprint_leaves_out(root: Root, work_of: dict[str, str], name: str):
     now = datetime.now(UTC)
     (step,) = [step for step in steps(root, World(7, SIZE, settings.hash_key()), now) if step.name == name]
     sources, work = Sources(settings.PROJECT), step.work.func.__module__
-    loaded = loaded_by(step, root)
+    loaded = loaded_by(work_of[name], root)
     assert f"{work.replace('.', '/')}.py" in loaded
     records = sources.files(RECORDS[name]) if name in RECORDS else ()
     assert loaded - {*sources.files(work, *step.code), *records} == set()
