@@ -5,6 +5,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,9 @@ from processes import environment, jobs, started
 from servers import answering
 
 import settings
+from features.utc import midnight
 from files import locked
+from root import Root
 from simulators import Size
 
 if TYPE_CHECKING:  # what these need takes seconds to import, and a test of a pure function does without
@@ -28,12 +31,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 #: Small, and enough for a model to learn from.
 SIZE = Size(drivers=3000, users=600, merchants=1200, order_days=45)
+#: The folder in which the world is made.
+BEGUN = "world-begun"
 PIPELINE = ("pipeline", *(f"--{name.replace('_', '-')}={value}" for name, value in vars(SIZE).items()))
 
 # Slow tests: `-m "not slow"` leaves them out
 
 #: Whoever needs one of these is slow.
-SLOW_FIXTURES = frozenset({"world", "served", "chromium"})
+SLOW_FIXTURES = frozenset({"made_world", "served", "chromium"})
 #: The marks of a whole file.
 FILE_MARKS = re.compile(r"^pytestmark = .*$", re.MULTILINE)
 #: What Python reports when a process is started.
@@ -101,20 +106,39 @@ def _settings_stay() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data root on which the whole pipeline has run. One worker makes it, and each takes a copy."""
+def made_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data root as the whole pipeline left it. One worker makes it, and tests work on copies."""
     workers = (
         tmp_path_factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else tmp_path_factory.mktemp("all")
     )
-    made, root = workers / "world", tmp_path_factory.mktemp("world") / "root"
+    made = workers / "world"
     with locked(workers / "world.lock"):
         if not made.exists():
-            begun = workers / "world-begun"
+            begun = workers / BEGUN
             begun.mkdir(exist_ok=True)
             jobs(begun, *PIPELINE)
             begun.rename(made)
             begun.symlink_to(made)  # Feast's registry has the path under which the world was made
-    shutil.copytree(made, root, symlinks=True)
+    return made
+
+
+@pytest.fixture(scope="session")
+def world(made_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The copy that the tests of a worker share: they sign up people, send events and decide in it."""
+    root = tmp_path_factory.mktemp("world") / "root"
+    shutil.copytree(made_world, root, symlinks=True)
+    return root
+
+
+@pytest.fixture
+def fresh_world(made_world: Path, tmp_path: Path) -> Path:
+    """A copy for one test, as of today. The pipeline has only to apply the features in it."""
+    made = datetime.fromtimestamp(Root(made_world).pipeline_fingerprints.stat().st_mtime, UTC)
+    root = tmp_path / made_world.parent.name / BEGUN  # listings of files hold the last parts of their paths
+    shutil.copytree(made_world, root, symlinks=True)
+    while midnight(made) != midnight(datetime.now(UTC)):
+        made = datetime.now(UTC)
+        jobs(root, *PIPELINE)
     return root
 
 
