@@ -17,12 +17,12 @@ RUN /opt/uv/bin/uv pip install --no-cache --python .venv --no-deps --build-const
     && python3 -m compileall -q .
 
 FROM build AS build-batch
-RUN /opt/uv/bin/uv pip install --no-cache --python .venv --constraint requirements-engines.txt --requirement pyproject.toml \
+RUN /opt/uv/bin/uv pip install --no-cache --compile-bytecode --python .venv --constraint requirements-engines.txt --requirement pyproject.toml \
     --extra kafka --extra redis --extra postgres --extra spark
 
 FROM build AS build-airflow
 RUN python3 -m venv --without-pip /opt/airflow \
-    && /opt/uv/bin/uv pip install --no-cache --python /opt/airflow --requirement deploy/airflow/requirements.txt
+    && /opt/uv/bin/uv pip install --no-cache --compile-bytecode --python /opt/airflow --requirement deploy/airflow/requirements.txt
 
 FROM ${BASE} AS risk
 # Debian's stable release keeps one version of a library and mends it, so a version here would only age.
