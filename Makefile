@@ -26,14 +26,16 @@ pipeline: setup ## everything that make demo does before it serves
 
 setup: $(READY) ## only the environment, .venv
 
-# uv leaves the bytecode of libraries to the first import of each. Where PYTHONDONTWRITEBYTECODE is set, as in many images,
-# no import writes it: every process compiles Feast anew, and takes twice as long to start.
+# The first import of a library keeps its bytecode, but not where PYTHONDONTWRITEBYTECODE is set, as in many images. Then
+# every process would compile Feast anew, and take twice as long to start. So the large libraries are imported once here.
 $(READY): requirements.txt pyproject.toml
 	@echo "Setting up .venv with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv --clear .venv
 	@$(BIN)/pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements.txt)"
-	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --requirement requirements.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --requirement requirements.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -W ignore -c \
+		"import app, feast.repo_operations, jobs.train.champion, lightgbm, model.report.page, serving.retrieval, skl2onnx"
 	@touch $(READY)
 
 test: setup browser prometheus ## every test that needs no engine beside the service
