@@ -1,7 +1,7 @@
 """How many events a second does a stream job process, and how soon are they online?
 
     python bench/stream.py [--events 1000000] [--keys 50000] [--hot 0.5] [--runs 3] [--seconds 20]
-                           [--only ours latency …] [--partitions 4]
+                           [--per-second 2000] [--only ours latency …] [--partitions 4]
                            [--peer-python /path/to/a/venv/bin/python …]
 
 Throughput: each contestant is a process. It reads a file of JSON lines, or a topic of them, computes the three live
@@ -225,8 +225,8 @@ def measure_throughput(args: argparse.Namespace, chosen: dict[str, str], scratch
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    numbers = {"events": 1_000_000, "keys": 50_000, "runs": 3, "peer-batch": 50_000, "partitions": 4, "seconds": 20}
-    for name, default in numbers.items():
+    several = {"events": 1_000_000, "keys": 50_000, "runs": 3, "peer-batch": 50_000, "partitions": 4}
+    for name, default in (several | {"seconds": 20, "per-second": 2_000}).items():
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--hot", type=float, default=0.0)
     parser.add_argument("--only", nargs="+", choices=[*CONTESTANTS, "latency"])
@@ -243,7 +243,7 @@ def main() -> None:
         if "latency" in wanted:
             import stream_latency
 
-            stream_latency.measure(Path(name), args.seconds)
+            stream_latency.measure(Path(name), args.seconds, args.per_second)
 
 
 if __name__ == "__main__":

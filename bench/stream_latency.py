@@ -1,9 +1,9 @@
 """How soon is an accepted event online? A part of `bench/stream.py`.
 
-A process appends events to the event log with `serving.event_log.append`, as the service does before it answers 202: 20
-events each 10 ms. `python -m jobs stream coupon` follows the log in a second process. A third process reads the online
-store, each millisecond. One event of each append has a prefix of its own, and the reader waits for the states of these
-prefixes one after the other.
+A process appends events to the event log with `serving.event_log.append`, as the service does before it answers 202:
+each 10 ms, 20 at once for 2,000 a second. `python -m jobs stream coupon` follows the log in a second process. A third
+process reads the online store, each millisecond. One event of each append has a prefix of its own, and the reader waits
+for the states of these prefixes one after the other.
 
 A latency begins when `append` returns (the events are on disk, the service would answer 202), and ends when the reader
 finds the state. The job's own figure begins before the append, and is of every event.
@@ -27,7 +27,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "feature_repo")]
 from coupon_machines import DEVICES, LOCATIONS, apply, prefix  # noqa: E402
 from printing import print_table  # noqa: E402
 
-APPEND_SECONDS, EVENTS_PER_APPEND = 0.01, 20
+APPEND_SECONDS = 0.01
 #: Appends of the first seconds do not count: a state is smaller until it has ten seconds of events as they are.
 WARM_SECONDS = 12
 #: The reader gives up this long after the last append is due.
@@ -41,7 +41,7 @@ def watched_prefix(n: int) -> str:
     return f"9{n // 10_000:03d}-{n % 10_000:04d}-0000-"
 
 
-def produce(appends: int) -> list[float]:
+def produce(appends: int, events_per_append: int) -> list[float]:
     """Append events. Returns when each append returned, in seconds since 1970."""
     import random
 
@@ -53,7 +53,7 @@ def produce(appends: int) -> list[float]:
     folder, due = settings.root().event_log(COUPON_ATTEMPTS.name), time.monotonic()
     for n in range(appends):
         now, events = datetime.now(UTC), []
-        for i in range(EVENTS_PER_APPEND):
+        for i in range(events_per_append):
             device = 0 if i == 0 else rng.randrange(DEVICES)
             coupon_prefix = watched_prefix(n) if i == 0 else prefix(rng.randrange(5000))
             events.append({
@@ -69,7 +69,7 @@ def produce(appends: int) -> list[float]:
     return returned
 
 
-def follow(appends: int) -> list[float]:
+def follow(appends: int, _: int) -> list[float]:
     """Wait for the watched events. Returns when each was online, in seconds since 1970. Prints `ready` at the start."""
     import settings
     from features.coupon import COUPON_PREFIXES
@@ -119,7 +119,8 @@ def wait_for(job: subprocess.Popen[str], reader: subprocess.Popen[str], port: in
     raise SystemExit("the job or its reader did not begin")
 
 
-def measure(folder: Path, seconds: int) -> None:
+def measure(folder: Path, seconds: int, per_second: int) -> None:
+    events_per_append = round(per_second * APPEND_SECONDS)
     root, appends = folder / "latency", round((WARM_SECONDS + seconds) / APPEND_SECONDS)
     root.mkdir()
     with socket.socket() as probe:
@@ -137,12 +138,12 @@ def measure(folder: Path, seconds: int) -> None:
             raise SystemExit("the latency was not measured")
         return printed
 
-    output(start(__file__, "apply", "0"))
+    output(start(__file__, "apply", "0", "0"))
     job = start("-m", "jobs", "stream", "coupon", "--metrics", str(port))
-    reader = start(__file__, "follow", str(appends))
+    reader = start(__file__, "follow", str(appends), "0")
     try:
         wait_for(job, reader, port)
-        accepted_at = json.loads(output(start(__file__, "produce", str(appends))))
+        accepted_at = json.loads(output(start(__file__, "produce", str(appends), str(events_per_append))))
         online_at = json.loads(output(reader))
         count, shares = job_shares(job_metrics(port))
     finally:
@@ -151,7 +152,7 @@ def measure(folder: Path, seconds: int) -> None:
             process.wait()
     warm = round(WARM_SECONDS / APPEND_SECONDS)
     latencies = [(end - begin) * 1000 for begin, end in zip(accepted_at, online_at, strict=True)][warm:]
-    cuts, rate = quantiles(latencies, n=100), EVENTS_PER_APPEND * (appends - 1) / (accepted_at[-1] - accepted_at[0])
+    cuts, rate = quantiles(latencies, n=100), events_per_append * (appends - 1) / (accepted_at[-1] - accepted_at[0])
     print_table(
         ("from the service's 202 to the online store", "events/s", "p50 ms", "p99 ms", "max ms"),
         [("a reader's figure", f"{rate:,.0f}", f"{cuts[49]:.1f}", f"{cuts[98]:.1f}", f"{max(latencies):.1f}")],
@@ -162,11 +163,11 @@ def measure(folder: Path, seconds: int) -> None:
     )
 
 
-def main(part: str, appends: str) -> None:
+def main(part: str, appends: str, events_per_append: str) -> None:
     if part == "apply":
         apply()
     else:
-        print(json.dumps({"produce": produce, "follow": follow}[part](int(appends))))
+        print(json.dumps({"produce": produce, "follow": follow}[part](int(appends), int(events_per_append))))
 
 
 if __name__ == "__main__":
