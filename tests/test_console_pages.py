@@ -73,7 +73,7 @@ def test_a_form_finds_an_identifier_and_no_url_has_it(client: FlaskClient, tmp_p
     assert APPLICANT["ssn"] not in answer.headers["Location"]
     page = client.get(answer.headers["Location"]).text
     assert f"/decisions/{made}" in page
-    assert "/decisions/d1" not in page
+    assert '/decisions/d1"' not in page  # the id of the other may begin like this one
 
 
 @pytest.mark.parametrize(

@@ -36,8 +36,10 @@ TOPIC = f"{PREFIX}.{COUPON.raw.name}"
 JOBS = """
 import runpy, sys
 from pathlib import Path
+import pytest
+from constants import override
 from jobs.stream.flink import cluster
-cluster.PYTHON, cluster.RESTART_SECONDS = Path(sys.argv[1]), float(sys.argv[2])
+override(pytest.MonkeyPatch(), cluster, PYTHON=Path(sys.argv[1]), RESTART_SECONDS=float(sys.argv[2]))
 del sys.argv[1:3]
 runpy.run_module("jobs", run_name="__main__", alter_sys=True)
 """
@@ -174,7 +176,8 @@ def without_flink(kafka: Broker, root: Path, folder: Path, seconds: float) -> Ab
     python.write_text("#!/bin/sh\necho 'No module named pyflink'; exit 7\n")
     python.chmod(0o700)
     command = [sys.executable, "-c", JOBS, python, str(seconds), "stream", "coupon", "--engine", "flink"]
-    return started([*command, "--source", source(kafka)], env=environment(RISK_DATA=root))
+    env = environment(RISK_DATA=root) | {"PYTHONPATH": str(Path(__file__).parent)}
+    return started([*command, "--source", source(kafka)], env=env)
 
 
 def test_flink_that_cannot_start_ends_the_command(kafka: Broker, root: Path, tmp_path: Path) -> None:
