@@ -31,7 +31,7 @@ def host_names(text: str, address: str) -> frozenset[str]:
 
 def store_file(project: Path, text: str, variables: Mapping[str, str]) -> Path:
     """The file of RISK_STORE. Raises BadSetting if there is none, and if it names an environment variable that is not
-    set: Feast would take the name for the value."""
+    set, or empty: Feast would take the name for the value."""
     file = (project / text).resolve()
     if not file.is_file():
         raise BadSetting(
@@ -39,7 +39,7 @@ def store_file(project: Path, text: str, variables: Mapping[str, str]) -> Path:
             "feature_repo/feature_store.scale.yaml, or unset it for SQLite and a registry in the root."
         )
     used = set(re.findall(r"^[^#\n]*\$\{(\w+)\}", file.read_text(), re.MULTILINE))
-    if missing := sorted(used - variables.keys()):
+    if missing := sorted(used - {name for name, value in variables.items() if value}):
         raise BadSetting(f"{file.name} needs {', '.join(missing)}. Set {'it' if len(missing) == 1 else 'them'}.")
     return file
 

@@ -1,6 +1,7 @@
 """What `feature_store.yaml` may say about Redis: Feast's options, on one server, a cluster and behind Sentinel."""
 
 import re
+import traceback
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from engines.need import need
 from processes import run, started, wait_until
 from servers import free_port
 from small import DRIVER, NOON, ONLINE_TYPES, SECOND, frame, read, repository, table, trips, view, write_batch
+
+from exact_stores.exact_online import OnlineStoreError
 
 pytestmark = [pytest.mark.slow, pytest.mark.engine]
 
@@ -24,20 +27,28 @@ def _needs_redis() -> None:
     ("options", "message"),
     [
         ({"connection_string": "redis://user:secret@host:6379/0"}, "connection_string is a URL. Write host:port"),
+        ({"connection_string": "user:secret@host:6379"}, "connection_string has an address with @. Write host:port"),
+        ({"connection_string": "secret@host:6379"}, "connection_string has an address with @. Write host:port"),
         ({"connection_string": "localhost"}, "connection_string has 'localhost:'. Write host:port"),
         ({"connection_string": "localhost:redis,password=secret"}, "has 'localhost:redis'. Write host:port"),
         ({"connection_string": "password=secret"}, "has no address"),
         ({"skip_dedup": True}, "skip_dedup would let an older row replace a newer one"),
         ({"key_ttl_seconds": 60}, "key_ttl_seconds would make a known entity read as a new one"),
         ({"client": "glide"}, "client: glide is not supported"),
-        ({"redis_type": "redis_ring"}, "redis_type"),
     ],
 )  # fmt: skip
-def test_an_option_that_breaks_the_store_is_refused_by_name(options: dict[str, Any], message: str):
+def test_a_bad_option_is_refused_by_name_without_the_password(options: dict[str, Any], message: str):
     from exact_stores.redis_online import PackedRedisOnlineStoreConfig
 
-    with pytest.raises(ValueError, match=re.escape(message)):
+    options = {"connection_string": "host:6379,password=secret"} | options
+    with pytest.raises(OnlineStoreError, match=re.escape(message)) as error:
         PackedRedisOnlineStoreConfig(**options)
+    assert "secret" not in "".join(traceback.format_exception(error.value))
+
+
+def test_an_unknown_type_of_redis_is_refused_by_name(tmp_path: Path):
+    with pytest.raises(ValueError, match="redis_type"):
+        repository(tmp_path, online=ONLINE_TYPES["redis"], redis_type="redis_ring")
 
 
 def test_an_unknown_option_of_the_connection_is_named(tmp_path: Path):

@@ -68,6 +68,10 @@ def test_another_store_is_refused_until_its_file_and_variables_are_there(monkeyp
     with pytest.raises(BadSetting, match=r"feature_store\.scale\.yaml needs RISK_REGISTRY\. Set it"):
         settings.feature_store()
     monkeypatch.setenv("RISK_REGISTRY", "postgresql+psycopg://127.0.0.1/risk")
+    monkeypatch.setenv("RISK_REDIS", "")
+    with pytest.raises(BadSetting, match=r"needs RISK_REDIS\. Set it"):
+        settings.feature_store()
+    monkeypatch.setenv("RISK_REDIS", "127.0.0.1:6379")
     assert settings.feature_store() == settings.FEATURE_REPO / "feature_store.scale.yaml"
     assert not settings.has_own_store()
 

@@ -39,15 +39,18 @@ _REMEDIES: list[tuple[tuple[Any, ...], str]] = [
 
 
 def nodes_and_options(connection_string: str) -> tuple[list[tuple[str, int]], dict[str, Any]]:
-    """Hosts with ports, and the options. Raises ValueError, without the options: one of them may be a password."""
+    """Hosts with ports, and the options. Raises OnlineStoreError, without the options: one of them may be a password. A
+    ValueError would not do, as pydantic adds the whole string to it."""
     if "://" in connection_string:
-        raise ValueError("connection_string is a URL. Write host:port, then options such as db=1, with commas.")
+        raise OnlineStoreError("connection_string is a URL. Write host:port, then options such as db=1, with commas.")
     parts, options = RedisOnlineStore._parse_connection_string(connection_string)
     nodes = [(part.get("host", ""), str(part.get("port", ""))) for part in parts]
+    if any("@" in part for node in nodes for part in node):
+        raise OnlineStoreError("connection_string has an address with @. Write host:port, then username=…,password=….")
     wrong = [f"{host}:{port}" for host, port in nodes if not host or not port.isdecimal() or int(port) > 65_535]
     if wrong or not nodes:
         seen = f"has {wrong[0]!r}" if wrong else "has no address"
-        raise ValueError(f"connection_string {seen}. Write host:port, such as localhost:6379.")
+        raise OnlineStoreError(f"connection_string {seen}. Write host:port, such as localhost:6379.")
     return [(host, int(port)) for host, port in nodes], options
 
 
@@ -69,7 +72,7 @@ class Server:
     """
 
     def __init__(self, settings: RedisOnlineStoreConfig) -> None:
-        """Nothing is opened before the first use. Raises ValueError for an option that redis-py does not know."""
+        """Nothing is opened before the first use. Raises OnlineStoreError for an address that is none."""
         nodes, given = nodes_and_options(settings.connection_string)
         self.name = "Redis at " + ", ".join(f"{host}:{port}" for host, port in nodes)
         self._settings, self._nodes = settings, nodes

@@ -18,7 +18,7 @@ from feast.repo_config import RepoConfig
 from pydantic import field_validator, model_validator
 
 from exact_stores import arrow_rows, feast_rows, keys, redis_rows, rows
-from exact_stores.exact_online import ExactOnlineStore, Row, RowReader
+from exact_stores.exact_online import ExactOnlineStore, OnlineStoreError, Row, RowReader
 from exact_stores.feast_rows import FeastAnswer, FeastRow
 from exact_stores.redis_client import Server, nodes_and_options
 from exact_stores.redis_reader import RedisReader, read_together
@@ -30,7 +30,8 @@ _KEYS_PER_TRIP = 1000
 
 
 class PackedRedisOnlineStoreConfig(RedisOnlineStoreConfig):
-    """The `online_store:` of `feature_store.yaml`, with the options of Feast's own `type: redis`."""
+    """The `online_store:` of `feature_store.yaml`, with the options of Feast's own `type: redis`. Raises
+    OnlineStoreError, whose message has no password."""
 
     type: Literal["exact_stores.redis_online.PackedRedisOnlineStore"] = (
         "exact_stores.redis_online.PackedRedisOnlineStore"  # type: ignore[assignment]
@@ -45,13 +46,13 @@ class PackedRedisOnlineStoreConfig(RedisOnlineStoreConfig):
     @model_validator(mode="after")
     def _keeps_guarantees(self) -> "PackedRedisOnlineStoreConfig":
         if self.skip_dedup:
-            raise ValueError("skip_dedup would let an older row replace a newer one. Remove it.")
+            raise OnlineStoreError("skip_dedup would let an older row replace a newer one. Remove it.")
         if self.key_ttl_seconds:
-            raise ValueError(
+            raise OnlineStoreError(
                 "key_ttl_seconds would make a known entity read as a new one. Remove it, and set a view's ttl."
             )
         if self.client == RedisClient.glide:
-            raise ValueError("client: glide is not supported, as this store sends its commands itself. Remove it.")
+            raise OnlineStoreError("client: glide is not supported: this store sends its commands itself. Remove it.")
         return self
 
 
