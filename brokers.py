@@ -14,7 +14,7 @@ _URL = re.compile(r"kafka://([\w.\[\]:-]+:\d{1,5}(?:,[\w.\[\]:-]+:\d{1,5})*)/([A
 #: Events with equal ids must meet in one partition, whoever sends them. This is what Java clients and Quix Streams do.
 PARTITIONER = "murmur2"
 FORM = "kafka://HOST:PORT/TOPIC"
-INSTALL = "Run: pip install '.[kafka]'"
+INSTALL = "Run: pip install -e '.[kafka]' -c requirements-engines.txt"
 #: What the file of RISK_KAFKA may set, by the names of librdkafka, and the values of those that are words.
 SECURITY: dict[str, frozenset[str] | None] = {
     "security.protocol": frozenset({"PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"}),

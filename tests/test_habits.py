@@ -4,6 +4,7 @@ import ast
 import re
 
 import pytest
+import readme
 from rooms import module_of, parsed, sources
 from test_layers import write
 
@@ -170,3 +171,9 @@ def test_ci_holds_the_coverage_of_all_tests_together_to_95_percent():
     )
     assert "--cov --cov-append --cov-fail-under=95" in targets["test-engines"]
     assert (settings.PROJECT / ".ci/run").read_text().rstrip().endswith("make lint test test-engines")
+
+
+def test_an_extra_is_installed_without_a_copy_of_the_project():
+    """A copy in the environment would hide later changes of the stores, and settings would count from its folder."""
+    texts = sources(settings.PROJECT) | {str(page): page.read_text() for page in readme.pages()}
+    assert [path for path, text in texts.items() if re.search(r"pip install '\.\[", text)] == []

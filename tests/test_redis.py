@@ -141,7 +141,7 @@ def test_lost_rows_are_an_error_and_not_unknown_entities(store, tmp_path):
     online, stats = store._get_provider().online_store, store.get_feature_view("stats")
     reader, key = online.reader(store.config, stats, ["trips"]), online.entity_key(stats)(1)
     redis.flush(tmp_path)
-    with pytest.raises(NotApplied, match=r"has no view 'stats'\. Run: feast apply"):
+    with pytest.raises(NotApplied, match=r"has no view 'stats'\. Run: feast apply, and materialize all views"):
         reader.read([key])
     with pytest.raises(NotApplied, match="has no view"):
         trips(store, 1)

@@ -60,7 +60,8 @@ def read_together(requests: Sequence[tuple[RedisReader, Sequence[bytes]]]) -> li
     replies = dict(zip(places, server.ask([("HMGET", key, *names) for key, names in places.items()]), strict=True))
     for reader, _ in requests:
         if replies[reader.views_key][places[reader.views_key][reader.view]] is None:
-            raise NotApplied(f"{server.name} has no view {reader.view.decode()!r}. Run: feast apply")
+            view = reader.view.decode()
+            raise NotApplied(f"{server.name} has no view {view!r}. Run: feast apply, and materialize all views.")
     return [
         [reader.row(replies[key][places[key][reader.view]]) for key in keys]
         for (reader, _), keys in zip(requests, wanted, strict=True)

@@ -40,7 +40,7 @@ def opened(options: Mapping[str, str], with_hive: bool = False) -> "SparkSession
         from pyspark.sql import SparkSession
     except ImportError:
         raise BadParameter(
-            "Spark is not installed. Install the extra: pip install '.[spark]'; or use duckdb."
+            "Spark is not installed. Use duckdb, or run: pip install -e '.[spark]' -c requirements-engines.txt"
         ) from None
     local = _LOOPBACK if options["spark.master"].startswith("local") else {}
     builder = SparkSession.builder
