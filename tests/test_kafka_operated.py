@@ -11,6 +11,7 @@ from typing import Any
 
 import coupon_root
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 from engines import kafka as engine
 from engines.kafka import Broker
 from engines.need import need
@@ -24,6 +25,7 @@ from app import create_app
 from brokers import KafkaTopic
 from features.domains import stream_of
 from jobs.raw import offline_log
+from jobs.stream.kafka import worker
 from jobs.stream.kafka.places import Places
 from jobs.stream.kafka.progress import CatchUp
 
@@ -168,6 +170,13 @@ def test_a_wrong_password_is_said_and_not_shown(
 def test_a_topic_is_not_caught_up_before_its_derived_topics_are_there(kafka: Broker) -> None:
     topic = KafkaTopic(kafka.servers, kafka.create("without-a-worker"))
     assert not CatchUp(Places(topic, COUPON)).is_done()
+
+
+def test_brokers_that_do_not_answer_are_said_so_in_words() -> None:
+    message = worker._message(KafkaException(KafkaError(KafkaError._TRANSPORT)))
+    assert message is not None
+    assert message.startswith("Kafka does not answer (")
+    assert "set RISK_KAFKA" in message
 
 
 def without_flink(kafka: Broker, root: Path, folder: Path, seconds: float) -> AbstractContextManager[Child]:

@@ -164,4 +164,4 @@ class Server:
             remedy = next((words for classes, words in _REMEDIES if isinstance(error, classes)), other)
             raise OnlineStoreError(f"{self.name}: {text}. {remedy}") from error
         except TypeError as error:
-            raise OnlineStoreError(f"{self.name}: connection_string has an option too many ({error}).") from error
+            raise OnlineStoreError(f"{self.name}: connection_string has an unknown option ({error}).") from error

@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 from quixstreams import Application, message_context
 from quixstreams.exceptions import QuixException
 from quixstreams.kafka import ConnectionConfig
@@ -35,6 +35,8 @@ SESSION_MS, TRANSACTION_MS = 6_000, 10_000
 POLL_SECONDS = 0.05
 RETRY_SECONDS, STOP_SECONDS = 1, 0.5
 MOST_WORKERS = 1000
+#: What the client says where no broker answers, and where one ends the connection of whoever does not sign in.
+_SILENT = frozenset({KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT})
 Report = Callable[[str], object]
 Build = Callable[[Application], object]
 
@@ -107,6 +109,9 @@ def _message(error: Exception) -> str | None:
         return error.message
     if is_file_fault(error):
         return fault(error)
+    reason = error.args[0] if isinstance(error, KafkaException) and error.args else None
+    if isinstance(reason, KafkaError) and reason.code() in _SILENT:
+        return f"Kafka does not answer ({reason.str()}). Start it, or correct --source. To sign in, set RISK_KAFKA."
     return f"{type(error).__name__}: {error}." if isinstance(error, (KafkaException, QuixException)) else None
 
 
