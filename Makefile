@@ -28,6 +28,7 @@ setup: $(READY) ## only the environment, .venv
 
 # The first import of a library keeps its bytecode, but not where PYTHONDONTWRITEBYTECODE is set, as in many images. Then
 # every process would compile Feast anew, and take twice as long to start. So the large libraries are imported once here.
+# Nobody waits for the environments of engines and tests below: there, uv compiles every library.
 $(READY): requirements.txt pyproject.toml
 	@echo "Setting up .venv with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv --clear .venv
