@@ -135,8 +135,8 @@ def _severity(severity: int, is_lacking: bool, rules: Sequence[ActiveRule]) -> i
 
 def _known_inputs(risk: Risk, card: Card, features: Mapping[str, Any], fields: Mapping[str, Any]) -> list[Input | None]:
     """The declaration of each of the card's inputs, None where the matrix has a stand-in for the value."""
-    present = {name for name, value in features.items() if not is_missing(value)}
-    present |= {name for name, value in fields.items() if name not in features and not is_missing(value)}
+    needed = {name for declared in risk.inputs for name in declared.known_by}
+    absent = {name for name in needed if _is_absent(name, features, fields)}
     known: list[Input | None] = []
     for card_input in card.inputs:
         declared = risk.by_input.get(card_input.name)
@@ -145,7 +145,7 @@ def _known_inputs(risk: Risk, card: Card, features: Mapping[str, Any], fields: M
                 f"{card.name} {card.version} takes {card_input.name!r}, which is no input of the risk any more. Train "
                 f"again, or go back: python -m jobs models {card.name} rollback"
             )
-        is_known = declared.name in features and declared.name in present and present.issuperset(declared.known_by)
+        is_known = not is_missing(features.get(declared.name)) and absent.isdisjoint(declared.known_by)
         known.append(declared if is_known else None)
     return known
 
@@ -174,11 +174,11 @@ def _model_reasons(
     """The inputs that did most for the model's outcome. Either all of them raised the score, or all lowered it. Inputs
     that share a reason count as one, and their contributions are added. A stand-in gives no reason."""
     is_raised = _is_raised(card, contributions, band)
-    sums: dict[int, float] = {}
+    groups, sums = risk.reason_groups, dict[int, float]()
     strongest: dict[int, tuple[float, Input]] = {}
     for contribution, declared in zip(contributions.tolist(), known, strict=True):
         if declared is not None:
-            group = risk.reason_groups[declared.name]
+            group = groups[declared.name]
             sums[group] = sums.get(group, 0.0) + contribution
             towards = contribution if is_raised else -contribution
             if group not in strongest or towards > strongest[group][0]:

@@ -11,12 +11,15 @@ from errors import ModelBroken
 from features.domains import empty_values
 from model.card import Card
 
+#: The types of most values. They are plain already, so a decision does not pay for a call for each of its features.
+_PLAIN = frozenset((int, float, str, bool))
+
 
 def complete(features: Mapping[str, Any], views: Mapping[str, str]) -> dict[str, Any]:
     """The features as plain Python values. Where nothing is stored, a feature has the empty value of its definition: 0
     for a count, None for a mean. `views` maps a feature to its feature view."""
     return {
-        name: _empty_value(views[name], name) if _is_missing(value) else _plain(value)
+        name: value if type(value) in _PLAIN and value == value else _completed(views[name], name, value)
         for name, value in features.items()
     }
 
@@ -45,10 +48,8 @@ def _empty_value(view: str, name: str) -> Any:
     return empty_values().get(view, {}).get(name.removeprefix(f"{view}__"))
 
 
-def _is_missing(value: Any) -> bool:
-    return value is None or value is pd.NA or value != value  # NaN and NaT are not equal to themselves
-
-
-def _plain(value: Any) -> Any:
-    """A numpy number as a Python number, which JSON can hold."""
+def _completed(view: str, name: str, value: Any) -> Any:
+    """A value as a plain one: a numpy number as a Python number, which JSON can hold."""
+    if value is None or value is pd.NA or value != value:  # NaN and NaT are not equal to themselves
+        return _empty_value(view, name)
     return value.item() if isinstance(value, np.generic) else value

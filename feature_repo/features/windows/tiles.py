@@ -179,14 +179,17 @@ class Slot:
         further and further. One pass, from the newest tile on: a window has all tiles of a shorter one."""
         fold, young, waits = self.fold, timestamp - self.delay, state.newest - SLACK_US
         tiled = self.tiled(state.newest)
-        entries = [
-            entry
-            for entry in state.recent
-            if entry[TIME] < young
-            and entry[OUTCOME] < timestamp
-            and (entry[TIME] >= tiled or (entry[OUTCOME] and entry[OUTCOME] >= waits))  # not `is_tiled`, without a call
-            and self.counts(entry)
-        ]
+        recent = state.recent[: bisect_left(state.recent, (young,))]
+        if not self.takes_outcomes:
+            entries = list(filter(self.counts, recent[bisect_left(recent, (tiled,)) :]))
+        else:  # not `is_tiled`, without a call
+            entries = [
+                entry
+                for entry in recent
+                if entry[OUTCOME] < timestamp
+                and (entry[TIME] >= tiled or (entry[OUTCOME] and entry[OUTCOME] >= waits))
+                and self.counts(entry)
+            ]
         starts, merged, values = sorted(tiles), fold.zero, []
         parts, end = [tiles[start] for start in starts], len(starts)
         for reach, n in readings:
