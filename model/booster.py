@@ -1,5 +1,6 @@
-"""Shapley values of LightGBM's trees, from the library below its Python package: the package takes as long for one row
-as the values themselves, and a second to import. The functions and their arguments are those of LightGBM's C API."""
+"""Shapley values of LightGBM's trees that are too large for tables (`shapley.py`), from the library below its Python
+package: the package takes as long for one row as the values themselves, and a second to import. The functions and their
+arguments are those of LightGBM's C API."""
 
 import ctypes
 from functools import cache
@@ -40,17 +41,14 @@ class Booster:
             self._library.LGBM_BoosterFree(self._booster)
 
     def contributions(self, rows: np.ndarray) -> np.ndarray:
-        """What each input adds to the sum of the trees, and the base as the last column. `rows` has shape (n, inputs),
-        float64, without missing values; the answer has shape (n, inputs + 1). Raises ModelBroken."""
-        rows = np.ascontiguousarray(rows, dtype=np.float64)
-        if rows.shape[1:] != (self.inputs,):
-            raise ModelBroken(f"The trees take {self.inputs} inputs, and a row has {rows.shape[-1]}. Train again.")
+        """What each input adds to the sum of the trees. `rows` has shape (n, inputs), float64, row after row in memory,
+        without missing values; so has the answer. Raises ModelBroken."""
         answers, length = np.empty((len(rows), self.inputs + 1)), ctypes.c_int64()
         with self._lock:  # the library keeps what it needs for a row
             for row, answer in zip(rows, answers, strict=True):
                 places = _POINTER(row.ctypes.data), ctypes.byref(length), _POINTER(answer.ctypes.data)
                 self._call("BoosterPredictForMatSingleRowFast", self._row, *places)
-        return answers
+        return answers[:, :-1]  # without the base
 
     def _call(self, name: str, *arguments: object) -> None:
         if getattr(self._library, f"LGBM_{name}")(*arguments):

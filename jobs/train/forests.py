@@ -10,7 +10,7 @@ from lightgbm import Booster, LGBMClassifier
 from features.risk import Risk
 from model.card import Calibration
 
-#: More leaves are no better on orders, and the time of Shapley values grows with leaves times depth, squared.
+#: More leaves are no better on orders.
 TREES, LEAVES = 100, 16
 
 
