@@ -21,11 +21,18 @@ from typing import Any
 
 PROJECT = Path(__file__).resolve().parent.parent
 TURNS, CALLS = 15, 20
-ORDER = json.dumps({"order_id": "o1", "user_id": "u00007", "merchant_id": "m00012", "amount": 300.0}).encode()
+ORDER = {"order_id": "o1", "user_id": "u00007", "merchant_id": "m00012", "amount": 300.0}
+#: The orders of a list: of 500 users, at 60 merchants.
+LIST = [
+    {"order_id": f"o{n}", "user_id": f"u{n * 7 % 500:05}", "merchant_id": f"m{n * 11 % 60:05}", "amount": 300.0}
+    for n in range(1000)
+]
+#: Method, path, body, and how many answers one call gives.
 REQUESTS = {
-    "an empty answer": ("OPTIONS", "/api/v1/decisions/chargeback", b""),
-    "daily": ("GET", "/daily-risk-decision/1001/", b""),
-    "chargeback": ("POST", "/api/v1/decisions/chargeback", ORDER),
+    "an empty answer": ("OPTIONS", "/api/v1/decisions/chargeback", b"", 1),
+    "daily": ("GET", "/daily-risk-decision/1001/", b"", 1),
+    "chargeback": ("POST", "/api/v1/decisions/chargeback", json.dumps(ORDER).encode(), 1),
+    "each of a list of 1,000": ("POST", "/api/v1/decisions/chargeback", json.dumps(LIST).encode(), len(LIST)),
 }
 
 
@@ -41,7 +48,7 @@ def environment(method: str, path: str, body: bytes) -> dict[str, Any]:
 
 def call(app: Any, name: str) -> None:
     statuses: list[str] = []
-    answer = app(environment(*REQUESTS[name]), lambda status, headers, exc_info=None: statuses.append(status))
+    answer = app(environment(*REQUESTS[name][:3]), lambda status, headers, exc_info=None: statuses.append(status))
     text = b"".join(answer)
     answer.close()
     if statuses[0][:3] != "200":
@@ -49,7 +56,7 @@ def call(app: Any, name: str) -> None:
 
 
 def serve_turns(checkout: str) -> None:
-    """Be a version: for each line of standard input, print the µs of processor time of a call."""
+    """Be a version: for each line of standard input, print the µs of processor time of an answer."""
     sys.path[:0] = [checkout, f"{checkout}/feature_repo", f"{checkout}/stores"]
     os.chdir(checkout)
     import app
@@ -58,12 +65,14 @@ def serve_turns(checkout: str) -> None:
     for line in sys.stdin:
         does_sync, name = json.loads(line)
         os.fsync = sync if does_sync else lambda file: None  # type: ignore[assignment]
-        for _ in range(3):
+        answers = REQUESTS[name][3]
+        calls = max(1, CALLS // answers)
+        for _ in range(min(3, calls)):
             call(application, name)
         begin = time.process_time_ns()
-        for _ in range(CALLS):
+        for _ in range(calls):
             call(application, name)
-        print((time.process_time_ns() - begin) / 1000 / CALLS, flush=True)
+        print((time.process_time_ns() - begin) / 1000 / calls / answers, flush=True)
 
 
 def turn(version: "subprocess.Popen[str]", does_sync: bool, name: str) -> float:

@@ -128,17 +128,14 @@ def _leaves(tree: dict[str, str]) -> list[Leaf] | None:
 def _shortened(leaf: Leaf) -> Leaf:
     """A leaf with one condition for each input."""
     low, high, share = dict[int, float](), dict[int, float](), dict[int, float]()
-    for condition, is_met, part in leaf.path:
-        of, threshold = condition.input, condition.high
-        share[of] = share.get(of, 1.0) * part
+    for (name, _, threshold), is_met, part in leaf.path:
+        share[name] = share.get(name, 1.0) * part
         if is_met:
-            high[of] = min(threshold, high.get(of, math.inf))
+            high[name] = min(threshold, high.get(name, math.inf))
         else:
-            low[of] = max(threshold, low.get(of, -math.inf))
-    return Leaf(
-        leaf.value,
-        tuple((Condition(of, low.get(of, math.nan), high.get(of, math.inf)), True, share[of]) for of in share),
-    )
+            low[name] = max(threshold, low.get(name, -math.inf))
+    merged = {name: Condition(name, low.get(name, math.nan), high.get(name, math.inf)) for name in share}
+    return Leaf(leaf.value, tuple((merged[name], True, share[name]) for name in share))
 
 
 def _blocks(leaves: Sequence[Leaf]) -> list[list[Leaf]]:
