@@ -146,15 +146,20 @@ class ViewRequest:
             range=files.between(event_timestamp, *entities.source_range(self.ttl)),
         )
         row_count, is_filtered = files.row_count, filter_by_created and bool(created)
-        if not is_filtered and searched.fits(files.connection, row_count, map(files.type_of, self.features)):
-            return searched.latest_versions(files.connection, versions, key_names)
-        has_many_rows = entity_rows.num_rows * _MANY_SOURCE_ROWS < row_count
+        semi_join = _semi_join(key_names) if entity_rows.num_rows * _MANY_SOURCE_ROWS < row_count else ""
+        if (
+            not is_filtered
+            and searched.has_numbered_keys(entity_rows, dict(zip(key_names, keys.values(), strict=True)))
+            and searched.fits(files.connection, row_count, map(files.type_of, self.features))
+        ):
+            query = f"SELECT * FROM ({versions}) versions {semi_join} WHERE event_time IS NOT NULL"
+            return searched.latest_versions(files.connection.sql(query), entity_rows, key_names)
         latest = _LATEST_CREATED if is_filtered else _LATEST
         query = _JOIN.format(
             versions=versions,
             latest=latest.format(
                 keys="".join(f"{name}, " for name in key_names),
-                semi_join=_semi_join(key_names) if has_many_rows else "",
+                semi_join=semi_join,
                 on_keys="".join(f"entity_rows.{name} = past.{name} AND " for name in key_names),
             ),
             features=", ".join(f"f{i}" for i in range(len(self.features))),
