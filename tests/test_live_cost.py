@@ -14,8 +14,9 @@ from features.utc import EPOCH
 from features.windows import Aggregation, AggregationTable, Column, RawTable
 from features.windows.folds import EXACT, hashed
 from features.windows.functions import FUNCTIONS
+from features.windows.recent import State
 from features.windows.state import LiveTable
-from features.windows.tiles import Entry, State
+from features.windows.tiles import Entry
 
 HOUR, SECOND_US = timedelta(hours=1), 1_000_000
 RAW = RawTable("busy", id="id", columns=(Column("id", "string"), Column("key", "string"), Column("x", "float")))

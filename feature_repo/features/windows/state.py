@@ -23,7 +23,7 @@ timestamp on.
 b',3000000000,[{"300000000":1}],[[3000000000,0,0]]]'
 """
 
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -37,13 +37,12 @@ from pydantic_core import to_json
 from errors import FeaturesNotReady
 from features.utc import MICROSECOND, since_1970
 from features.windows.aggregation import Aggregation
+from features.windows.recent import Columns, Recent, State
 from features.windows.tables import AggregationTable
-from features.windows.tiles import NEVER, OUTCOME, SLACK_US, TIME, Entry, Slot, State, entry_maker, key_maker
+from features.windows.tiles import NEVER, OUTCOME, SLACK_US, TIME, Entry, Slot, entry_maker, key_maker
 
 #: The format of a state's bytes.
 FORMAT = 1
-#: More new entries than this are sorted with the others, and not put into their places one by one.
-SORTED_AT_ONCE = 8
 
 
 class LiveTable:
@@ -92,7 +91,7 @@ class LiveTable:
         forms, unpacks = zip(*(slot.fold.decoded for slot in self._slots), strict=True)
         tiles = tuple[tuple(dict[int, form] for form in forms)]  # type: ignore[misc,valid-type]
         self._unpacks: tuple[Callable[[Any], Any] | None, ...] = unpacks
-        self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(tuple[int, int, tiles, list[Entry]])  # type: ignore[valid-type]
+        self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(tuple[int, int, tiles, list[Entry | Columns]])  # type: ignore[valid-type]
 
     def zero(self) -> State:
         """The state of a key without events."""
@@ -116,7 +115,7 @@ class LiveTable:
         state.newest, recent = after, state.recent
         reached = self.reached(after)
         kept = [entry for entry in entries if entry[TIME] >= reached]
-        _take_in(recent, kept)
+        recent.add(kept)
         for slot, tiles in zip(self._slots, state.tiles, strict=True):
             slot.take(tiles, recent, kept, before, after)
         self._prune(state, reached)
@@ -142,14 +141,14 @@ class LiveTable:
         if recent[0][TIME] < done:
             cut = bisect_left(recent, (done,))
             waiting = [e for e in recent[:cut] if e[OUTCOME] >= newest - SLACK_US and e[TIME] >= reached]
-            state.recent = waiting + recent[cut:]
+            recent.drop(cut, waiting)
 
     def values(self, state: State, as_of: datetime) -> dict[str, Any]:
         """The table's features at a timestamp, or at the first that the state can answer."""
         timestamp = max(since_1970(as_of), state.newest - SLACK_US)
         values: dict[str, Any] = {}
         for slot, tiles, (names, readings) in zip(self._slots, state.tiles, self._readings, strict=True):
-            values.update(zip(names, slot.values(tiles, state, timestamp, readings), strict=True))
+            values.update(zip(names, slot.values(tiles, state.recent, state.newest, timestamp, readings), strict=True))
         return values | {flag.name: flag.value(values[flag.aggregation]) for flag in self.table.flags}
 
     def to_json(self, state: State) -> bytes:
@@ -158,7 +157,7 @@ class LiveTable:
         for number, pack in enumerate(self._packs):
             if pack is not None:
                 all_tiles[number] = {start: pack(tile) for start, tile in all_tiles[number].items()}
-        return to_json((self.version, state.newest, all_tiles, state.recent))
+        return b"%b,%b]" % (to_json((self.version, state.newest, all_tiles))[:-1], state.recent.to_json())
 
     def from_json(self, text: bytes) -> State:
         """Raises FeaturesNotReady on a state of another definition."""
@@ -175,7 +174,7 @@ class LiveTable:
                 by_start if unpack is None else {start: unpack(tile) for start, tile in by_start.items()}
                 for unpack, by_start in zip(self._unpacks, tiles, strict=True)
             ],
-            recent,
+            Recent.read(recent),
             newest,
         )
 
@@ -183,28 +182,3 @@ class LiveTable:
 def _alike(a: Aggregation, n: int | None) -> tuple[Any, ...]:
     """What aggregations share whose tiles are the same. The `n` newest events are the first of a state of more."""
     return (a.function, a.column, *a.where.items(), a.delay, a.old_edge_hop, n, a.window is None)
-
-
-def _take_in(recent: list[Entry], entries: Sequence[Entry]) -> None:
-    """Add entries to those that are in order. Many at once are sorted in one go: a list moves for each that is put into
-    its middle."""
-    if len(entries) > SORTED_AT_ONCE:
-        recent.extend(entries)
-        try:
-            recent.sort()
-        except TypeError:  # events of one timestamp that differ first where one has no value
-            recent.sort(key=_missing_last)
-        return
-    for entry in entries:
-        try:
-            if recent and entry < recent[-1]:
-                insort(recent, entry)
-            else:
-                recent.append(entry)
-        except TypeError:
-            insort(recent, entry, key=_missing_last)
-
-
-def _missing_last(entry: Entry) -> tuple[tuple[bool, Any], ...]:
-    """The order of entries, also where one has a value and the other has none. Otherwise it is the order of tuples."""
-    return tuple((value is None, value) for value in entry)

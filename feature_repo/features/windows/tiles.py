@@ -1,9 +1,8 @@
-"""What a state keeps of one key: entries, tiles, and how entries move into tiles and count at a timestamp. Pure, and
-the same in whatever order entries arrive."""
+"""Entries of one key, and how they move into tiles and count at a timestamp. Pure, and the same in whatever order
+entries arrive."""
 
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import reduce
 from operator import itemgetter
 from typing import Any
@@ -67,20 +66,6 @@ def outcome_entry(entry: Entry, outcome: int) -> Entry:
     (5, 'e1', 9, 2.5)
     """
     return (*entry[:OUTCOME], outcome, *entry[VALUES:])
-
-
-@dataclass
-class State:
-    """The state of one key.
-
-    tiles    for each of the table's slots: start of a tile, µs → its fold's state
-    recent   the entries that are not in the tiles of every slot yet, oldest first
-    newest   the latest timestamp of any entry, µs
-    """
-
-    tiles: list[dict[int, Any]]
-    recent: list[Entry] = field(default_factory=list)
-    newest: int = NEVER
 
 
 class Slot:
@@ -173,13 +158,18 @@ class Slot:
                 del tiles[start]
 
     def values(
-        self, tiles: Mapping[int, Any], state: State, timestamp: int, readings: Sequence[tuple[int, int | None]]
+        self,
+        tiles: Mapping[int, Any],
+        recent: Sequence[Entry],
+        newest: int,
+        timestamp: int,
+        readings: Sequence[tuple[int, int | None]],
     ) -> list[Any]:
         """The values at a timestamp of the aggregations that reach so far back and take so many events; they reach back
         further and further. One pass, from the newest tile on: a window has all tiles of a shorter one."""
-        fold, young, waits = self.fold, timestamp - self.delay, state.newest - SLACK_US
-        tiled = self.tiled(state.newest)
-        recent = state.recent[: bisect_left(state.recent, (young,))]
+        fold, young, waits = self.fold, timestamp - self.delay, newest - SLACK_US
+        tiled = self.tiled(newest)
+        recent = recent[: bisect_left(recent, (young,))]
         if not self.takes_outcomes:
             entries = list(filter(self.counts, recent[bisect_left(recent, (tiled,)) :]))
         else:  # not `is_tiled`, without a call

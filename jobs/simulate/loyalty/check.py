@@ -17,8 +17,9 @@ from features.utc import utc
 from features.windows import events
 from features.windows.events import Row
 from features.windows.raw import CREATED
+from features.windows.recent import State
 from features.windows.state import LiveTable
-from features.windows.tiles import Entry, State
+from features.windows.tiles import Entry
 from jobs.batch.at_moments import records_at_moments
 from jobs.raw import offline_log
 from jobs.simulate.caller import Caller

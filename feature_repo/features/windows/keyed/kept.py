@@ -8,8 +8,9 @@ from pydantic_core import from_json, to_json
 
 from features.windows import events
 from features.windows.events import Row
+from features.windows.recent import State
 from features.windows.state import LiveTable
-from features.windows.tiles import OUTCOME, TIME, Entry, State
+from features.windows.tiles import OUTCOME, TIME, Entry
 
 #: The version of a key without rows. The first offset of a topic is 0.
 NO_VERSION = -1
