@@ -1,5 +1,6 @@
-"""The picture of the benchmarks is that of their table."""
+"""The picture of the benchmarks is that of their table, and so are the figures of the README."""
 
+import re
 import sys
 
 import pytest
@@ -39,3 +40,21 @@ def test_a_table_is_read_with_its_goals():
 def test_a_text_without_the_table_is_refused(broken: str):
     with pytest.raises(ValueError, match=r"no table|no number"):
         draw.rows(broken)
+
+
+def measured(text: str) -> str:
+    return text.partition("\n## Measured\n")[2].partition("\n## ")[0]
+
+
+def test_the_readme_has_the_ratios_of_the_table():
+    ratios = [row.ratio for row in draw.rows(draw.README.read_text())]
+    shown = re.findall(r"([\d.]+) ×", measured((settings.PROJECT / "README.md").read_text()))
+    assert shown
+    assert [text for text in shown if float(text) not in (*ratios, *map(round, ratios))] == []
+
+
+def test_the_readme_has_the_metrics_of_the_model():
+    metrics = re.findall(r"\| (0\.\d+) \|", measured((settings.PROJECT / "README.md").read_text()))
+    means = re.findall(r"\| (0\.\d+) ±", draw.README.read_text())
+    assert metrics == means
+    assert len(means) == 3
