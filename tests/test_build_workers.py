@@ -16,7 +16,7 @@ import pytest
 
 from errors import NoData, StepKilled
 from jobs.build import workers
-from jobs.build.plan import steps
+from jobs.build.plan import by_urgency, steps
 from jobs.build.steps import Step
 from jobs.build.work import OnPart
 from jobs.world.marker import World
@@ -129,3 +129,18 @@ def test_a_step_comes_after_those_whose_results_it_takes():
     for number, planned in enumerate(plan):
         assert planned.after or number == 0
         assert set(planned.after) <= set(names[:number])
+
+
+def test_what_most_others_wait_for_begins_first():
+    nothing = partial(fail)
+    plan = [
+        Step("short", nothing, lambda: None, lambda: []),
+        Step("long", nothing, lambda: None, lambda: [], parts=9),
+        Step("unknown", nothing, lambda: None, lambda: [], parts=None),
+        Step("train", nothing, lambda: None, lambda: []),
+        Step("score", nothing, lambda: None, lambda: [], after=("train", "apply", "what this plan lacks")),
+        Step("apply", nothing, lambda: None, lambda: []),
+        Step("stream", nothing, lambda: None, lambda: [], after=("apply",)),
+    ]
+    rank = by_urgency(plan)
+    assert sorted(rank, key=rank.__getitem__) == ["apply", "train", "long", "short", "score", "stream", "unknown"]

@@ -1,5 +1,6 @@
 """The steps from nothing to batch scores, and which must be done before which."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 
@@ -70,6 +71,16 @@ def steps(root: Root, world: World, now: datetime) -> list[Step]:
         *(_train(root, risk, now, live) for risk in risks().values()),
         *(_score(root, risk, now, day) for risk in risks().values() if risk.population),
     ]
+
+
+def by_urgency(plan: Sequence[Step]) -> dict[str, int]:
+    """Step → its place among those that could begin: first what most others wait for, then what has most parts."""
+
+    def waiting(name: str) -> set[str]:
+        return {later for step in plan if name in step.after for later in (step.name, *waiting(step.name))}
+
+    urgent_first = sorted(plan, key=lambda step: (-len(waiting(step.name)), -(step.parts or 0)))
+    return {step.name: place for place, step in enumerate(urgent_first)}
 
 
 def _store() -> list[str]:

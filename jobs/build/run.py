@@ -16,7 +16,7 @@ from features.domains import risks
 from files import locked
 from jobs.build import workers
 from jobs.build.imports import Sources
-from jobs.build.plan import own_domains, steps
+from jobs.build.plan import by_urgency, own_domains, steps
 from jobs.build.steps import Finished, Step
 from jobs.world.marker import World
 from jobs.world.shares import move_aside
@@ -48,28 +48,31 @@ def run(root: Root, world: World, now: datetime, replace: datetime | None = None
 
 
 def _run_stale(root: Root, world: World, now: datetime, screen: Console) -> list[Result]:
-    """Do the stale steps, each as soon as those are done that it comes after."""
+    """Do the stale steps: each once those are done that it comes after, and of several the most urgent first."""
     own = [(f"raw events of {domain}", f"yours, as they are in {root.raw}", None) for domain in own_domains(root)]
     plan = {step.name: step for step in steps(root, world, now)}
     sources, finished = Sources(settings.PROJECT), Finished.read(root.pipeline_fingerprints)
     order = TopologicalSorter({step.name: plan.keys() & step.after for step in plan.values()})
     order.prepare()
+    rank, ready = by_urgency([*plan.values()]), list[str]()
     results: dict[str, Result] = {}
     at_work: dict[str, str] = {}
     with _Bars(screen) as bars, workers.started(bars.advance) as pool:
         while order.is_active():
-            while ready := order.get_ready():
-                for step in map(plan.__getitem__, ready):
-                    # Before the work: what changes meanwhile, and may not be in the result, makes the step stale.
-                    fingerprint = step.fingerprint(sources)
-                    if finished.is_fresh(step, fingerprint):
-                        results[step.name] = step.name, "fresh", None
-                        order.done(step.name)
-                        continue
-                    finished.forget(step)
-                    at_work[step.name] = fingerprint
-                    bars.begin(step)
-                    pool.begin(step)
+            ready = sorted([*ready, *order.get_ready()], key=rank.__getitem__)
+            if ready and len(at_work) < pool.processes:
+                step = plan[ready.pop(0)]
+                # Before the work: what changes meanwhile, and may not be in the result, makes the step stale.
+                fingerprint = step.fingerprint(sources)
+                if finished.is_fresh(step, fingerprint):
+                    results[step.name] = step.name, "fresh", None
+                    order.done(step.name)
+                    continue
+                finished.forget(step)
+                at_work[step.name] = fingerprint
+                bars.begin(step)
+                pool.begin(step)
+                continue
             for step, summary, seconds in pool.ended():
                 finished.add(step, at_work.pop(step.name))
                 bars.end(step)

@@ -26,7 +26,9 @@ _parts: _Parts
 class Workers:
     """Steps at work. An instance belongs to one thread."""
 
-    def __init__(self, pool: ProcessPoolExecutor) -> None:
+    def __init__(self, pool: ProcessPoolExecutor, processes: int) -> None:
+        #: How many steps can be at work.
+        self.processes = processes
         self._pool = pool
         self._steps: dict[Future[tuple[str, float]], Step] = {}
 
@@ -54,8 +56,9 @@ def started(on_part: Callable[[str, str], object]) -> Iterator[Workers]:
     spawn, cores = get_context("spawn"), len(os.sched_getaffinity(0))
     parts = spawn.SimpleQueue()
     listener = threading.Thread(target=_listen, args=(parts, on_part))
-    pool = ProcessPoolExecutor(min(cores, MOST), spawn, _begin, (parts,))
-    at_work = Workers(pool)
+    processes = min(cores, MOST)
+    pool = ProcessPoolExecutor(processes, spawn, _begin, (parts,))
+    at_work = Workers(pool, processes)
     listener.start()
     try:
         yield at_work
