@@ -9,7 +9,8 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from multiprocessing import connection, parent_process
+from multiprocessing import SimpleQueue, connection, parent_process
+from multiprocessing.queues import SimpleQueue as Queue
 
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces
@@ -18,7 +19,7 @@ from granian.log import LogLevels
 
 import settings
 from bridge import Application, Bridge
-from errors import BadSetting
+from errors import BadSetting, RiskError
 
 #: Threads of a process that answer. A thread waits for its turn (`web/turns.py`), or for a disk. None waits for a body.
 THREADS = 16
@@ -26,15 +27,21 @@ THREADS = 16
 HEAD_SECONDS = 20
 #: A process holds this many connections. Those beyond wait for one of them to end.
 CONNECTIONS = 2048
+#: What keeps workers from starting.
+Faults = Queue[RiskError]
 #: A request that is not answered this long after a stop is cut off. No request takes as long.
 STOP_SECONDS = 30
 
 
 def run(create_app: Callable[[], Application], workers: int, greeting: str) -> None:
     """Serve until SIGTERM or SIGINT. Each process calls `create_app` for an application of its own. A stop lets
-    requests that have begun finish. Raises BadSetting before it prints the greeting."""
+    requests that have begun finish. Raises BadSetting before it prints the greeting, and after it what `create_app`
+    raises."""
     host, port = settings.host(), settings.port()
-    edge = (settings.root, settings.hash_key, settings.hosts, settings.proxies, settings.limits, settings.events)
+    edge = (
+        settings.root, settings.hash_key, settings.feature_store, settings.hosts, settings.proxies, settings.limits,
+        settings.events,
+    )  # fmt: skip
     for setting in edge:
         setting()  # fails here, once. In a worker it would fail again after every restart
     claimed = claim(host, port)
@@ -57,9 +64,12 @@ def run(create_app: Callable[[], Application], workers: int, greeting: str) -> N
         workers_kill_timeout=STOP_SECONDS,
         log_level=LogLevels.error,
     )
+    faults: Faults = SimpleQueue()
     with claimed, settings.sharing_metrics():
         # granian's own loader puts the current directory first, and a data root has folders with our packages' names.
-        server.serve(target_loader=partial(worker, create_app), wrap_loader=False)
+        server.serve(target_loader=partial(worker, create_app, faults), wrap_loader=False)
+    if not faults.empty():
+        raise faults.get()
 
 
 def claim(host: str, port: int) -> socket.socket:
@@ -85,15 +95,22 @@ def claim(host: str, port: int) -> socket.socket:
     return claimed
 
 
-def worker(create_app: Callable[[], Application]) -> Bridge:
+def worker(create_app: Callable[[], Application], faults: Faults) -> Bridge:
     """The application of one worker, with its bridge. It is created after the fork, because threads and SQLite
-    connections do not survive a fork."""
+    connections do not survive a fork. Where `create_app` raises an error of ours, that goes to `faults`, and the server
+    stops: a new worker would meet the same."""
     # Until granian listens, SIGTERM just ends this process. The handler inherited from the parent would do nothing.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     # A terminal sends Ctrl-C to every process. Only the parent acts on it, and stops the workers once.
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     threading.Thread(target=_follow_parent, daemon=True).start()
-    bridge = Bridge(create_app(), THREADS)
+    try:
+        bridge = Bridge(create_app(), THREADS)
+    except RiskError as error:
+        faults.put(error)
+        os.kill(os.getppid(), signal.SIGTERM)
+        signal.pause()  # until the server stops this worker
+        raise
     gc.collect()
     gc.freeze()  # everything loaded so far stays: looking through it again would delay a request by 0.1 s
     return bridge

@@ -21,12 +21,13 @@ from feast.errors import FeatureViewNotFoundException
 
 from errors import FeaturesNotReady, RiskError, UnknownEntity
 from exact_stores.exact_online import ExactOnlineStore, NotApplied, OnlineStoreError
+from exact_stores.registry_faults import RegistryError
 from features.risk import Risk
 from serving.compiler import NOT_APPLIED, compiled, reads, stored_view
 from serving.joins import as_frame, event_times, joined
 from serving.plan import Missed, Plan, full
 from serving.store import Answers, EventTimes, Row, Store, StoredRow, Vector
-from serving.store_faults import explained
+from serving.store_faults import configured, explained
 from serving.stored import Stored
 
 logger = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ class FeastStore(Store):
 
     def __init__(self, repository: Path, yaml: Path | None = None, missed: Missed | None = None) -> None:
         self._missed = missed
-        with explained():
+        with explained(), configured(yaml or repository / "feature_store.yaml"):
             self._store = FeatureStore(str(repository), fs_yaml_file=yaml)
         self._plans: dict[str, Plan] = {}
         self._views: dict[str, FeatureView] = {}
@@ -155,8 +156,8 @@ class FeastStore(Store):
 
     def write_tables(self, tables: Mapping[str, pa.Table]) -> None:
         """As whole tables, and together, if the online store is ours. Raises FeaturesNotReady."""
-        provider: Any = self._store._get_provider()
         with explained():
+            provider: Any = self._store._get_provider()
             if not isinstance(provider.online_store, ExactOnlineStore):
                 for view, table in tables.items():
                     self._store.write_to_online_store(view, as_frame(table))
@@ -191,10 +192,7 @@ class FeastStore(Store):
         except Exception as error:  # a registry may be a file, a database or a server: each fails in ways of its own
             if type(error) not in self._failures:
                 self._failures.add(type(error))
-                logger.warning(
-                    "The feature registry cannot be read (%s: %s). Requests use the definitions that were read before.",
-                    type(error).__name__, error,
-                )  # fmt: skip
+                logger.warning("%s Requests use the definitions that were read before.", _words(error))
         else:
             if self._failures:
                 self._failures.clear()
@@ -221,6 +219,13 @@ class FeastStore(Store):
             with explained():
                 plan = plans[service] = compiled(self._store, service)
         return plan
+
+
+def _words(error: Exception) -> str:
+    """What is wrong with the registry, for the log."""
+    if isinstance(error, RegistryError):
+        return error.message
+    return f"The feature registry cannot be read ({type(error).__name__}: {error})."
 
 
 def _follow(reference: "weakref.ref[FeastStore]", seconds: float) -> None:

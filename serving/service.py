@@ -102,13 +102,16 @@ class RiskService:
 
     def prepare(self) -> list[str]:
         """Load every plan, model and policy, so that the first request of a risk does not wait for them. Returns what
-        is wrong with the policies: nobody sees a policy that is not in force."""
+        is wrong with the store, each fault once, and with the policies: nobody sees a policy that is not in force."""
+        of_store = dict[str, None]()
         for risk in risks().values():
-            with suppress(RiskError):  # the first request raises it again, and tells the caller
+            try:
                 self.store.views(risk.name)
-            with suppress(RiskError):
+            except RiskError as error:  # each request raises it again, until the store can be used
+                of_store[error.message] = None
+            with suppress(RiskError):  # the first request raises it again, and tells the caller
                 self.scorers[risk.name]
-        return faults(self._policy_folder, self.policies)
+        return [*of_store, *faults(self._policy_folder, self.policies)]
 
     def features(self, risk: Risk, request: RiskRequest, as_of: datetime) -> dict[str, Any]:
         """The features of the risk's feature service, as plain values, without the internal ones. Raises UnknownEntity,

@@ -45,6 +45,7 @@ MAY_IMPORT = {
     "stores": "exact_stores",
     "exact_stores": "exact_stores",
     "exact_stores.exact_online": "",
+    "exact_stores.registry_faults": "",
     "simulators": "features simulators",
     "generate_data": "cli errors files settings features simulators serving jobs.world",
     # `model.publish` hands on what is in publishing; the service imports the rest.
@@ -68,7 +69,7 @@ MAY_IMPORT = {
     # These three know the online store behind Feast.
     **dict.fromkeys(
         ("serving.compiler", "serving.joins", "serving.retrieval", "serving.store_faults"),
-        "files errors features serving exact_stores.exact_online",
+        "files errors features serving exact_stores.exact_online exact_stores.registry_faults",
     ),
     "serving.DOMAIN": "files hash_keys errors root features features.DOMAIN model serving",
     "telemetry": "serving",
@@ -117,6 +118,7 @@ OURS = {name.split(".")[0] for name in MAY_IMPORT} | {"tests", "bench"}
 MAY_KNOW = {
     "feast": {
         "serving.feast_import",
+        "serving.store_faults",
         "serving.retrieval",
         "serving.compiler",
         "serving.joins",

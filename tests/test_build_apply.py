@@ -14,7 +14,7 @@ from conftest import PIPELINE, SIZE
 from processes import Ended, clone_environment, environment, jobs, run
 
 import settings
-from errors import FeastFailed
+from errors import FeaturesNotReady
 from features import DOMAINS
 from jobs.build.work import repository
 from root import Root
@@ -96,7 +96,7 @@ def test_a_lost_online_store_is_filled_from_the_beginning_again(fresh_world: Pat
 def test_a_failed_materialize_leaves_no_mark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("RISK_DATA", str(tmp_path))
     Root(tmp_path).registry_db.write_bytes(b"no registry")
-    with pytest.raises(FeastFailed, match=r"(?s)feast materialize-incremental failed.*is damaged"):
+    with pytest.raises(FeaturesNotReady, match=r"registry is damaged .* Move registry\.db and online\.db away"):
         repository.materialize(Root(tmp_path), datetime.now(UTC), print)
     assert not Root(tmp_path).materialized.exists()
 

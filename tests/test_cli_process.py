@@ -1,13 +1,16 @@
 """The command line as a process: how soon it answers, and how it ends."""
 
 import os
+import re
 import signal
 import sys
 from pathlib import Path
 
 import pytest
 from processes import environment, jobs_command, run, started_job, wait_until
+from servers import free_port
 
+import settings
 from cli.exit_codes import ExitCode
 
 pytestmark = pytest.mark.slow
@@ -71,3 +74,27 @@ def test_a_reader_that_has_enough_is_no_error_to_show(arguments: list[str]):
     finally:
         os.close(writer)
     assert ended.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("no.yaml", r"bad_setting: RISK_STORE is 'no\.yaml', which is no file\."),
+        ("online_store: {type: nothing}", r"bad_setting: store\.yaml: Online Store Class 'nothing'"),
+        ("online_store: {type: sqlite, pathh: secret-word}", r"bad_setting: store\.yaml: pathh: Extra inputs"),
+        (": :", r"bad_setting: store\.yaml: It is no YAML from line 1 on\. Correct it\."),
+    ],
+)
+def test_a_store_that_cannot_be_opened_ends_the_service_and_a_job_with_one_line(
+    setting: str, message: str, tmp_path: Path
+):
+    base = {"project": "risk", "provider": "local", "registry": "registry.db", "entity_key_serialization_version": 3}
+    yaml = tmp_path / "store.yaml"
+    yaml.write_text("\n".join([setting, *(f"{name}: {value}" for name, value in base.items())]))
+    store = setting if setting == "no.yaml" else yaml
+    env = environment(RISK_DATA=tmp_path / "root", RISK_STORE=store, PORT=free_port())
+    for program in (["-m", "jobs", "score", "daily"], ["app.py"]):
+        ended = run([sys.executable, *program], code=1, cwd=settings.PROJECT, env=env)
+        assert "Traceback" not in ended.output
+        assert "secret-word" not in ended.output
+        assert re.match(message, ended.stderr.splitlines()[-1]), ended.stderr

@@ -7,7 +7,6 @@ import click
 from feast import FeatureStore
 
 from exact_stores.carry import carry
-from exact_stores.exact_online import OnlineStoreError
 
 
 @click.group()
@@ -25,7 +24,7 @@ def carry_command(file: Path, repository: Path) -> None:
     """
     try:
         counts = carry(FeatureStore(str(repository)), file)
-    except (OSError, sqlite3.Error, OnlineStoreError) as error:
+    except (OSError, sqlite3.Error) as error:
         raise click.ClickException(str(error)) from error
     for view, (read, written) in counts.items():
         click.echo(f"{view}: {read} rows read, {written} written.")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
+import click
 import pyarrow as pa
 from feast import FeatureView
 from feast.repo_config import RepoConfig
@@ -16,8 +17,9 @@ from feast.repo_config import RepoConfig
 Row = tuple[int, tuple[Any, ...]]
 
 
-class OnlineStoreError(Exception):
-    """The online store cannot be read or written. The message names the place, the cause and the remedy."""
+class OnlineStoreError(click.ClickException):
+    """The online store cannot be read or written. The message names the place, the cause and the remedy, and `feast`
+    prints it without a traceback."""
 
 
 class NotApplied(OnlineStoreError):

@@ -90,6 +90,8 @@ class WideSqliteOnlineStore(OnlineStore, ExactOnlineStore):
         whole = [(view, t if isinstance(t, pa.Table) else pa.Table.from_batches([t])) for view, t in new_tables]
         for view, table in whole:
             arrow_rows.refuse_null_keys(table, view)
+        if not whole:
+            return  # an empty transaction would wait for other writers, and for the disk
         with self._file(config).writing() as connection:
             for view, table in whole:
                 for batch in table.to_batches(_BATCH_ROWS):

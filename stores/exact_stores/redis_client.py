@@ -27,14 +27,11 @@ _SECONDS = {"socket_connect_timeout": 2.0, "socket_timeout": 5.0}
 _REMEDIES: list[tuple[tuple[Any, ...], str]] = [
     ((exceptions.AuthenticationError,), "Write the right password=… into connection_string."),
     ((exceptions.NoPermissionError,), "Let this user run EVAL, EVALSHA, SCRIPT, HMGET, HSET, HDEL, UNLINK and SCAN."),
-    ((exceptions.OutOfMemoryError,), "Give it more memory (maxmemory), then write again."),
+    ((exceptions.OutOfMemoryError,), "Give it more memory (maxmemory)."),
     ((exceptions.ReadOnlyError,), "Write the address of the primary into connection_string."),
     ((exceptions.BusyLoadingError,), "It reads its data from disk. Wait, then try again."),
     ((exceptions.ClusterDownError,), "Start the missing nodes of the cluster, then try again."),
-    (
-        (exceptions.ConnectionError, exceptions.TimeoutError, OSError),
-        "Start it, or correct connection_string. What was being written may be written in part: write it again.",
-    ),
+    ((exceptions.ConnectionError, exceptions.TimeoutError, OSError), "Start it, or correct connection_string."),
 ]
 
 

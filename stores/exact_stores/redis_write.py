@@ -66,9 +66,12 @@ def write(server: Server, config: RepoConfig, name: str, layout: Layout, packed:
     ])  # fmt: skip
     prefix = redis_rows.prefix(config)
     rows = [(prefix + key, row) for key, row in packed]
-    for part in (rows[:-1], rows[-1:]):
-        for start in range(0, len(part), _ROWS_PER_TRIP):
-            _write_trip(server, config, view, part[start : start + _ROWS_PER_TRIP])
+    try:
+        for part in (rows[:-1], rows[-1:]):
+            for start in range(0, len(part), _ROWS_PER_TRIP):
+                _write_trip(server, config, view, part[start : start + _ROWS_PER_TRIP])
+    except OnlineStoreError as error:
+        raise OnlineStoreError(f"{error} The batch may be written in part: write it again.") from error
 
 
 def names_of(server: Server, config: RepoConfig, view: bytes, digest: bytes) -> list[str]:

@@ -10,8 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import settings
-from errors import FeastFailed
-from files import fault, is_file_fault
+from errors import FeastFailed, RiskError
 from jobs.build.work import OnPart
 from root import Root
 
@@ -24,7 +23,7 @@ def stores(root: Root) -> list[Path]:
 
 def apply(root: Root, on_part: OnPart) -> str:
     """The registry remembers up to which time the online store is filled. So if one of them is lost, the other one is
-    made again too. Raises FeastFailed."""
+    made again too. Raises as `_run`."""
     if not all(path.exists() for path in stores(root)[:2]):
         for path in [*stores(root), *root.path.glob("online.db-*")]:
             path.unlink(missing_ok=True)
@@ -33,19 +32,25 @@ def apply(root: Root, on_part: OnPart) -> str:
         from feast.repo_config import load_repo_config
         from feast.repo_operations import apply_total
 
-        config = load_repo_config(settings.FEATURE_REPO, settings.feature_store())
+        from serving.store_faults import configured
+
+        with configured(settings.feature_store()):
+            config = load_repo_config(settings.FEATURE_REPO, settings.feature_store())
         apply_total(config, settings.FEATURE_REPO, skip_source_validation=False)
 
     return _run(root, "feast apply", feast_apply, on_part)
 
 
 def materialize(root: Root, now: datetime, on_part: OnPart) -> str:
-    """Raises FeastFailed."""
+    """Raises as `_run`."""
 
     def feast_materialize() -> None:
         from feast import FeatureStore
 
-        store = FeatureStore(str(settings.FEATURE_REPO), fs_yaml_file=settings.feature_store())
+        from serving.store_faults import configured
+
+        with configured(settings.feature_store()):
+            store = FeatureStore(str(settings.FEATURE_REPO), fs_yaml_file=settings.feature_store())
         store.materialize_incremental(now.astimezone(UTC).replace(microsecond=0))
 
     summary = _run(root, "feast materialize-incremental", feast_materialize, on_part)
@@ -54,20 +59,21 @@ def materialize(root: Root, now: datetime, on_part: OnPart) -> str:
 
 
 def _run(root: Root, command: str, work: Callable[[], None], on_part: OnPart) -> str:
-    """What Feast prints, which is much, is shown only if it fails."""
+    """What Feast prints, which is much, is shown only if it fails. Raises BadSetting, FeaturesNotReady, FeastFailed."""
     if settings.root() != root:  # the views and the stores read it, and the views only once
         raise ValueError(f"Feast works on $RISK_DATA, which is {settings.root()}, and not on {root}.")
     output = io.StringIO()
     try:
         with _as_the_command_does(), redirect_stdout(output), redirect_stderr(output):
             from serving import feast_import  # noqa: F401  first: it makes the import of Feast fast
+            from serving.store_faults import explained
 
-            work()
+            with explained():
+                work()
+    except RiskError:
+        raise
     except (Exception, SystemExit) as error:
         shown = "" if isinstance(error, SystemExit) else traceback.format_exc()
-        shown = fault(error) if isinstance(error, Exception) and is_file_fault(error) else shown
-        if type(error).__name__ == "DecodeError":  # protobuf's
-            shown = f"{root.registry_db} is damaged. Move it and {root.online_db} away, and run this again."
         raise FeastFailed(f"{command} failed. Feast says what to correct:\n{output.getvalue()}{shown}") from None
     on_part("done")
     return "done"

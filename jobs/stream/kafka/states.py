@@ -69,8 +69,7 @@ class StatesSink(BaseSink):
                     newest = max(newest, kept.state.newest)
             if changed:
                 tables[state_of(live.table)] = online(live, changed, created)
-        if tables:
-            self._store.write_tables(tables)
+        self._store.write_tables(tables)
         self._noted(late, newest)
 
     def _log(self, rows: dict[_Place, list[KeyedRow]]) -> None:

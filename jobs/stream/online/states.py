@@ -47,8 +47,7 @@ class OnlineStates:
             if states:
                 committed = written[live.table.name] = max(row[3] for row in states)
                 tables[state_of(live.table)] = online_rows(live, [*states, self._progress(live, committed)])
-        if tables:
-            self._store.write_tables(tables)
+        self._store.write_tables(tables)
         self._written |= written
 
     def check(self, is_due: bool = False) -> None:
