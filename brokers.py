@@ -1,4 +1,5 @@
-"""A topic of a Kafka broker, as a setting or an option names it: `kafka://HOST:PORT/TOPIC`; and who we are there."""
+"""A topic of a Kafka broker, as an option names it: `kafka://HOST:PORT/TOPIC`; what names of topics begin with, as a
+setting says it; and who we are there."""
 
 import re
 from collections.abc import Mapping
@@ -7,14 +8,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from choices import did_you_mean
 from errors import BadSetting
 
 #: `HOST:PORT`, several with commas between them, then the name of a topic as Kafka allows it.
 _URL = re.compile(r"kafka://([\w.\[\]:-]+:\d{1,5}(?:,[\w.\[\]:-]+:\d{1,5})*)/([A-Za-z0-9._-]{1,200})")
 #: Events with equal ids must meet in one partition, whoever sends them. This is what Java clients and Quix Streams do.
 PARTITIONER = "murmur2"
-FORM = "kafka://HOST:PORT/TOPIC"
+FORM, EVENTS_FORM = "kafka://HOST:PORT/TOPIC", "kafka://HOST:PORT/PREFIX"
 INSTALL = "Run: pip install -e '.[kafka]' -c requirements-engines.txt"
+OPTIONS = "docs/how-to/switch-to-kafka.md#tls-and-passwords"
 #: What the file of RISK_KAFKA may set, by the names of librdkafka, and the values of those that are words.
 SECURITY: dict[str, frozenset[str] | None] = {
     "security.protocol": frozenset({"PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"}),
@@ -78,7 +81,11 @@ def security_of(setting: str) -> dict[str, str]:
         name, is_set, value = (part.strip() for part in line.partition("="))
         name = "sasl.mechanism" if name == "sasl.mechanisms" else name
         if not (is_set and name in SECURITY):
-            raise BadSetting(f"Line {number} of {setting} sets none of {', '.join(SECURITY)}. Write name=value.")
+            near = did_you_mean(name, SECURITY) if is_set else ""
+            raise BadSetting(
+                f"Line {number} of {setting} sets no option of TLS or SASL. {near}Write name=value, with a name that "
+                f"{OPTIONS} lists."
+            )
         words = SECURITY[name]
         if words and value not in words:
             raise BadSetting(f"Line {number} of {setting} sets {name} to none of {', '.join(sorted(words))}.")
@@ -92,7 +99,9 @@ def events_topic(setting: str, security: Mapping[str, str]) -> KafkaTopic | None
         return None
     topic = topic_of(setting, security)
     if topic is None:
-        raise BadSetting(f"RISK_EVENTS is {setting!r}. Set it to {FORM}, or unset it for the event log on the disk.")
+        raise BadSetting(
+            f"RISK_EVENTS is {setting!r}. Set it to {EVENTS_FORM}, or unset it for the event log on the disk."
+        )
     if find_spec("confluent_kafka") is None:
         raise BadSetting(f"RISK_EVENTS needs confluent-kafka, which is not installed. {INSTALL}")
     return topic

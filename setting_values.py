@@ -11,6 +11,11 @@ from errors import BadSetting
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 #: HOST has one of these to listen on every address.
 EVERYWHERE = frozenset({"0.0.0.0", "::"})
+#: Where Spark may compute, in words, and as it takes them.
+MASTERS = "local[4], local[*], spark://HOST:PORT, yarn or k8s://HOST:PORT"
+_MASTER = re.compile(
+    r"local(\[(\d+|\*)(,\s*\d+)?\])?|local-cluster\[\d+,\s*\d+,\s*\d+\]|yarn|k8s://\S+|spark://[\w.-]+:\d+(,[\w.-]+:\d+)*"
+)
 
 
 def host_names(text: str, address: str) -> frozenset[str]:
@@ -50,6 +55,8 @@ def spark_options(master: str, text: str) -> dict[str, str]:
         parts = shlex.split(text)
     except ValueError as error:
         raise BadSetting(f"SPARK_OPTIONS cannot be read: {error}. Close the quotes in it.") from None
+    if master and not _MASTER.fullmatch(master):
+        raise BadSetting(f"SPARK_MASTER is {master!r}. Set it to {MASTERS}, or unset it for all cores of this machine.")
     options = {"spark.master": master or "local[*]"}
     for part in parts:
         name, is_set, value = part.partition("=")

@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from brokers import KafkaTopic, events_topic, security_of
+from choices import did_you_mean
 from errors import BadSetting
 from files import fault
 from hash_keys import HashKey, accepts_key, keys_of
@@ -96,8 +97,8 @@ def limits() -> dict[str, str]:
         kind, _, rate = part.partition("=")
         if kind not in LIMITS or not re.fullmatch(r"off|[1-9][0-9]{0,8}/(second|minute|hour|day)", rate):
             raise BadSetting(
-                f"RISK_LIMITS has {part!r}. Set it to limits such as login=10/minute,decisions=off, of these kinds: "
-                f"{', '.join(LIMITS)}."
+                f"RISK_LIMITS has {part!r}. {did_you_mean(kind, LIMITS)}Set it to limits such as login=10/minute or "
+                f"decisions=off, of these kinds: {', '.join(LIMITS)}."
             )
         rates[kind] = rate
     return rates

@@ -18,9 +18,9 @@ MAY_IMPORT = {
     "root": "",
     "files": "",
     "hash_keys": "files",
-    "brokers": "errors",
+    "brokers": "choices errors",
     "setting_values": "errors",
-    "settings": "brokers errors files hash_keys root setting_values",
+    "settings": "brokers choices errors files hash_keys root setting_values",
     "access": "errors choices files access",
     "cli": "errors choices files features.utc simulators cli",
     # From a definition to a number, then what a domain declares, then the domains.

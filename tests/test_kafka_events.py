@@ -122,5 +122,5 @@ def test_the_broker_may_restart_between_two_events(kafka, servers, root, monkeyp
 @pytest.mark.parametrize("url", ["kafka://127.0.0.1/events", "http://127.0.0.1:9092/events", "kafka://h:9092/a b", "x"])
 def test_a_setting_that_names_no_topic_is_refused(url, monkeypatch):
     monkeypatch.setenv("RISK_EVENTS", url)
-    with pytest.raises(BadSetting, match="Set it to kafka://HOST:PORT/TOPIC"):
+    with pytest.raises(BadSetting, match="Set it to kafka://HOST:PORT/PREFIX"):
         settings.events()

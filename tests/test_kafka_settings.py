@@ -3,7 +3,7 @@
 import pytest
 
 import settings
-from brokers import KafkaTopic, security_of, topic_of
+from brokers import OPTIONS, SECURITY, KafkaTopic, security_of, topic_of
 from errors import BadSetting
 from jobs.stream.flink.java import java_client
 
@@ -23,6 +23,19 @@ def test_a_wrong_line_is_named_by_its_number_and_not_shown(line, tmp_path, monke
     with pytest.raises(BadSetting, match="Line 3 of") as raised:
         settings.kafka()
     assert SECRET not in raised.value.message
+
+
+def test_the_nearest_option_is_named_and_not_all_of_them(tmp_path):
+    (file := tmp_path / "kafka.properties").write_text(f"sasl.pasword={SECRET}\n")
+    with pytest.raises(
+        BadSetting, match=r"Did you mean 'sasl\.password'\? Write name=value, with a name that"
+    ) as raised:
+        security_of(str(file))
+    assert len(raised.value.message) < 300
+    page, _, anchor = OPTIONS.partition("#")
+    text = (settings.PROJECT / page).read_text()
+    assert f"## {anchor.replace('-', ' ')}" in text.lower()
+    assert [name for name in SECURITY if f"`{name}`" not in text] == []
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from errors import BadParameter
+from errors import BadParameter, BadSetting
 from jobs.batch.spark.dialect import FLOAT_TEXT
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _LOOPBACK = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.
 
 def opened(options: Mapping[str, str], with_hive: bool = False) -> "SparkSession":
     """The session of this process, made on the first call with these options (`settings.spark`). `with_hive`: it knows
-    the tables of Hive. Raises BadParameter where Spark is not installed."""
+    the tables of Hive. Raises BadParameter where Spark is not installed, BadSetting where it does not start."""
     try:
         from pyspark.sql import SparkSession
     except ImportError:
@@ -46,7 +46,14 @@ def opened(options: Mapping[str, str], with_hive: bool = False) -> "SparkSession
     builder = SparkSession.builder
     for name, value in {**DEFAULTS, **local, **options, **FIXED}.items():
         builder = builder.config(name, value)
-    session = (builder.enableHiveSupport() if with_hive else builder).getOrCreate()
+    try:
+        session = (builder.enableHiveSupport() if with_hive else builder).getOrCreate()
+    except Exception as error:  # of Spark, of Java, or of what lies between them
+        words = str(getattr(error, "java_exception", error)).partition("\n")[0].rstrip(".")
+        raise BadSetting(
+            f"Spark does not start at {options['spark.master']}: {words}. Correct SPARK_MASTER or SPARK_OPTIONS, start "
+            "that Spark, or install Java here."
+        ) from error
     session.udf.register(FLOAT_TEXT, _float_text, "string")
     return session
 
