@@ -65,6 +65,7 @@ def score(root: Root, store: Store, risk: Risk, as_of: datetime) -> int:
     with locked(audit.index(root.decisions) / f"{risk.name}.lock", busy):
         entities = population(root, risk.population, as_of)
         ids = {entity: decision_id({key: entity}) for entity in entities[key].tolist()}
+        before = audit.sizes(root.decisions)
         taken = {record["decision_id"] for record in audit.logged(root.decisions, risk, as_of)}
         new = entities[[number not in taken for number in ids.values()]].reset_index(drop=True)
         point_in_time.require_inputs(risk, store)
@@ -84,7 +85,8 @@ def score(root: Root, store: Store, risk: Risk, as_of: datetime) -> int:
             )  # fmt: skip
             call.settle()
         of_run = set(ids.values())
-        records = (r for r in audit.logged(root.decisions, risk, as_of) if r["decision_id"] in of_run)
+        after = None if taken & of_run else before  # what a run of before has logged is read again
+        records = (r for r in audit.logged(root.decisions, risk, as_of, after) if r["decision_id"] in of_run)
         scores.write(root.scores_db, risk.name, ((r["entity"][key], audit.decision_of(r)) for r in records))
     return len(entities)
 

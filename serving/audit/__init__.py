@@ -22,7 +22,7 @@ from serving.audit.writer import days, opened
 
 __all__ = [
     "append", "context", "days", "decision_of", "features_by_view", "index", "latest", "logged", "on_disk", "record",
-    "since",
+    "since", "sizes",
 ]  # fmt: skip
 
 #: Before the first range of a day, `latest` looks for records in this many bytes: an older version wrote no ranges.
@@ -83,13 +83,22 @@ def since(folder: Path, risk: Risk, earliest: datetime, day: datetime) -> Iterat
                     yield line
 
 
-def logged(folder: Path, risk: Risk, as_of: datetime) -> Iterator[dict[str, Any]]:
+def sizes(folder: Path) -> dict[str, int]:
+    """Day → how many bytes its file has."""
+    return {day: _file(folder, day).stat().st_size for day in days(folder)}
+
+
+def logged(
+    folder: Path, risk: Risk, as_of: datetime, after: Mapping[str, int] | None = None
+) -> Iterator[dict[str, Any]]:
     """The records of a risk that are dated `as_of`. A file has decisions of its day, and those of before that a job
-    made while it was the newest."""
+    made while it was the newest. With `after`, those that were appended since the files had these sizes."""
     dated = {"as_of": as_of.isoformat()}
     for day in days(folder):
         if day >= f"{as_of.date()}":
-            for line in lines.read(_file(folder, day), prefix=_prefix(risk), part=to_json(dated)[1:-1]):
+            for line in lines.read(
+                _file(folder, day), (after or {}).get(day, 0), prefix=_prefix(risk), part=to_json(dated)[1:-1]
+            ):
                 if line.get("as_of") == dated["as_of"]:
                     yield line
 
