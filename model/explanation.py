@@ -8,9 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from errors import ModelBroken
 from model import shapley
-from model.booster import Booster
 from model.card import Card
 
 
@@ -36,16 +34,14 @@ class Trees:
     """Shapley values of gradient-boosted trees, against the training rows."""
 
     def __init__(self, trees: str, dtype: type[np.floating[Any]]) -> None:
-        """`trees` is LightGBM's text, and `dtype` the type in which the ONNX file takes its inputs."""
-        self._trees, self._dtype = shapley.tables(trees) or Booster(trees), dtype
+        """`trees` is LightGBM's text, and `dtype` the type in which the ONNX file takes its inputs. Raises
+        ModelBroken."""
+        self._trees, self._dtype = shapley.Trees(trees), dtype
 
     def contributions(self, rows: np.ndarray) -> np.ndarray:
         """Shape (n, inputs), as `rows`. Raises ModelBroken."""
-        inputs = self._trees.inputs
-        if rows.shape[1:] != (inputs,):
-            raise ModelBroken(f"The trees take {inputs} inputs, and a row has {rows.shape[-1]}. Train again.")
         rounded = rows.astype(self._dtype).astype(float)  # or a split could go the other way than in the ONNX file
-        return self._trees.contributions(np.ascontiguousarray(rounded))
+        return self._trees.contributions(rounded)
 
 
 #: A row's contributions cost at most this many scores.

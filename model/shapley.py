@@ -2,7 +2,7 @@
 
 What a tree adds for each input follows from how a row answers its conditions, and from nothing else. A tree of eight
 leaves has seven conditions. So their answers fit into a byte, and a table has the Shapley values of each byte. A larger
-tree is cut into blocks of leaves that have at most eight conditions together.
+tree is cut into blocks of leaves that have at most eight conditions together. A leaf with more of them is computed.
 
 The values are those of TreeSHAP (Lundberg, Erion, Lee, "Consistent Individualized Feature Attribution for Tree
 Ensembles", 2018), as LightGBM computes them, but for the rounding of sums. A leaf of value v gives to input i
@@ -10,40 +10,45 @@ Ensembles", 2018), as LightGBM computes them, but for the rounding of sums. A le
     v · (o_i − z_i) · ∫₀¹ Π_{j ≠ i} (t · o_j + (1 − t) · z_j) dt
 
 where o_j is 1 if the row meets the leaf's conditions on input j and otherwise 0, and z_j is the share of the training
-rows that meet them. Of at most eight inputs, the product is a polynomial of degree seven, whose integral four points of
-Gauss and Legendre give exactly."""
+rows that meet them. The product is a polynomial of t, whose integral some points of Gauss and Legendre give exactly:
+half as many as there are inputs."""
 
 import math
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 
+from errors import ModelBroken
+
 #: The conditions of a block: the bits of a byte.
 BITS = 8
-#: A block takes 16 KB. So many take 64 MB: more, and LightGBM computes the values.
+#: A block takes 16 KB and 0.2 ms when the trees are loaded, so many take 64 MB. The leaves of more are computed.
 MOST_BLOCKS = 4096
 #: Whether a byte has a bit: (256, BITS).
 _HAS_BIT = (np.arange(2**BITS)[:, None] >> np.arange(BITS)) & 1 == 1
-#: On 0 to 1.
-_POINTS, _WEIGHTS = (half / 2 for half in np.polynomial.legendre.leggauss(BITS // 2))
-_POINTS = _POINTS + 0.5
-#: Of LightGBM's types of a split: it compares a category; a zero counts as missing.
-_CATEGORY, _ZERO_IS_MISSING = 0b0001, 0b0100
+#: LightGBM's types of a split: it compares categories; a zero counts as missing.
+_CATEGORIES, _ZERO_IS_MISSING = 0b0001, 0b0100
+
+
+#: Minus infinity counts as this number: a condition without a `low` holds for all numbers over minus infinity.
+_LEAST = -sys.float_info.max
 
 
 class Condition(NamedTuple):
-    """An input is over `low` and at most `high`. `low` is NaN where there is none: nothing is at most NaN."""
+    """An input is over `low` and at most `high`."""
 
     input: int
     low: float
     high: float
 
 
-#: Fills a block up, so that its bytes are small.
-_NEVER = Condition(0, math.nan, math.nan)
+#: They fill a block up, so that its bytes are small, and a leaf.
+_NEVER, _ALWAYS = Condition(0, math.inf, -math.inf), Condition(0, -math.inf, math.inf)
 
 
 @dataclass(frozen=True)
@@ -54,116 +59,165 @@ class Leaf:
     path: tuple[tuple[Condition, bool, float], ...]
 
 
-class Tables:
-    """Trees that were written as LightGBM's text, all of them small enough. Threads may share it."""
+class Trees:
+    """Trees that were written as LightGBM's text. Threads may share it."""
 
-    def __init__(self, inputs: int, blocks: Sequence[Sequence[Leaf]]) -> None:
-        self.inputs = inputs
-        conditions, columns = [], []
-        self._table = np.zeros((len(blocks), 2**BITS, BITS))
-        for table, leaves in zip(self._table, blocks, strict=True):
-            of_block = list(dict.fromkeys(condition for leaf in leaves for condition, _, _ in leaf.path))
-            names = list(dict.fromkeys(condition.input for condition in of_block))
-            table[: 2 ** len(of_block), : len(names)] = _values(leaves, of_block, names)
-            conditions += of_block + [_NEVER] * (BITS - len(of_block))
-            columns += names + [inputs] * (BITS - len(names))
-        self._table = self._table.reshape(-1, BITS)
-        self._first = np.arange(len(blocks)) * 2**BITS
-        self._of = np.array([condition.input for condition in conditions], dtype=int)
-        self._low, self._high = (np.array([c[place] for c in conditions], dtype=float) for place in (1, 2))
-        self._columns = np.array(columns, dtype=int)
+    def __init__(self, text: str) -> None:
+        """Raises ModelBroken if the text is none, or if its splits compare anything but numbers."""
+        try:
+            self.inputs = int(re.findall(r"(?m)^max_feature_idx=(\d+)$", text)[0]) + 1
+            parts = re.split(r"(?m)^Tree=", text.partition("\nend of trees")[0])[1:]
+            trees = [list(_leaves(dict(re.findall(r"(?m)^(\w+)=(.*)$", part)))) for part in parts]
+        except (LookupError, ValueError, ZeroDivisionError) as error:
+            raise ModelBroken(f"These are no trees of LightGBM ({error!r}). Train again.") from error
+        blocks = [block for leaves in trees for block in _blocks(leaves)][:MOST_BLOCKS]
+        tabled = {id(leaf) for block in blocks for leaf in block}
+        self._tables = _Tables(self.inputs, blocks)
+        self._computed = _Computed(self.inputs, [leaf for leaves in trees for leaf in leaves if id(leaf) not in tabled])
 
     def contributions(self, rows: np.ndarray) -> np.ndarray:
         """What each input adds to the sum of the trees. `rows` has shape (n, inputs), float64, without missing values;
-        so has the answer."""
-        answers = np.empty((len(rows), self.inputs))
-        for row, answer in zip(rows, answers, strict=True):
-            values = row[self._of]
-            meets = ~(values <= self._low) & (values <= self._high)
-            looked_up = self._table[self._first + np.packbits(meets, bitorder="little")]
-            answer[:] = np.bincount(self._columns, looked_up.ravel(), self.inputs + 1)[:-1]
+        so has the answer. Raises ModelBroken on rows of another width."""
+        if rows.shape[1:] != (self.inputs,):
+            raise ModelBroken(f"The trees take {self.inputs} inputs, and a row has {rows.shape[-1]}. Train again.")
+        answers = np.empty(rows.shape)
+        for row, answer in zip(np.maximum(rows, _LEAST), answers, strict=True):
+            answer[:] = self._tables.values(row) + self._computed.values(row)
         return answers
 
 
-def tables(trees: str) -> Tables | None:
-    """The tables of trees that were written as LightGBM's text. None where a tree is too large for them, or does more
-    than compare numbers."""
-    inputs = re.search(r"(?m)^max_feature_idx=(\d+)$", trees)
-    blocks: list[list[Leaf]] = []
-    for text in re.split(r"(?m)^Tree=", trees.partition("\nend of trees")[0])[1:]:
-        leaves = _leaves(dict(re.findall(r"(?m)^(\w+)=(.*)$", text)))
-        if leaves is None or len(blocks) > MOST_BLOCKS:
-            return None
-        blocks += _blocks(leaves)
-    return Tables(int(inputs[1]) + 1, blocks) if inputs else None
+class _Conditions:
+    """Conditions as arrays."""
+
+    def __init__(self, conditions: Sequence[Condition]) -> None:
+        names, low, high = zip(*conditions, strict=True) if conditions else ((), (), ())
+        self.inputs = np.array(names, dtype=int)
+        self._low, self._high = np.array(low, dtype=float), np.array(high, dtype=float)
+
+    def met(self, row: np.ndarray) -> np.ndarray:
+        """Whether a row meets each."""
+        values = row[self.inputs]
+        return np.asarray((values > self._low) & (values <= self._high))
 
 
-def _leaves(tree: dict[str, str]) -> list[Leaf] | None:
-    """The leaves of a tree, from left to right. Where it has one leaf, nothing, as that adds nothing to an input. None
-    where the tree does not fit."""
+class _Tables:
+    """Leaves whose values are looked up, in blocks of at most `BITS` conditions."""
+
+    def __init__(self, inputs: int, blocks: Sequence[Sequence[Leaf]]) -> None:
+        conditions, columns = list[Condition](), list[int]()
+        table = np.zeros((len(blocks), 2**BITS, BITS))
+        for of_block, leaves in zip(table, blocks, strict=True):
+            asked = list(dict.fromkeys(condition for leaf in leaves for condition, _, _ in leaf.path))
+            names = list(dict.fromkeys(condition.input for condition in asked))
+            of_block[: 2 ** len(asked), : len(names)] = _of_bytes(leaves, asked, names)
+            conditions += asked + [_NEVER] * (BITS - len(asked))
+            columns += names + [inputs] * (BITS - len(names))
+        self._table, self._first = table.reshape(-1, BITS), np.arange(len(blocks)) * 2**BITS
+        self._conditions, self._columns, self._inputs = _Conditions(conditions), np.array(columns, dtype=int), inputs
+
+    def values(self, row: np.ndarray) -> np.ndarray:
+        """The Shapley values of a row, (inputs,)."""
+        numbers = np.packbits(self._conditions.met(row), bitorder="little")
+        return np.bincount(self._columns, self._table[self._first + numbers].ravel(), self._inputs + 1)[:-1]
+
+
+class _Computed:
+    """Leaves that are in no table."""
+
+    def __init__(self, inputs: int, leaves: Sequence[Leaf]) -> None:
+        paths = [_merged(leaf).path for leaf in leaves]
+        shape = len(leaves), max(map(len, paths), default=0)
+        padded = [
+            condition for path in paths for condition in (*path, *[(_ALWAYS, True, 1.0)] * (shape[1] - len(path)))
+        ]
+        self._conditions = _Conditions([condition for condition, _, _ in padded])
+        self._share = np.array([share for _, _, share in padded]).reshape(shape)
+        self._leaves, self._inputs = np.array([[leaf.value] for leaf in leaves]), inputs
+
+    def values(self, row: np.ndarray) -> np.ndarray:
+        """The Shapley values of a row, (inputs,)."""
+        if not len(self._leaves):
+            return np.zeros(self._inputs)
+        values = _shapley(self._leaves, self._conditions.met(row).reshape(self._share.shape), self._share)
+        return np.bincount(self._conditions.inputs, values.ravel(), self._inputs)
+
+
+def _shapley(leaves: np.ndarray, met: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """The formula at the top. `leaves` has the values v, `met` the o and `share` the z; the last axis is the inputs."""
+    others = np.zeros(met.shape)
+    for point, weight in _points(share.shape[-1]):
+        factors = point * met + (1 - point) * share
+        others += weight * factors.prod(axis=-1, keepdims=True) / factors
+    return np.asarray(leaves * (met - share) * others)
+
+
+@cache
+def _points(inputs: int) -> list[tuple[float, float]]:
+    """Points between 0 and 1, and their weights, that integrate a product of one factor less than there are inputs."""
+    points, weights = np.polynomial.legendre.leggauss(max(1, (inputs + 1) // 2))
+    return list(zip((points / 2 + 0.5).tolist(), (weights / 2).tolist(), strict=True))
+
+
+def _of_bytes(leaves: Sequence[Leaf], conditions: Sequence[Condition], names: Sequence[int]) -> np.ndarray:
+    """The Shapley values of some leaves for each byte of their conditions: a column for each of the inputs `names`."""
+    met = np.ones((len(leaves), 2 ** len(conditions), len(names)), dtype=bool)
+    share = np.ones((len(leaves), 1, len(names)))
+    for leaf, of_leaf, shares in zip(leaves, met, share, strict=True):
+        for condition, is_met, part in leaf.path:
+            column = names.index(condition.input)
+            of_leaf[:, column] &= _HAS_BIT[: len(of_leaf), conditions.index(condition)] == is_met
+            shares[:, column] *= part
+    return np.asarray(_shapley(np.array([[[leaf.value]] for leaf in leaves]), met, share).sum(axis=0))
+
+
+def _leaves(tree: dict[str, str]) -> Iterator[Leaf]:
+    """The leaves of a tree, from left to right. Where it has one leaf, nothing, as that adds nothing to an input.
+    Raises LookupError, ValueError, ZeroDivisionError."""
     if tree["num_leaves"] == "1":
-        return []
+        return
     inputs, kinds, left, right, count_of_leaf, count_of_split = (
         [int(number) for number in tree[name].split()]
         for name in ("split_feature", "decision_type", "left_child", "right_child", "leaf_count", "internal_count")
     )
     thresholds, values = ([float(number) for number in tree[name].split()] for name in ("threshold", "leaf_value"))
-    is_plain = not any(kind & (_CATEGORY | _ZERO_IS_MISSING) for kind in kinds) and tree.get("is_linear", "0") == "0"
-    if not is_plain or not all((*count_of_leaf, *count_of_split)):
-        return None
+    if any(kind & (_CATEGORIES | _ZERO_IS_MISSING) for kind in kinds) or tree.get("is_linear", "0") != "0":
+        raise ValueError("a split or a leaf does more than compare numbers")
 
     def below(node: int, path: tuple[tuple[Condition, bool, float], ...]) -> Iterator[Leaf]:
         if node < 0:
-            yield Leaf(values[~node], path)
+            leaf = Leaf(values[~node], path)
+            yield leaf if len(path) <= BITS else _merged(leaf)
             return
-        condition = Condition(inputs[node], math.nan, thresholds[node])
+        condition = Condition(inputs[node], -math.inf, thresholds[node])
         for child, is_met in ((left[node], True), (right[node], False)):
             count = count_of_leaf[~child] if child < 0 else count_of_split[child]
             yield from below(child, (*path, (condition, is_met, count / count_of_split[node])))
 
-    leaves = [leaf if len(leaf.path) <= BITS else _shortened(leaf) for leaf in below(0, ())]
-    return leaves if all(len(leaf.path) <= BITS for leaf in leaves) else None
+    yield from below(0, ())
 
 
-def _shortened(leaf: Leaf) -> Leaf:
+def _merged(leaf: Leaf) -> Leaf:
     """A leaf with one condition for each input."""
-    low, high, share = dict[int, float](), dict[int, float](), dict[int, float]()
-    for (name, _, threshold), is_met, part in leaf.path:
+    merged, share = dict[int, Condition](), dict[int, float]()
+    for condition, is_met, part in leaf.path:
+        name, low, high = condition if is_met else (condition.input, condition.high, math.inf)
+        before = merged.get(name, _ALWAYS)
+        merged[name] = Condition(name, max(low, before.low), min(high, before.high))
         share[name] = share.get(name, 1.0) * part
-        if is_met:
-            high[name] = min(threshold, high.get(name, math.inf))
-        else:
-            low[name] = max(threshold, low.get(name, -math.inf))
-    merged = {name: Condition(name, low.get(name, math.nan), high.get(name, math.inf)) for name in share}
-    return Leaf(leaf.value, tuple((merged[name], True, share[name]) for name in share))
+    return Leaf(leaf.value, tuple((merged[name], True, share[name]) for name in merged))
 
 
 def _blocks(leaves: Sequence[Leaf]) -> list[list[Leaf]]:
-    """The leaves in blocks of at most `BITS` conditions: neighbours share most of theirs."""
+    """The leaves that fit, in blocks of at most `BITS` conditions: neighbours share most of theirs."""
     blocks: list[list[Leaf]] = []
     conditions: set[Condition] = set()
     for leaf in leaves:
         of_leaf = {condition for condition, _, _ in leaf.path}
+        if len(of_leaf) > BITS:
+            continue
         if not blocks or len(conditions | of_leaf) > BITS:
             blocks.append([])
             conditions = set()
         blocks[-1].append(leaf)
         conditions |= of_leaf
     return blocks
-
-
-def _values(leaves: Sequence[Leaf], conditions: Sequence[Condition], names: Sequence[int]) -> np.ndarray:
-    """The Shapley values of some leaves for each byte of their conditions: a column for each of the inputs `names`."""
-    meets = np.ones((len(leaves), 2 ** len(conditions), len(names)), dtype=bool)
-    share = np.ones((len(leaves), 1, len(names)))
-    for leaf, of_leaf, shares in zip(leaves, meets, share, strict=True):
-        for condition, is_met, part in leaf.path:
-            column = names.index(condition.input)
-            of_leaf[:, column] &= _HAS_BIT[: len(of_leaf), conditions.index(condition)] == is_met
-            shares[:, column] *= part
-    others = np.zeros(meets.shape)
-    for point, weight in zip(_POINTS, _WEIGHTS, strict=True):
-        factors = np.where(meets, point + (1 - point) * share, (1 - point) * share)
-        others += weight * factors.prod(axis=2, keepdims=True) / factors
-    value = np.array([leaf.value for leaf in leaves])[:, None, None]
-    return np.asarray((value * (meets - share) * others).sum(axis=0))

@@ -1,6 +1,7 @@
 """The Shapley values from tables are those that LightGBM computes."""
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Sequence
 from typing import Any
 
 import lightgbm
@@ -9,8 +10,6 @@ import pytest
 
 from errors import ModelBroken
 from model import shapley
-from model.booster import Booster
-from model.explanation import Trees
 from tests.constants import override
 
 INPUTS = 6
@@ -39,28 +38,24 @@ def are_alike(ours: np.ndarray, expected: np.ndarray) -> bool:
     return np.allclose(ours, expected, rtol=0, atol=1e-12 * np.abs(expected).max())
 
 
-def near_thresholds(table: shapley.Tables, count: int) -> np.ndarray:
+def near_thresholds(trees: shapley.Trees, count: int) -> np.ndarray:
     """Rows of which some values are thresholds of splits, or a little more or less."""
     random = np.random.default_rng(3)
-    rows = random.normal(size=(count, table.inputs))
-    for place, threshold in zip(table._of, table._high, strict=True):
-        if np.isfinite(threshold) and abs(threshold) > 1e-30:  # the package takes what is nearer to 0 for 0
-            rows[random.integers(count, size=3), place] = threshold + np.array([-1e-9, 0, 1e-9])
+    rows = random.normal(size=(count, trees.inputs))
+    for part in (trees._tables._conditions, trees._computed._conditions):
+        for place, threshold in zip(part.inputs, part._high, strict=True):
+            if np.isfinite(threshold) and abs(threshold) > 1e-30:  # the package takes what is nearer to 0 for 0
+                rows[random.integers(count, size=3), place] = threshold + np.array([-1e-9, 0, 1e-9])
     return rows
-
-
-def tabled(text: str) -> shapley.Tables:
-    table = shapley.tables(text)
-    assert table is not None
-    return table
 
 
 @pytest.mark.parametrize("leaves", [2, 3, 8, 9, 16, 31])
 @pytest.mark.parametrize("seed", range(4))
 def test_tables_have_the_values_of_the_package(leaves: int, seed: int):
     text = grown(leaves, seed)
-    rows = near_thresholds(tabled(text), 200)
-    assert are_alike(tabled(text).contributions(rows), of_package(text, rows))
+    trees = shapley.Trees(text)
+    rows = near_thresholds(trees, 200)
+    assert are_alike(trees.contributions(rows), of_package(text, rows))
 
 
 def test_a_path_of_many_splits_on_few_inputs_is_shortened():
@@ -68,8 +63,10 @@ def test_a_path_of_many_splits_on_few_inputs_is_shortened():
     labels = np.exp(rows[:, 0]) * 8 % 2 > 1  # each step of one input is a split of its own
     text = fitted(rows, labels, 3, num_leaves=30, min_data_in_leaf=1)
     assert depth_of(text) > shapley.BITS
-    rows = near_thresholds(tabled(text), 300)
-    assert are_alike(tabled(text).contributions(rows), of_package(text, rows))
+    trees = shapley.Trees(text)
+    assert not len(trees._computed._leaves), "they have six inputs"
+    rows = near_thresholds(trees, 300)
+    assert are_alike(trees.contributions(rows), of_package(text, rows))
 
 
 def depth_of(trees: str) -> int:
@@ -84,57 +81,62 @@ def depth_of(trees: str) -> int:
 def test_infinite_inputs_go_where_the_package_sends_them():
     text = grown(16)
     rows = np.random.default_rng(5).choice([-np.inf, -1.0, 0.0, 1.0, np.inf], size=(100, INPUTS))
-    assert are_alike(tabled(text).contributions(rows), of_package(text, rows))
+    assert are_alike(shapley.Trees(text).contributions(rows), of_package(text, rows))
 
 
 def test_one_row_has_the_values_that_it_has_among_others():
-    table = tabled(grown(16))
-    rows = near_thresholds(table, 50)
-    together = table.contributions(rows)
-    assert all(np.array_equal(table.contributions(rows[n : n + 1])[0], together[n]) for n in range(len(rows)))
-    assert table.contributions(rows[:0]).shape == (0, INPUTS)
+    trees = shapley.Trees(grown(16))
+    rows = near_thresholds(trees, 50)
+    together = trees.contributions(rows)
+    assert all(np.array_equal(trees.contributions(rows[n : n + 1])[0], together[n]) for n in range(len(rows)))
+    assert trees.contributions(rows[:0]).shape == (0, INPUTS)
+    assert np.array_equal(trees.contributions(np.asfortranarray(rows)), together), "another layout in memory"
 
 
 def test_trees_of_one_leaf_add_nothing():
-    assert not tabled(grown(8, min_gain_to_split=1e9)).contributions(np.ones((2, INPUTS))).any()
+    assert not shapley.Trees(grown(8, min_gain_to_split=1e9)).contributions(np.ones((2, INPUTS))).any()
 
 
 def wide(seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=(4_000, 14))
+    return np.random.default_rng(seed).normal(size=(4_000, 20))
 
 
-def with_zeros() -> str:
-    return grown(8, zero_as_missing=True)
-
-
-def with_categories() -> str:
-    return grown(8, rows=np.floor(np.abs(wide()[:, :INPUTS] * 3)), categorical=[2])
-
-
-def with_a_long_path() -> str:
-    """A tree each of whose splits asks another input."""
+def test_a_path_of_more_inputs_than_a_byte_has_bits_is_computed():
     rows = wide()
-    labels = sum((rows[:, :i] > 0).all(axis=1).astype(float) for i in range(1, 13))
-    return fitted(rows, np.asarray(labels), 1, objective="regression", num_leaves=14, min_data_in_leaf=1)
+    labels = sum((rows[:, :n] > 0).all(axis=1).astype(float) for n in range(1, 19))  # each split asks another input
+    text = fitted(rows, np.asarray(labels), 3, objective="regression", num_leaves=14, min_data_in_leaf=1)
+    trees = shapley.Trees(text)
+    assert trees._computed._share.shape[1] > shapley.BITS
+    rows = near_thresholds(trees, 300)
+    assert are_alike(trees.contributions(rows), of_package(text, rows))
 
 
-@pytest.mark.parametrize("text", [with_zeros, with_categories, with_a_long_path])
-def test_other_trees_are_left_to_the_library(text: Callable[[], str]):
-    trees = text()
-    assert shapley.tables(trees) is None
-    rows = np.random.default_rng(2).normal(size=(20, lightgbm.Booster(model_str=trees).num_feature()))
-    assert np.array_equal(Trees(trees, np.float64).contributions(rows), of_package(trees, rows))
+@pytest.mark.parametrize("most", [0, 3])
+def test_leaves_beyond_the_most_blocks_are_computed(monkeypatch: pytest.MonkeyPatch, most: int):
+    override(monkeypatch, shapley, MOST_BLOCKS=most)
+    text = grown(20)
+    trees = shapley.Trees(text)
+    assert len(trees._tables._first) == most
+    rows = near_thresholds(trees, 200)
+    assert are_alike(trees.contributions(rows), of_package(text, rows))
 
 
-def test_too_many_trees_are_left_to_the_library(monkeypatch: pytest.MonkeyPatch):
-    override(monkeypatch, shapley, MOST_BLOCKS=3)
-    text = grown(8)
-    assert shapley.tables(text) is None
-    assert isinstance(Trees(text, np.float64)._trees, Booster)
-
-
-@pytest.mark.parametrize("leaves", [8, 200])
-def test_a_row_of_another_width_is_refused(leaves: int):
+def test_a_row_of_another_width_is_refused():
+    trees = shapley.Trees(grown(8, trees=2))
     for width in (INPUTS - 1, INPUTS + 1):
         with pytest.raises(ModelBroken, match=f"The trees take {INPUTS} inputs, and a row has {width}"):
-            Trees(grown(leaves, trees=2), np.float64).contributions(np.zeros((1, width)))
+            trees.contributions(np.zeros((1, width)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "tree\nversion=v4\nnonsense", grown(8)[:2_000], grown(8).replace("leaf_count=", "leaf_counts="),
+        re.sub("internal_count=.*", "internal_count=" + "0 " * 7, grown(8)), grown(8, zero_as_missing=True),
+        grown(8, rows=np.floor(np.abs(wide()[:, :INPUTS] * 3)), categorical=[2]), grown(8, linear_tree=True),
+    ],
+    ids=["empty", "no trees", "cut", "no counts", "counts of nothing", "zeros", "categories", "linear leaves"],
+)  # fmt: skip
+def test_what_are_no_trees_of_numbers_is_refused(text: str):
+    with pytest.raises(ModelBroken, match=r"These are no trees of LightGBM \(.+\)\. Train again"):
+        shapley.Trees(text)
