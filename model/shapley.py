@@ -107,10 +107,10 @@ class _Tables:
         conditions, columns = list[Condition](), list[int]()
         table = np.zeros((len(blocks), 2**BITS, BITS))
         for of_block, leaves in zip(table, blocks, strict=True):
-            asked = list(dict.fromkeys(condition for leaf in leaves for condition, _, _ in leaf.path))
-            names = list(dict.fromkeys(condition.input for condition in asked))
-            of_block[: 2 ** len(asked), : len(names)] = _of_bytes(leaves, asked, names)
-            conditions += asked + [_NEVER] * (BITS - len(asked))
+            union = list(dict.fromkeys(condition for leaf in leaves for condition, _, _ in leaf.path))
+            names = list(dict.fromkeys(condition.input for condition in union))
+            of_block[: 2 ** len(union), : len(names)] = _of_bytes(leaves, union, names)
+            conditions += union + [_NEVER] * (BITS - len(union))
             columns += names + [inputs] * (BITS - len(names))
         self._table, self._first = table.reshape(-1, BITS), np.arange(len(blocks)) * 2**BITS
         self._conditions, self._columns, self._inputs = _Conditions(conditions), np.array(columns, dtype=int), inputs
