@@ -85,6 +85,10 @@ class LiveTable:
         #: Of the bytes of its states: those of another definition mean something else.
         reaches = [(alike, self._slots[number].reach) for alike, number in numbers.items()]
         self.version = crc32(repr((FORMAT, table.keys, table.event_time, table.source.derived, reaches)).encode())
+        kinds: dict[Any, list[tuple[int, Slot]]] = {}
+        for number, slot in enumerate(self._slots):
+            kinds.setdefault(slot.kind, []).append((number, slot))
+        self._kinds = list(kinds.values())
         self._packs = [slot.fold.pack for slot in self._slots] if any(s.fold.pack for s in self._slots) else []
         #: For each slot its features, how far back each of them reaches, µs, ascending, and how many events it takes.
         self._readings = [tuple(zip(*sorted(w.items(), key=itemgetter(1)), strict=True)) for w in windows]
@@ -108,16 +112,22 @@ class LiveTable:
         `newest`: the newest timestamp of the state is this one at least, µs."""
         before = after = state.newest
         is_in_order = True
-        for entry in entries:
-            is_in_order &= entry[TIME] >= after
-            after = max(after, entry[TIME], entry[OUTCOME])
+        for entry in entries:  # without calls: it runs for every event
+            if entry[TIME] >= after:
+                after = entry[TIME]
+            else:
+                is_in_order = False
+            if entry[OUTCOME] > after:
+                after = entry[OUTCOME]
         after = max(after, newest)
         state.newest, recent = after, state.recent
         reached = self.reached(after)
         kept = [entry for entry in entries if entry[TIME] >= reached]
         recent.add(kept)
-        for slot, tiles in zip(self._slots, state.tiles, strict=True):
-            slot.take(tiles, recent, kept, before, after)
+        for slots in self._kinds:
+            ripe = slots[0][1].ripe(recent, kept, before, after)
+            for number, slot in slots:
+                slot.take(state.tiles[number], ripe, before, after)
         self._prune(state, reached)
         return [] if is_in_order or len(kept) == len(entries) else self._too_late(before, entries)
 

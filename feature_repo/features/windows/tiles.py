@@ -86,7 +86,8 @@ class Slot:
             (VALUES + columns.index(name), frozenset(value if isinstance(value, tuple) else (value,)))
             for name, value in aggregation.where.items()
         ]
-        self._add = self._adder()
+        self._needs_order = "order" in aggregation.record.keeps
+        self._add, self.counted = self._adder(), self._counting()
 
     def _adder(self) -> Callable[[Any, list[Entry]], Any]:
         """(state, entries) → the state with more entries. A function of its own for each kind of fold: it runs for
@@ -100,9 +101,13 @@ class Slot:
                 entries,
                 state,
             )
-        if place is None:
+        if place is None and self._needs_order:
             return lambda state, entries: add_many(state, [(None, entry[:OUTCOME]) for entry in entries])
-        return lambda state, entries: add_many(state, [(entry[place], entry[:OUTCOME]) for entry in entries])
+        if place is None:
+            return lambda state, entries: add_many(state, [(None, None)] * len(entries))
+        if self._needs_order:
+            return lambda state, entries: add_many(state, [(entry[place], entry[:OUTCOME]) for entry in entries])
+        return lambda state, entries: add_many(state, [(entry[place], None) for entry in entries])
 
     def oldest(self, timestamp: int, reach: int) -> int:
         """From when on events count at a timestamp."""
@@ -132,28 +137,54 @@ class Slot:
                 return False
         return self._place is None or entry[self._place] is not None
 
-    def take(self, tiles: dict[int, Any], recent: list[Entry], new: Sequence[Entry], before: int, after: int) -> None:
-        """Move the entries into tiles that are ripe now and were not before; drop the tiles that no window reaches any
-        more. `recent` has the `new` entries already. `before`, `after`: the newest timestamp without and with them."""
-        high, oldest = self.tiled(after), self.reached(after)
-        ripe: list[Entry] = []
-        if recent and recent[0][TIME] < high:
-            low = self.tiled(before)
-            below = recent[: bisect_left(recent, (high,))]
-            if self.takes_outcomes:
-                fresh = set(new)
-                ripe = [e for e in below if self.is_tiled(e, after) and (e in fresh or not self.is_tiled(e, before))]
-            else:
-                ripe = [e for e in new if e[TIME] < low] if before != NEVER else []
-                ripe += below[bisect_left(below, (low,)) :]
-        hop, is_endless, zero = self.hop, self.is_endless, self.fold.zero
-        by_tile: dict[int, list[Entry]] = {}
+    def _counting(self) -> Callable[[Sequence[Entry]], list[Entry]]:
+        """Entries → those that take part. A function of its own for each usual kind: it runs for every event."""
+        place, where = self._place, self._where
+        if self.takes_outcomes or len(where) + (place is not None) > 1:
+            return lambda entries: list(filter(self.counts, entries))
+        if place is not None:
+            value: int = place
+            return lambda entries: [entry for entry in entries if entry[value] is not None and not entry[OUTCOME]]
+        for column, allowed in where:
+            return lambda entries: [entry for entry in entries if entry[column] in allowed and not entry[OUTCOME]]
+        return lambda entries: [entry for entry in entries if not entry[OUTCOME]]
+
+    @property
+    def kind(self) -> tuple[Any, ...]:
+        """The entries of slots of one kind are ripe together, and go into tiles with the same starts."""
+        return self.delay, self.hop, self.is_endless, self.takes_outcomes
+
+    def ripe(self, recent: list[Entry], new: Sequence[Entry], before: int, after: int) -> dict[int, list[Entry]]:
+        """Start of a tile → the entries that go into it now and did not before. `recent` has the `new` entries already.
+        `before`, `after`: the newest timestamp without and with them."""
+        high, by_tile = self.tiled(after), dict[int, list[Entry]]()
+        if not recent or recent[0][TIME] >= high:
+            return by_tile
+        low, below = self.tiled(before), recent[: bisect_left(recent, (high,))]
+        if self.takes_outcomes:
+            fresh = set(new)
+            ripe = [e for e in below if self.is_tiled(e, after) and (e in fresh or not self.is_tiled(e, before))]
+        else:
+            ripe = [e for e in new if e[TIME] < low] if before != NEVER else []
+            ripe += below[bisect_left(below, (low,)) :]
+        if self.is_endless:
+            return {NEVER: ripe}
+        hop = self.hop
         for entry in ripe:
-            if entry[TIME] >= oldest and self.counts(entry):
-                by_tile.setdefault(NEVER if is_endless else entry[TIME] - entry[TIME] % hop, []).append(entry)
-        for start, entries in by_tile.items():
-            tiles[start] = self._add(tiles.get(start, zero), entries)
-        if tiles and not is_endless and hop and oldest != self.reached(before):
+            start = entry[TIME] - entry[TIME] % hop
+            if start in by_tile:
+                by_tile[start].append(entry)
+            else:
+                by_tile[start] = [entry]
+        return by_tile
+
+    def take(self, tiles: dict[int, Any], ripe: Mapping[int, list[Entry]], before: int, after: int) -> None:
+        """Take `ripe` entries into tiles, and drop the tiles that no window reaches any more."""
+        oldest = self.reached(after)
+        for start, entries in ripe.items():
+            if start >= oldest and (counted := self.counted(entries)):
+                tiles[start] = self._add(tiles.get(start, self.fold.zero), counted)
+        if tiles and not self.is_endless and self.hop and oldest != self.reached(before):
             for start in [start for start in tiles if start < oldest]:
                 del tiles[start]
 
@@ -171,7 +202,7 @@ class Slot:
         tiled = self.tiled(newest)
         recent = recent[: bisect_left(recent, (young,))]
         if not self.takes_outcomes:
-            entries = list(filter(self.counts, recent[bisect_left(recent, (tiled,)) :]))
+            entries = self.counted(recent[bisect_left(recent, (tiled,)) :])
         else:  # not `is_tiled`, without a call
             entries = [
                 entry
