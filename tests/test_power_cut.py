@@ -9,6 +9,7 @@ import settings
 from features.onboarding import DRIVERS
 from jobs.stream.offline import OfflineLog
 from jobs.stream.state import StateFile
+from jobs.stream.states import States
 from root import Root
 
 pytestmark = pytest.mark.slow
@@ -24,9 +25,9 @@ def test_a_version_that_a_killed_run_has_begun_is_removed_by_the_next(tmp_path: 
 
 def test_a_state_file_is_on_disk_before_the_offline_log_is_written(tmp_path: Path):
     state = StateFile(tmp_path / "coupon.db", ())
-    log = OfflineLog(Root(tmp_path), DRIVERS, (), state)
+    log = OfflineLog(Root(tmp_path), DRIVERS, (), state, States(state, ()))
     log.begin(1)
     assert log._parts[0] == state.sync
     log.finish()
-    assert state._db.execute("PRAGMA synchronous").fetchone() == (1,)
+    assert state.db.execute("PRAGMA synchronous").fetchone() == (1,)
     assert state.meta("synced") == 0

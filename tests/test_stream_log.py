@@ -243,6 +243,6 @@ def test_states_of_a_changed_definition_come_from_everything_logged(
             loop.seed(settings.root(), job, NOW + HOUR / 60, Event())
             while job.step():
                 pass
-            states.append({row[:2] for row in job.state.states_since(PEOPLE.name, 0)})
+            states.append({row[:2] for row in job._states.since(PEOPLE.name, 0)})
     assert states[0] == states[1]
     assert len(states[0]) == 3

@@ -30,6 +30,7 @@ from jobs.stream.offline import DEAD, EVENT, OfflineLog, online_rows
 from jobs.stream.online.states import OnlineStates
 from jobs.stream.sources import Position, Source
 from jobs.stream.state import COMMITTED, COUNTS, HISTORY, ONLINE, WATERMARK, Key, StateFile, StateRow
+from jobs.stream.states import States
 from jobs.stream.status import Counts, Status
 from root import Root
 from serving.store import Store
@@ -65,11 +66,18 @@ class StreamJob:
         self._online: int = self.state.meta(ONLINE, 0)
         self._received = self.state.received()
         self._cache: list[dict[Key, Kept]] = [{} for _ in self._live]
-        self._memory = Memory(self.state, stream)
+        self._memory, self._states = Memory(self.state, stream), States(self.state, stream.tables)
         self.status = Status(stream.domain, Counts(**from_json(self.state.meta(COUNTS, "{}"))))
         self.status.watermark = self.state.meta(WATERMARK, 0)
-        self._offline = OfflineLog(root, stream.raw, self._live, self.state)
-        self._online_states = OnlineStates(store, self._live, self.state, self._online)
+        self._restore()
+        self._offline = OfflineLog(root, stream.raw, self._live, self.state, self._states)
+        self._online_states = OnlineStates(store, self._live, self.state, self._states, self._online)
+
+    def _restore(self) -> None:
+        """Compute the states again that waited when a job was killed, batch by batch."""
+        for committed, changes in self._memory.since(self._states.written).items():
+            self._states.keep(self._fold(changes, committed)[0], committed, are_written=False)
+        self._states.write()
 
     def recover(self) -> None:
         """Write what a run that was killed may not have written. Raises FeaturesNotReady."""
@@ -139,6 +147,7 @@ class StreamJob:
         """Forget the events that no window reaches any more. The windows are those of a day before now, or of a day
         before the newest event where that is older: a file of last month may have an event twice, too."""
         reached = keyed.reached(self._live, min(self.status.watermark, since_1970(self._clock())))
+        self._states.write()  # a state that waits may have an event that is forgotten
         with self.state.batch():
             self.state.set_meta({ONLINE: self._online})
             self._memory.forget_before(reached)
@@ -162,11 +171,12 @@ class StreamJob:
         """Commit everything, or on any error nothing; then write the states online. `batch` and `position` are what the
         source gave; events of the history have neither."""
         sent = list(changes.sent.values())
+        can_wait = batch is not None and all(before is None for before, _ in changes.versions)
         with self.state.batch():
             self._memory.put(changes)
             changed, late = self._fold(changes, committed)
-            for live, states in zip(self._live, changed, strict=True):
-                self.state.put_states(live.table.name, states)
+            if not can_wait:
+                self._states.put(changed, committed)
             if batch is not None:
                 self.state.add_to_log(EVENT, committed, len(sent), offline_log.pack(self.stream.raw, sent))
                 self.state.add_to_log(DEAD, committed, len(batch.dead), b"".join(line + b"\n" for line in batch.dead))
@@ -179,6 +189,7 @@ class StreamJob:
             status = {WATERMARK: self.status.watermark, COUNTS: to_json(vars(self.status.counts))}
             self.state.set_meta({COMMITTED: committed, ONLINE: self._online, **status})
         self._committed = committed
+        self._states.keep(changed, committed, are_written=not can_wait)
         self._offline.add(changed, 0 if batch is None else len(sent) + len(batch.dead))
         if batch is not None:
             self._position = position or {}
@@ -222,7 +233,7 @@ class StreamJob:
         if len(cache) > MOST_STATES:
             cache.clear()
         unknown = [key for key in keys if key not in cache]
-        stored = self.state.states(live.table.name, unknown) if unknown else {}
+        stored = self._states.of_keys(live.table.name, unknown) if unknown else {}
         for key in unknown:
             cache[key] = Kept(live.from_json(stored[key]) if key in stored else live.zero(), entries=None)
 
@@ -231,7 +242,7 @@ class StreamJob:
         another one."""
         self._online_states.check()
         if self._online < self._committed:
-            self._write_online([self.state.states_since(live.table.name, self._online) for live in self._live])
+            self._write_online([self._states.since(live.table.name, self._online) for live in self._live])
 
     def _write_online(self, changed: Sequence[Sequence[StateRow]]) -> None:
         """Write states of each live table online: all that were committed and are not online yet."""

@@ -67,6 +67,14 @@ class Memory:
             changes.rows += 1
         return changes
 
+    def since(self, committed: int) -> dict[int, Changes]:
+        """The batches after a commit timestamp, by their own, if they had new events only, and no others."""
+        batches: dict[int, Changes] = {}
+        for stored in self._state.events_since(committed):
+            row, known = self._event(stored)
+            batches.setdefault(known, Changes()).versions.append((None, row))  # type: ignore[arg-type]
+        return batches
+
     def put(self, changes: Changes) -> None:
         """Remember the events as they are after a batch."""
         newest, values = self._newest, self._values

@@ -16,6 +16,7 @@ from features.windows.state import LiveTable
 from features.windows.tiles import AHEAD_US
 from jobs.raw import offline_log
 from jobs.stream.state import LOGGED, SYNCED, StateFile, StateRow
+from jobs.stream.states import States
 from root import Root
 
 #: Kinds of rows in the state file's table `to_log`.
@@ -30,14 +31,12 @@ class OfflineLog:
     The files are written in a thread, for as long as that takes, and batches go on meanwhile. What has to be read from
     the state file, or removed there, is done between two batches, by the thread that has the file."""
 
-    def __init__(self, root: Root, raw: RawTable, live: Sequence[LiveTable], state: StateFile) -> None:
+    def __init__(self, root: Root, raw: RawTable, live: Sequence[LiveTable], state: StateFile, states: States) -> None:
         self._root, self._raw, self._live, self._state = root, raw, live, state
         self._waiting, self._waiting_since = state.waiting(), time.monotonic()
         logged = state.meta(LOGGED, 0)
         #: For each live table, key → the newest row that is not in the log yet.
-        self._changed = [
-            {row[0]: row for row in state.states_since(live_table.table.name, logged)} for live_table in live
-        ]
+        self._changed = [{row[0]: row for row in states.since(live_table.table.name, logged)} for live_table in live]
         self._writes: list[Callable[[], None]] = []
         #: First the files that a killed run may have written, once more.
         self._parts: list[Callable[[], None]] = [partial(self._write, logged)] if self._waiting else []

@@ -19,6 +19,7 @@ from features.windows.state import LiveTable
 from features.windows.tiles import AHEAD_US
 from jobs.stream.offline import online_rows
 from jobs.stream.state import HISTORY, StateFile, StateRow
+from jobs.stream.states import States
 from serving.store import Store, StoredRow
 
 #: The job looks this often whether the states are still there.
@@ -30,13 +31,13 @@ PAGE_STATES = 20_000
 class OnlineStates:
     """The states of one stream's live tables in the online store. Every method may raise FeaturesNotReady."""
 
-    def __init__(self, store: Store, live: Sequence[LiveTable], state: StateFile, online: int) -> None:
+    def __init__(self, store: Store, live: Sequence[LiveTable], state: StateFile, states: States, online: int) -> None:
         """`online`: the commit timestamp of the last batch whose states are online, as far as the state file knows."""
-        self._store, self._live, self._state = store, live, state
+        self._store, self._live, self._state, self._states = store, live, state, states
         self._file = state.id()
         #: Table → the commit timestamp of the last batch that wrote a state of it online.
         self._written = {
-            table.name: state.newest_state(table.name, online) for table in (live_table.table for live_table in live)
+            table.name: states.newest(table.name, online) for table in (live_table.table for live_table in live)
         }
         self._next_check = 0.0
 
@@ -73,7 +74,7 @@ class OnlineStates:
     def _write_again(self, live: LiveTable, since: int, marker: StoredRow | None, is_whole: bool) -> None:
         """Write the states that batches after `since` wrote, and the marker last."""
         marker = self._mark(live, marker, "", False)
-        for states in self._state.pages_since(live.table.name, since, self._written[live.table.name], PAGE_STATES):
+        for states in self._states.pages_since(live.table.name, since, self._written[live.table.name], PAGE_STATES):
             self._store.write_table(state_of(live.table), online_rows(live, states))
         if committed := self._written[live.table.name]:
             self._store.write_table(state_of(live.table), online_rows(live, [self._progress(live, committed)]))
