@@ -58,7 +58,7 @@ DAYS = table(
 )  # fmt: skip
 SHAPES = table(
     Aggregation("least_3d", "min", "x", 3 * DAY), Aggregation("most_3d", "max", "x", 3 * DAY),
-    Aggregation("spread_7d", "stddev", "x", 7 * DAY), Aggregation("people_3d", "count_distinct", "who", 3 * DAY),
+    Aggregation("spread_7d", "stddev", "x", 7 * DAY), Aggregation("first_who_3d", "min", "who", 3 * DAY),
     Aggregation("last_who_3d", "last", "who", 3 * DAY), Aggregation("last_two_7d", "last_n_mean", "x", 7 * DAY, n=2),
 )  # fmt: skip
 FINE = table(
@@ -67,14 +67,18 @@ FINE = table(
     Aggregation("x_exact", "sum", "x", 7 * HOUR, hop=ZERO), Aggregation("n_odd_hop", "count", None, DAY, hop=7 * HOUR),
     Aggregation("bad_rate_odd", "rate", "outcome", 20 * HOUR, delay=HOUR, hop=7 * HOUR),
     Aggregation("bad_of_3_odd", "last_n_rate", "outcome", 20 * HOUR, delay=HOUR, hop=7 * HOUR, n=3),
-    Aggregation("people_2h", "count_distinct", "who", 2 * HOUR),
+    Aggregation("late_most", "max", "x", 2 * DAY, where={"kind": "good"}, delay=5 * HOUR),
+)  # fmt: skip
+DISTINCT = table(
+    Aggregation("people_3d", "count_distinct", "who", 3 * DAY), Aggregation("x_mean_7d", "mean", "x", 7 * DAY),
+    Aggregation("people_2h", "count_distinct", "who", 2 * HOUR), Aggregation("most_3d", "max", "x", 3 * DAY),
 )  # fmt: skip
 EVER = table(
     Aggregation("last_x", "last", "x", None), Aggregation("last_three", "last_n_sum", "x", None, n=3),
     Aggregation("n_2d", "count", None, 2 * DAY),
 )  # fmt: skip
 OUTCOMES = table(Aggregation("bad_2d", "count", None, 2 * DAY), Aggregation("x", "mean", "x", DAY), time="outcome")
-ALL = {"days": DAYS, "shapes": SHAPES, "fine": FINE, "ever": EVER, "by outcome": OUTCOMES}
+ALL = {"days": DAYS, "shapes": SHAPES, "fine": FINE, "distinct": DISTINCT, "ever": EVER, "by outcome": OUTCOMES}
 TABLES = pytest.mark.parametrize("made_table", ALL.values(), ids=ALL)
 
 times = st.sampled_from([ZERO, ZERO, INSTANT, DAY - INSTANT, 7 * HOUR, 5 * HOUR]) | st.timedeltas(ZERO, DAY - HOUR)

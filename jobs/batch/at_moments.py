@@ -16,7 +16,7 @@ from features.windows.live import is_offset, seen_of
 from features.windows.tables import AggregationTable
 from features.windows.tiles import AHEAD_US, SLACK_US
 from jobs import sql
-from jobs.batch import states
+from jobs.batch import intervals, states
 from jobs.batch.layout import microseconds, old_edge
 from jobs.raw import keyed_log, places
 from jobs.raw.relations import cell, open_events
@@ -66,7 +66,19 @@ def _joined(
 ) -> pd.DataFrame:
     """`nth` and the features of requests, over the relation `event`."""
     connection.register("requests", requests)
-    return connection.execute(f"{valued(table, has_seen)} ORDER BY nth").df()
+    if has_seen or not len(requests) or not intervals.takes(table):
+        return connection.execute(f"{valued(table, has_seen)} ORDER BY nth").df()
+    reach, timestamps = _longest_reach(table), requests["t"]
+    first, last = (pc.min(timestamps).as_py(), pc.max(timestamps).as_py())
+    where = f"t < {last}" + ("" if reach is None else f" AND t >= {first - reach}")
+    moments, late = intervals.fold(connection, table, answered(table, has_seen), where)
+    is_late = pc.is_in(requests["nth"], late)
+    results = []
+    for chosen, query in ((pc.invert(is_late), _valued(table, moments)), (is_late, valued(table, has_seen))):
+        if pc.any(chosen).as_py():
+            connection.register("requests", requests.filter(chosen))
+            results.append(connection.execute(f"{query} ORDER BY nth").df())
+    return pd.concat(results)
 
 
 def records_at_moments(
@@ -80,18 +92,22 @@ def records_at_moments(
 def valued(table: AggregationTable, has_seen: bool) -> str:
     """SELECT `nth` and the table's features, over the relations `event` and `requests`: `nth`, `t`, `known` (µs) and
     the parts of the key, `k0` and so on. With `has_seen`, at the timestamps that a live state answers."""
-    folded: list[str] = []
-    values: list[str] = []
-    for a in table.aggregations:
-        parts = {}
-        for part, state in _states(a).items():
-            parts[part] = f"s{len(folded)}"
-            folded.append(f"{state} AS {parts[part]}")
-        values.append(f"{states.value(a, parts, 'request_t')} AS {sql.identifier(a.name)}")
-    flags = [f"{flag.sql} AS {sql.identifier(flag.name)}" for flag in table.flags]
+    folded = [f"{_state(a, part)} AS s{i}" for i, (a, part) in enumerate(states.parts(table))]
     if any(a.outcome for a in table.aggregations):
         folded.append("any_value(request_t) AS request_t")
-    by_request = f"SELECT nth, {', '.join(folded)} FROM ({known_events(table, has_seen)}) GROUP BY nth"
+    return _valued(table, f"SELECT nth, {', '.join(folded)} FROM ({known_events(table, has_seen)}) GROUP BY nth")
+
+
+def _valued(table: AggregationTable, by_request: str) -> str:
+    """SELECT `nth` and the table's features of the relation `requests`, from a query of `nth`, `request_t` and the
+    states `s0`, `s1`, … in the order of `states.parts`."""
+    columns: dict[str, dict[str, str]] = {a.name: {} for a in table.aggregations}
+    for i, (a, part) in enumerate(states.parts(table)):
+        columns[a.name][part] = f"s{i}"
+    values = [
+        f"{states.value(a, columns[a.name], 'request_t')} AS {sql.identifier(a.name)}" for a in table.aggregations
+    ]
+    flags = [f"{flag.sql} AS {sql.identifier(flag.name)}" for flag in table.flags]
     query = f"SELECT nth, {', '.join(values)} FROM (SELECT nth FROM requests) LEFT JOIN ({by_request}) USING (nth)"
     return f"SELECT *{''.join(', ' + flag for flag in flags)} FROM ({query})"
 
@@ -99,13 +115,19 @@ def valued(table: AggregationTable, has_seen: bool) -> str:
 def known_events(table: AggregationTable, has_seen: bool) -> str:
     """SELECT the events that had happened and were known at each request, as they were known: `nth`, `request_t` and
     the columns of `event`."""
-    reaches = [microseconds(a.reach + a.old_edge_hop) for a in table.aggregations if a.window is not None]
-    oldest = f"AND e.t >= r.t - {max(reaches)}" if len(reaches) == len(table.aggregations) else ""
+    reach = _longest_reach(table)
+    oldest = "" if reach is None else f"AND e.t >= r.t - {reach}"
     return (
         f"SELECT r.nth, r.t AS request_t, e.* FROM ({answered(table, has_seen)}) r "
         f"JOIN event e ON e.key = r.key AND e.t < r.t AND e.created <= r.known "
         f"AND (e.superseded IS NULL OR e.superseded > r.known) {oldest}"
     )
+
+
+def _longest_reach(table: AggregationTable) -> int | None:
+    """No event further back counts, µs; None: any may."""
+    reaches = [microseconds(a.reach + a.old_edge_hop) for a in table.aggregations if a.window is not None]
+    return max(reaches) if len(reaches) == len(table.aggregations) else None
 
 
 def answered(table: AggregationTable, has_seen: bool) -> str:
@@ -124,13 +146,12 @@ def _answerable(table: AggregationTable, requests: str) -> str:
     return f"SELECT nth, coalesce(first, t) AS t, known, key FROM ({requests}) LEFT JOIN ({first}) USING (nth)"
 
 
-def _states(a: Aggregation) -> dict[str, str]:
-    """Part → the state of the events in the window, as SQL over them and their request's timestamp, `request_t`."""
+def _state(a: Aggregation, part: str) -> str:
+    """A part of the state of the events in the window, as SQL over them and their request's timestamp, `request_t`."""
     inside = in_window(a)
-    parts = states.states(a, inside)
-    if a.outcome and a.record.counts_known:
-        parts["known"] = states.known_outcomes(a, [*inside, f"{cell(a.outcome)} < request_t"])
-    return parts
+    if part not in a.record.states:
+        return states.known_outcomes(a, [*inside, f"{cell(a.outcome or '')} < request_t"])
+    return states.states(a, inside)[part]
 
 
 def in_window(a: Aggregation) -> list[str]:

@@ -21,6 +21,12 @@ def old_edge(timestamp: str, a: Aggregation) -> str:
     return f"{edge} // {hop} * {hop}" if hop else edge
 
 
+def last_counted(timestamp: str, a: Aggregation) -> str:
+    """SQL: the last timestamp at which an event counts, µs; the inverse of `old_edge`."""
+    reach, hop = microseconds(a.reach), microseconds(a.old_edge_hop)
+    return f"({timestamp} // {hop} * {hop} + {hop + reach - 1})" if hop else f"({timestamp} + {reach})"
+
+
 @dataclass(frozen=True)
 class Layout:
     """How a table's windows lie on the grid of its ticks. All lengths are in µs.
@@ -88,8 +94,6 @@ class Layout:
         return f"{'ROWS' if self.is_dense else 'RANGE'} BETWEEN {oldest} AND {newest}"
 
     def leaves(self, a: Aggregation) -> str:
-        """SQL: the last timestamp at which an event at `t` counts; the inverse of `old_edge`."""
-        fixed, hop, reach = self.fixed_reach(a), microseconds(a.old_edge_hop), microseconds(a.reach)
-        if fixed is not None:
-            return f"t // {self.size} * {self.size} + {fixed}"
-        return f"t // {hop} * {hop} + {hop + reach - 1}"
+        """SQL: the last timestamp at which an event at `t` counts, or its tile."""
+        fixed = self.fixed_reach(a)
+        return last_counted("t", a) if fixed is None else f"t // {self.size} * {self.size} + {fixed}"

@@ -1,10 +1,12 @@
 """An aggregation's states and value as SQL, from the record of its function (`features/windows/functions.py`). Input is
 the relation `event` of `jobs/raw/relations.py`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from features.windows.aggregation import Aggregation
 from features.windows.folds import ROOT_UNITS, UNITS
+from features.windows.functions import StateSql
+from features.windows.tables import AggregationTable
 from jobs import sql
 from jobs.batch.layout import microseconds
 from jobs.raw.relations import KINDS, cell
@@ -13,23 +15,40 @@ from jobs.raw.relations import KINDS, cell
 _ORDER = "t := t, tie := tie"
 
 
+def parts(table: AggregationTable) -> Iterator[tuple[Aggregation, str]]:
+    """The parts of the states of a table's aggregations. `known` is how many events have an outcome that was known."""
+    for a in table.aggregations:
+        yield from ((a, part) for part in (*a.record.states, *(["known"] if a.record.counts_known else [])))
+
+
 def states(a: Aggregation, conditions: Sequence[str] = ()) -> dict[str, str]:
     """Part → the state of some events. `conditions` say which events count, beside the definition."""
-    columns = {}
-    if a.column is not None:
-        columns = {"column": cell(a.column)} | {kind: cell(a.column, kind) for kind in KINDS}
     return {
-        part: state.select.format(n=a.n, order=_ORDER, **columns) + of_events(a, conditions)
+        part: state.select.format(n=a.n, order=_ORDER, **_columns(a)) + of_events(a, conditions)
         for part, state in a.record.states.items()
     }
 
 
+def of_event(a: Aggregation, state: StateSql) -> str:
+    """What an event has of a state that is a fold of it."""
+    return state.part.format(**_columns(a))
+
+
+def _columns(a: Aggregation) -> dict[str, str]:
+    if a.column is None:
+        return {}
+    return {"column": cell(a.column)} | {kind: cell(a.column, kind) for kind in KINDS}
+
+
 def of_events(a: Aggregation, conditions: Sequence[str] = ()) -> str:
     """The FILTER clause of an aggregate over the events that count: as the definition says, and as `conditions` say."""
-    tests = [*conditions, *_where(a)]
-    if a.column is not None and a.outcome is None:
-        tests.append(f"{cell(a.column)} IS NOT NULL")
-    return _filter(tests)
+    return _filter([*conditions, *tests(a)])
+
+
+def tests(a: Aggregation) -> list[str]:
+    """SQL conditions: that an event counts, as the definition says."""
+    has_value = [f"{cell(a.column)} IS NOT NULL"] if a.column is not None and a.outcome is None else []
+    return [*_where(a), *has_value]
 
 
 def merge(a: Aggregation, part: str, state: str, over: str) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from operator import add
 from string import Formatter
+from typing import Literal
 
 from choices import unknown
 from features.windows.folds import (
@@ -47,10 +48,14 @@ class StateSql:
              `{root_units}`, or hashed, `{hash}`, two fields that order events, `{order}`, and `{n}`. The engine appends
              which events count.
     merge    the state of all the states in a frame: `{state}` is the state's column, `{over}` the frame
+    fold     how events in a row become the state (`jobs/batch/intervals.py`); None: only `select` says
+    part     what an event has, in the placeholders of `select`
     """
 
     select: str
     merge: str
+    fold: Literal["counted", "added", "smallest", "largest", "newest"] | None = None
+    part: str = "1"
 
     @property
     def placeholders(self) -> frozenset[str]:
@@ -148,12 +153,13 @@ def _squares(value: float) -> tuple[int, int, int]:
     return (root * root, root, 1)
 
 
-_EVENTS = StateSql("count(*)", "sum({state}) {over}")
-_TOTAL = StateSql("sum({units})", "sum({state}) {over}")
+_EVENTS = StateSql("count(*)", "sum({state}) {over}", "counted")
+_TOTAL = StateSql("sum({units})", "sum({state}) {over}", "added", "{units}")
 _NEWEST = StateSql(
     "max(struct_pack({order}, x := {units}), {n})",
-    "list_sort(flatten(list({state}) FILTER (WHERE {state} IS NOT NULL) {over}), 'DESC')[:{n}]",
-)
+    "list_sort(flatten(list({state}) FILTER (WHERE {state} IS NOT NULL) {over}), 'DESC')[:{n}]", "newest", "{units}",
+)  # fmt: skip
+_SQUARE = "{root_units}::HUGEINT * {root_units}"
 _NEWEST_TOTAL = "list_sum(list_transform({newest}, lambda e : e.x))"
 
 _ALL = (
@@ -193,23 +199,24 @@ _ALL = (
         "stddev", "the standard deviation of a sample; missing under two events",
         totals(3, lambda state, x, _: plus(state, _squares(x)), stddev),
         {
-            "squares": StateSql("sum({root_units}::HUGEINT * {root_units})", "sum({state}) {over}"),
-            "roots": StateSql("sum({root_units})", "sum({state}) {over}"),
+            "squares": StateSql(f"sum({_SQUARE})", "sum({state}) {over}", "added", _SQUARE),
+            "roots": StateSql("sum({root_units})", "sum({state}) {over}", "added", "{root_units}"),
             "events": _EVENTS,
         },
         stddev_sql(),
     ),
     Function(
         "min", "the smallest value", extreme(min),
-        {"least": StateSql("min({column})", "min({state}) {over}")}, "{least}", None,
+        {"least": StateSql("min({column})", "min({state}) {over}", "smallest", "{column}")}, "{least}", None,
     ),
     Function(
         "max", "the largest value", extreme(max),
-        {"most": StateSql("max({column})", "max({state}) {over}")}, "{most}", None,
+        {"most": StateSql("max({column})", "max({state}) {over}", "largest", "{column}")}, "{most}", None,
     ),
     Function(
         "last", "the newest value", newest(1, lambda values: values[0] if values else None),
-        {"newest": StateSql("max(struct_pack({order}, x := {column}))", "max({state}) {over}")}, "({newest}).x", None,
+        {"newest": StateSql("max(struct_pack({order}, x := {column}))", "max({state}) {over}", "newest", "{column}")},
+        "({newest}).x", None,
     ),
     Function(
         "last_n_mean", "the mean of the `n` newest values",
@@ -233,7 +240,8 @@ _ALL = (
     ),
     Function(
         "last_n_rate", "the share of the `n` newest events whose outcome was known; the column is its timestamp",
-        newest_outcomes, {"newest": replace(_NEWEST, select="max(struct_pack({order}, x := {column}), {n})")},
+        newest_outcomes,
+        {"newest": replace(_NEWEST, select="max(struct_pack({order}, x := {column}), {n})", part="{column}")},
         "list_sum(list_transform({newest}, lambda e : CASE WHEN e.x < {t} THEN 1 ELSE 0 END))::DOUBLE "
         "/ len({newest})::DOUBLE",
         needs_window=True,

@@ -1,0 +1,68 @@
+"""Values at timestamps agree with the oracle where events are late or corrected, whichever way a key takes."""
+
+import os
+import tempfile
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from unittest import mock
+
+import hypothesis.strategies as st
+import oracle
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import settings as examples
+from test_windows import ALL, HOUR, INSTANT, RAW, SCHEMA, ZERO, made, timestamps, untils
+
+import settings
+from features.windows.tables import AggregationTable
+from jobs.batch.at_moments import records_at_moments
+
+pytestmark = pytest.mark.slow
+
+Event = dict[str, Any]
+LIVE = replace(RAW, is_live=True)
+LAGS = st.sampled_from([ZERO, ZERO, INSTANT, 30 * HOUR]) | st.timedeltas(ZERO, 99 * HOUR)
+VERSIONS = st.lists(st.tuples(made, LAGS), min_size=1, max_size=20).map(
+    lambda pairs: [version | {"created": version["at"] + lag} for version, lag in pairs]
+)
+#: Most keys have events in order.
+IN_ORDER = st.lists(st.tuples(made, LAGS), min_size=1, max_size=20, unique_by=lambda pair: pair[0]["id"]).flatmap(
+    lambda pairs: st.sampled_from([ZERO, INSTANT, 7 * HOUR]).map(
+        lambda lag: [version | {"created": version["at"] + lag} for version, _ in pairs]
+    )
+)
+REQUESTS = st.lists(st.tuples(st.sampled_from("abc"), timestamps | untils), min_size=1, max_size=8)
+TABLES = pytest.mark.parametrize("table", ALL.values(), ids=ALL)
+
+
+def joined(table: AggregationTable, raw: list[Event], requests: list[tuple[str, datetime]]) -> list[Event]:
+    keys, times = zip(*requests, strict=True)
+    frame = pd.DataFrame({"key": keys, "event_timestamp": pd.to_datetime(times, utc=True).as_unit("us")})
+    with tempfile.TemporaryDirectory() as root, mock.patch.dict(os.environ, RISK_DATA=root):
+        path = settings.root().raw_table("made_events").with_suffix(".parquet")
+        path.parent.mkdir(parents=True)
+        schema = SCHEMA.append(pa.field("created", pa.timestamp("us", "UTC")))
+        pq.write_table(pa.Table.from_pylist(raw, schema), path)
+        return records_at_moments(settings.root(), replace(table, source=LIVE), frame)
+
+
+@TABLES
+@examples(max_examples=40, deadline=None)
+@given(raw=VERSIONS | IN_ORDER, requests=REQUESTS)
+def test_late_and_corrected_events_count_from_when_they_were_known(
+    table: AggregationTable, raw: list[Event], requests: list[tuple[str, datetime]]
+):
+    edges = [
+        (version["key"], edge + shift)
+        for version in raw[:4]
+        for edge in (version["created"], version["outcome"])
+        if edge is not None
+        for shift in (-INSTANT, ZERO, INSTANT)
+    ]
+    requests = requests + edges
+    expected = [oracle.values(table, oracle.once(raw, t), key, t) for key, t in requests]
+    assert joined(table, raw, requests) == expected
