@@ -197,7 +197,7 @@ class Root:
 
     @property
     def materialized(self) -> Path:
-        """A mark: the online store holds what the registry says was materialized."""
+        """A mark: the online store holds what the registry says was materialized. It lists the tables with rows."""
         return self.path / "materialized"
 
     @property

@@ -97,7 +97,7 @@ MAY_IMPORT = {
     "jobs.pipelines": "errors choices root features",
     "jobs.execute": "cli errors files root features jobs.raw jobs.batch jobs.train jobs.pipelines",
     "jobs.build": "cli files errors root settings features model serving simulators "
-    "jobs.raw jobs.world jobs.batch jobs.train jobs.stream jobs.score jobs.build",
+    "jobs.raw jobs.sql jobs.world jobs.batch jobs.train jobs.stream jobs.score jobs.build",
     "jobs.simulate": "errors choices features serving jobs.simulate jobs.simulate.DOMAIN",
     "jobs.simulate.DOMAIN": "cli errors root settings features features.DOMAIN model serving simulators "
     "jobs.raw jobs.batch jobs.stream jobs.simulate jobs.simulate.DOMAIN",

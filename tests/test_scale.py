@@ -4,21 +4,23 @@ import re
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
-from conftest import SIZE
+from conftest import PIPELINE, SIZE
 from engines import postgres, redis
 from engines.need import need
 from feast import Entity, FeatureStore
 from flask.testing import FlaskClient
 from many_requests import answers
-from processes import run
+from processes import environment, jobs_command, run
+from pydantic_core import from_json
 from servers import refusing_port
 
 import settings
 from app import create_app
 from errors import FeaturesNotReady
-from features.domains import streams
+from features.domains import risks, streams
 from features.utc import since_1970
 from jobs.build.imports import Sources
 from jobs.build.plan import steps
@@ -146,3 +148,26 @@ def test_a_registry_that_is_down_says_what_to_do(moved: dict, monkeypatch):
         with pytest.raises(FeaturesNotReady, match=r"registry cannot be used.*Start its database") as error:
             FeastStore(settings.FEATURE_REPO, settings.feature_store()).services()
     assert "secret-word" not in str(error.value)
+
+
+def test_the_pipeline_fills_a_redis_that_lost_its_rows(moved: dict[str, str]):
+    published = {risk.publishes.stream for risk in risks().values() if risk.publishes}  # the requests make events of it
+    kept = [stream for name, stream in streams().items() if name not in published]
+    live = {name for stream in kept for table in stream.tables for name in table.empty}
+
+    def features() -> list[dict[str, Any]]:
+        """Of each answer, those of states. The pipeline computes the others again, up to its own time."""
+        store = FeastStore(settings.FEATURE_REPO, settings.feature_store())
+        texts = [re.findall(rb'"features": ?({[^}]*})', answer) for answer in answers(store, now)]
+        by_name = [from_json(text) for (text,) in filter(None, texts)]
+        return [{name: value for name, value in values.items() if name in live} for values in by_name]
+
+    now = datetime.now(UTC) + timedelta(hours=1)  # the states are written again later than this begins
+    before = features()
+    assert sum(map(len, before)) > 100
+    redis.ask(moved["RISK_REDIS"], "FLUSHDB")
+    assert not any(features())
+    redone = run(jobs_command(*PIPELINE), env=environment()).stdout
+    assert {f"stream {s.domain}" for s in streams().values()} <= set(re.findall("✓ ([^:]+):", redone))
+    assert features() == before
+    assert "✓ stream coupon" not in run(jobs_command(*PIPELINE), env=environment()).stdout

@@ -55,7 +55,7 @@ def steps(root: Root, world: World, now: datetime) -> list[Step]:
             lambda: [str(root), _store()],
             lambda: repository.stores(root)[:2],
             code=(REPOSITORY,),
-            is_intact=settings.has_own_store,  # only Feast knows what a server holds: its two steps run each time
+            is_intact=partial(_is_filled, root),
             after=(TABLES,),
         ),
         *(_stream(root, stream.domain) for stream in streams().values()),
@@ -65,7 +65,7 @@ def steps(root: Root, world: World, now: datetime) -> list[Step]:
             lambda: [listing(root.features, root.raw), _store()],
             lambda: repository.stores(root),
             code=(REPOSITORY,),
-            is_intact=settings.has_own_store,
+            is_intact=partial(_is_filled, root),
             after=(APPLY, *live),
         ),
         *(_train(root, risk, now, live) for risk in risks().values()),
@@ -81,6 +81,11 @@ def by_urgency(plan: Sequence[Step]) -> dict[str, int]:
 
     urgent_first = sorted(plan, key=lambda step: (-len(waiting(step.name)), -(step.parts or 0)))
     return {step.name: place for place, step in enumerate(urgent_first)}
+
+
+def _is_filled(root: Root) -> bool:
+    """Only Feast knows what a server holds: its two steps run each time."""
+    return settings.has_own_store() and repository.is_filled(root)
 
 
 def _store() -> list[str]:
@@ -128,6 +133,7 @@ def _stream(root: Root, domain: str) -> Step:
         inputs,
         lambda: [root.stream_state(domain), *(root.states(state_of(table)) for table in stream.tables)],
         code=(FEATURE_STORE,),
+        is_intact=lambda: repository.is_filled(root) if settings.has_own_store() else stream_work.has_states(domain),
         after=(APPLY,),
     )
 

@@ -2,6 +2,8 @@
 need it here anyway."""
 
 import io
+import json
+import sqlite3
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -11,12 +13,14 @@ from pathlib import Path
 
 import settings
 from errors import FeastFailed, RiskError
+from files import read_only
 from jobs.build.work import OnPart
+from jobs.sql import identifier
 from root import Root
 
 
 def stores(root: Root) -> list[Path]:
-    """The registry, the online store, and a mark: the online store holds all that the registry says is in it. Where
+    """The registry, the online store, and a mark: which tables of the online store have rows. Where
     they are servers, there are no files, and what they hold is for Feast to say."""
     return [root.registry_db, root.online_db, root.materialized] if settings.has_own_store() else []
 
@@ -54,8 +58,28 @@ def materialize(root: Root, now: datetime, on_part: OnPart) -> str:
         store.materialize_incremental(now.astimezone(UTC).replace(microsecond=0))
 
     summary = _run(root, "feast materialize-incremental", feast_materialize, on_part)
-    root.materialized.touch()
+    root.materialized.write_text(json.dumps(sorted(_with_rows(root))))
     return summary
+
+
+def is_filled(root: Root) -> bool:
+    """Whether the online store in the root has rows in all tables that had some when it was filled. It reads the file
+    itself: the import of Feast would take longer than all else that a fresh pipeline does."""
+    try:
+        had = set(json.loads(root.materialized.read_text()))
+    except (OSError, ValueError):  # an older version wrote an empty mark
+        return False
+    return had <= _with_rows(root)
+
+
+def _with_rows(root: Root) -> set[str]:
+    """The tables of the online store that have rows; none where its file cannot be read."""
+    try:
+        with read_only(root.online_db) as store:
+            names = [name for (name,) in store.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+            return {name for name in names if store.execute(f"SELECT 1 FROM {identifier(name)} LIMIT 1").fetchone()}
+    except sqlite3.DatabaseError:
+        return set()
 
 
 def _run(root: Root, command: str, work: Callable[[], None], on_part: OnPart) -> str:

@@ -9,6 +9,22 @@ from jobs.build.work import OnPart
 from root import Root
 
 
+def has_states(domain: str) -> bool:
+    """Whether the online store, a server, has what a stream job wrote, or workers on Kafka write it. Raises
+    FeaturesNotReady."""
+    if settings.events() is not None:
+        return True
+    from features.windows.live import MARKER, reserved_key, state_of
+    from features.windows.state import LiveTable
+    from jobs.stream.online.states import dtypes_of
+    from serving.retrieval import FeastStore
+
+    store = FeastStore(settings.FEATURE_REPO, settings.feature_store())
+    live = map(LiveTable, stream_of(domain).tables)
+    views = [(state_of(table.table), reserved_key(MARKER, dtypes_of(table))) for table in live]
+    return all(store.kept(view, [view], [key]) != [None] for view, key in views)
+
+
 def catch_up(root: Root, domain: str, on_part: OnPart) -> str:
     """Process all events that there are. A stream job that is at work does so itself."""
     from jobs.stream import loop
