@@ -19,7 +19,7 @@ quix     Quix Streams reads a topic with `--partitions`. It groups the entries o
          unless there is one partition, and keeps the tiles of a key in its state, in RocksDB and a changelog topic. A
          commit a second, at least once, writes the states that changed to the same SQLite
 ours-kafka
-         our worker with `--once` on such a topic: exactly once, a transaction each 0.2 s. It ends up to a second late
+         our worker with `--once` on such a topic: exactly once. It ends up to a second late
 
 Bytewax and PyFlink run where one of the given interpreters has it: `pip install bytewax==0.21.1 orjson`, or `pip
 install apache-flink` and a Java, each in its own venv. Those on Kafka run in this environment, after `make engines`,

@@ -27,7 +27,7 @@ from features.domains import stream_of
 from jobs.raw import offline_log
 from jobs.stream.kafka import worker
 from jobs.stream.kafka.places import Places
-from jobs.stream.kafka.progress import CatchUp
+from jobs.stream.kafka.progress import CatchUp, paced
 
 need("java", "mvn", modules=("confluent_kafka", "quixstreams"))
 pytestmark = [pytest.mark.slow, pytest.mark.engine]
@@ -202,3 +202,27 @@ def test_a_signal_ends_the_wait_for_flink(number: signal.Signals, kafka: Broker,
         wait_until(lambda: "starts again in" in job.stderr, what="Flink has ended", child=job)
         job.send(number)
         job.ended()
+
+
+def test_a_worker_waits_for_the_next_commit_as_long_as_the_last_one_took():
+    """It commits when the interval has passed, or a limit of messages is reached."""
+    now, intervals = 0.0, list[float]()
+
+    class Context:
+        commit_interval = 0.2
+
+        def init_checkpoint(self) -> None:
+            intervals.append(self.commit_interval)
+
+        def commit_checkpoint(self, force: bool, revoking: bool) -> None:
+            nonlocal now
+            now += next(durations)
+            self.init_checkpoint()
+
+    durations, context = iter([0.1, 0.7, 30.0, 0.1]), Context()
+    paced(context, lambda: now)  # type: ignore[arg-type]
+    context.init_checkpoint()
+    for _ in range(4):
+        context.commit_checkpoint(False, False)
+        now += 5
+    assert intervals == pytest.approx([0.2, 0.2, 0.7, 1.0, 0.2])

@@ -214,9 +214,16 @@ def test_a_killed_worker_holds_readers_back_for_15_seconds_at_most(kafka, ran: R
 
 def test_a_topic_that_is_not_there_is_named_with_what_to_do(kafka):
     with pytest.raises(BadParameter, match=r"has no topic nowhere\. Create it"):
-        topics._size(KafkaTopic(kafka.servers, "nowhere"))
+        topics._connected(KafkaTopic(kafka.servers, "nowhere"))
 
 
 def test_the_new_worker_takes_the_place_of_the_one_that_was_killed(ran: Ran):
     folder = ran.root / "streams" / ran.places.group
     assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == ["0", "1", "2"]
+
+
+def test_a_worker_makes_its_topics_under_the_names_that_quix_streams_takes(kafka, ran: Ran):
+    keyed_topics = [ran.places.keyed_topic(tables) for tables in ran.places.keyed]
+    logs = {topics.CHANGELOG.format(group=ran.places.group, topic=name) for name in ("swipes", *keyed_topics)}
+    made = {name for name in kafka.admin.list_topics().topics if "swipes" in name}
+    assert made == {"swipes", ran.places.dead_letters, *keyed_topics, *logs}

@@ -92,14 +92,15 @@ def run(root: Root, places: FlinkPlaces, store: Store, how: worker.How) -> None:
 
 def _build(application: Application, places: FlinkPlaces, root: Root, store: Store, cluster: Cluster) -> None:
     """Say what happens to a message of each topic. The job starts once there are topics for it to write."""
-    topic = topics_of(application, places)
-    topic(places.dead_letters)
-    events = topic(places.events)
+    written = [places.dead_letters, places.events, *map(places.keyed_topic, places.keyed)]
+    compact = dict.fromkeys(map(places.states, places.live), "compact")
+    topics = topics_of(application, places, dict.fromkeys(written, "delete") | compact)
+    events = topics[places.events]
     log = EventsSink(root, places.stream.raw, f"flink-{places.version}-")
     application.dataframe(events).apply(from_json).sink(log)
     for tables in places.keyed:
-        keyed = application.dataframe(topic(places.keyed_topic(tables)))
+        keyed = application.dataframe(topics[places.keyed_topic(tables)])
         keyed.sink(KeyedRows(root, places.stream.raw, tables))
     for live in places.live:
-        application.dataframe(topic(places.states(live), "compact")).sink(NewestStates(live, store))
+        application.dataframe(topics[places.states(live)]).sink(NewestStates(live, store))
     cluster.start(events.broker_config.num_partitions or 1, application.stop)

@@ -1,4 +1,4 @@
-"""How far the workers have read, and the numbers of one of them."""
+"""How far the workers have read, the numbers of one of them, and how often it commits."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -8,12 +8,15 @@ from datetime import UTC, datetime
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from quixstreams.processing import ProcessingContext
 
 from jobs.stream.kafka.places import Places
 from jobs.stream.status import COUNTERS, GAUGES, Counts
 from serving.kafka_lag import LagReader
 
 STATUS_SECONDS = 10
+#: However long a commit took, the next one begins this long after it, at the latest.
+MOST_COMMIT_SECONDS = 1.0
 BEHIND = "Messages of a partition that the workers have not processed: the lag of their group."
 LAG = "How long the oldest message has been waiting for the workers, 0 if none waits."
 
@@ -146,3 +149,21 @@ def _has_read(consumer: Consumer, ends: _Ends) -> bool:
             return False
         left.pop(place, None)
     return True
+
+
+def paced(context: ProcessingContext, clock: Callable[[], float] = time.monotonic) -> None:
+    """Let a worker wait after a commit for its interval, and as long as that commit took: it spends half of its time
+    in commits, at most. A commit has costs of its own, so one for more messages costs less for each."""
+    commit, init, least = context.commit_checkpoint, context.init_checkpoint, context.commit_interval
+    began = list[float]()
+
+    def timed_commit(force: bool = False, revoking: bool = False) -> None:
+        began[:] = [clock()]
+        commit(force, revoking)
+
+    def timed_init() -> None:
+        seconds = clock() - began[0] if began else 0.0
+        context.commit_interval = max(least, min(seconds, MOST_COMMIT_SECONDS))
+        init()
+
+    context.commit_checkpoint, context.init_checkpoint = timed_commit, timed_init  # type: ignore[method-assign]

@@ -1,10 +1,11 @@
 """The topics that a stream job derives from its source."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, NewTopic, TopicMetadata
 from quixstreams import Application
 from quixstreams.models.serializers import SerializationContext, Serializer
 from quixstreams.models.topics import Topic, TopicConfig
@@ -14,6 +15,10 @@ from errors import BadParameter, BadSetting
 from jobs.stream.kafka.checked import Sent
 from jobs.stream.kafka.places import Places
 from serving.kafka_log import REFUSALS
+
+TIMEOUT_SECONDS = 10
+#: As Quix Streams names the topic with the states that belong to the rows of a topic.
+CHANGELOG = "changelog__{group}--{topic}--default"
 
 logger = logging.getLogger(__name__)
 
@@ -25,25 +30,36 @@ class _Value(Serializer):
         return value.value
 
 
-def topics_of(application: Application, places: Places) -> Callable[..., Topic]:
-    """Gives the topic of a name. One that is not there is created, with as many partitions and replicas as the source;
-    with `cleanup="compact"` it keeps the newest message of each key. Raises BadParameter, KafkaException."""
-    size = _size(places.source)
-
-    def topic(name: str, cleanup: str = "delete") -> Topic:
-        config = TopicConfig(*size, {"message.timestamp.type": "LogAppendTime", "cleanup.policy": cleanup})
-        return application.topic(name, "bytes", "bytes", _Value(), "bytes", config)
-
-    return topic
-
-
-def _size(source: KafkaTopic) -> tuple[int, int]:
-    """Partitions and replicas of a topic: what is derived from it has as many. Raises BadParameter, BadSetting,
+def topics_of(
+    application: Application, places: Places, wanted: Mapping[str, str], changelogs: Iterable[str] = ()
+) -> dict[str, Topic]:
+    """The wanted topics by their names. `wanted` gives each its clean-up policy: delete, or compact, which keeps the
+    newest message of each key. Those that are not there are created, with as many partitions and replicas as the
+    source. So are the changelogs of the states of the topics in `changelogs`. Raises BadParameter, BadSetting,
     KafkaException."""
+    client, known = _connected(places.source)
+    partitions = known[places.source.name].partitions
+    size = len(partitions), len(partitions[0].replicas)
+    configs = {name: {"message.timestamp.type": "LogAppendTime", "cleanup.policy": wanted[name]} for name in wanted}
+    compacted = {CHANGELOG.format(group=places.group, topic=name): {"cleanup.policy": "compact"} for name in changelogs}
+    new = [NewTopic(name, *size, config=config) for name, config in (configs | compacted).items() if name not in known]
+    # Quix Streams would make one after the other, and wait a second for each. What fails here it tries again, and says
+    # what is wrong.
+    for future in client.create_topics(new).values() if new else ():
+        with suppress(KafkaException):
+            future.result(TIMEOUT_SECONDS)
+    return {
+        name: application.topic(name, "bytes", "bytes", _Value(), "bytes", TopicConfig(*size, config))
+        for name, config in configs.items()
+    }
+
+
+def _connected(source: KafkaTopic) -> tuple[AdminClient, dict[str, TopicMetadata]]:
+    """A client of the brokers, and their topics. Raises BadParameter, BadSetting, KafkaException."""
     refusals: list[KafkaError] = []
     client = AdminClient({**source.client, "logger": logger, "error_cb": refusals.append})
     try:
-        topics = client.list_topics(timeout=10).topics
+        topics: dict[str, TopicMetadata] = client.list_topics(timeout=TIMEOUT_SECONDS).topics
     except KafkaException:
         client.poll(0)  # it calls back
         for error in refusals:
@@ -57,5 +73,4 @@ def _size(source: KafkaTopic) -> tuple[int, int]:
             f"{source.servers} has no topic {source.name}. Create it, with as many partitions as there will ever be "
             "workers: see docs/how-to/switch-to-kafka.md"
         )
-    partitions = topics[source.name].partitions
-    return len(partitions), len(partitions[0].replicas)
+    return client, topics

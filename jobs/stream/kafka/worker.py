@@ -19,14 +19,14 @@ from files import fault, is_file_fault, locked
 from jobs.stream.kafka.checked import Checking, Dead, Sent, Valid
 from jobs.stream.kafka.log import EventsSink
 from jobs.stream.kafka.places import Places
-from jobs.stream.kafka.progress import CatchUp, Numbers
+from jobs.stream.kafka.progress import CatchUp, Numbers, paced
 from jobs.stream.kafka.states import StatesSink, mark
 from jobs.stream.kafka.topics import topics_of
 from jobs.stream.status import served
 from root import Root
 from serving.store import Store
 
-#: A transaction commits this often. An event passes two topics, so it is online after two of these at the latest.
+#: A transaction commits this long after the one before, or later (`paced`).
 COMMIT_SECONDS = 0.2
 #: Messages of a transaction, at most: they are kept in memory.
 COMMIT_MESSAGES = 20_000
@@ -190,7 +190,7 @@ def _watched(application: Application, stop: Event, whole: _Whole, once: bool) -
 def _application(places: Places, folder: Path, stop: Event) -> Application:
     """A transaction is named after the worker. So a worker that is started again ends the one of before at once, and
     nobody waits until it times out."""
-    return _Stoppable(
+    application = _Stoppable(
         stop,
         broker_address=ConnectionConfig.from_librdkafka_dict(places.source.client),
         consumer_group=places.group,
@@ -209,20 +209,18 @@ def _application(places: Places, folder: Path, stop: Event) -> Application:
         auto_recover_from_source_offset_out_of_range=False,
         loglevel=None,
     )
+    paced(application._processing_context)  # it has no public way to change the interval
+    return application
 
 
 def _build(
-    application: Application,
-    places: Places,
-    root: Root,
-    store: Store,
-    checking: Checking,
-    numbers: Numbers,
+    application: Application, places: Places, root: Root, store: Store, checking: Checking, numbers: Numbers
 ) -> None:
     """Say what happens to a message of each topic. Raises BadParameter, KafkaException."""
-    topic = topics_of(application, places)  # says first what is wrong with the brokers
+    keyed = [places.keyed_topic(tables) for tables in places.keyed]
+    wanted = dict.fromkeys((places.dead_letters, *keyed), "delete")
+    topics = topics_of(application, places, wanted, (places.source.name, *keyed))  # says what is wrong with the brokers
     source = application.topic(places.source.name, value_deserializer="bytes", key_deserializer="bytes")
-    topics = {name: topic(name) for name in (places.dead_letters, *map(places.keyed_topic, places.keyed))}
     checked = application.dataframe(source).apply(
         lambda text, key, timestamp, _: checking.check(text, key, timestamp, *_place()), metadata=True
     )
