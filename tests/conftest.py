@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,9 +56,17 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     does, or need a program or library that is not installed."""
     if not (collection_path.suffix == ".py" and collection_path.name.startswith("test_")):
         return None
-    marks = FILE_MARKS.search(collection_path.read_text())
-    left_out = re.findall(r"\bnot (\w+)", config.option.markexpr)
-    return True if marks and any(f"pytest.mark.{name}" in marks[0] for name in left_out) else None
+    line = FILE_MARKS.search(collection_path.read_text())
+    marks = set(re.findall(r"pytest\.mark\.(\w+)", line[0])) if line else set()
+    return True if config.option.markexpr and leaves_out(config.option.markexpr, marks) else None
+
+
+def leaves_out(expression: str, marks: set[str]) -> bool:
+    """Whether `-m expression` leaves out a file with these marks, whatever other marks its tests have."""
+    others = sorted(set(re.findall(r"\b(?!and\b|or\b|not\b)[a-z_]\w*", expression)) - marks)
+    known = dict.fromkeys(marks, True)
+    some = (known | dict(zip(others, has, strict=True)) for has in product((False, True), repeat=len(others)))
+    return not any(eval(expression, {"__builtins__": {}}, names) for names in some)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -5,6 +5,7 @@ import re
 
 import pytest
 import readme
+from conftest import leaves_out
 from rooms import module_of, parsed, sources
 from test_layers import write
 
@@ -177,3 +178,16 @@ def test_an_extra_is_installed_without_a_copy_of_the_project():
     """A copy in the environment would hide later changes of the stores, and settings would count from its folder."""
     texts = sources(settings.PROJECT) | {str(page): page.read_text() for page in readme.pages()}
     assert [path for path, text in texts.items() if re.search(r"pip install '\.\[", text)] == []
+
+
+@pytest.mark.parametrize(
+    ("expression", "marks", "is_left_out"),
+    [
+        ("not engine", {"slow", "engine"}, True), ("not engine and not browser", {"browser"}, True),
+        ("not (engine or browser)", {"slow", "engine"}, True), ("not (engine or browser)", {"slow"}, False),
+        ("engine and not flink", {"engine", "flink"}, True), ("engine and not flink", {"slow"}, False),
+        ("slow", set(), False),
+    ],
+)  # fmt: skip
+def test_a_file_is_not_even_imported_if_its_marks_leave_it_out(expression: str, marks: set[str], is_left_out: bool):
+    assert leaves_out(expression, marks) is is_left_out
