@@ -83,10 +83,11 @@ def test_the_same_versions_make_the_same_decisions(decided: FlaskClient, fake: F
     [
         lambda record: record.update(score=record["score"] + 1e-12),
         lambda record: record.update(decision="approve" if record["decision"] != "approve" else "review"),
-        lambda record: record["reasons"][0].update(contribution=record["reasons"][0]["contribution"] + 1e-12),
+        lambda record: record["reasons"][0].update(contribution=record["reasons"][0]["contribution"] + 1e-8),
+        lambda record: record["reasons"][0].update(text="Another text."),
         lambda record: record["features"].update(is_previously_seen_dl=1 - record["features"]["is_previously_seen_dl"]),
     ],
-    ids=["score", "outcome", "reason", "feature"],
+    ids=["score", "outcome", "contribution", "text", "feature"],
 )
 def test_a_line_that_was_changed_is_a_difference(decided: FlaskClient, fake: Fake, change: Any) -> None:
     edit(lambda record: record["risk"] == "onboarding" and change(record))
@@ -138,6 +139,16 @@ def test_a_rule_sees_a_timestamp_of_the_log_as_one(client: FlaskClient, fake: Fa
     result = replayed(fake)
     assert (result.decisions, result.equal) == (8, 8)
     assert set(result.outcomes) == {("decline", "decline")}
+
+
+def test_contributions_may_differ_in_rounding(decided: FlaskClient, fake: Fake) -> None:
+    def round_otherwise(record: dict[str, Any]) -> None:
+        for reason in record["reasons"]:
+            reason.update(contribution=reason["contribution"] * (1 + 1e-14))
+
+    edit(round_otherwise)
+    result = replayed(fake)
+    assert (result.decisions, result.equal) == (8, 8)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """Compares logged decisions with those that a card and a policy make of the same requests."""
 
+import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -20,6 +21,8 @@ from serving.store import Store
 BATCH = 4096
 #: A comparison shows this many examples of each change.
 EXAMPLES = 3
+#: Sums may be rounded in another order, by a library or by our code: contributions that differ by less are equal.
+ROUNDING = 1e-9
 
 
 @dataclass
@@ -42,7 +45,8 @@ class Comparison:
     def compare(self, logged: Logged, again: Decision) -> None:
         """Count one decision."""
         record, answer = logged.record, again.as_json()
-        differs = {name: record[name] != answer[name] for name in ("decision", "score", "reasons")}
+        differs = {name: record[name] != answer[name] for name in ("decision", "score")}
+        differs["reasons"] = not _are_alike(record["reasons"], answer["reasons"])
         change = (str(record["decision"]), again.decision)
         self.decisions += 1
         self.outcomes[change] += 1
@@ -115,6 +119,15 @@ def decided(
             groups.setdefault(again, []).append(logged)
         for again, many in groups.items():
             yield from zip(many, again.decide(many), strict=True)
+
+
+def _are_alike(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether reasons differ in nothing but the rounding of their contributions."""
+    return len(before) == len(after) and all(
+        {**old, "contribution": None} == {**new, "contribution": None}
+        and math.isclose(old["contribution"], new["contribution"], rel_tol=ROUNDING, abs_tol=ROUNDING)
+        for old, new in zip(before, after, strict=True)
+    )
 
 
 def _difference(record: Mapping[str, Any], answer: Mapping[str, Any]) -> str:
