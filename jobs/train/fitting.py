@@ -84,7 +84,7 @@ def _linear(
     )
 
 
-BOOSTED = "150 gradient-boosted trees of at most 8 leaves, held to the declared directions"
+BOOSTED = "300 gradient-boosted trees of at most 8 leaves, held to the declared directions"
 FOREST = f"a random forest of {forests.TREES} trees of at most {forests.LEAVES} leaves, held to the declared directions"
 
 
@@ -120,10 +120,12 @@ def boosted_regression(risk: Risk, rows: np.ndarray, labels: np.ndarray) -> Fitt
 def _boosted(risk: Risk, rows: np.ndarray, labels: np.ndarray, kind: Callable[..., Any] | None = None) -> Any:
     from lightgbm import LGBMClassifier
 
+    # Of few inputs, three at least for a tree: with fewer, it could not say how they act together.
     # One thread: on shared cores, threads that wait for each other need ten times the time. The trees are the same.
     return (kind or LGBMClassifier)(
-        n_estimators=150, num_leaves=8, learning_rate=0.05, min_child_samples=30, min_child_weight=1,
-        colsample_bytree=0.6, subsample=0.8, subsample_freq=1, monotone_constraints=[i.direction for i in risk.inputs],
+        n_estimators=300, num_leaves=8, learning_rate=0.02, min_child_samples=30, min_child_weight=1,
+        colsample_bytree=min(1.0, max(0.3, 3 / rows.shape[1])), subsample=0.5, subsample_freq=1,
+        monotone_constraints=[i.direction for i in risk.inputs],
         random_state=0, n_jobs=1, deterministic=True, force_row_wise=True, verbose=-1,
     ).fit(rows, labels).booster_  # fmt: skip
 

@@ -11,7 +11,7 @@ from features.risk import Risk
 from model.card import Calibration
 
 #: More leaves are no better on orders.
-TREES, LEAVES = 100, 16
+TREES, LEAVES = 100, 32
 
 
 def forest(risk: Risk, rows: np.ndarray, labels: np.ndarray) -> Booster:
