@@ -4,7 +4,7 @@ Feast joins the stored features. The features of live tables are computed from t
 newest is stored, but the events say what was known at any time.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -76,9 +76,39 @@ def _computed(
     then: Callable[[Mapping[str, Any]], dict[str, Any]], inputs: Mapping[str, pd.Series], names: list[str]
 ) -> dict[str, pd.Series]:
     """The features `names` that a function computes of each row."""
-    rows = zip(*map(_plain, inputs.values()), strict=True)
-    results = [then(dict(zip(inputs, row, strict=True))) for row in rows]
+    columns, count = _PlainColumns(inputs), len(next(iter(inputs.values())))
+    results = [then(_Row(columns, number)) for number in range(count)]
     return {name: pd.Series([result[name] for result in results], dtype=object) for name in names}
+
+
+class _PlainColumns(dict[str, list[Any]]):
+    """Columns whose values are made plain once somebody asks for one: most functions take a few of forty."""
+
+    def __init__(self, columns: Mapping[str, pd.Series]) -> None:
+        super().__init__()
+        self.columns = columns
+
+    def __missing__(self, name: str) -> list[Any]:
+        plain = self[name] = _plain(self.columns[name])
+        return plain
+
+
+class _Row(Mapping[str, Any]):
+    """A row of columns."""
+
+    __slots__ = ("_columns", "_number")
+
+    def __init__(self, columns: _PlainColumns, number: int) -> None:
+        self._columns, self._number = columns, number
+
+    def __getitem__(self, name: str) -> Any:
+        return self._columns[name][self._number]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns.columns)
+
+    def __len__(self) -> int:
+        return len(self._columns.columns)
 
 
 def _plain(column: pd.Series) -> list[Any]:
