@@ -118,7 +118,9 @@ def test_an_online_store_that_lost_rows_is_filled_again(fresh_world: Path, lose:
     assert redone[0] == "✓ feast apply: done"
     assert not any(line.startswith(("✓ raw", "✓ batch", "✓ train")) for line in redone)
     after = rows_of(root.online_db)
-    assert {name: rows for name, rows in before.items() if after.get(name, 0) < rows} == {}
+    # The rows of a batch view may have passed its TTL meanwhile.
+    least = {name: rows if name.endswith("_state") else min(rows, 1) for name, rows in before.items()}
+    assert {name: rows for name, rows in least.items() if after.get(name, 0) < rows} == {}
     again = jobs(root.path, *PIPELINE).stdout
     assert "✓" not in again
 

@@ -18,7 +18,7 @@ from serving.kafka_log import REFUSALS
 
 TIMEOUT_SECONDS = 10
 #: As Quix Streams names the topic with the states that belong to the rows of a topic.
-CHANGELOG = "changelog__{group}--{topic}--default"
+CHANGELOG = "--".join(("changelog__{group}", "{topic}", "default"))
 
 logger = logging.getLogger(__name__)
 
