@@ -13,7 +13,7 @@ from engines.need import need
 from feast import Entity, FeatureStore
 from flask.testing import FlaskClient
 from many_requests import answers
-from processes import environment, jobs_command, run
+from processes import environment, fresh_views, jobs_command, run
 from pydantic_core import from_json
 from servers import refusing_port
 
@@ -48,7 +48,7 @@ def variables(world: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     assert {name for name in now if now[name] != was[name]} == {
         "feast apply", "feast materialize-incremental", *(f"stream {s.domain}" for s in streams().values()),
     }  # fmt: skip
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, fresh_views():
         for name, value in after.items():
             patch.setenv(name, value)
         repository.apply(Root(root), print)

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 from engines import redis
 from engines.need import need
-from processes import environment, run
+from processes import environment, fresh_views, run
 from servers import free_port
 from test_build_apply import FEAST
 from test_upgrade import old, stream  # noqa: F401  the root of an older version is small and has it all
@@ -71,7 +71,7 @@ def scale(old: Root, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Root, Ca
     """The root on Redis and a registry in a database, filled; and what ends that Redis."""
     need(redis.PROGRAM, modules=("redis", "msgpack", "psycopg"))
     port = free_port()
-    with redis.running(old.path, port, "--requirepass", SECRET) as child:
+    with fresh_views(), redis.running(old.path, port, "--requirepass", SECRET) as child:
         monkeypatch.setenv("RISK_STORE", SCALE)
         monkeypatch.setenv("RISK_REDIS", f"127.0.0.1:{port},password={SECRET}")
         monkeypatch.setenv("RISK_REGISTRY", f"sqlite:///{old.path}/registry")
