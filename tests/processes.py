@@ -201,22 +201,6 @@ def environment(**changes: object) -> dict[str, str]:
     return {**os.environ, **{name: str(value) for name, value in changes.items()}}
 
 
-@contextmanager
-def fresh_views() -> Iterator[None]:
-    """The views read $RISK_DATA once, when they are imported. Inside they are imported anew, and afterwards, too: tests
-    of other roots may share the process."""
-
-    def forget() -> None:
-        for name in [name for name in sys.modules if name.partition(".")[0] == "views"]:
-            del sys.modules[name]
-
-    forget()
-    try:
-        yield
-    finally:
-        forget()
-
-
 def wait_until(
     look: Callable[[], T],
     is_done: Callable[[T], object] = bool,

@@ -12,8 +12,9 @@ from engines import postgres, redis
 from engines.need import need
 from feast import Entity, FeatureStore
 from flask.testing import FlaskClient
+from fresh_views import fresh_views
 from many_requests import answers
-from processes import environment, fresh_views, jobs_command, run
+from processes import environment, jobs_command, run
 from pydantic_core import from_json
 from servers import refusing_port
 

@@ -14,7 +14,8 @@ import pytest
 from click.testing import CliRunner
 from engines import redis
 from engines.need import need
-from processes import environment, fresh_views, run
+from fresh_views import fresh_views
+from processes import environment, run
 from servers import free_port
 from test_build_apply import FEAST
 from test_upgrade import old, stream  # noqa: F401  the root of an older version is small and has it all
