@@ -94,7 +94,7 @@ class _PlainColumns(dict[str, list[Any]]):
 
 
 class _Row(Mapping[str, Any]):
-    """A row of columns."""
+    """A row of columns. It does what the dictionary of a request does that a feature function may use."""
 
     __slots__ = ("_columns", "_number")
 
@@ -109,6 +109,9 @@ class _Row(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._columns.columns)
+
+    def __or__(self, other: Mapping[str, Any]) -> dict[str, Any]:
+        return {**self, **other}
 
 
 def _plain(column: pd.Series) -> list[Any]:

@@ -1,7 +1,9 @@
 """What was trained is what serves, to the digits that a decision needs, whatever the size of the inputs."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 
 import settings
 from errors import BadInput, ModelRefused
+from jobs import point_in_time
 from jobs.train import fitting, rehearsal
 from jobs.train.champion import train
 from model import shelf
@@ -191,3 +194,15 @@ def test_a_model_with_32_bit_inputs_still_loads_and_scores_in_32_bits(features):
     inputs = tuple(i.model_copy(update={"mean": means[i.name]}) for i in inputs)
     scorer = Scorer(card.model_copy(update={"inputs": inputs, "base": fitted.base}), fitted.onnx)
     assert scorer.score(rows) == pytest.approx(fitted.scores(rows), abs=1e-4)
+
+
+def test_a_feature_function_gets_a_training_row_as_it_gets_a_request():
+    def then(values: Mapping[str, Any]) -> dict[str, Any]:
+        assert "a" in values
+        assert values.get("none") is None
+        return {"x": (values | {"b": 1})["a"], "y": {**values}["b"], "z": len(values)}
+
+    columns = {"a": pd.Series([2, 3]), "b": pd.Series([0.5, None])}
+    computed = point_in_time._computed(then, columns, ["x", "y", "z"])
+    rows = [then({"a": 2, "b": 0.5}), then({"a": 3, "b": None})]
+    assert {name: values.tolist() for name, values in computed.items()} == {n: [r[n] for r in rows] for n in "xyz"}
