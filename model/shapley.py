@@ -70,10 +70,10 @@ class Trees:
             trees = [list(_leaves(dict(re.findall(r"(?m)^(\w+)=(.*)$", part)))) for part in parts]
         except (LookupError, ValueError, ZeroDivisionError) as error:
             raise ModelBroken(f"These are no trees of LightGBM ({error!r}). Train again.") from error
-        blocks = [block for leaves in trees for block in _blocks(leaves)][:MOST_BLOCKS]
-        tabled = {id(leaf) for block in blocks for leaf in block}
-        self._tables = _Tables(self.inputs, blocks)
-        self._computed = _Computed(self.inputs, [leaf for leaves in trees for leaf in leaves if id(leaf) not in tabled])
+        blocks = [block for leaves in trees for block in _blocks([leaf for leaf in leaves if len(leaf.path) <= BITS])]
+        computed = [leaf for leaves in trees for leaf in leaves if len(leaf.path) > BITS]
+        computed += [leaf for block in blocks[MOST_BLOCKS:] for leaf in block]
+        self._tables, self._computed = _Tables(self.inputs, blocks[:MOST_BLOCKS]), _Computed(self.inputs, computed)
 
     def contributions(self, rows: np.ndarray) -> np.ndarray:
         """What each input adds to the sum of the trees. `rows` has shape (n, inputs), float64, without missing values;
@@ -208,13 +208,11 @@ def _merged(leaf: Leaf) -> Leaf:
 
 
 def _blocks(leaves: Sequence[Leaf]) -> list[list[Leaf]]:
-    """The leaves that fit, in blocks of at most `BITS` conditions: neighbours share most of theirs."""
+    """Leaves of at most `BITS` conditions each, in blocks of at most so many: neighbours share most of theirs."""
     blocks: list[list[Leaf]] = []
     conditions: set[Condition] = set()
     for leaf in leaves:
         of_leaf = {condition for condition, _, _ in leaf.path}
-        if len(of_leaf) > BITS:
-            continue
         if not blocks or len(conditions | of_leaf) > BITS:
             blocks.append([])
             conditions = set()
