@@ -2,10 +2,10 @@
 
     python bench/decision_cost.py [CHECKOUT ...]            (after make pipeline; about a minute for each checkout)
 
-A checkout is a folder with another version of this repository, such as one of `git worktree add`. Its root has to be
-one that it can read. Each version is a process that calls its WSGI application; they take turns, so a busy machine
-slows all of them. Printed are the smallest and the median turn, with the wait for the disk and without: after a wait,
-the caches of the processor are cold, and all that follows takes longer.
+A checkout is a folder with another version of this repository, such as one of `git worktree add`. It reads its own
+`data/`; without one, that of this version, if it can. Each version is a process that calls its WSGI application; they
+take turns, so a busy machine slows all of them. Printed are the smallest and the median turn, with the wait for the
+disk and without: after a wait, the caches of the processor are cold, and all that follows takes longer.
 """
 
 import io
@@ -94,7 +94,8 @@ def main() -> None:
         for number, checkout in enumerate(checkouts):
             root = Path(scratch) / str(number)
             root.mkdir()
-            for part in settings.root().path.iterdir():
+            own = Path(checkout) / "data"
+            for part in (own if own.exists() else settings.root().path).iterdir():
                 if not part.name.startswith("decisions"):  # the audit log keeps no decisions of this benchmark
                     (root / part.name).symlink_to(part)
             command = [sys.executable, __file__, "--serve", checkout]

@@ -159,10 +159,12 @@ def test_a_state_survives_json(name: str, data: st.DataObject):
     state = fold.zero
     for order, value in enumerate(data.draw(st.lists(whole, max_size=5))):
         state = fold.add(state, value, (order, "id"))
-    packed = state if fold.pack is None else fold.pack(state)
-    form, unpack = fold.decoded
-    kept = msgspec.json.decode(to_json(packed), type=form)
-    assert (unpack(kept) if unpack else kept) == state
+    places = list(state if fold.numbers else [state])
+    for number, place in enumerate(fold.places):
+        text = to_json(place.pack(places[number]) if place.pack else places[number])
+        kept = msgspec.json.decode(text, type=place.form)
+        assert (place.unpack(kept) if place.unpack else kept) == places[number]
+    assert len(places) == len(fold.places)
 
 
 def test_n_goes_with_functions_of_n_only():

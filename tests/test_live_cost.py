@@ -76,9 +76,9 @@ def test_twice_the_events_of_a_key_cost_twice_the_operations(function: str) -> N
 
 def test_a_tile_is_changed_once_in_a_batch_however_many_events_it_takes() -> None:
     live, calls = live_table("count_distinct"), list[int]()
-    slot = live._slots[0]
-    add = slot._add
-    slot._add = lambda state, entries: (calls.append(len(entries)), add(state, entries))[1]
+    (part,) = live._slots[0]._parts
+    add = part.add
+    part.add = lambda state, entries: (calls.append(len(entries)), add(state, entries))[1]
     state = tiled(live, [burst(50_000, n * APART_US, n * 50_000) for n in (1, 2)])
     assert calls == [50_000]
     assert live.values(state, EPOCH + timedelta(seconds=22))["a"] > 80_000

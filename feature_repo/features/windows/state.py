@@ -1,8 +1,8 @@
 """The state of one key as its events arrive, in any order: enough to compute an `AggregationTable` at any timestamp
 from `SLACK_US` before its newest event on, however long nothing happens.
 
-An aggregation keeps its fold's state in tiles, one for each hop of time, because the old edge of a window moves by
-whole hops. The young edge is exact. So an event stays an entry until the newest is the delay and `SLACK_US` past it.
+A state keeps what was folded in tiles, one for each hop of time, because the old edge of a window moves by whole hops.
+The young edge is exact. So an event stays an entry until the newest is the delay and `SLACK_US` past it.
 The state depends on which events arrived, and not on when or in which order.
 
 The outcome of an event, for a rate, is an entry of its own. It goes into the tile of its event, and counts from its own
@@ -19,15 +19,13 @@ timestamp on.
 []
 >>> [live.values(state, EPOCH + timedelta(minutes=m))["visits_1h"] for m in (50, 51, 80, 120)]
 [1, 2, 1, 0]
->>> live.to_json(state)[-49:]
-b',3000000000,[{"300000000":1}],[[3000000000,0,0]]]'
+>>> live.to_json(state)[-51:]
+b',3000000000,[{"300000000":[1]}],[[3000000000,0,0]]]'
 """
 
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
-from operator import itemgetter
 from typing import Any
 from zlib import crc32
 
@@ -35,14 +33,14 @@ import msgspec
 from pydantic_core import to_json
 
 from errors import FeaturesNotReady
-from features.utc import MICROSECOND, since_1970
-from features.windows.aggregation import Aggregation
+from features.utc import since_1970
 from features.windows.recent import Columns, Recent, State
 from features.windows.tables import AggregationTable
-from features.windows.tiles import NEVER, OUTCOME, SLACK_US, TIME, Entry, Slot, entry_maker, key_maker
+from features.windows.tiles import NEVER, OUTCOME, SLACK_US, TIME, Entry, entry_maker, key_maker
+from features.windows.tiles.slot import Slot, slots_of
 
 #: The format of a state's bytes.
-FORMAT = 1
+FORMAT = 2
 
 
 class LiveTable:
@@ -69,32 +67,17 @@ class LiveTable:
         self.entry: Callable[[Mapping[str, Any]], Entry] = entry_maker(
             table.event_time, table.source.id if needs_id else None, self.columns
         )
-        self._slots: list[Slot] = []
-        windows: list[dict[str, tuple[int, int | None]]] = []
-        numbers: dict[Any, int] = {}
-        for a in table.aggregations:
-            most = max((b.n for b in table.aggregations if b.n and _alike(a, 0) == _alike(b, 0)), default=None)
-            alike = _alike(a, most)
-            if alike not in numbers:
-                numbers[alike] = len(self._slots)
-                self._slots.append(Slot(replace(a, n=most), self.columns))
-                windows.append({})
-            slot, reach = self._slots[numbers[alike]], 0 if a.window is None else a.reach // MICROSECOND
-            slot.reach = max(slot.reach, reach)
-            windows[numbers[alike]][a.name] = reach, a.n
+        self._slots = slots_of(table.aggregations, self.columns)
         #: Of the bytes of its states: those of another definition mean something else.
-        reaches = [(alike, self._slots[number].reach) for alike, number in numbers.items()]
-        self.version = crc32(repr((FORMAT, table.keys, table.event_time, table.source.derived, reaches)).encode())
+        definitions = [slot.definition for slot in self._slots]
+        self.version = crc32(repr((FORMAT, table.keys, table.event_time, table.source.derived, definitions)).encode())
         kinds: dict[Any, list[tuple[int, Slot]]] = {}
         for number, slot in enumerate(self._slots):
             kinds.setdefault(slot.kind, []).append((number, slot))
         self._kinds = list(kinds.values())
-        self._packs = [slot.fold.pack for slot in self._slots] if any(s.fold.pack for s in self._slots) else []
-        #: For each slot its features, how far back each of them reaches, µs, ascending, and how many events it takes.
-        self._readings = [tuple(zip(*sorted(w.items(), key=itemgetter(1)), strict=True)) for w in windows]
-        forms, unpacks = zip(*(slot.fold.decoded for slot in self._slots), strict=True)
+        self._packs = [slot.pack for slot in self._slots]
+        forms, self._unpacks = zip(*(slot.decoded for slot in self._slots), strict=True)
         tiles = tuple[tuple(dict[int, form] for form in forms)]  # type: ignore[misc,valid-type]
-        self._unpacks: tuple[Callable[[Any], Any] | None, ...] = unpacks
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(tuple[int, int, tiles, list[Entry | Columns]])  # type: ignore[valid-type]
 
     def zero(self) -> State:
@@ -157,8 +140,8 @@ class LiveTable:
         """The table's features at a timestamp, or at the first that the state can answer."""
         timestamp = max(since_1970(as_of), state.newest - SLACK_US)
         values: dict[str, Any] = {}
-        for slot, tiles, (names, readings) in zip(self._slots, state.tiles, self._readings, strict=True):
-            values.update(zip(names, slot.values(tiles, state.recent, state.newest, timestamp, readings), strict=True))
+        for slot, tiles in zip(self._slots, state.tiles, strict=True):
+            values |= slot.values(tiles, state.recent, state.newest, timestamp)
         return values | {flag.name: flag.value(values[flag.aggregation]) for flag in self.table.flags}
 
     def to_json(self, state: State) -> bytes:
@@ -187,8 +170,3 @@ class LiveTable:
             Recent.read(recent),
             newest,
         )
-
-
-def _alike(a: Aggregation, n: int | None) -> tuple[Any, ...]:
-    """What aggregations share whose tiles are the same. The `n` newest events are the first of a state of more."""
-    return (a.function, a.column, *a.where.items(), a.delay, a.old_edge_hop, n, a.window is None)

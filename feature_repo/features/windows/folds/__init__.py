@@ -18,13 +18,13 @@ Sums are kept in whole billionths, not as floats: the last digit of a float sum 
 from array import array
 from base64 import b64decode, b64encode
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from hashlib import md5
 from itertools import chain
 from operator import add
-from typing import Any
+from typing import Any, NamedTuple
 
 #: A sum is kept in billionths, a sum of squares in the squares of millionths.
 UNITS, ROOT_UNITS = 10**9, 10**6
@@ -55,8 +55,9 @@ class Fold:
     value         state → the number
     add_outcome   (state, order) → the state once the outcome of that event is known; of shares of known outcomes only
     add_many      (state, list of values and orders) → the state with all of them, in one step; None: by `add`
-    merge_many    list of states, at least one → the state of all of them, in one step; None: by `merge`
-    form          the type of a state, for a decoder of JSON; None: any, with tuples for the lists of JSON
+    merge_many    states, at least one → the state of all of them, in one step; None: by `merge`
+    numbers       the state is a tuple of so many whole numbers, which `merge` adds one by one; None: it is none
+    form          the type of such a state, for a decoder of JSON; None: any, with tuples for the lists of JSON
     pack, unpack  state → what JSON can hold, the same for equal states; None: the state itself → and back
     """
 
@@ -68,7 +69,8 @@ class Fold:
     pack: Callable[[Any], Any] | None = None
     unpack: Callable[[Any], Any] | None = None
     add_many: Callable[[Any, list[tuple[Any, Any]]], Any] | None = None
-    merge_many: Callable[[list[Any]], Any] | None = None
+    merge_many: Callable[[Sequence[Any]], Any] | None = None
+    numbers: int | None = None
     form: Any = None
 
     def added(self, state: Any, pairs: list[tuple[Any, Any]]) -> Any:
@@ -80,16 +82,34 @@ class Fold:
             state = self.add(state, value, order)
         return state
 
-    def merged(self, states: list[Any]) -> Any:
+    def merged(self, states: Sequence[Any]) -> Any:
         """The state of all the events of the states, of which there is at least one."""
         if len(states) == 1:
             return states[0]
         return reduce(self.merge, states) if self.merge_many is None else self.merge_many(states)
 
     @property
-    def decoded(self) -> tuple[Any, Callable[[Any], Any] | None]:
-        """The type by which a state is decoded from JSON, and what makes the state of it. None: it is the state."""
-        return (Any, self.unpack or _tuples) if self.form is None else (self.form, None)
+    def places(self) -> "list[Place]":
+        """What a row of numbers keeps of a state: each of its whole numbers, or the state itself."""
+        if self.numbers is not None:
+            return [Place(int, sum)] * self.numbers
+        if self.form is not None:
+            return [Place(self.form, self.merge_many or self.merged)]
+        return [Place(Any, self.merge_many or self.merged, self.pack, self.unpack or _tuples)]
+
+
+class Place(NamedTuple):
+    """A place of a row that is merged with other rows, and written as JSON.
+
+    form          the type by which it is decoded from JSON
+    merge         its values in some rows, at least one → the value of them all
+    pack, unpack  its value → what JSON can hold, the same for equal values; None: the value itself → and back
+    """
+
+    form: Any
+    merge: Callable[[Sequence[Any]], Any]
+    pack: Callable[[Any], Any] | None = None
+    unpack: Callable[[Any], Any] | None = None
 
 
 def billionths(value: float) -> int:
@@ -115,8 +135,7 @@ def plus(*states: tuple[int, ...]) -> tuple[int, ...]:
 
 def totals(n: int, add_one: Callable[[Any, Any, Any], Any], value: Callable[[Any], Any], **more: Any) -> Fold:
     """`n` whole numbers, which are added one by one; `more` as `Fold` takes it."""
-    form = tuple.__class_getitem__((int,) * n)
-    return Fold((0,) * n, add_one, plus, value, merge_many=lambda states: plus(*states), form=form, **more)
+    return Fold((0,) * n, add_one, plus, value, merge_many=lambda states: plus(*states), numbers=n, **more)
 
 
 def summed(amount: Callable[[Any], int], value: Callable[[int], Any]) -> Fold:
@@ -136,7 +155,9 @@ def extreme(choose: Callable[..., Any]) -> Fold:
 
     return Fold(
         None, lambda state, x, _: merge(state, x), merge, lambda state: state, form=Any,
-        merge_many=lambda states: choose((x for x in states if x is not None), default=None),
+        merge_many=lambda states: choose(
+            (x for x in states if x is not None) if None in states else states, default=None
+        ),
     )  # fmt: skip
 
 

@@ -150,7 +150,7 @@ def _missing_last(entry: Entry) -> tuple[tuple[bool, Any], ...]:
 class State:
     """The state of one key.
 
-    tiles    for each of the table's slots: start of a tile, µs → its fold's state
+    tiles    for each of the table's slots: start of a tile, µs → the tile
     recent   the entries that are not in the tiles of every slot yet, oldest first
     newest   the latest timestamp of any entry, µs
     """
