@@ -77,8 +77,17 @@ EVER = table(
     Aggregation("last_x", "last", "x", None), Aggregation("last_three", "last_n_sum", "x", None, n=3),
     Aggregation("n_2d", "count", None, 2 * DAY),
 )  # fmt: skip
+LONG_HOP = table(Aggregation("n_3d", "count", None, 3 * DAY, hop=2 * DAY), Aggregation("n_1d", "count", None, DAY))
 OUTCOMES = table(Aggregation("bad_2d", "count", None, 2 * DAY), Aggregation("x", "mean", "x", DAY), time="outcome")
-ALL = {"days": DAYS, "shapes": SHAPES, "fine": FINE, "distinct": DISTINCT, "ever": EVER, "by outcome": OUTCOMES}
+ALL = {
+    "days": DAYS,
+    "shapes": SHAPES,
+    "fine": FINE,
+    "distinct": DISTINCT,
+    "ever": EVER,
+    "long hop": LONG_HOP,
+    "by outcome": OUTCOMES,
+}
 TABLES = pytest.mark.parametrize("made_table", ALL.values(), ids=ALL)
 
 times = st.sampled_from([ZERO, ZERO, INSTANT, DAY - INSTANT, 7 * HOUR, 5 * HOUR]) | st.timedeltas(ZERO, DAY - HOUR)

@@ -50,8 +50,10 @@ class Layout:
 
     @property
     def can_be_dense(self) -> bool:
-        """Whether the grid may have a row for each tick, because every edge falls on one."""
-        return self.size == microseconds(TICK)
+        """Whether the grid may have a row for each tick, because every edge falls on one, and every window has as many
+        ticks at each."""
+        windows = [a for a in self.table.aggregations if a.window is not None]
+        return self.size == microseconds(TICK) and all(self.fixed_reach(a) is not None for a in windows)
 
     @property
     def longest(self) -> int:
