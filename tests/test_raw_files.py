@@ -39,6 +39,16 @@ RIGHT: dict[str, tuple[dict[str, Any], dict[str, str], list[Any]]] = {
     "a quoted empty cell": ({"a.csv": csv(f'1,u1,"",1,{AT},""')}, ORDERS, ONE),
     "a row longer than DuckDB reads": ({"a.csv": csv(f"1,u1,{'m' * 3_000_000},1,{AT},")}, ORDERS, ONE),
     "blanks around cells": ({"a.csv": csv(f"1, u1\u00a0,m1, 1 ,{AT} ,")}, ORDERS, ONE),
+    "blanks at either end": (
+        {"a.csv": csv(f"1,\u3000u1,m1,1,{AT},", f"2,u1\t,m1,1,{AT},", f"3,é u1,m1,1,{AT},", f"4,u1 é,m1,1,{AT},")},
+        ORDERS,
+        [("u1", 2), ("u1 é", 1), ("é u1", 1)],
+    ),
+    "ends that are next to no blank": (
+        {"a.csv": csv(*(f"{n},{text},m1,1,{AT}," for n, text in enumerate(("!", "~", "!a~", "\x7f"))))},
+        ORDERS,
+        [("!", 1), ("!a~", 1), ("~", 1), ("\x7f", 1)],
+    ),
     "a short offset": ({"a.csv": csv("1,u1,m1,1,2026-01-10T12:00:00-05,")}, ORDERS, ONE),
     "an offset that moves the day": ({"a.csv": csv("1,u1,m1,1,2026-01-11T01:00:00+14:00,")}, ORDERS, ONE),
     "no seconds, a small z": ({"a.csv": csv("1,u1,m1,1,2026-01-10t12:00z,")}, ORDERS, ONE),
