@@ -144,6 +144,12 @@ class Card(Part):
     )
     libraries: dict[str, str]
     model_sha256: str
+    scored_by: Literal["onnx", "sums"] = Field(
+        default="onnx",
+        description="What gives the scores: the ONNX file, or the sum of base and contributions, which is the same but "
+        "for the ONNX file's rounding.",
+        exclude_if=lambda scored_by: scored_by == "onnx",
+    )
     trees_sha256: str | None = Field(None, description="Of `trees.txt`, which explains a model of trees.")
     sampled: Sampling | None = Field(default=None, description="None if contributions are exact.", exclude_if=_is_none)
     background_sha256: str | None = Field(default=None, description="Of `background.csv`.", exclude_if=_is_none)

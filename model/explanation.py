@@ -21,6 +21,8 @@ class Linear:
     [[2.0, -2.0]]
     """
 
+    have_sums = True
+
     def __init__(self, card: Card) -> None:
         self._weights = np.array([i.weight for i in card.inputs], dtype=float)
         self._means = np.array([i.mean for i in card.inputs])
@@ -29,19 +31,40 @@ class Linear:
         """Shape (n, inputs), as `rows`."""
         return np.asarray((rows - self._means) * self._weights)
 
+    def sums(self, rows: np.ndarray) -> np.ndarray:
+        """What the contributions sum to, (n,), from left to right: a row has the same sum alone and among others."""
+        return self.explained(rows)[0]
+
+    def explained(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The sums and the contributions."""
+        contributions = self.contributions(rows)
+        return contributions.cumsum(axis=1)[:, -1], contributions
+
 
 class Trees:
-    """Shapley values of gradient-boosted trees, against the training rows."""
+    """Shapley values of gradient-boosted trees, against the training rows. If the trees are small, they `have_sums`."""
 
     def __init__(self, trees: str, dtype: type[np.floating[Any]]) -> None:
         """`trees` is LightGBM's text, and `dtype` the type in which the ONNX file takes its inputs. Raises
         ModelBroken."""
         self._trees, self._dtype = shapley.Trees(trees), dtype
+        self.have_sums = self._trees.have_sums
 
     def contributions(self, rows: np.ndarray) -> np.ndarray:
         """Shape (n, inputs), as `rows`. Raises ModelBroken."""
-        rounded = rows.astype(self._dtype).astype(float)  # or a split could go the other way than in the ONNX file
-        return self._trees.contributions(rounded)
+        return self._trees.contributions(self._rounded(rows))
+
+    def sums(self, rows: np.ndarray) -> np.ndarray:
+        """What the contributions sum to, (n,): a row has the same sum alone and among others. Raises ModelBroken."""
+        return self._trees.sums(self._rounded(rows))
+
+    def explained(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The sums and the contributions, from one look-up. Raises ModelBroken."""
+        return self._trees.explained(self._rounded(rows))
+
+    def _rounded(self, rows: np.ndarray) -> np.ndarray:
+        """Or a split could go the other way than in the ONNX file."""
+        return rows.astype(self._dtype, copy=False).astype(float, copy=False)
 
 
 #: A row's contributions cost at most this many scores.

@@ -1,6 +1,7 @@
 """How the sum of the inputs' contributions becomes a score. It is the log-odds of a probability, or an estimated number
 itself."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -40,8 +41,13 @@ def _last_column(answer: list[Any]) -> np.ndarray:
     return np.asarray(matrix.reshape(len(matrix), -1)[:, -1].astype(float))
 
 
+#: e to a larger number is no float.
+_LARGEST_EXPONENT = 709.0
+
+
 def _sigmoid(log_odds: np.ndarray) -> np.ndarray:
-    return np.asarray(1 / (1 + np.exp(-log_odds)))
+    """By the C library. NumPy has other instructions on another processor, and the last digit would differ."""
+    return np.array([1 / (1 + math.exp(min(-number, _LARGEST_EXPONENT))) for number in log_odds.tolist()], dtype=float)
 
 
 #: A probability of exactly 0 or 1 has no finite log-odds. The log-odds of a score end at those of this probability.

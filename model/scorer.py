@@ -1,4 +1,5 @@
-"""Scores rows with onnxruntime, on one thread, and gives the contribution of each input to a score."""
+"""Scores rows, and gives the contribution of each input to a score. The card says what gives the score: onnxruntime, or
+the sum of base and contributions. A version has the same scores for ever, so this is written when it is made."""
 
 import math
 from pathlib import Path
@@ -24,6 +25,7 @@ class Scorer:
         try:
             self._session = Session(model)
             self._explanation = self._explanation_of(explanation)
+            self._sums = self._summed()
             is_explained = self._is_explained()
         except Exception as error:  # onnxruntime has a class for each fault, and no base class of its own
             raise ModelBroken(f"{card.name} {card.version} cannot be run ({error}). Train again.") from error
@@ -34,7 +36,18 @@ class Scorer:
         """Probabilities, or numbers within the card's bounds. `rows` has shape (n, inputs), in the card's order and
         without missing values; the scores have shape (n,). Raises ModelBroken on a score that is no number: it would
         fall into the mildest band."""
-        scores = self._raw_scores(rows)
+        return self._checked(
+            self._raw_scores(rows) if self._sums is None else self._link.of_sum(self.card.base + self._sums.sums(rows))
+        )
+
+    def explained(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """`score` and `contributions` of the rows. Where sums are the scores, both are from one look-up."""
+        if self._sums is None:
+            return self.score(rows), self.contributions(rows)
+        sums, contributions = self._sums.explained(rows)
+        return self._checked(self._link.of_sum(self.card.base + sums)), contributions
+
+    def _checked(self, scores: np.ndarray) -> np.ndarray:
         if not all(map(math.isfinite, scores.tolist())):  # of one row, numpy takes ten times as long
             raise ModelBroken(
                 f"{self.card.name} {self.card.version} gave a score that is no number. Promote another version: "
@@ -58,6 +71,14 @@ class Scorer:
             return Trees(text, self._session.dtype)
         return Sampled(text, lambda rows: self._link.sum_of(self._raw_scores(rows)))
 
+    def _summed(self) -> Linear | Trees | None:
+        """What gives the sums that are the scores, None if the ONNX file gives the scores. Raises ModelBroken."""
+        if self.card.scored_by == "onnx":
+            return None
+        if isinstance(self._explanation, Sampled) or not self._explanation.have_sums:
+            raise ModelBroken("nothing gives the sums that its card states")
+        return self._explanation
+
     def _is_explained(self) -> bool:
         """Compare scores and explanations of some rows: every input at its median, and each input in turn at its
         smallest and at its largest training value."""
@@ -68,8 +89,9 @@ class Scorer:
         if self.card.sampled:  # each probe costs hundreds of scores
             probes = probes[:1]
         parts = np.column_stack([np.full(len(probes), self.card.base), self.contributions(probes)])
-        difference = np.abs(self._raw_scores(probes) - self._link.of_sum(parts.sum(axis=1)))
-        return bool((difference <= self._link.tolerance(parts)).all())
+        sums = [parts.sum(axis=1)] + ([] if self._sums is None else [self.card.base + self._sums.sums(probes)])
+        differences = np.abs(self._raw_scores(probes) - [self._link.of_sum(some) for some in sums])
+        return bool((differences <= self._link.tolerance(parts)).all())
 
 
 class Scorers:

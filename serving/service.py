@@ -63,7 +63,7 @@ def decide_all(
     The caller settles `call`: then the disk has them. Raises AuditUnavailable, ModelBroken."""
     with call.step("score"):
         matrix = featurization.matrix(features, scorer.card)
-        scores, contributions = scorer.score(matrix), scorer.contributions(matrix)
+        scores, contributions = scorer.explained(matrix)
     with call.step("decide"):
         decisions = [
             decide(decision_id(row), risk, scorer.card, policy, values, seen, float(score), by_input, as_of)

@@ -52,7 +52,8 @@ MAY_IMPORT = {
     "model": "settings root features.domains features.risk serving model.card model.publishing",
     "model.card": "",
     "model.link": "model.card",
-    "model.shapley": "errors",
+    "model.leaves": "errors",
+    "model.shapley": "errors model.leaves",
     "model.explanation": "model.card model.shapley",
     "model.session": "",
     "model.history": "files",
@@ -63,7 +64,7 @@ MAY_IMPORT = {
     "model.promotion": "errors choices model.card model.history model.shelf model.scorer",
     "model.report": "features.risk model.card model.report",
     "model.publishing": "errors features.domains features.risk features.utc model.card model.link model.explanation "
-    "model.session model.shelf model.drift model.reference model.scorer model.report model.publishing",
+    "model.shapley model.session model.shelf model.drift model.reference model.scorer model.report model.publishing",
     "serving": "brokers files hash_keys errors choices root features model serving",
     # These three know the online store behind Feast.
     **dict.fromkeys(

@@ -93,8 +93,43 @@ def test_one_row_has_the_values_that_it_has_among_others():
     assert np.array_equal(trees.contributions(np.asfortranarray(rows)), together), "another layout in memory"
 
 
+@pytest.mark.parametrize("leaves", [2, 3, 8])
+def test_small_trees_have_the_sums_of_the_package(leaves: int):
+    text = grown(leaves)
+    trees = shapley.Trees(text)
+    rows = near_thresholds(trees, 200)
+    contributions = lightgbm.Booster(model_str=text).predict(rows, pred_contrib=True)
+    expected = np.asarray(contributions)[:, :-1].sum(axis=1)
+    assert trees.have_sums
+    assert are_alike(trees.sums(rows), expected)
+    assert are_alike(trees.contributions(rows).sum(axis=1), expected)
+
+
+def test_a_row_has_one_sum_to_the_last_bit_however_it_is_asked():
+    trees = shapley.Trees(grown(8))
+    rows = near_thresholds(trees, 150)
+    together = trees.sums(rows)
+    assert np.array_equal(trees.explained(rows)[0], together)
+    assert np.array_equal(trees.sums(np.asfortranarray(rows)), together), "another layout in memory"
+    for n in range(len(rows)):
+        alone = rows[n : n + 1]
+        assert trees.sums(alone) == trees.explained(alone)[0] == together[n]
+    assert trees.sums(rows[:0]).shape == (0,)
+
+
+def test_rows_in_the_same_leaves_have_the_same_sum():
+    trees = shapley.Trees(grown(8, trees=1))
+    assert len(np.unique(trees.sums(near_thresholds(trees, 500)))) == 8
+
+
+def test_large_trees_have_no_sums():
+    assert not shapley.Trees(grown(31)).have_sums
+
+
 def test_trees_of_one_leaf_add_nothing():
-    assert not shapley.Trees(grown(8, min_gain_to_split=1e9)).contributions(np.ones((2, INPUTS))).any()
+    sums, contributions = shapley.Trees(grown(8, min_gain_to_split=1e9)).explained(np.ones((2, INPUTS)))
+    assert not sums.any()
+    assert not contributions.any()
 
 
 def wide(seed: int = 0) -> np.ndarray:
@@ -126,6 +161,8 @@ def test_a_row_of_another_width_is_refused():
     for width in (INPUTS - 1, INPUTS + 1):
         with pytest.raises(ModelBroken, match=f"The trees take {INPUTS} inputs, and a row has {width}"):
             trees.contributions(np.zeros((1, width)))
+        with pytest.raises(ModelBroken, match=f"The trees take {INPUTS} inputs, and a row has {width}"):
+            trees.sums(np.zeros((1, width)))
 
 
 @pytest.mark.parametrize(

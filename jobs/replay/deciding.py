@@ -39,20 +39,19 @@ class Again:
     def decide(self, many: Sequence[Logged]) -> list[Decision]:
         """The decisions in order, under the ids of the logged ones. No line lacks anything. Raises ModelBroken."""
         matrix = featurization.matrix([logged.features for logged in many], self.scorer.card)
-        scores, contributions = self._scores(many, matrix), self.scorer.contributions(matrix)
+        scores, contributions = self.scorer.explained(matrix)
         return [
             decide(
                 logged.decision_id, self.risk, self.scorer.card, self.policy, logged.features, logged.fields,
                 float(score), by_input, logged.as_of,
             )
-            for logged, score, by_input in zip(many, scores, contributions, strict=True)
+            for logged, score, by_input in zip(many, self._logged(many, matrix, scores), contributions, strict=True)
         ]  # fmt: skip
 
-    def _scores(self, many: Sequence[Logged], matrix: np.ndarray) -> np.ndarray:
-        """The scores, shape (n,). onnxruntime computes the sigmoid of several rows with other instructions than that of
-        a row alone, and the last digit may differ. So where the same card gave another score, the row is scored alone,
-        as the service scores a single request."""
-        scores = self.scorer.score(matrix)
+    def _logged(self, many: Sequence[Logged], matrix: np.ndarray, scores: np.ndarray) -> np.ndarray:
+        """The scores, or those of single rows where these are the logged ones. onnxruntime computes the sigmoid of
+        several rows with other instructions than that of a row alone, and the last digit may differ. So where the same
+        card gave another score, the row is scored alone, as the service scores a single request."""
         for n, logged in enumerate(many):
             if logged.model == self.scorer.card.version and logged.record["score"] != scores[n]:
                 alone = self.scorer.score(matrix[n : n + 1])[0]

@@ -11,6 +11,7 @@ from model.explanation import Sampled, background_rows
 from model.link import LINKS, Link
 from model.publishing.fitted import Fitted
 from model.session import Session
+from model.shapley import Trees
 
 Sums = Callable[[np.ndarray], np.ndarray]
 #: Training rows that a model is probed with, to see whether it is linear.
@@ -24,9 +25,11 @@ ERROR_QUANTILE = 0.95
 
 def explained(card: Card, model: Fitted, rows: np.ndarray) -> tuple[Card, str | None]:
     """The card with what explains the model, and the text of the file that does, if it needs one. `rows` are the
-    training rows, (n, inputs), without missing values."""
+    training rows, (n, inputs), without missing values. A linear model that was fitted, and small trees, are scored by
+    the sum of what explains them."""
     if model.weights is not None or model.trees is not None:
-        return card, model.trees
+        has_sums = model.trees is None or Trees(model.trees).have_sums
+        return card.model_copy(update={"scored_by": "sums" if has_sums else "onnx"}), model.trees
     session, link = Session(model.onnx), LINKS[card.task]
 
     def sums(some: np.ndarray) -> np.ndarray:
