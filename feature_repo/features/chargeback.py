@@ -21,10 +21,7 @@ NIGHT_ENDS, SATURDAY = 6, 5
 RECENT_DAYS = (1, 3, 7)
 
 ORDERS = RawTable(
-    "orders",
-    time="order_timestamp",
-    id="order_id",
-    is_live=True,
+    "orders", time="order_timestamp", id="order_id", is_live=True,
     columns=(
         Column("order_id", "string"),
         Column("user_id", "string"),
@@ -32,7 +29,7 @@ ORDERS = RawTable(
         Column("amount", "float", is_optional=True, minimum=0),
         Column("chargeback_timestamp", "timestamp", is_optional=True),
     ),
-)
+)  # fmt: skip
 
 
 def _counts(noun: str, about: str, *days: int) -> tuple[Aggregation, ...]:
@@ -101,26 +98,31 @@ def order_in_context(
     UTC. A comparison is None if one side is missing, and a ratio is None if it would divide by 0. Without `at`, nothing
     is known of the day and the hour."""
     spread = 1 + (stddev or 0)  # at least one dollar: after equal orders the deviation would be infinite
+    at = at and as_utc(at)
     return {
         "order_amount": amount,
         "amount_to_mean_30d": amount / mean if amount is not None and mean else None,
         "amount_deviation_30d": (amount - mean) / spread if amount is not None and mean is not None else None,
         "amount_to_max_30d": amount / largest if amount is not None and largest else None,
-        "is_weekend": None if at is None else int(as_utc(at).weekday() >= SATURDAY),
-        "is_night": None if at is None else int(as_utc(at).hour < NIGHT_ENDS),
+        "is_weekend": None if at is None else int(at.weekday() >= SATURDAY),
+        "is_night": None if at is None else int(at.hour < NIGHT_ENDS),
     }
+
+
+#: What an order is compared with; and a feature → the value that it divides by the baseline.
+COMPARED = [f"orders_amount_{name}" for name in ("mean_30d", "stddev_30d", "max_30d", "baseline")]
+SPENT = {"amount_to_baseline": "amount"} | {f"max_{d}d_to_baseline": f"orders_amount_max_{d}d" for d in RECENT_DAYS}
 
 
 def against_history(values: Mapping[str, Any]) -> dict[str, float | int | None]:
     """`order_in_context` of a request's data and live features; and what the user spends now, divided by the baseline:
     this order, and the largest of some days before it. A ratio without its baseline, or with one of 0, is None."""
-    mean, stddev, largest = (values[f"orders_amount_{function}_30d"] for function in ("mean", "stddev", "max"))
-    amounts = {"amount": values["amount"]} | {f"max_{d}d": values[f"orders_amount_max_{d}d"] for d in RECENT_DAYS}
-    baseline = values["orders_amount_baseline"]
-    return order_in_context(values["amount"], mean, stddev, largest, values["order_timestamp"]) | {
-        f"{name}_to_baseline": amount / baseline if amount is not None and baseline else None
-        for name, amount in amounts.items()
-    }
+    mean, stddev, largest, baseline = [values[name] for name in COMPARED]
+    features = order_in_context(values["amount"], mean, stddev, largest, values["order_timestamp"])
+    for name, spent in SPENT.items():
+        amount = values[spent]
+        features[name] = amount / baseline if amount is not None and baseline else None
+    return features
 
 
 ORDER_LIVE = LiveFeatures(
@@ -181,13 +183,13 @@ def _inputs(names: list[str], code: str, raises: str, lowers: str, known_by: tup
 
 
 #: They are inputs as ratios only.
-IN_RATIOS = {"orders_amount_baseline", *(f"orders_amount_max_{d}d" for d in RECENT_DAYS)}
+IN_RATIOS = {"orders_amount_baseline", *SPENT.values()}
 
 
 def _names(table: AggregationTable, *functions: str) -> list[str]:
     """The service's names of the features of a table that use one of the functions."""
-    chosen = [a.name for a in table.aggregations if a.function in functions and a.name not in IN_RATIOS]
-    return [ORDER_LIVE.named(table, name) for name in chosen]
+    chosen = (a.name for a in table.aggregations if a.function in functions)
+    return [ORDER_LIVE.named(table, name) for name in chosen if name not in IN_RATIOS]
 
 
 CHARGEBACK = Risk(
@@ -204,8 +206,8 @@ CHARGEBACK = Risk(
     needs=("amount", "merchant_id"),
     inputs=(
         _input("order_amount", +1, "amount", "The amount is typical of fraud.", "The amount is ordinary."),
-        _input("amount_to_mean_30d", 0, "amount_to_mean",
-               "The user usually spends less.", "The user usually spends as much."),
+        _input("amount_to_mean_30d", 0, "amount_to_mean", "The user usually spends less.",
+               "The user usually spends as much."),
         _input("amount_deviation_30d", 0, "amount_deviation", "The amount is far from what the user usually spends.",
                "The amount is near what the user usually spends."),
         _input("amount_to_max_30d", 0, "amount_to_max", "The user seldom spent this much in the last 30 days.",
@@ -225,13 +227,11 @@ CHARGEBACK = Risk(
         ),
         *_inputs(
             _names(USER_ORDERS, "mean", "stddev", "max"), "user_amounts",
-            "The user's recent spending is typical of fraud.",
-            "The user's recent spending is ordinary.",
+            "The user's recent spending is typical of fraud.", "The user's recent spending is ordinary.",
         ),
         *_inputs(
             _names(USER_CHARGEBACKS, "count"), "user_chargebacks",
-            "Recent orders of the user were charged back.",
-            "No recent order of the user was charged back.",
+            "Recent orders of the user were charged back.", "No recent order of the user was charged back.",
         ),
         *_inputs(
             _names(MERCHANT_RISK, "count"), "merchant_orders",
@@ -241,8 +241,7 @@ CHARGEBACK = Risk(
         *_inputs(
             _names(MERCHANT_RISK, "rate", "last_n_rate") + _names(MERCHANT_CHARGEBACKS, "count"),
             "merchant_chargebacks",
-            "Recent orders at the merchant were charged back.",
-            "Few orders at the merchant were charged back.",
+            "Recent orders at the merchant were charged back.", "Few orders at the merchant were charged back.",
             ("merchant_id",),
         ),
     ),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -41,11 +42,12 @@ def at_moments(
     timestamps = entity_frame["event_timestamp"].dt.as_unit("us").astype("int64")
     known = entity_frame[seen_of(table)].astype("Int64").fillna(-1) if has_seen else timestamps
     keys = {f"k{i}": pa.Array.from_pandas(entity_frame[name]) for i, name in enumerate(table.keys)}
-    requests = pa.table({"nth": range(len(entity_frame)), "t": timestamps, "known": known, **keys})
-    values = zip(*(column.to_pylist() for column in keys.values()), strict=True)
-    versions = zip(known, values, strict=True) if has_seen else ()
-    offsets = [is_offset(table, key, version) for version, key in versions] or [False] * len(requests)
-    by_offset = pa.array(offsets, pa.bool_())
+    requests = pa.table({"nth": np.arange(len(entity_frame)), "t": timestamps, "known": known, **keys})
+    is_by_offset = np.zeros(len(entity_frame), bool)
+    if has_seen:
+        values = zip(*(column.to_pylist() for column in keys.values()), strict=True)
+        is_by_offset[:] = [is_offset(table, key, version) for version, key in zip(known, values, strict=True)]
+    by_offset = pa.array(is_by_offset)
     newest_us = max(timestamps.max(), known.max()) + AHEAD_US if len(entity_frame) else 0
     until = EPOCH + int(newest_us) * MICROSECOND
     parts = []
