@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from constants import override
 from feast import Entity, FeatureStore
 from feast.infra.key_encoding_utils import serialize_entity_key
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
@@ -19,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small import DRIVER, NOON, OURS, SECOND, feature_store, frame, read, store_with_trips, table, trips, view
 
+from exact_stores import online as online_store
 from exact_stores.exact_online import ExactOnlineStore
 from exact_stores.keys import entity_key
 from exact_stores.paths import below_data
@@ -156,7 +158,25 @@ def test_readers_of_several_views_read_together(kind, tmp_path):
     assert values == [[(20,), (10,), None], [], [(5,), None]]
 
 
-def test_readers_of_a_file_see_one_commit_together(tmp_path):
+def test_a_few_keys_of_several_views_are_read_by_one_statement(tmp_path):
+    names = [["trips"], ["trips", "stars"]]
+    store, views = feature_store(tmp_path, "wide"), [view(tmp_path, n, name=f"v{i}") for i, n in enumerate(names)]
+    store.apply([DRIVER, *views])
+    online, key = store._get_provider().online_store, store._get_provider().online_store.entity_key(views[0])
+    online.write_table(store.config, views[0], table(driver_id=[1, 2], trips=[10, 20], event_timestamp=[NOON] * 2))
+    online.write_table(store.config, views[1], table(trips=[7], stars=[5]))
+    requests = [(online.reader(store.config, views[i], names[i]), [key(2), key(3), key(1)]) for i in (0, 1, 0)]
+    statements: list[str] = []
+    with requests[0][0].file.reading() as connection:
+        connection.set_trace_callback(statements.append)
+    together = online.read_together(requests)
+    assert len(statements) == 1
+    assert together == [reader.read(keys) for reader, keys in requests]
+    assert [[row and row[1] for row in rows] for rows in together[:2]] == [[(20,), None, (10,)], [None, None, (7, 5)]]
+
+
+def test_readers_of_a_file_see_one_commit_together(tmp_path, monkeypatch):
+    override(monkeypatch, online_store, FEW_KEYS=0)  # many keys take several statements
     store, stats = feature_store(tmp_path, "wide"), view(tmp_path)
     store.apply([DRIVER, stats])
     online = store._get_provider().online_store

@@ -19,7 +19,7 @@ from exact_stores import arrow_rows, feast_rows, keys, names, rows, tables
 from exact_stores.exact_online import ExactOnlineStore, Row, RowReader
 from exact_stores.feast_rows import FeastAnswer, FeastRow
 from exact_stores.paths import below_data, require_place
-from exact_stores.reader import Reader
+from exact_stores.reader import FEW_KEYS, Reader, read_few
 from exact_stores.sqlite_file import SqliteFile
 from exact_stores.timestamps import from_microseconds
 
@@ -125,6 +125,9 @@ class WideSqliteOnlineStore(OnlineStore, ExactOnlineStore):
         readers = cast(Sequence[tuple[Reader, Sequence[bytes]]], requests)
         if not readers:
             return []
+        if sum(len(keys) for _, keys in readers) <= FEW_KEYS:
+            with readers[0][0].file.reading() as connection:
+                return read_few(connection, readers)
         with readers[0][0].file.snapshot() as connection:
             return [reader.read_by(connection, keys) for reader, keys in readers]
 
