@@ -64,7 +64,7 @@ class Trees:
 
     def _rounded(self, rows: np.ndarray) -> np.ndarray:
         """Or a split could go the other way than in the ONNX file."""
-        return rows.astype(self._dtype, copy=False).astype(float, copy=False)
+        return rows if self._dtype is np.float64 else rows.astype(self._dtype).astype(float)
 
 
 #: A row's contributions cost at most this many scores.

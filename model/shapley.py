@@ -16,7 +16,6 @@ half as many as there are inputs.
 A byte also says in which leaf a row is. So where each tree is one block, the same look-up gives their sum."""
 
 import math
-import sys
 from collections.abc import Sequence
 from functools import cache
 
@@ -33,10 +32,8 @@ MOST_BLOCKS = 4096
 ROWS_AT_ONCE = 64
 #: Whether a byte has a bit: (256, BITS).
 _HAS_BIT = (np.arange(2**BITS)[:, None] >> np.arange(BITS)) & 1 == 1
-#: Minus infinity counts as this number: a condition without a `low` holds for all numbers over minus infinity.
-_LEAST = -sys.float_info.max
-#: It fills a block up, so that its bytes are small.
-_NEVER = Condition(0, math.inf, -math.inf)
+#: It fills a block up, so that its bytes are small: no number is at most NaN.
+_NEVER = Condition(0, -math.inf, math.nan)
 
 
 class Trees:
@@ -49,7 +46,8 @@ class Trees:
         blocks = [block for leaves in trees for block in _blocks([leaf for leaf in leaves if len(leaf.path) <= BITS])]
         computed = [leaf for leaves in trees for leaf in leaves if len(leaf.path) > BITS]
         computed += [leaf for block in blocks[MOST_BLOCKS:] for leaf in block]
-        self._tables, self._computed = _Tables(self.inputs, blocks[:MOST_BLOCKS]), _Computed(self.inputs, computed)
+        self._tables = _Tables(self.inputs, blocks[:MOST_BLOCKS])
+        self._computed = _Computed(self.inputs, computed) if computed else None
         #: Whether the tables have the sums of the trees, too.
         self.have_sums = self._tables.have_leaves and blocks == [leaves for leaves in trees if leaves]
         self._mean = math.fsum(leaf.value * leaf.share for leaves in trees for leaf in leaves)
@@ -62,24 +60,24 @@ class Trees:
     def explained(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The `sums` of rows, and their contributions, from one look-up. The sums are meant where the trees
         `have_sums`."""
-        totals, contributions = np.empty(len(rows)), np.empty(rows.shape)
-        for n, row in enumerate(self._rows(rows)):
-            *_, totals[n] = values = self._tables.values(row)
-            contributions[n] = values[:-1] + self._computed.values(row)
-        return totals - self._mean, contributions
+        self._check(rows)
+        values = np.array([self._tables.values(row) for row in rows]).reshape(len(rows), self.inputs + 1)
+        contributions = values[:, :-1]
+        if self._computed:
+            contributions = contributions + [self._computed.values(row) for row in rows]
+        return values[:, -1] - self._mean, contributions
 
     def sums(self, rows: np.ndarray) -> np.ndarray:
         """The sum of the trees, less its mean over the training rows: what the contributions sum to, but for rounding.
         Shape (n,). A row has the same sum alone and among others. For trees that `have_sums`. Raises ModelBroken on
         rows of another width."""
-        rows = self._rows(rows)
+        self._check(rows)
         parts = (self._tables.totals(rows[n : n + ROWS_AT_ONCE]) for n in range(0, len(rows), ROWS_AT_ONCE))
         return np.asarray(np.concatenate([np.empty(0), *parts]) - self._mean)
 
-    def _rows(self, rows: np.ndarray) -> np.ndarray:
+    def _check(self, rows: np.ndarray) -> None:
         if rows.shape[1:] != (self.inputs,):
             raise ModelBroken(f"The trees take {self.inputs} inputs, and a row has {rows.shape[-1]}. Train again.")
-        return np.asarray(np.maximum(rows, _LEAST))
 
 
 class _Conditions:
@@ -88,15 +86,16 @@ class _Conditions:
     def __init__(self, conditions: Sequence[Condition]) -> None:
         names, low, high = zip(*conditions, strict=True) if conditions else ((), (), ())
         self.inputs = np.array(names, dtype=int)
-        self._low, self._high = np.array(low, dtype=float), np.array(high, dtype=float)
-        self._has_low = bool(np.isfinite(self._low).any())  # only leaves with many conditions have some
+        self._high = np.array(high, dtype=float)
+        #: NaN where there is no bound: minus infinity is not at most NaN. None if none has a bound, as in small trees.
+        self._low = np.where(np.isinf(low), np.nan, low) if np.isfinite(low).any() else None
 
     def met(self, inputs: np.ndarray) -> np.ndarray:
         """Whether a row meets each, (conditions,), or each of many rows, (conditions, n), from its inputs, or theirs:
         (inputs,) or (inputs, n)."""
         values = inputs.take(self.inputs, axis=0).T
         met = values <= self._high
-        return np.asarray((met & (values > self._low) if self._has_low else met).T)
+        return np.asarray((met if self._low is None else met & ~(values <= self._low)).T)
 
 
 class _Tables:
@@ -140,7 +139,7 @@ class _Computed:
 
     def __init__(self, inputs: int, leaves: Sequence[Leaf]) -> None:
         paths = [leaf.merged.path for leaf in leaves]
-        shape = len(leaves), max(map(len, paths), default=0)
+        shape = len(leaves), max(map(len, paths))
         padded = [condition for path in paths for condition in (*path, *[(ALWAYS, True, 1.0)] * (shape[1] - len(path)))]
         self._conditions = _Conditions([condition for condition, _, _ in padded])
         self._share = np.array([share for _, _, share in padded]).reshape(shape)
@@ -148,8 +147,6 @@ class _Computed:
 
     def values(self, row: np.ndarray) -> np.ndarray:
         """The Shapley values of a row, (inputs,)."""
-        if not len(self._leaves):
-            return np.zeros(self._inputs)
         values = _shapley(self._leaves, self._conditions.met(row).reshape(self._share.shape), self._share)
         return np.bincount(self._conditions.inputs, values.ravel(), self._inputs)
 

@@ -45,6 +45,11 @@ class Plan:
     types: Mapping[str, str] = field(default_factory=dict)
     read_together: ReadTogether = _in_turn
 
+    @cached_property
+    def views(self) -> dict[str, str]:
+        """Feature → view. Nobody may change it."""
+        return {name: view for name, (view, _) in self.outputs.items()}
+
     def answer(self, rows: Sequence[Row], as_of: datetime, missed: Missed | None = None) -> Answers:
         """The features of each row at `as_of`, which is now, in order; None where nothing is stored that holds then.
         `missed` gets how many. Raises FeaturesNotReady."""

@@ -65,7 +65,7 @@ class FeastStore(Store):
 
     def views(self, service: str) -> dict[str, str]:
         """Raises FeaturesNotReady."""
-        return {name: view for name, (view, _) in self._plan(service).outputs.items()}
+        return self._plan(service).views
 
     def asks(self, service: str) -> dict[str, str]:
         """Raises FeaturesNotReady."""

@@ -42,7 +42,7 @@ def near_thresholds(trees: shapley.Trees, count: int) -> np.ndarray:
     """Rows of which some values are thresholds of splits, or a little more or less."""
     random = np.random.default_rng(3)
     rows = random.normal(size=(count, trees.inputs))
-    for part in (trees._tables._conditions, trees._computed._conditions):
+    for part in (part._conditions for part in (trees._tables, trees._computed) if part):
         for place, threshold in zip(part.inputs, part._high, strict=True):
             if np.isfinite(threshold) and abs(threshold) > 1e-30:  # the package takes what is nearer to 0 for 0
                 rows[random.integers(count, size=3), place] = threshold + np.array([-1e-9, 0, 1e-9])
@@ -64,7 +64,7 @@ def test_a_path_of_many_splits_on_few_inputs_is_shortened():
     text = fitted(rows, labels, 3, num_leaves=30, min_data_in_leaf=1)
     assert depth_of(text) > shapley.BITS
     trees = shapley.Trees(text)
-    assert not len(trees._computed._leaves), "they have six inputs"
+    assert trees._computed is None, "they have six inputs"
     rows = near_thresholds(trees, 300)
     assert are_alike(trees.contributions(rows), of_package(text, rows))
 
@@ -141,6 +141,7 @@ def test_a_path_of_more_inputs_than_a_byte_has_bits_is_computed():
     labels = sum((rows[:, :n] > 0).all(axis=1).astype(float) for n in range(1, 19))  # each split asks another input
     text = fitted(rows, np.asarray(labels), 3, objective="regression", num_leaves=14, min_data_in_leaf=1)
     trees = shapley.Trees(text)
+    assert trees._computed
     assert trees._computed._share.shape[1] > shapley.BITS
     rows = near_thresholds(trees, 300)
     assert are_alike(trees.contributions(rows), of_package(text, rows))
