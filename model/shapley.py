@@ -90,12 +90,11 @@ class _Conditions:
         #: NaN where there is no bound: minus infinity is not at most NaN. None if none has a bound, as in small trees.
         self._low = np.where(np.isinf(low), np.nan, low) if np.isfinite(low).any() else None
 
-    def met(self, inputs: np.ndarray) -> np.ndarray:
-        """Whether a row meets each, (conditions,), or each of many rows, (conditions, n), from its inputs, or theirs:
-        (inputs,) or (inputs, n)."""
-        values = inputs.take(self.inputs, axis=0).T
+    def met(self, rows: np.ndarray) -> np.ndarray:
+        """Whether a row meets each, (conditions,), or each of many rows, (n, conditions)."""
+        values = rows.take(self.inputs, axis=-1)
         met = values <= self._high
-        return np.asarray((met if self._low is None else met & ~(values <= self._low)).T)
+        return np.asarray(met if self._low is None else met & ~(values <= self._low))
 
 
 class _Tables:
@@ -126,12 +125,12 @@ class _Tables:
 
     def totals(self, rows: np.ndarray) -> np.ndarray:
         """The sum of the leaves of each row, (n,), in the order in which `values` adds them."""
-        leaves = self._table[self._first[:, None] + self._bytes(np.ascontiguousarray(rows.T)), -1]
-        return leaves.cumsum(axis=0)[-1] if leaves.size else np.zeros(len(rows))
+        leaves = self._table[self._first + self._bytes(rows), -1]
+        return leaves.cumsum(axis=1)[:, -1] if leaves.size else np.zeros(len(rows))
 
-    def _bytes(self, inputs: np.ndarray) -> np.ndarray:
-        """The byte of each block, from the inputs of a row or of many, as `_Conditions.met` takes them."""
-        return np.packbits(self._conditions.met(inputs), axis=0, bitorder="little")
+    def _bytes(self, rows: np.ndarray) -> np.ndarray:
+        """The byte of each block, of a row or of many, as `_Conditions.met` takes them."""
+        return np.packbits(self._conditions.met(rows), axis=-1, bitorder="little")
 
 
 class _Computed:
