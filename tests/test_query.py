@@ -7,11 +7,14 @@ from typing import Any
 
 import duckdb
 import hypothesis.strategies as st
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import Phase, given
 from hypothesis import settings as examples
-from test_windows import ALL, DAY_0, NOW, RAW, histories, root_with, stored, without_created
+from test_windows import ALL, DAY_0, NOW, RAW, SCHEMA, histories, root_with, stored, without_created
 
 import settings
 from features.windows import Aggregation, AggregationTable, Flag, LastDistinctTable
@@ -40,6 +43,12 @@ WORDS = AggregationTable(
 )  # fmt: skip
 DISTINCT = LastDistinctTable("made_table", RAW, "key", "who", last="last_who", previous="previous_who")
 
+ORDERED = AggregationTable(
+    "made_table", RAW, "key",
+    (Aggregation("n_1d", "count", None, DAY), Aggregation("x_7d", "sum", "x", 7 * DAY),
+     Aggregation("most_3d", "max", "x", 3 * DAY)),
+)  # fmt: skip
+
 
 def rows_of(table: Table) -> list[dict[str, Any]]:
     """The rows of the printed query, over the relation that a job makes."""
@@ -58,6 +67,26 @@ def test_the_printed_query_gives_the_rows_that_the_job_writes(table: Table, raw:
     with root_with(raw):
         compute(settings.root(), table, UNTIL, NOW)
         assert rows_of(table) == without_created(stored())
+
+
+def test_the_job_keeps_the_order_of_more_rows_than_a_thread_reads_at_once():
+    keys, days = 1500, 200
+    key, day = np.tile(np.arange(keys), days), np.repeat(np.arange(days), keys)
+    raw = {name: pa.nulls(keys * days, SCHEMA.field(name).type) for name in SCHEMA.names}
+    at = pa.array(np.datetime64(DAY_0.replace(tzinfo=None), "us") + (day * 24 + key % 24).astype("m8[h]"))
+    raw |= {"id": pa.array(map(str, range(keys * days))), "key": pa.array(map(str, key)), "x": pa.array(key + day / 7)}
+    with root_with([]), sql.connect() as connection:
+        (file,) = places.raw_files(settings.root(), RAW.name)
+        pq.write_table(pa.table(raw | {"at": at.cast(SCHEMA.field("at").type)}, SCHEMA), file)
+        until = DAY_0 + (days + 9) * DAY
+        report = compute(settings.root(), ORDERED, until, NOW)
+        assert report.out.rows > 2 * keys * days // 3
+        open_events(connection, ORDERED, [file], until)
+        written = sql.parquet(settings.root().feature_table(ORDERED.name).rglob("*.parquet"))
+        connection.execute(f"CREATE TABLE job AS SELECT * EXCLUDE created FROM {written}")
+        connection.execute(f"CREATE TABLE printed AS {query.printed(ORDERED, until)}")
+        for one_side, other in (("job", "printed"), ("printed", "job")):
+            assert connection.execute(f"FROM {one_side} EXCEPT ALL FROM {other}").fetchall() == []
 
 
 @given(raw=histories)

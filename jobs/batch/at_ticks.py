@@ -6,56 +6,76 @@ Input is the relation `event`: `key`, `t` (µs since 1970), `tie` (orders the ev
 1. Tiles: the states of the events of a key in each stretch of time, so small that no window's edge cuts one.
 2. A grid: tiles and ticks, ordered by time. Where both are evenly spaced (windows of whole days at days' ends), the
    grid has a row for every day, and a window is a number of rows, which DuckDB finds four times faster.
-3. Windows: states merged over a frame of the grid, read as values.
+3. Windows: states merged over a frame of the grid, read as values. On a grid with a row for every day, a sum over a
+   window is the difference of two running totals.
+4. Changes: the rows whose values differ from those before.
 
 An outcome may become known while its event is in the window. It then enters a rate, and leaves it with its event: two
 more tiles of +1 and −1, summed from the beginning.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from features.windows.aggregation import TICK, Aggregation
 from jobs import sql
 from jobs.batch import states
-from jobs.batch.layout import Layout, microseconds
+from jobs.batch.layout import KEY_ORDER, Layout, microseconds
 
-KEY_ORDER = "PARTITION BY key ORDER BY t"
 #: A grid with a row for every tick is the faster one up to this many rows for each tick at which something happens.
 DENSE_UP_TO = 4
 
 
 @dataclass(frozen=True)
 class _Parts:
-    """What a table's aggregations share: each state, and each merged state, is computed once.
+    """What a table's aggregations share, so that it is computed once: SQL → its column; of `values`, feature → SQL.
 
-    tiles    SQL of a tile's state → its column
-    merged   SQL of a merged state → its column
-    values   feature, in quotes → SQL over the merged states
+    tiles    a tile's state
+    framed   a state merged over a frame of the grid
+    totals   the running total of a tile's state that is a number, in the column of the state
+    earlier  such a total some rows before
+    merged   a state summed over a window of a dense grid
+    values   a feature, in quotes, over the merged states
     """
 
-    tiles: dict[str, str]
-    merged: dict[str, str]
-    values: dict[str, str]
+    tiles: dict[str, str] = field(default_factory=dict)
+    framed: dict[str, str] = field(default_factory=dict)
+    totals: dict[str, str] = field(default_factory=dict)
+    earlier: dict[str, str] = field(default_factory=dict)
+    merged: dict[str, str] = field(default_factory=dict)
+    values: dict[str, str] = field(default_factory=dict)
+
+    def named(self, columns: dict[str, str], merged: str) -> str:
+        """The column of a merged state, of `framed` or `merged`."""
+        return columns.setdefault(merged, f"m{len(self.framed) + len(self.merged)}")
+
+    def before(self, layout: Layout, state: str, rows: int) -> str:
+        """The column of the total of a state, so many rows before; 0 before the first row of the key."""
+        self.totals[f"sum(coalesce({state}, 0)) OVER ({layout.order} ROWS UNBOUNDED PRECEDING)"] = state
+        total = f"CASE WHEN nth >= {rows} THEN lag({state}, {rows}) OVER ({layout.order}) ELSE 0 END"
+        return self.earlier.setdefault(total, f"k{len(self.earlier)}")
 
 
 def _parts(layout: Layout) -> _Parts:
-    tiles: dict[str, str] = {}
-    merged: dict[str, str] = {}
-    values: dict[str, str] = {}
+    parts = _Parts()
     for a in layout.table.aggregations:
-        columns = {}
-        for part, state in states.states(a).items():
-            column = tiles.setdefault(state, f"s{len(tiles)}")
-            window = states.merge(a, part, column, f"OVER ({KEY_ORDER} {layout.frame(a)})")
-            columns[part] = merged.setdefault(window, f"m{len(merged)}")
-        if a.record.counts_known:
-            unit = "ROWS" if layout.is_dense else "RANGE"
-            frame = f"{unit} BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING"
-            window = f"sum(known_{a.name}) OVER ({KEY_ORDER} {frame})"
-            columns["known"] = merged.setdefault(window, f"m{len(merged)}")
-        values[sql.identifier(a.name)] = states.value(a, columns)
-    return _Parts(tiles, merged, values)
+        columns, over = {}, f"OVER ({KEY_ORDER} {layout.frame(a)})"
+        for part, select in states.states(a).items():
+            state, fold = parts.tiles.setdefault(select, f"s{len(parts.tiles)}"), a.record.states[part].fold
+            if layout.is_dense and fold in ("counted", "added"):
+                newest, too_old = layout.rows_back(a)  # sums are whole numbers, so their difference is exact
+                total = parts.before(layout, state, newest)
+                total = total if too_old is None else f"{total} - {parts.before(layout, state, too_old)}"
+                columns[part] = parts.named(parts.merged, f"nullif({total}, 0)" if fold == "counted" else total)
+            else:
+                columns[part] = parts.named(parts.framed, states.merge(a, part, state, over))
+        if a.record.counts_known and layout.is_dense:
+            columns["known"] = parts.named(parts.merged, parts.before(layout, f"known_{a.name}", 1))
+        elif a.record.counts_known:
+            frame = "RANGE BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING"
+            columns["known"] = parts.named(parts.framed, f"sum(known_{a.name}) OVER ({KEY_ORDER} {frame})")
+        parts.values[sql.identifier(a.name)] = states.value(a, columns)
+    return parts
 
 
 def tiles(layout: Layout) -> str:
@@ -99,34 +119,51 @@ def _outcome_steps(layout: Layout, rate: Aggregation, rates: list[Aggregation]) 
         yield f"SELECT key, {timestamp} AS t, {steps} FROM outcome WHERE {where}"
 
 
-def at_ticks(layout: Layout, since: int | None, until: int) -> str:
-    """SELECT the rows of a feature table dated since < t ≤ until (µs), over the relation `tile`: key, values, t.
+def grid(layout: Layout, since: int | None, until: int) -> str:
+    """SELECT of the grid, over the relation `tile`: `is_tick`, `key`, `t`, and the states merged over frames; if it is
+    dense, also `nth`, how many rows of the key are before, and the states that are summed."""
+    parts = _parts(layout)
+    framed = "".join(f", {window} AS {name}" for window, name in parts.framed.items())
+    if layout.is_dense:
+        summed = "".join(f", {state}" for state in parts.totals.values())
+        return f"SELECT is_tick, key, t, nth{summed}{framed} FROM ({_dense(layout, until)})"
+    return f"FROM (SELECT is_tick, key, t{framed} FROM ({_sparse(layout, _day_0(layout, since), until)})) WHERE is_tick"
+
+
+def _day_0(layout: Layout, since: int | None) -> int | None:
+    """From when on values are computed: a row that stands again has had its values for one longest window."""
+    return None if since is None else since - (layout.repeats_after or 0)
+
+
+def at_ticks(layout: Layout, since: int | None, until: int, rows: str = "grid") -> str:
+    """SELECT the rows of a feature table dated since < t ≤ until (µs), over `rows` of the grid, which have all of some
+    keys: key, values, t.
 
     A row stands where a value changed. If nothing changes for a whole longest window, the row stands again at each tick
     from then on, so that it never expires while it holds. With `since`, the query looks back for that by one window.
     """
-    tick, again_after = microseconds(TICK), layout.repeats_after
-    day_0 = None if since is None else since - (again_after or 0)
+    tick, again_after, day_0 = microseconds(TICK), layout.repeats_after, _day_0(layout, since)
     names = [sql.identifier(a.name) for a in layout.table.aggregations]
     values = ", ".join(names)
     row_values = f"struct_pack({', '.join(f'{name} := {name}' for name in names)})"
     empty = (
         f"struct_pack({', '.join(f'{sql.identifier(a.name)} := {_typed_empty(a)}' for a in layout.table.aggregations)})"
     )
-    valued = _valued(layout, _dense(layout, until) if layout.is_dense else _sparse(layout, day_0, until))
     base = "" if day_0 is None else f"WHERE t >= {day_0}"
     after = "" if since is None else f"WHERE t > {since}"
     again = (
         f"SELECT key, {values}, unnest(range(t + {again_after}, next_t, {tick})) AS t "
         f"FROM change WHERE next_t - t > {again_after} AND {row_values} IS DISTINCT FROM {empty}"
     )
+    over = f"OVER ({layout.order})"
     return f"""
-        WITH valued AS ({valued}), now_and_before AS (
+        WITH valued AS ({_valued(layout, rows)}), now_and_before AS (
             SELECT key, t, {values}, {row_values} AS row_values,
-                lag({row_values}, 1, {empty}) OVER ({KEY_ORDER}) AS before
+                CASE WHEN lag(key) {over} = key THEN lag({row_values}) {over} ELSE {empty} END AS before
             FROM valued {base}
         ), change AS (
-            SELECT key, {values}, t, lead(t, 1, {until // tick * tick + tick}) OVER ({KEY_ORDER}) AS next_t
+            SELECT key, {values}, t,
+                CASE WHEN lead(key) {over} = key THEN lead(t) {over} ELSE {until // tick * tick + tick} END AS next_t
             FROM now_and_before WHERE row_values IS DISTINCT FROM before
         )
         SELECT key, {values}, t FROM (
@@ -138,20 +175,30 @@ def _typed_empty(a: Aggregation) -> str:
     return "NULL" if a.empty is None else f"{a.empty}::{'BIGINT' if isinstance(a.empty, int) else 'DOUBLE'}"
 
 
-def _valued(layout: Layout, grid: str) -> str:
-    """SELECT of the values over `grid`, at its ticks."""
+def _valued(layout: Layout, rows: str) -> str:
+    """SELECT of the values at the ticks of the grid."""
     parts = _parts(layout)
-    merged = ", ".join(f"{window} AS {name}" for window, name in parts.merged.items())
+    kept = ", ".join(["is_tick", "key", "t", *(["nth"] if layout.is_dense else []), *parts.framed.values()])
+    for columns in filter(None, (parts.totals, parts.earlier, parts.merged)):
+        rows = f"(SELECT {kept}{''.join(f', {part} AS {name}' for part, name in columns.items())} FROM {rows})"
     values = ", ".join(f"{value} AS {name}" for name, value in parts.values.items())
-    return f"SELECT key, t, {values} FROM (SELECT is_tick, key, t, {merged} FROM ({grid})) WHERE is_tick"
+    return f"SELECT key, t, {values} FROM {rows} WHERE is_tick"
 
 
 def _dense(layout: Layout, until: int) -> str:
     """Every tick of a key from its first tile to the first one without events, each with the tile that begins there, if
-    there is one."""
-    end = f"least(max(t) + {layout.longest + layout.size}, {until // layout.size * layout.size}) + {layout.size}"
-    every = f"SELECT key, unnest(range(min(t), {end}, {layout.size})) AS t FROM tile GROUP BY key"
-    return f"SELECT true AS is_tick, * FROM ({every}) LEFT JOIN tile USING (key, t)"
+    there is one. A last row, which is no tick, brings the totals of the key back to 0."""
+    parts, size, last = _parts(layout), layout.size, until // layout.size * layout.size
+    ended = f"least(max(t) + {layout.longest + size}, {last}) + {size}"
+    by_key = f"FROM tile WHERE t <= {last} GROUP BY key"
+    every = f"SELECT key, min(t) AS first, unnest(range(min(t), {ended}, {size})) AS t {by_key}"
+    states = [*parts.tiles.values(), *(f"known_{a.name}" for a in _rates(layout))]
+    back = [f"-sum({state})" if state in parts.totals.values() else "NULL" for state in states]
+    return (
+        f"SELECT true AS is_tick, key, t, (t - first) // {size} AS nth, {', '.join(states)} "
+        f"FROM ({every}) LEFT JOIN tile USING (key, t) "
+        f"UNION ALL SELECT false, key, {ended}, NULL, {', '.join(back)} {by_key}"
+    )
 
 
 def _sparse(layout: Layout, since: int | None, until: int) -> str:

@@ -8,6 +8,8 @@ from features.utc import MICROSECOND
 from features.windows.aggregation import TICK, Aggregation
 from features.windows.tables import AggregationTable
 
+KEY_ORDER = "PARTITION BY key ORDER BY t"
+
 
 def microseconds(length: timedelta) -> int:
     """A length of time in whole µs."""
@@ -32,11 +34,14 @@ class Layout:
     """How a table's windows lie on the grid of its ticks. All lengths are in µs.
 
     is_dense   the grid has a row for every tick, so a window is a number of rows
+    in_order   the grid is a table in the order of key and time, in which DuckDB reads it: a window over the rows before
+               needs no sorting
     size       the length of a tile: the largest that no edge cuts
     """
 
     table: AggregationTable
     is_dense: bool = False
+    in_order: bool = False
     size: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -81,6 +86,18 @@ class Layout:
     def first_event(self, since: int) -> int | None:
         """No event before this one matters to a row dated after `since`, µs since 1970; None: any may."""
         return None if self.repeats_after is None else since - self.repeats_after - self.longest - self.size
+
+    def rows_back(self, a: Aggregation) -> tuple[int, int | None]:
+        """How many rows of a dense grid lie from a tick back to the newest tile that counts, and to the newest that is
+        too old to count; None: no tile is."""
+        fixed = self.fixed_reach(a)
+        too_old = None if a.window is None or fixed is None else fixed // self.size + 1
+        return microseconds(a.delay) // self.size + 1, too_old
+
+    @property
+    def order(self) -> str:
+        """SQL: the order in which windows look at the rows before and after."""
+        return "" if self.in_order else KEY_ORDER
 
     def frame(self, a: Aggregation) -> str:
         """SQL: the frame of a window, over the grid of a key ordered by `t`."""

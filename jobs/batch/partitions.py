@@ -60,7 +60,7 @@ def connection(table: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A DuckDB in UTC, and the lock on a table. Raises Busy."""
     with locked(table), beside(table, "spill-") as spill, sql.connect() as db:
         db.execute(f"SET memory_limit = {sql.literal(MEMORY)}")
-        db.execute(f"SET temp_directory = {sql.literal(spill)}; SET preserve_insertion_order = false")
+        db.execute(f"SET temp_directory = {sql.literal(spill)}")
         yield db
 
 
@@ -161,7 +161,7 @@ def _write(db: duckdb.DuckDBPyConnection, scratch: Path, key: str, changed: set[
                 first, after = sql.timestamp(begin), sql.timestamp(begin + timedelta(days=1))
                 rows = f"event_timestamp >= {first} AND event_timestamp < {after}"
                 target = f"{sql.literal(parts[day])} (FORMAT parquet, COMPRESSION zstd)"
-                own.execute(f"COPY (FROM dated WHERE {rows} {_order(key)}) TO {target}")
+                own.execute(f"COPY (FROM dated WHERE {rows}) TO {target}")
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(write, range(threads)))

@@ -28,7 +28,8 @@ def whole(table: Table, until: int) -> str:
         return last_distinct(table, None)
     layout = Layout(table)
     layout = Layout(table, is_dense=layout.can_be_dense)
-    return f"WITH tile AS ({at_ticks.tiles(layout)}) {finished(table, at_ticks.at_ticks(layout, None, until))}"
+    relations = f"tile AS ({at_ticks.tiles(layout)}), grid AS ({at_ticks.grid(layout, None, until)})"
+    return f"WITH {relations} {finished(table, at_ticks.at_ticks(layout, None, until))}"
 
 
 def finished(table: AggregationTable, rows: str) -> str:

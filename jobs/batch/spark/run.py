@@ -62,6 +62,7 @@ class _SparkRun:
         if layout.can_be_dense:
             ((is_dense,),) = self.reader.rows(at_ticks.is_dense_enough(layout))
             layout = replace(layout, is_dense=is_dense)
+        self.reader.view("grid", at_ticks.grid(layout, since, until))
         return at_ticks.at_ticks(layout, since, until)
 
     def replace(
