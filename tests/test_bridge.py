@@ -2,6 +2,7 @@
 
 import gzip
 import http.client
+import io
 import json
 import signal
 import socket
@@ -20,7 +21,7 @@ from servers import Server, answering
 import bridge
 import serve
 from web import examples
-from web.turns import LARGEST_REQUEST_BYTES
+from web.turns import LARGEST_REQUEST_BYTES, BridgedRequest
 
 pytestmark = pytest.mark.slow
 
@@ -166,3 +167,10 @@ def test_headers_arrive_as_wsgi_has_them(patient: Server):
         answer.begin()
         assert answer.headers["X-Request-ID"] != "a"
         assert answer.status == 404
+
+
+@pytest.mark.parametrize(("length", "is_whole"), [("4", True), ("3", False), ("9000000", False), ("", False)])
+def test_only_a_body_of_the_stated_length_is_read_without_a_guard(length: str, is_whole: bool):
+    body = io.BytesIO(b"body")
+    request = BridgedRequest({"REQUEST_METHOD": "POST", "wsgi.input": body, "CONTENT_LENGTH": length})
+    assert (request.stream is body) == is_whole

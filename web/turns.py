@@ -4,13 +4,15 @@ interpreter lose a third of the throughput. Threads still wait side by side for 
 The bridge computes most requests on its own thread, and waits for the disk for many of them at once. It gives those
 that may wait to threads."""
 
+import io
 from collections.abc import Callable
 from threading import Lock
-from typing import Any
+from typing import IO, Any
 
-from flask import Flask
+from flask import Flask, Request
 from flask.globals import request_ctx
 from flask.typing import ResponseReturnValue
+from werkzeug.utils import cached_property
 
 from bridge import BODY_SECONDS, FAILED, LATE, LATER
 from errors import TooLarge, TooSlow
@@ -38,10 +40,25 @@ def waits(view: Callable[..., Any]) -> Callable[..., Any]:
     return view
 
 
+class BridgedRequest(Request):
+    """A request whose body the bridge may have read. A stream of the whole body, and of nothing else, needs no guard.
+    To read through a guard takes longer than to parse the body."""
+
+    @cached_property
+    def stream(self) -> IO[bytes]:
+        """The body. Flask reads it from here."""
+        body = self.environ["wsgi.input"]
+        if isinstance(body, io.BytesIO) and self.environ.get("CONTENT_LENGTH") == str(body.getbuffer().nbytes):
+            return body
+        guarded: IO[bytes] = super().stream
+        return guarded
+
+
 class TurnTaking(Flask):
     """A Flask application that reads the whole body of a request, up to `LARGEST_REQUEST_BYTES`, then waits for its
     turn, then computes, then waits without a turn for the disk, or lets the bridge wait, then answers."""
 
+    request_class = BridgedRequest
     #: The bridge reads a body for us.
     largest_body = LARGEST_REQUEST_BYTES
 
