@@ -27,7 +27,8 @@ pipeline: setup ## everything that make demo does before it serves
 setup: $(READY) ## only the environment, .venv
 
 # The first import of a library keeps its bytecode, but not where PYTHONDONTWRITEBYTECODE is set, as in many images. Then
-# every process would compile Feast anew, and take twice as long to start. So the large libraries are imported once here.
+# every process would compile Feast anew, and take twice as long to start. So the large libraries are imported once here,
+# by two processes: each of them compiles about half.
 # Nobody waits for the environments of engines and tests below: there, uv compiles every library.
 $(READY): requirements.txt pyproject.toml
 	@echo "Setting up .venv with $$($(PYTHON) --version)"
@@ -35,8 +36,9 @@ $(READY): requirements.txt pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements.txt)"
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --requirement requirements.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
-	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -W ignore -c \
-		"import app, feast.repo_operations, jobs.train.champion, lightgbm, model.report.page, serving.retrieval, skl2onnx"
+	@printf '%s\n' "app, feast.repo_operations, serving.retrieval" \
+		"jobs.train.champion, lightgbm, model.report.page, skl2onnx" | \
+		env -u PYTHONDONTWRITEBYTECODE xargs -P 2 -I NAMES $(BIN)/python -W ignore -c "import NAMES"
 	@touch $(READY)
 
 test: setup browser prometheus ## every test that needs no engine beside the service
