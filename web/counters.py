@@ -9,6 +9,8 @@ import hashlib
 import mmap
 import struct
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 
@@ -33,15 +35,15 @@ class SharedStorage(Storage):
         super().__init__()
         make_folder(path.parent)
         self._file = path.open("a+b")
-        self._held = _Held(self._file.fileno())
-        with self._held:
+        self._lock = Lock()
+        with self._held():
             self._file.truncate(SLOTS * SLOT.size)
         self._slots = mmap.mmap(self._file.fileno(), SLOTS * SLOT.size)
 
     def incr(self, key: str, expiry: float, amount: int = 1) -> int:
         """Add to a counter, which ends `expiry` seconds after its first use. Its new value."""
         name, now = _hash(key), time.time()
-        with self._held:
+        with self._held():
             place, end, count = self._find(name, now)
             end, count = (end, count + amount) if end > now else (now + expiry, amount)
             SLOT.pack_into(self._slots, place, name, end, count)
@@ -61,18 +63,18 @@ class SharedStorage(Storage):
 
     def reset(self) -> int | None:
         """Forget all counters."""
-        with self._held:
+        with self._held():
             self._slots[:] = bytes(SLOTS * SLOT.size)
         return None
 
     def clear(self, key: str) -> None:
         """Forget a counter."""
-        with self._held:
+        with self._held():
             SLOT.pack_into(self._slots, self._find(_hash(key), time.time())[0], 0, 0.0, 0)
 
     def _read(self, key: str) -> tuple[float, int]:
         now = time.time()
-        with self._held:
+        with self._held():
             _, end, count = self._find(_hash(key), now)
         return (end, count) if end > now else (now, 0)
 
@@ -88,27 +90,15 @@ class SharedStorage(Storage):
                 best, first_end = place, end
         return best, 0.0, 0
 
-
-class _Held:
-    """Keeps other threads and processes out of a file. The system frees the lock of a process that dies. It is a class,
-    because a generator takes longer, and each request asks for it."""
-
-    def __init__(self, file: int) -> None:
-        self._file, self._lock = file, Lock()
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-        try:
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """Keep other threads and processes out. The system frees the lock of a process that dies."""
+        with self._lock:
             fcntl.lockf(self._file, fcntl.LOCK_EX)
-        except BaseException:
-            self._lock.release()
-            raise
-
-    def __exit__(self, *_: object) -> None:
-        try:
-            fcntl.lockf(self._file, fcntl.LOCK_UN)
-        finally:
-            self._lock.release()
+            try:
+                yield
+            finally:
+                fcntl.lockf(self._file, fcntl.LOCK_UN)
 
 
 def _hash(key: str) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from flask import Flask, Response, current_app, g, request
 from limits import RateLimitItem, parse
 from limits.storage import MemoryStorage, Storage
+from limits.strategies import FixedWindowRateLimiter
 from pydantic_core import from_json
 
 from errors import TooMany
@@ -34,17 +35,14 @@ class Throttle:
         except OSError as error:
             logger.error("Each process counts its own requests only. %s", fault(error, path))
             storage = MemoryStorage()
-        self._storage = storage
+        self._limiter = FixedWindowRateLimiter(storage)
 
     def spend(self, kind: str, who: str, cost: int = 1) -> None:
         """Count `cost` for somebody. Raises TooMany."""
         item = self._items.get(kind)
-        if item is None or not who:
+        if item is None or not who or self._limiter.hit(item, kind, who, cost=cost):
             return
-        key = item.key_for(kind, who)
-        if self._storage.incr(key, item.get_expiry(), cost) <= item.amount:
-            return
-        seconds = max(1, math.ceil(self._storage.get_expiry(key) - time.time()))
+        seconds = max(1, math.ceil(self._limiter.get_window_stats(item, kind, who).reset_time - time.time()))
         g.retry_after = seconds
         raise TooMany(f"These are more than {item} of one caller or address. Send the request again in {seconds} s.")
 
