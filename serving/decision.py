@@ -135,21 +135,18 @@ def _severity(severity: int, is_lacking: bool, rules: Sequence[ActiveRule]) -> i
 
 def _known_inputs(risk: Risk, card: Card, features: Mapping[str, Any], fields: Mapping[str, Any]) -> list[Input | None]:
     """The declaration of each of the card's inputs, None where the matrix has a stand-in for the value."""
-    by_input, known = risk.by_input, list[Input | None]()
-    # Many inputs rest on the same values.
-    is_absent: dict[tuple[str, ...], bool] = {(): False}
+    needed = {name for declared in risk.inputs for name in declared.known_by}
+    absent = {name for name in needed if _is_absent(name, features, fields)}
+    known: list[Input | None] = []
     for card_input in card.inputs:
-        name = card_input.name
-        declared = by_input.get(name)
+        declared = risk.by_input.get(card_input.name)
         if declared is None:
             raise ModelBroken(
-                f"{card.name} {card.version} takes {name!r}, which is no input of the risk any more. Train "
+                f"{card.name} {card.version} takes {card_input.name!r}, which is no input of the risk any more. Train "
                 f"again, or go back: python -m jobs models {card.name} rollback"
             )
-        names = declared.known_by
-        if names not in is_absent:
-            is_absent[names] = any(_is_absent(name, features, fields) for name in names)
-        known.append(None if is_absent[names] or is_missing(features.get(name)) else declared)
+        is_known = not is_missing(features.get(declared.name)) and absent.isdisjoint(declared.known_by)
+        known.append(declared if is_known else None)
     return known
 
 
