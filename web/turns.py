@@ -48,7 +48,7 @@ class BridgedRequest(Request):
     def stream(self) -> IO[bytes]:
         """The body. Flask reads it from here."""
         body = self.environ["wsgi.input"]
-        if isinstance(body, io.BytesIO) and self.environ.get("CONTENT_LENGTH") == str(body.getbuffer().nbytes):
+        if isinstance(body, io.BytesIO) and self.content_length == body.getbuffer().nbytes:
             return body
         guarded: IO[bytes] = super().stream
         return guarded
