@@ -75,7 +75,7 @@ class Recent(list[Entry]):
 
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
         super().__init__(entries)
-        #: Start of a run → its bytes, in order, once the entries were written in runs; and the runs that have changed.
+        #: Start of a run → its bytes, once the entries were written in runs; and the runs that have changed.
         self._runs: dict[int, bytes] | None = None
         self._changed = set[int]()
 
@@ -121,17 +121,14 @@ class Recent(list[Entry]):
             self._runs = {}
             self._note(self)
         runs = self._runs
-        for start in sorted(self._changed):
+        for start in self._changed:
             run = self[bisect_left(self, (start,)) : bisect_left(self, (start + RUN_US,))]
-            is_last = start in runs or not runs or start > next(reversed(runs))
             if not run:
                 runs.pop(start, None)
-                continue
-            runs[start] = _encode(Columns.made(run)) if len(run) >= LEAST_COLUMNS else to_json(run)[1:-1]
-            if not is_last:
-                runs = self._runs = dict(sorted(runs.items()))
+            else:
+                runs[start] = _encode(Columns.made(run)) if len(run) >= LEAST_COLUMNS else to_json(run)[1:-1]
         self._changed.clear()
-        return b"[%b]" % b",".join(runs.values())
+        return b"[%b]" % b",".join([runs[start] for start in sorted(runs)])  # nearly all are in order already
 
 
 def _in_order(entries: Sequence[Entry]) -> list[Entry]:
