@@ -77,6 +77,7 @@ EVER = table(
     Aggregation("last_x", "last", "x", None), Aggregation("last_three", "last_n_sum", "x", None, n=3),
     Aggregation("n_2d", "count", None, 2 * DAY),
 )  # fmt: skip
+EVER_LATER = table(Aggregation("most_2d_ago", "max", "x", None, delay=2 * DAY))
 LONG_HOP = table(Aggregation("n_3d", "count", None, 3 * DAY, hop=2 * DAY), Aggregation("n_1d", "count", None, DAY))
 OUTCOMES = table(Aggregation("bad_2d", "count", None, 2 * DAY), Aggregation("x", "mean", "x", DAY), time="outcome")
 ALL = {
@@ -85,6 +86,7 @@ ALL = {
     "fine": FINE,
     "distinct": DISTINCT,
     "ever": EVER,
+    "ever, later": EVER_LATER,
     "long hop": LONG_HOP,
     "by outcome": OUTCOMES,
 }

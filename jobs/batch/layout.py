@@ -62,8 +62,10 @@ class Layout:
 
     @property
     def longest(self) -> int:
-        """No event further back than this counts, except in windows without an end."""
-        return max((self.upper_reach(a) for a in self.table.aggregations if a.window is not None), default=0)
+        """An event further back than this changes no value any more: it has left every window, or entered one without
+        an end."""
+        aggregations = self.table.aggregations
+        return max(microseconds(a.delay) if a.window is None else self.upper_reach(a) for a in aggregations)
 
     def fixed_reach(self, a: Aggregation) -> int | None:
         """How far back the old edge is, if that is the same at every tick; else None."""
