@@ -110,7 +110,7 @@ def test_a_full_disk_in_the_thread_ends_the_job_with_what_to_do(monkeypatch: pyt
     arguments: Any = (settings.root(), STREAM, Batches(*BATCHES), Sink(), b"")
     with pytest.raises(RootBroken, match=r"log\.parquet: No space left on device\. Free space"):
         loop.run(*arguments, True, threading.Event(), lambda line: None)
-    assert writers() == before
+    assert set(writers()) <= set(before)  # those of other tests may have ended by now
     monkeypatch.undo()
 
 
