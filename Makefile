@@ -14,8 +14,9 @@ help: ## this list
 	@echo "make TARGET, where TARGET is one of"
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  \1 #/p' $(MAKEFILE_LIST) | awk -F'#' '{printf "%-14s %s\n", $$1, $$2}'
 
+# All three begin at once. Somebody waits for the service, so the others have a lower priority.
 demo: pipeline ## set up, make data, features and models, serve them on http://127.0.0.1:5000, follow streams and watch for drift
-	@$(BIN)/python -m jobs stream all & STREAM=$$!; $(BIN)/python -m jobs monitor & \
+	@nice $(BIN)/python -m jobs stream all & STREAM=$$!; nice $(BIN)/python -m jobs monitor & \
 		trap "kill $$STREAM $$! 2>/dev/null" EXIT; $(BIN)/python app.py
 
 serve: setup ## the production server, a process for each core
