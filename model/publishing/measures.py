@@ -154,8 +154,8 @@ def importance(
     labels: np.ndarray,
     most: int = SHUFFLED_ROWS,
 ) -> np.ndarray:
-    """How much worse the scores become if an input has the values of other test rows, drawn at random. Measured on
-    `most` test rows. In AUC or RMSE, shape (inputs,)."""
+    """How much worse the scores become if an input has the values of other test rows, drawn at random. Measured on at
+    most `most` test rows. In AUC or RMSE, shape (inputs,)."""
     rng = np.random.default_rng(0)
     sample = task.sample(rng, labels, most)
     chosen, labels = rows[sample], labels[sample]

@@ -90,12 +90,13 @@ class Fold:
 
     @property
     def places(self) -> "list[Place]":
-        """What a row of numbers keeps of a state: each of its whole numbers, or the state itself."""
+        """What a row keeps of a state: each of its whole numbers, or the state itself."""
         if self.numbers is not None:
             return [Place(int, sum)] * self.numbers
+        merge = self.merge_many or self.merged
         if self.form is not None:
-            return [Place(self.form, self.merge_many or self.merged)]
-        return [Place(Any, self.merge_many or self.merged, self.pack, self.unpack or _tuples)]
+            return [Place(self.form, merge)]
+        return [Place(Any, merge, self.pack, self.unpack or _tuples)]
 
 
 class Place(NamedTuple):
