@@ -5,20 +5,17 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pipelines import PIPELINE
 from processes import environment, jobs, started
 from servers import answering
 
 import settings
-from features.utc import midnight
 from files import locked
-from root import Root
-from simulators import Size
 
 if TYPE_CHECKING:  # what these need takes seconds to import, and a test of a pure function does without
     from engines.kafka import Broker
@@ -30,11 +27,8 @@ if TYPE_CHECKING:  # what these need takes seconds to import, and a test of a pu
 #: machine under load, a training of 0.1 s takes 10 s.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-#: Small, and enough for a model to learn from.
-SIZE = Size(drivers=3000, users=600, merchants=1200, order_days=45)
 #: The folder in which the world is made.
 BEGUN = "world-begun"
-PIPELINE = ("pipeline", *(f"--{name.replace('_', '-')}={value}" for name, value in vars(SIZE).items()))
 
 # Slow tests: `-m "not slow"` leaves them out
 
@@ -141,13 +135,9 @@ def world(made_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def fresh_world(made_world: Path, tmp_path: Path) -> Path:
-    """A copy for one test, as of today. The pipeline has only to apply the features in it."""
-    made = datetime.fromtimestamp(Root(made_world).pipeline_fingerprints.stat().st_mtime, UTC)
+    """A copy for one test. `pipelines.run_again` has only to apply the features in it."""
     root = tmp_path / made_world.parent.name / BEGUN  # listings of files hold the last parts of their paths
     shutil.copytree(made_world, root, symlinks=True)
-    while midnight(made) != midnight(datetime.now(UTC)):
-        made = datetime.now(UTC)
-        jobs(root, *PIPELINE)
     return root
 
 

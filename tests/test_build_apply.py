@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 import readme
-from conftest import PIPELINE
-from processes import Ended, clone_environment, environment, jobs, run
+from pipelines import run_again
+from processes import Ended, clone_environment, environment, run
 
 import settings
 from errors import FeaturesNotReady
@@ -114,14 +114,14 @@ def test_an_online_store_that_lost_rows_is_filled_again(fresh_world: Path, lose:
     root = Root(fresh_world)
     before = rows_of(root.online_db)
     lose(root.online_db)
-    redone = [line for line in jobs(root.path, *PIPELINE).stdout.splitlines() if line.startswith("✓")]
+    redone = [line for line in run_again(root.path).splitlines() if line.startswith("✓")]
     assert redone[0] == "✓ feast apply: done"
     assert not any(line.startswith(("✓ raw", "✓ batch", "✓ train")) for line in redone)
     after = rows_of(root.online_db)
     # The rows of a batch view may have passed its TTL meanwhile.
     least = {name: rows if name.endswith("_state") else min(rows, 1) for name, rows in before.items()}
     assert {name: rows for name, rows in least.items() if after.get(name, 0) < rows} == {}
-    again = jobs(root.path, *PIPELINE).stdout
+    again = run_again(root.path)
     assert "✓" not in again
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from conftest import SIZE
+from pipelines import SIZE
 from processes import environment, run
 
 import settings
@@ -25,7 +25,7 @@ WORK = """
 import json, pickle
 from datetime import UTC, datetime
 import settings
-from conftest import SIZE
+from pipelines import SIZE
 from jobs.build.plan import steps
 from jobs.world.marker import World
 world = World(7, SIZE, settings.hash_key())

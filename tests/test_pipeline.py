@@ -9,8 +9,7 @@ from pathlib import Path
 
 import processes
 import pytest
-from conftest import PIPELINE, SIZE
-from processes import jobs
+from pipelines import PIPELINE, SIZE, run_again
 
 import settings
 from errors import Busy
@@ -43,11 +42,11 @@ def redone_steps(printed: str) -> list[str]:
 
 
 def test_a_second_run_redoes_nothing_but_what_was_lost(fresh_world: Path):
-    jobs(fresh_world, *PIPELINE)  # the registry has the path of the root, so a copy applies its features anew
-    printed = jobs(fresh_world, *PIPELINE).stdout
+    run_again(fresh_world)  # the registry has the path of the root, so a copy applies its features anew
+    printed = run_again(fresh_world)
     assert (fresh_steps(fresh_world, printed), redone_steps(printed)) == (step_names(fresh_world), [])
     (fresh_world / "models" / "daily" / "current").unlink()
-    printed = jobs(fresh_world, *PIPELINE).stdout
+    printed = run_again(fresh_world)
     assert redone_steps(printed) == ["train daily", "score daily"]
     names = step_names(fresh_world)
     assert fresh_steps(fresh_world, printed) == [name for name in names if not name.endswith(" daily")]

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import PIPELINE, SIZE
 from engines import postgres, redis
 from engines.need import need
 from feast import Entity, FeatureStore
 from flask.testing import FlaskClient
 from fresh_views import fresh_views
 from many_requests import answers
-from processes import environment, jobs_command, run
+from pipelines import SIZE, run_again
+from processes import run
 from pydantic_core import from_json
 from servers import refusing_port
 
@@ -45,7 +45,8 @@ def variables(world: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     after = before | {
         "RISK_STORE": SCALE, "RISK_REDIS": redis.database(root), "RISK_REGISTRY": postgres.database(),
     }  # fmt: skip
-    was, now = (fingerprints(Root(root), variables) for variables in (before, after))
+    day = datetime.now(UTC)
+    was, now = (fingerprints(Root(root), day, variables) for variables in (before, after))
     assert {name for name in now if now[name] != was[name]} == {
         "feast apply", "feast materialize-incremental", *(f"stream {s.domain}" for s in streams().values()),
     }  # fmt: skip
@@ -59,13 +60,13 @@ def variables(world: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     return after
 
 
-def fingerprints(root: Root, variables: dict[str, str]) -> dict[str, str]:
+def fingerprints(root: Root, day: datetime, variables: dict[str, str]) -> dict[str, str]:
     """Of each step of the pipeline under these settings."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in variables.items():
             patch.setenv(name, value)
         sources, world = Sources(settings.PROJECT), World(0, SIZE, settings.hash_key())
-        return {step.name: step.fingerprint(sources) for step in steps(root, world, datetime.now(UTC))}
+        return {step.name: step.fingerprint(sources) for step in steps(root, world, day)}
 
 
 @pytest.fixture
@@ -168,7 +169,7 @@ def test_the_pipeline_fills_a_redis_that_lost_its_rows(moved: dict[str, str]):
     assert sum(map(len, before)) > 100
     redis.ask(moved["RISK_REDIS"], "FLUSHDB")
     assert not any(features())
-    redone = run(jobs_command(*PIPELINE), env=environment()).stdout
+    redone = run_again(Path(moved["RISK_DATA"]))
     assert {f"stream {s.domain}" for s in streams().values()} <= set(re.findall("✓ ([^:]+):", redone))
     assert features() == before
-    assert "✓ stream coupon" not in run(jobs_command(*PIPELINE), env=environment()).stdout
+    assert "✓ stream coupon" not in run_again(Path(moved["RISK_DATA"]))

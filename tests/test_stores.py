@@ -109,6 +109,15 @@ def test_old_values_are_served_while_a_view_is_materialized():
 
 
 @pytest.mark.usefixtures("world_copy")
+def test_past_values_are_joined_while_a_view_is_materialized():
+    """On its second day, the pipeline trains while it materializes, and a killed materialization leaves the state."""
+    set_state(FeatureViewState.MATERIALIZING)
+    now = datetime.now(UTC)
+    frame = pd.DataFrame({"driver_id": [1001], "as_of": [now], "event_timestamp": [now]})
+    assert FeastStore(settings.FEATURE_REPO).historical(risks()["daily"], frame)["state"].notna().all()
+
+
+@pytest.mark.usefixtures("world_copy")
 def test_a_view_never_materialized_is_not_ready_and_says_what_to_run():
     set_state(FeatureViewState.GENERATED)
     with pytest.raises(FeaturesNotReady, match=r"driver_profile.*make pipeline"):
