@@ -1,8 +1,9 @@
 """From a score to a decision: the band, what is not known, the rules and the reasons. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from errors import ModelBroken
 from features.domains import internal_features
 from features.policy import ActiveRule, Policy
-from features.risk import Appetite, Input, Risk
+from features.risk import Appetite, Risk
 from features.rules import is_missing
 from model.card import Card
 
@@ -84,42 +85,96 @@ def band_of(score: float, appetite: Appetite) -> int:
     return 2 if score >= appetite.high else 1
 
 
-def decide(
-    decision_id: str,
-    risk: Risk,
-    card: Card,
-    policy: Policy,
-    features: Mapping[str, Any],
-    fields: Mapping[str, Any],
-    score: float,
-    contributions: np.ndarray,
-    as_of: datetime,
-) -> Decision:
-    """The model's outcome by the policy's thresholds, made stricter by what is not known and by rules. `fields` are
-    those of the request (`RiskRequest.fields`). `contributions` has shape (inputs,).
+class Decider:
+    """Decides by a card and a policy of a risk. What is the same for all rows is worked out once."""
 
-    The reasons of rules come first, before all of rules with the outcome of the decision; then what is not known, then
-    the model's strongest reasons. A code stands once.
-    Raises ModelBroken if the card has an input that the risk does not declare.
-    """
-    appetite = policy.appetite
-    band = band_of(score, appetite)
-    known = _known_inputs(risk, card, features, fields)
-    lacking = _lacking(risk, known, features, fields)
-    rules = [rule for rule in policy.rules if rule.applies(features, fields)]
-    severity = _severity(appetite.severity(appetite.words[band]), bool(lacking), rules)
-    outcome = appetite.word(severity)
-    deciding_first = sorted(rules, key=lambda rule: rule.severity != severity)
-    given = [GivenReason(rule.rule.reason.code, rule.rule.reason.text, 0.0) for rule in deciding_first]
-    if lacking:
-        given.insert(min(len(given), MOST_REASONS - 1), _not_enough_known(lacking))
-    given += _model_reasons(risk, card, policy, contributions, known, band)
-    internal = {name: features[name] for name in internal_features() & features.keys()}
-    shown = {name: value for name, value in features.items() if name not in internal} if internal else features
-    return Decision(
-        decision_id, outcome, score, _once_each(given), shown, {"name": card.name, "version": card.version},
-        {"name": policy.name, "version": policy.version}, as_of, internal,
-    )  # fmt: skip
+    def __init__(self, risk: Risk, card: Card, policy: Policy) -> None:
+        """Raises ModelBroken if the card has an input that the risk does not declare."""
+        self._risk, self._card, self._policy = risk, card, policy
+        self._inputs = [i.name for i in card.inputs]
+        if gone := [name for name in self._inputs if name not in risk.by_input]:
+            raise ModelBroken(
+                f"{card.name} {card.version} takes {gone[0]!r}, which is no input of the risk any more. Train again, "
+                f"or go back: python -m jobs models {card.name} rollback"
+            )
+        self._declared = [risk.by_input[name] for name in self._inputs]
+        self._needed = dict.fromkeys((*risk.needs, *(name for i in self._declared for name in i.known_by)))
+        groups: dict[int, list[int]] = {}
+        for place, name in enumerate(self._inputs):
+            groups.setdefault(risk.reason_groups[name], []).append(place)
+        #: The places of the inputs that share a reason.
+        self._groups = list(groups.values())
+        self._model = {"name": card.name, "version": card.version}
+        self._version = {"name": policy.name, "version": policy.version}
+
+    def decide(
+        self,
+        decision_id: str,
+        features: Mapping[str, Any],
+        fields: Mapping[str, Any],
+        score: float,
+        contributions: np.ndarray,
+        as_of: datetime,
+    ) -> Decision:
+        """The model's outcome by the policy's thresholds, made stricter by what is not known and by rules. `fields` are
+        those of the request (`RiskRequest.fields`). `contributions` has shape (inputs,).
+
+        The reasons of rules come first, before all of rules with the outcome of the decision; then what is not known,
+        then the model's strongest reasons. A code stands once.
+        """
+        appetite = self._policy.appetite
+        band = band_of(score, appetite)
+        absent = {name for name in self._needed if is_missing((features if name in features else fields).get(name))}
+        are_known = self._are_known(features, absent)
+        lacking = self._lacking(absent, are_known)
+        rules = [rule for rule in self._policy.rules if rule.applies(features, fields)]
+        severity = _severity(appetite.severity(appetite.words[band]), bool(lacking), rules)
+        deciding_first = sorted(rules, key=lambda rule: rule.severity != severity)
+        given = [GivenReason(rule.rule.reason.code, rule.rule.reason.text, 0.0) for rule in deciding_first]
+        if lacking:
+            given.insert(min(len(given), MOST_REASONS - 1), _not_enough_known(lacking))
+        given += self._model_reasons(contributions.tolist(), are_known, _is_raised(self._card, contributions, band))
+        shown = dict(features)
+        internal = {name: shown.pop(name) for name in internal_features() & shown.keys()}
+        return Decision(
+            decision_id, appetite.word(severity), score, _once_each(given), shown, self._model, self._version, as_of,
+            internal,
+        )  # fmt: skip
+
+    def _are_known(self, features: Mapping[str, Any], absent: Set[str]) -> list[bool]:
+        """Whether each of the card's inputs is known. For the others, the matrix has a stand-in."""
+        values = map(features.get, self._inputs)
+        are_known = [value is not None and value == value and value != "" for value in values]  # not `is_missing`
+        if absent:
+            pairs = zip(are_known, self._declared, strict=True)
+            return [is_known and absent.isdisjoint(declared.known_by) for is_known, declared in pairs]
+        return are_known
+
+    def _lacking(self, absent: Set[str], are_known: Sequence[bool]) -> list[str]:
+        """The needs of the risk that are missing. Where no input of the model is known, it lacks all of them."""
+        lacking = [name for name in self._risk.needs if name in absent]
+        return lacking or ([] if any(are_known) or not are_known else [i.name for i in self._risk.inputs])
+
+    def _model_reasons(
+        self, contributions: Sequence[float], are_known: Sequence[bool], is_raised: bool
+    ) -> list[GivenReason]:
+        """The inputs that did most for the model's outcome. Either all of them raised the score, or all lowered it.
+        Inputs that share a reason count as one, and their contributions are added. A stand-in gives no reason."""
+        if not all(are_known):
+            contributions = [c if is_known else 0.0 for c, is_known in zip(contributions, are_known, strict=True)]
+        sums = []
+        for group in self._groups:
+            total = 0.0  # not `sum`, which rounds in another way from Python 3.12 on
+            for place in group:
+                total += contributions[place]
+            if total > 0 if is_raised else total < 0:
+                sums.append((total, group))
+        reasons = []
+        for total, group in sorted(sums, key=itemgetter(0), reverse=is_raised)[:MOST_REASONS]:
+            strongest = self._declared[(max if is_raised else min)(group, key=contributions.__getitem__)]
+            reason = strongest.raises if is_raised else strongest.lowers
+            reasons.append(GivenReason(reason.code, self._policy.reasons.get(reason.code, reason.text), total))
+        return reasons
 
 
 def _severity(severity: int, is_lacking: bool, rules: Sequence[ActiveRule]) -> int:
@@ -133,73 +188,20 @@ def _severity(severity: int, is_lacking: bool, rules: Sequence[ActiveRule]) -> i
     return severity
 
 
-def _known_inputs(risk: Risk, card: Card, features: Mapping[str, Any], fields: Mapping[str, Any]) -> list[Input | None]:
-    """The declaration of each of the card's inputs, None where the matrix has a stand-in for the value."""
-    needed = {name for declared in risk.inputs for name in declared.known_by}
-    absent = {name for name in needed if _is_absent(name, features, fields)}
-    known: list[Input | None] = []
-    for card_input in card.inputs:
-        declared = risk.by_input.get(card_input.name)
-        if declared is None:
-            raise ModelBroken(
-                f"{card.name} {card.version} takes {card_input.name!r}, which is no input of the risk any more. Train "
-                f"again, or go back: python -m jobs models {card.name} rollback"
-            )
-        is_known = not is_missing(features.get(declared.name)) and absent.isdisjoint(declared.known_by)
-        known.append(declared if is_known else None)
-    return known
-
-
-def _lacking(
-    risk: Risk, known: Sequence[Input | None], features: Mapping[str, Any], fields: Mapping[str, Any]
-) -> list[str]:
-    """The needs of the risk that are missing. Where no input of the model is known, it lacks all of them."""
-    lacking = [name for name in risk.needs if _is_absent(name, features, fields)]
-    return lacking or ([] if any(known) or not known else [i.name for i in risk.inputs])
-
-
-def _is_absent(name: str, features: Mapping[str, Any], fields: Mapping[str, Any]) -> bool:
-    return is_missing(features[name] if name in features else fields.get(name))
-
-
 def _not_enough_known(lacking: Sequence[str]) -> GivenReason:
     *most, last = lacking
     names = f"{', '.join(most)} and {last} are" if most else f"{last} is"
     return GivenReason(NOT_ENOUGH_KNOWN, f"Not enough is known: {names} missing.", 0.0)
 
 
-def _model_reasons(
-    risk: Risk, card: Card, policy: Policy, contributions: np.ndarray, known: Sequence[Input | None], band: int
-) -> list[GivenReason]:
-    """The inputs that did most for the model's outcome. Either all of them raised the score, or all lowered it. Inputs
-    that share a reason count as one, and their contributions are added. A stand-in gives no reason."""
-    is_raised = _is_raised(card, contributions, band)
-    groups, sums = risk.reason_groups, dict[int, float]()
-    strongest: dict[int, tuple[float, Input]] = {}
-    for contribution, declared in zip(contributions.tolist(), known, strict=True):
-        if declared is not None:
-            group = groups[declared.name]
-            sums[group] = sums.get(group, 0.0) + contribution
-            towards = contribution if is_raised else -contribution
-            if group not in strongest or towards > strongest[group][0]:
-                strongest[group] = towards, declared
-    reasons = []
-    for group in sorted(sums, key=lambda group: sums[group], reverse=is_raised)[:MOST_REASONS]:
-        if sums[group] > 0 if is_raised else sums[group] < 0:
-            declared = strongest[group][1]
-            reason = declared.raises if is_raised else declared.lowers
-            text = policy.reasons.get(reason.code, reason.text)
-            reasons.append(GivenReason(reason.code, text, sums[group]))
-    return reasons
-
-
 def _once_each(reasons: Iterable[GivenReason]) -> tuple[GivenReason, ...]:
     """At most `MOST_REASONS`, each code once: with the first text, and the sum of the contributions."""
     by_code: dict[str, GivenReason] = {}
     for reason in reasons:
-        first = by_code.get(reason.code)
-        total = reason.contribution + (first.contribution if first else 0.0)
-        by_code[reason.code] = GivenReason(reason.code, first.text if first else reason.text, total)
+        first = by_code.setdefault(reason.code, reason)
+        if first is not reason:
+            total = first.contribution + reason.contribution
+            by_code[reason.code] = GivenReason(reason.code, first.text, total)
     return tuple(by_code.values())[:MOST_REASONS]
 
 

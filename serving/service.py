@@ -18,7 +18,7 @@ from model.scorer import Scorer, Scorers
 from root import Root
 from serving import audit, featurization
 from serving.call import Begun, Call
-from serving.decision import Decision, decide, from_record
+from serving.decision import Decider, Decision, from_record
 from serving.event_log import EventFiles, EventLog
 from serving.policies import Policies
 from serving.policy_faults import faults
@@ -65,9 +65,12 @@ def decide_all(
         matrix = featurization.matrix(features, scorer.card)
         scores, contributions = scorer.explained(matrix)
     with call.step("decide"):
+        decide = Decider(risk, scorer.card, policy).decide
         decisions = [
-            decide(decision_id(row), risk, scorer.card, policy, values, seen, float(score), by_input, as_of)
-            for row, values, seen, score, by_input in zip(rows, features, fields, scores, contributions, strict=True)
+            decide(decision_id(row), values, seen, score, by_input, as_of)
+            for row, values, seen, score, by_input in zip(
+                rows, features, fields, scores.tolist(), contributions, strict=True
+            )
         ]
     with call.step("audit"):
         by_view, times = audit.features_by_view(views or {}), event_times or [{}] * len(rows)

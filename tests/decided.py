@@ -11,7 +11,7 @@ from features.risk import Appetite, Input, Outcomes, Reason, Risk, RiskRequest, 
 from features.rules import Kind, Names
 from features.windows import RawTable
 from model.card import Card, CardInput
-from serving.decision import Decision, decide
+from serving.decision import Decider, Decision
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 NAMES = ("trips", "seen", "age", "rate")
@@ -55,4 +55,5 @@ def decision(
     kinds: dict[str, Kind] = dict.fromkeys(fields or {}, "text")
     policy = policies.declared(risk, Names(KINDS, kinds))
     features = {"state": state, **values}
-    return decide(number, risk, card, policy, features, fields or {}, score, np.array(contributions, float), as_of)
+    decide = Decider(risk, card, policy).decide
+    return decide(number, features, fields or {}, score, np.array(contributions, float), as_of)

@@ -26,7 +26,7 @@ from model import shelf
 from model.card import Card, CardInput
 from model.report.groups import LEAST_ROWS, by_group
 from model.report.tables import wilson
-from serving.decision import NOT_ENOUGH_KNOWN, decide
+from serving.decision import NOT_ENOUGH_KNOWN, Decider
 from serving.featurization import matrix
 
 pytestmark = pytest.mark.slow
@@ -113,7 +113,7 @@ def test_every_reason_names_an_input_a_rule_or_what_is_not_known(risk, data):
     policy = policies.declared(risk, kinds)
     score = data.draw(st.floats(*(risk.score_range if risk.task == "classification" else (0, 10))))
     contributions = np.array(data.draw(st.lists(st.floats(-9, 9), min_size=len(inputs), max_size=len(inputs))))
-    decision = decide("1", risk, card, policy, features, {}, score, contributions, NOW)
+    decision = Decider(risk, card, policy).decide("1", features, {}, score, contributions, NOW)
     scored = {reason.code for i in risk.inputs for reason in (i.raises, i.lowers)}
     known = scored | {rule.reason.code for rule in risk.policies} | {NOT_ENOUGH_KNOWN}
     assert {reason.code for reason in decision.reasons} <= known

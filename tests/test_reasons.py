@@ -15,7 +15,7 @@ from features.domains import risks
 from features.policy import Policy
 from features.risk import Reason, Rule
 from model.card import Card, CardInput
-from serving.decision import decide
+from serving.decision import Decider
 
 # What is not known
 
@@ -140,7 +140,7 @@ def test_a_declared_risk_gives_no_reason_out_of_what_is_not_known(name: str, wha
     policy = Policy(name, "1", risk.appetite, ())
     mildest = -1e9 if risk.appetite.strict == "high" else 1e9
     contributions = np.full(len(inputs), sign)
-    taken = decide("1", risk, card, policy, values | {what: None}, {}, mildest, contributions, NOON)
+    taken = Decider(risk, card, policy).decide("1", values | {what: None}, {}, mildest, contributions, NOON)
     codes = [reason.code for reason in taken.reasons]
     unknown = [i for i in risk.inputs if what in (i.name, *i.known_by)]
     groups = {risk.reason_groups[i.name] for i in risk.inputs if i not in unknown}

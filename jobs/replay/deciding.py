@@ -11,7 +11,7 @@ from features.rules import names_in, parsed
 from jobs.replay.records import Logged
 from model.scorer import Scorer
 from serving import featurization
-from serving.decision import Decision, decide
+from serving.decision import Decider, Decision
 
 
 class Again:
@@ -40,13 +40,11 @@ class Again:
         """The decisions in order, under the ids of the logged ones. No line lacks anything. Raises ModelBroken."""
         matrix = featurization.matrix([logged.features for logged in many], self.scorer.card)
         scores, contributions = self.scorer.explained(matrix)
+        decide = Decider(self.risk, self.scorer.card, self.policy).decide
         return [
-            decide(
-                logged.decision_id, self.risk, self.scorer.card, self.policy, logged.features, logged.fields,
-                float(score), by_input, logged.as_of,
-            )
+            decide(logged.decision_id, logged.features, logged.fields, float(score), by_input, logged.as_of)
             for logged, score, by_input in zip(many, self._logged(many, matrix, scores), contributions, strict=True)
-        ]  # fmt: skip
+        ]
 
     def _logged(self, many: Sequence[Logged], matrix: np.ndarray, scores: np.ndarray) -> np.ndarray:
         """The scores, or those of single rows where these are the logged ones. onnxruntime computes the sigmoid of

@@ -24,7 +24,7 @@ from features.risk import Risk
 from model.scorer import Scorer
 from root import Root
 from serving import featurization, lines
-from serving.decision import Decision, decide
+from serving.decision import Decider, Decision
 from serving.policies import Policies
 from serving.shadow import setting
 from serving.store import Store
@@ -168,10 +168,9 @@ class Shadows:
         card = (challenger.scorer or champion.scorer).card
         given = champion.decision
         nothing = np.zeros(len(card.inputs))
-        return decide(
-            given.decision_id, challenger.risk, card, policy, champion.features, champion.fields, score, nothing,
-            given.as_of,
-        )  # fmt: skip
+        return Decider(challenger.risk, card, policy).decide(
+            given.decision_id, champion.features, champion.fields, score, nothing, given.as_of
+        )
 
     def _challenger(self, risk: Risk, signature: files.Signature) -> _Challenger:
         """Raises BadParameter, ModelBroken, FeaturesNotReady."""
