@@ -54,11 +54,12 @@ class Plan:
         """The features of each row at `as_of`, which is now, in order; None where nothing is stored that holds then.
         `missed` gets how many. Raises FeaturesNotReady."""
         kept = self._kept(rows, since_1970(as_of))
-        features = list(map(self._named, *self._values(rows, as_of, kept)))
-        answers = Answers(features, self._event_times(rows, as_of, kept))
+        held = self._held(kept, since_1970(as_of))
+        features = list(map(self._named, *self._values(rows, as_of, held)))
+        times = {view: [row and EPOCH + row[0] * MICROSECOND for row in column] for view, column in held.items()}
         if missed is not None:
-            self._note_missed(rows, kept, answers.event_times, missed)
-        return answers
+            self._note_missed(rows, kept, held, missed)
+        return Answers(features, self.event_times(times, len(rows)))
 
     def check(self, now: datetime) -> None:
         """Read each stored view under keys that nobody has. Raises FeaturesNotReady."""
@@ -68,7 +69,7 @@ class Plan:
         """The same, with the date and the status of each feature. `as_of` may be in the past; `clock` is now."""
         now = since_1970(as_of)
         kept = self._kept(rows, since_1970(clock))
-        values = self._values(rows, as_of, kept)
+        values = self._values(rows, as_of, self._held(kept, now))
         shown = {view for view, _ in self.outputs.values()}
         by_view = {
             stored.view: stored.dates_and_statuses(kept[stored.view], now)
@@ -94,40 +95,27 @@ class Plan:
             for view in self.computed
         }
 
-    def _event_times(
-        self, rows: Sequence[Row], as_of: datetime, kept: Mapping[str, Sequence[Kept | None]]
-    ) -> list[EventTimes]:
-        """View → event time of what holds at `as_of`, for each row."""
-        now, times = since_1970(as_of), list[EventTimes]()
-        for number in range(len(rows)):
-            by_view: EventTimes = {}
-            for stored in self.stored:
-                row = kept[stored.view][number]
-                by_view[stored.view] = EPOCH + row[0] * MICROSECOND if row and stored.holds(row, now) else None
-            times.append(self.with_computed(by_view))
-        return times
-
-    def with_computed(self, by_view: EventTimes) -> EventTimes:
-        """View → event time, with the computed views: the newest time of the stored views that each takes values
-        of."""
-        newest = {
-            view: max((time for source in sources if (time := by_view.get(source))), default=None)
-            for view, sources in self._sources.items()
-        }
-        return {**by_view, **newest}
+    def event_times(self, by_view: Mapping[str, Sequence[datetime | None]], count: int) -> list[EventTimes]:
+        """Of each of `count` rows, view → event time, from the column of each stored view. A computed view has the
+        newest time of the stored views that it takes values of."""
+        columns = dict(by_view)
+        for view, sources in self._sources.items():
+            of_sources = [by_view[source] for source in sources if source in by_view]
+            columns[view] = list(map(_newest, *of_sources)) if of_sources else [None] * count
+        return [dict(zip(columns, times, strict=True)) for times in zip(*columns.values(), strict=True)]
 
     def _note_missed(
         self,
         rows: Sequence[Row],
         kept: Mapping[str, Sequence[Kept | None]],
-        times: Sequence[EventTimes],
+        held: Mapping[str, Sequence[Kept | None]],
         missed: Missed,
     ) -> None:
         """Count the rows of each stored view that are not there, or do not hold. Nothing is missed under a key that is
         null."""
         for stored in self.stored:
             view = stored.view
-            gone = [number for number, by_view in enumerate(times) if by_view[view] is None]
+            gone = [number for number, row in enumerate(held[view]) if row is None]
             if gone:
                 old = sum(kept[view][number] is not None for number in gone)
                 absent = len(gone) - old - sum(None in stored.key(rows[number]) for number in gone)
@@ -135,6 +123,13 @@ class Plan:
                     missed(view, TOO_OLD, old)
                 if absent:
                     missed(view, NOT_FOUND, absent)
+
+    def _held(self, kept: Mapping[str, Sequence[Kept | None]], now: int) -> dict[str, list[Kept | None]]:
+        """What is kept and holds at `now`, µs since 1970."""
+        return {
+            stored.view: [row if row and stored.holds(row, now) else None for row in kept[stored.view]]
+            for stored in self.stored
+        }
 
     def _kept(self, rows: Sequence[Row], now: int) -> dict[str, list[Kept | None]]:
         keys = [[stored.key(row) for row in rows] for stored in self.stored]
@@ -148,20 +143,23 @@ class Plan:
         return kept
 
     def _values(
-        self, rows: Sequence[Row], as_of: datetime, kept: Mapping[str, Sequence[Kept | None]]
+        self, rows: Sequence[Row], as_of: datetime, held: Mapping[str, Sequence[Kept | None]]
     ) -> list[Sequence[Any]]:
         """The features, a column each, in the order of `outputs`."""
-        now = since_1970(as_of)
         values: Columns = {name: [row.get(name) for row in rows] for name in self.request}
         values["as_of"] = [as_of] * len(rows)
         for stored in self.stored:
             nothing = (None,) * len(stored.names)
-            stored_rows = [row[1] if row and stored.holds(row, now) else nothing for row in kept[stored.view]]
+            stored_rows = [row[1] if row else nothing for row in held[stored.view]]
             values |= zip(stored.names, map(list, zip(*stored_rows, strict=True)), strict=True)
         for view in self.computed:
             inputs = values | {name: values[full_name] for name, full_name in view.inputs.items()}
             values |= {full(view.view, name): list(column) for name, column in view.run(inputs).items()}
         return [values[full_name] for _, full_name in self.outputs.values()]
+
+
+def _newest(*times: datetime | None) -> datetime | None:
+    return max(filter(None, times), default=None)
 
 
 def _with_nulls(statuses: Sequence[str], values: Sequence[Any]) -> Sequence[str]:

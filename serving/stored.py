@@ -43,14 +43,18 @@ class Stored:
         return self.placed(keys, self.read(self.wanted(keys)))
 
     def wanted(self, keys: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-        """What to read for these keys, of which some may have a null. It begins with the marker of a live view."""
-        complete = [key for key in keys if None not in key]
+        """What to read for these keys, of which some may have a null: each once. It begins with the marker of a live
+        view."""
+        complete = [key for key in dict.fromkeys(keys) if None not in key]
         return [self.completeness.key, *complete] if complete and self.completeness else complete
 
     def placed(self, keys: Sequence[tuple[Any, ...]], read: Sequence[Kept | None]) -> list[Kept | None]:
         """As `rows`, where `read` is what the store has under `wanted(keys)`."""
-        stored = iter(self._checked(read))
-        kept = [None if None in key else next(stored) for key in keys]
+        by_key = dict(zip(self.wanted(keys), read, strict=True))
+        if self.completeness and by_key:
+            states = (by_key[key] for key in keys if None not in key)
+            self.completeness.check(by_key[self.completeness.key], states)
+        kept = list(map(by_key.get, keys))
         return self._under_old_keys(keys, kept) if None in kept else kept
 
     def _under_old_keys(self, keys: Sequence[tuple[Any, ...]], kept: list[Kept | None]) -> list[Kept | None]:
@@ -61,18 +65,10 @@ class Stored:
             if row is None and any(isinstance(part, KeyedHash) for part in key)
         }
         if old:
-            read = self._checked(self.read(self.wanted(list(old.values()))))
-            for place, row in zip(old, read, strict=True):
+            old_keys = list(old.values())
+            for place, row in zip(old, self.placed(old_keys, self.read(self.wanted(old_keys))), strict=True):
                 kept[place] = row
         return kept
-
-    def _checked(self, read: Sequence[Kept | None]) -> Sequence[Kept | None]:
-        """What was read, without the marker, once it is known that no state of a live view is missing."""
-        if self.completeness is None or not read:
-            return read
-        marker, *states = read
-        self.completeness.check(marker, None not in states)
-        return states
 
     def check_clock(self, kept: Sequence[Kept | None], now: int) -> None:
         """Raises FeaturesNotReady where a state of a live view is dated after `now`, µs since 1970: to take it for
