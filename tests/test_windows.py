@@ -60,6 +60,7 @@ SHAPES = table(
     Aggregation("least_3d", "min", "x", 3 * DAY), Aggregation("most_3d", "max", "x", 3 * DAY),
     Aggregation("spread_7d", "stddev", "x", 7 * DAY), Aggregation("first_who_3d", "min", "who", 3 * DAY),
     Aggregation("last_who_3d", "last", "who", 3 * DAY), Aggregation("last_two_7d", "last_n_mean", "x", 7 * DAY, n=2),
+    Aggregation("last_three_3d", "last_n_sum", "x", 3 * DAY, delay=DAY, n=3),
 )  # fmt: skip
 FINE = table(
     Aggregation("n_90m", "count", None, 90 * timedelta(minutes=1)), Aggregation("x_mean_13h", "mean", "x", 13 * HOUR),

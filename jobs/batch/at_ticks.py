@@ -7,7 +7,8 @@ Input is the relation `event`: `key`, `t` (µs since 1970), `tie` (orders the ev
 2. A grid: tiles and ticks, ordered by time. Where both are evenly spaced (windows of whole days at days' ends), the
    grid has a row for every day, and a window is a number of rows, which DuckDB finds four times faster.
 3. Windows: states merged over a frame of the grid, read as values. On a grid with a row for every day, a sum over a
-   window is the difference of two running totals.
+   window is the difference of two running totals, and its newest events are those before its end, of which it keeps
+   its own.
 4. Changes: the rows whose values differ from those before.
 
 An outcome may become known while its event is in the window. It then enters a rate, and leaves it with its event: two
@@ -15,12 +16,12 @@ more tiles of +1 and −1, summed from the beginning.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from features.windows.aggregation import TICK, Aggregation
 from jobs import sql
 from jobs.batch import states
-from jobs.batch.layout import KEY_ORDER, Layout, microseconds
+from jobs.batch.layout import KEY_ORDER, Layout, microseconds, old_edge
 
 #: A grid with a row for every tick is the faster one up to this many rows for each tick at which something happens.
 DENSE_UP_TO = 4
@@ -31,6 +32,7 @@ class _Parts:
     """What a table's aggregations share, so that it is computed once: SQL → its column; of `values`, feature → SQL.
 
     tiles    a tile's state
+    newest   of such a column, the newest events up to the end of each tile: column → SQL
     framed   a state merged over a frame of the grid
     totals   the running total of a tile's state that is a number, in the column of the state
     earlier  such a total some rows before
@@ -39,6 +41,7 @@ class _Parts:
     """
 
     tiles: dict[str, str] = field(default_factory=dict)
+    newest: dict[str, str] = field(default_factory=dict)
     framed: dict[str, str] = field(default_factory=dict)
     totals: dict[str, str] = field(default_factory=dict)
     earlier: dict[str, str] = field(default_factory=dict)
@@ -55,18 +58,28 @@ class _Parts:
         total = f"CASE WHEN nth >= {rows} THEN lag({state}, {rows}) OVER ({layout.order}) ELSE 0 END"
         return self.earlier.setdefault(total, f"k{len(self.earlier)}")
 
+    def newest_in(self, a: Aggregation, state: str, n: int, over: str) -> str:
+        """The newest events in a frame, of tiles whose state has their n newest. The last n tiles have all of them."""
+        tiles = f"PARTITION BY key, {state} IS NULL ORDER BY t ROWS {n - 1} PRECEDING"
+        of_tiles = f"list({state}) FILTER (WHERE {state} IS NOT NULL) OVER ({tiles})"
+        self.newest[state] = f"flatten(list_reverse({of_tiles}))[:{n}]"
+        newest = f"last_value({state} IGNORE NULLS) {over}"
+        return newest if a.window is None else f"list_filter({newest}, lambda e : e.t >= {old_edge('t', a)})"
+
 
 def _parts(layout: Layout) -> _Parts:
     parts = _Parts()
     for a in layout.table.aggregations:
-        columns, over = {}, f"OVER ({KEY_ORDER} {layout.frame(a)})"
-        for part, select in states.states(a).items():
+        columns, over, n = {}, f"OVER ({KEY_ORDER} {layout.frame(a)})", _kept(layout, a)
+        for part, select in states.states(replace(a, n=n)).items():
             state, fold = parts.tiles.setdefault(select, f"s{len(parts.tiles)}"), a.record.states[part].fold
             if layout.is_dense and fold in ("counted", "added"):
                 newest, too_old = layout.rows_back(a)  # sums are whole numbers, so their difference is exact
                 total = parts.before(layout, state, newest)
                 total = total if too_old is None else f"{total} - {parts.before(layout, state, too_old)}"
                 columns[part] = parts.named(parts.merged, f"nullif({total}, 0)" if fold == "counted" else total)
+            elif layout.is_dense and fold == "newest" and n:
+                columns[part] = f"{parts.named(parts.framed, parts.newest_in(a, state, n, over))}[:{a.n}]"
             else:
                 columns[part] = parts.named(parts.framed, states.merge(a, part, state, over))
         if a.record.counts_known and layout.is_dense:
@@ -76,6 +89,13 @@ def _parts(layout: Layout) -> _Parts:
             columns["known"] = parts.named(parts.framed, f"sum(known_{a.name}) OVER ({KEY_ORDER} {frame})")
         parts.values[sql.identifier(a.name)] = states.value(a, columns)
     return parts
+
+
+def _kept(layout: Layout, a: Aggregation) -> int | None:
+    """How many of its newest events a tile keeps for an aggregation, and for all that fold the same events."""
+    if a.n is None or any(state.fold != "newest" for state in a.record.states.values()):
+        return a.n
+    return max(b.n for b in layout.table.aggregations if b.n and states.states(replace(a, n=b.n)) == states.states(b))
 
 
 def tiles(layout: Layout) -> str:
@@ -194,9 +214,10 @@ def _dense(layout: Layout, until: int) -> str:
     every = f"SELECT key, min(t) AS first, unnest(range(min(t), {ended}, {size})) AS t {by_key}"
     states = [*parts.tiles.values(), *(f"known_{a.name}" for a in _rates(layout))]
     back = [f"-sum({state})" if state in parts.totals.values() else "NULL" for state in states]
+    of_tile = ", ".join(f"{parts.newest.get(state, state)} AS {state}" for state in states)
     return (
         f"SELECT true AS is_tick, key, t, (t - first) // {size} AS nth, {', '.join(states)} "
-        f"FROM ({every}) LEFT JOIN tile USING (key, t) "
+        f"FROM ({every}) LEFT JOIN (SELECT key, t, {of_tile} FROM tile) USING (key, t) "
         f"UNION ALL SELECT false, key, {ended}, NULL, {', '.join(back)} {by_key}"
     )
 

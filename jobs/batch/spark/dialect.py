@@ -118,6 +118,7 @@ _FUNCTIONS = {
     "EPOCH_US": "UNIX_MICROS({0})",
     "EPOCH_NS": "UNIX_MICROS({0}) * 1000",  # `reader.py` reads nanoseconds as microseconds
     "MAKE_TIMESTAMPTZ": "TIMESTAMP_MICROS({0})",
+    "LIST_REVERSE": "REVERSE({0})",
     "LIST_SUM": f"AGGREGATE({{0}}, CAST(0 AS {WIDE}), (a, b) -> CAST(a + b AS {WIDE}))",
     "ISFINITE": "ABS({0}) < DOUBLE('Infinity')",
     "MD5_NUMBER_LOWER": f"CAST(CONV(CONCAT({_LOWER}), 16, 10) AS {WIDE})",
