@@ -65,29 +65,30 @@ def score(root: Root, store: Store, risk: Risk, as_of: datetime) -> int:
     with locked(audit.index(root.decisions) / f"{risk.name}.lock", busy):
         entities = population(root, risk.population, as_of)
         ids = {entity: decision_id({key: entity}) for entity in entities[key].tolist()}
-        before = audit.sizes(root.decisions)
-        taken = {record["decision_id"] for record in audit.logged(root.decisions, risk, as_of)}
-        new = entities[[number not in taken for number in ids.values()]].reset_index(drop=True)
         point_in_time.require_inputs(risk, store)
-        views = store.views(risk.name)
-        for begin in range(0, len(new), CHUNK_ROWS):
-            some = new[begin : begin + CHUNK_ROWS].reset_index(drop=True)
-            call = Call(CALLER, timer=time.perf_counter_ns)
-            with call.step("retrieve"):
-                frame = point_in_time.features(root, store, risk, some)[list(views)].astype(object)
-                times = store.joined_times(risk, some)
-            with call.step("featurize"):
-                features = [featurization.complete(values, views) for values in frame.to_dict("records")]
-            rows = [{key: value} for value in some[key].tolist()]
-            decide_all(
-                scorer, risk, policy, rows, rows, features, as_of, root.decisions, call, lambda row: ids[row[key]],
-                views, times,
-            )  # fmt: skip
-            call.settle()
-        of_run = set(ids.values())
-        after = None if taken & of_run else before  # what a run of before has logged is read again
-        records = (r for r in audit.logged(root.decisions, risk, as_of, after) if r["decision_id"] in of_run)
-        scores.write(root.scores_db, risk.name, ((r["entity"][key], audit.decision_of(r)) for r in records))
+        views, missing = store.views(risk.name), set(ids.values())
+        with scores.new_run(root.scores_db, risk.name) as add:
+            for record in audit.logged(root.decisions, risk, as_of):
+                if record["decision_id"] in missing:
+                    missing.remove(record["decision_id"])
+                    add([(record["entity"][key], audit.decision_of(record))])
+            new = entities[[number in missing for number in ids.values()]].reset_index(drop=True)
+            for begin in range(0, len(new), CHUNK_ROWS):
+                some = new[begin : begin + CHUNK_ROWS].reset_index(drop=True)
+                call = Call(CALLER, timer=time.perf_counter_ns)
+                with call.step("retrieve"):
+                    frame = point_in_time.features(root, store, risk, some)
+                    times = store.joined_times(risk, some)
+                with call.step("featurize"):
+                    values = zip(*(frame[name].tolist() for name in views), strict=True)
+                    features = [featurization.complete(dict(zip(views, row, strict=True)), views) for row in values]
+                rows = [{key: value} for value in some[key].tolist()]
+                made = decide_all(
+                    scorer, risk, policy, rows, rows, features, as_of, root.decisions, call, lambda row: ids[row[key]],
+                    views, times,
+                )  # fmt: skip
+                call.settle()
+                add((row[key], decision.as_json()) for row, decision in zip(rows, made, strict=True))
     return len(entities)
 
 

@@ -48,13 +48,23 @@ class Decision:
 
     def as_json(self) -> dict[str, Any]:
         """The decision as a caller gets it."""
-        answer = {**vars(self), "reasons": [vars(reason) for reason in self.reasons], "as_of": self.as_of.isoformat()}
-        del answer["internal"]
-        return answer
+        return self._as_json(self.features)
 
     def as_record(self) -> dict[str, Any]:
         """The decision as the audit log gets it."""
-        return {**self.as_json(), "features": {**self.features, **self.internal}}
+        return self._as_json({**self.features, **self.internal})
+
+    def _as_json(self, features: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "decision_id": self.decision_id,
+            "decision": self.decision,
+            "score": self.score,
+            "reasons": [vars(reason) for reason in self.reasons],
+            "features": features,
+            "model": self.model,
+            "policy": self.policy,
+            "as_of": self.as_of.isoformat(),
+        }
 
 
 def from_record(record: Mapping[str, Any]) -> Decision:

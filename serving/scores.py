@@ -2,14 +2,15 @@
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager, closing
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from errors import RootBroken
 from files import explained, make_folder, read_only
+from serving import strict_json
 
 #: The file keeps this many runs of a risk. The audit log keeps every decision.
 KEPT_RUNS = 30
@@ -26,28 +27,36 @@ def _explained(path: Path) -> AbstractContextManager[None]:
     return explained(path, RootBroken, _DAMAGED)
 
 
-def write(path: Path, risk: str, decisions: Iterable[tuple[Any, Mapping[str, Any]]]) -> None:
-    """Add a run of (entity, decision as JSON) pairs. A pair with the same entity and `as_of` is replaced. A reader sees
-    all of a run or nothing of it. Raises RootBroken."""
-    rows = (
-        (risk, str(entity), decision["as_of"], decision["score"], json.dumps(decision))
-        for entity, decision in decisions
-    )
+@contextmanager
+def new_run(path: Path, risk: str) -> Iterator[Callable[[Iterable[tuple[Any, Mapping[str, Any]]]], None]]:
+    """Yield a function that takes (entity, decision as JSON) pairs of a run, some at a time. At the end of the block,
+    all of them are added at once, and a pair with the same entity and `as_of` is replaced. A reader sees all of a run
+    or nothing of it, and nobody waits while it is made. Both raise RootBroken."""
     with _explained(path):
         make_folder(path.parent)
-        with closing(sqlite3.connect(path, timeout=30)) as connection, connection:
+        connection = sqlite3.connect(path, timeout=30)
+    with closing(connection):
+        with _explained(path):
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(_SCHEMA)
-            _add(connection, risk, rows)
+            connection.execute("CREATE TEMP TABLE run AS SELECT * FROM score LIMIT 0")
 
+        def add(decisions: Iterable[tuple[Any, Mapping[str, Any]]]) -> None:
+            rows = (
+                (risk, str(entity), decision["as_of"], decision["score"], strict_json.written(decision).decode())
+                for entity, decision in decisions
+            )
+            with _explained(path):
+                connection.executemany("INSERT INTO run VALUES (?, ?, ?, ?, ?)", rows)
 
-def _add(connection: sqlite3.Connection, risk: str, rows: Iterable[tuple[Any, ...]]) -> None:
-    connection.executemany("INSERT OR REPLACE INTO score VALUES (?, ?, ?, ?, ?)", rows)
-    connection.execute(
-        "DELETE FROM score WHERE risk = ?1 AND as_of NOT IN "
-        "(SELECT DISTINCT as_of FROM score WHERE risk = ?1 ORDER BY as_of DESC LIMIT ?2)",
-        (risk, KEPT_RUNS),
-    )
+        yield add
+        with _explained(path), connection:
+            connection.execute("INSERT OR REPLACE INTO score SELECT * FROM run")
+            connection.execute(
+                "DELETE FROM score WHERE risk = ?1 AND as_of NOT IN "
+                "(SELECT DISTINCT as_of FROM score WHERE risk = ?1 ORDER BY as_of DESC LIMIT ?2)",
+                (risk, KEPT_RUNS),
+            )
 
 
 def latest(path: Path, risk: str, entity: Any) -> tuple[dict[str, Any] | None, list[tuple[datetime, float]]]:

@@ -65,7 +65,8 @@ def test_a_broken_file_of_scores_is_a_503_and_one_that_is_gone_is_no_scores(
     client: FlaskClient, damage: Callable[[Path], None]
 ):
     path = settings.root().scores_db
-    scores.write(path, "daily", [])
+    with scores.new_run(path, "daily"):
+        pass
     damage(path)
     before = names(settings.root().path)
     answer = ask(client, SCORES)
@@ -109,7 +110,8 @@ def test_a_folder_in_the_place_of_a_days_log_is_a_503_that_says_so(client: Flask
 
 def test_a_root_with_the_signs_of_an_address_in_its_name_is_only_read(tmp_path: Path):
     root = Root(tmp_path / "a#b?c=1&mode=rwc%20")
-    scores.write(root.scores_db, "daily", [])
+    with scores.new_run(root.scores_db, "daily"):
+        pass
     before = names(tmp_path)
     assert scores.runs(root.scores_db, "daily") == set()
     assert names(tmp_path) == before

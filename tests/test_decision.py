@@ -142,7 +142,8 @@ def test_strictness_may_be_at_the_low_end_of_the_scores():
 
 def run(root, day, score=0.1, risk="daily"):
     taken = decision(score, as_of=NOON + timedelta(days=day), number=f"d-{day}")
-    scores.write(root / "scores.db", risk, [(7, taken.as_json()), (8, taken.as_json())])
+    with scores.new_run(root / "scores.db", risk) as add:
+        add([(7, taken.as_json()), (8, taken.as_json())])
     return taken.as_of
 
 
@@ -166,7 +167,7 @@ def test_the_oldest_runs_of_each_risk_are_deleted(tmp_path):
     assert [as_of for as_of, _ in latest(tmp_path, 7, "another")[1]] == [other]
 
 
-def test_a_reader_never_sees_half_a_run(tmp_path):
+def test_a_reader_never_sees_half_a_run_and_another_run_does_not_wait(tmp_path):
     run(tmp_path, 0)
     seen = []
 
@@ -174,8 +175,10 @@ def test_a_reader_never_sees_half_a_run(tmp_path):
         for entity in (7, 8):
             yield entity, decision(0.9, as_of=NOON + timedelta(days=1)).as_json()
             seen.append([len(latest(tmp_path, e)[1]) for e in (7, 8)])
+            run(tmp_path, entity, risk="another")
 
-    scores.write(tmp_path / "scores.db", "daily", decisions())
+    with scores.new_run(tmp_path / "scores.db", "daily") as add:
+        add(decisions())
     assert seen == [[1, 1], [1, 1]]
     assert [len(latest(tmp_path, e)[1]) for e in (7, 8)] == [2, 2]
 

@@ -72,7 +72,8 @@ def score(n: int, value: float) -> Decision:
 def address(untrained: FlaskClient, tmp_path: Path) -> Iterator[str]:
     shelve("daily")
     for n in range(29, -1, -1):
-        scores.write(settings.root().scores_db, "daily", [(1001, score(n, 0.04 + 0.0003 * n).as_json())])
+        with scores.new_run(settings.root().scores_db, "daily") as add:
+            add([(1001, score(n, 0.04 + 0.0003 * n).as_json())])
     words = ("allow", "review", "block")
     audit.append(
         tmp_path / "decisions",
@@ -122,7 +123,8 @@ def _points(page: Page) -> list[str]:
 @pytest.mark.parametrize("values", [[0.5], [0.0, 0.0], [1.0, 1.0, 1.0], [0.0, 1.0], [0.00012, 0.00013], [0.999, 1.0]])
 def test_a_chart_shows_every_score_within_its_frame(page: Page, address: str, values: list[float]):
     for n, value in enumerate(values):
-        scores.write(settings.root().scores_db, "daily", [(1002, score(n, value).as_json())])
+        with scores.new_run(settings.root().scores_db, "daily") as add:
+            add([(1002, score(n, value).as_json())])
     page.set_viewport_size(PHONE)  # type: ignore[arg-type]
     page.goto(f"{address}/home/1002")
     points = [tuple(map(float, point.split(","))) for point in _points(page)]

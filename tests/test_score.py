@@ -1,6 +1,7 @@
 """Batch scoring decides about each entity once, as of a timestamp, by a version of the model."""
 
 import json
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -66,27 +67,35 @@ def test_a_second_run_as_of_a_timestamp_logs_no_decision_again(store: Drivers) -
     assert len(log()) == 100
 
 
-@pytest.mark.parametrize("failing", ["scores.write", "audit.append"])
+@pytest.mark.parametrize("failing", ["scores", "audit"])
 def test_a_run_after_a_crash_logs_only_what_is_missing(
     store: Drivers, monkeypatch: pytest.MonkeyPatch, failing: str
 ) -> None:
     override(monkeypatch, scoring, CHUNK_ROWS=20)
-    module, name = failing.split(".")
-    owner = {"scores": scores, "audit": audit}[module]
-    calls, real = [], getattr(owner, name)
+    calls, append, new_run = [], audit.append, scores.new_run
 
     def crash(*args: Any) -> Any:
         calls.append(args)
-        if module == "scores" or len(calls) > 2:
+        if len(calls) > 2:
             raise RuntimeError("killed")
-        return real(*args)
+        return append(*args)
+
+    @contextmanager
+    def crash_at_end(*args: Any) -> Any:
+        with new_run(*args) as add:
+            yield add
+            raise RuntimeError("killed")
 
     with monkeypatch.context() as broken:
-        broken.setattr(owner, name, crash)
+        if failing == "scores":
+            broken.setattr(scores, "new_run", crash_at_end)
+        else:
+            broken.setattr(audit, "append", crash)
         with pytest.raises(RuntimeError):
             score(store)
+    assert page(1000) is None
     before = log()
-    assert len(before) == {"scores": 50, "audit": 40}[module]
+    assert len(before) == {"scores": 50, "audit": 40}[failing]
     assert score(store) == 50
     assert log()[: len(before)] == before
     assert len({record["decision_id"] for record in log()}) == len(log()) == 50

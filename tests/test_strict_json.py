@@ -1,12 +1,16 @@
 """A JSON text means one thing only, to us and to every other reader."""
 
 import json
+from datetime import UTC, datetime
 
 import hypothesis.strategies as st
+import pandas as pd
 import pytest
 from hypothesis import given
 
-from serving.strict_json import MOST_DEPTH, NotStrict, parse
+from features.identifiers import KeyedHash, keyed_hash
+from hash_keys import HashKey
+from serving.strict_json import MOST_DEPTH, NotStrict, parse, written
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -17,6 +21,20 @@ VALUES = st.recursive(
 @given(VALUES, st.booleans())
 def test_a_json_text_gives_back_what_was_written(value, ascii_only: bool):
     assert parse(json.dumps(value, ensure_ascii=ascii_only).encode()) == value
+
+
+@given(VALUES)
+def test_a_value_that_was_written_is_read_back(value):
+    assert parse(written(value)) == value
+
+
+def test_hashes_and_timestamps_of_any_class_are_written_as_texts():
+    hashed = keyed_hash("ssn", "1", HashKey(b"new", b"old"))
+    at = datetime(2026, 1, 31, 12, tzinfo=UTC)
+    assert type(hashed) is KeyedHash
+    assert parse(written([hashed, {"at": at, "also": pd.Timestamp(at)}])) == [
+        str(hashed), {"at": "2026-01-31T12:00:00Z", "also": "2026-01-31T12:00:00Z"},
+    ]  # fmt: skip
 
 
 @given(st.binary(max_size=40) | st.text(alphabet='[]{}",:\\ud8c0ANIninf01-+.e \x00\ufeff', max_size=40).map(str.encode))

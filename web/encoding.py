@@ -1,10 +1,11 @@
-"""Answers as JSON, written by pydantic. The standard library takes four times as long."""
+"""Answers as JSON. The standard library takes eight times as long."""
 
 from typing import Any
 
 from flask import Response
 from flask.json.provider import DefaultJSONProvider
-from pydantic_core import to_json
+
+from serving import strict_json
 
 
 class Json(DefaultJSONProvider):
@@ -12,9 +13,9 @@ class Json(DefaultJSONProvider):
 
     def dumps(self, obj: Any, **kwargs: Any) -> str:
         """Flask calls this for each JSON answer."""
-        return to_json(obj, inf_nan_mode="null").decode()
+        return strict_json.written(obj).decode()
 
     def response(self, *args: Any, **kwargs: Any) -> Response:
         """Flask's `jsonify` calls this. The bytes are the answer as they are."""
-        text = to_json(self._prepare_response_obj(args, kwargs), inf_nan_mode="null")
+        text = strict_json.written(self._prepare_response_obj(args, kwargs))
         return Response(text + b"\n", mimetype=self.mimetype)

@@ -11,18 +11,16 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from pydantic_core import to_json
-
 from errors import AuditUnavailable
 from features.risk import Risk
 from files import explained, fault
-from serving import lines, ranges
+from serving import lines, ranges, strict_json
 from serving.audit.record import context, decision_of, features_by_view, record
 from serving.audit.writer import days, opened
 
 __all__ = [
     "append", "context", "days", "decision_of", "features_by_view", "index", "latest", "logged", "on_disk", "record",
-    "since", "sizes",
+    "since",
 ]  # fmt: skip
 
 #: Before the first range of a day, `latest` looks for records in this many bytes: an older version wrote no ranges.
@@ -41,7 +39,7 @@ def append(folder: Path, day: datetime, records: Iterable[Mapping[str, Any]]) ->
             ranges.add(_ranges(folder, of_file, name), first, after)
 
     try:
-        wait = opened(folder).append(day, [to_json(record) for record in records], note)
+        wait = opened(folder).append(day, [strict_json.written(record) for record in records], note)
     except OSError as error:
         raise _unavailable(folder, error) from error
     return partial(_waited, folder, wait)
@@ -83,22 +81,13 @@ def since(folder: Path, risk: Risk, earliest: datetime, day: datetime) -> Iterat
                     yield line
 
 
-def sizes(folder: Path) -> dict[str, int]:
-    """Day → how many bytes its file has."""
-    return {day: _file(folder, day).stat().st_size for day in days(folder)}
-
-
-def logged(
-    folder: Path, risk: Risk, as_of: datetime, after: Mapping[str, int] | None = None
-) -> Iterator[dict[str, Any]]:
+def logged(folder: Path, risk: Risk, as_of: datetime) -> Iterator[dict[str, Any]]:
     """The records of a risk that are dated `as_of`. A file has decisions of its day, and those of before that a job
-    made while it was the newest. With `after`, those that were appended since the files had these sizes."""
+    made while it was the newest."""
     dated = {"as_of": as_of.isoformat()}
     for day in days(folder):
         if day >= f"{as_of.date()}":
-            for line in lines.read(
-                _file(folder, day), (after or {}).get(day, 0), prefix=_prefix(risk), part=to_json(dated)[1:-1]
-            ):
+            for line in lines.read(_file(folder, day), prefix=_prefix(risk), part=strict_json.written(dated)[1:-1]):
                 if line.get("as_of") == dated["as_of"]:
                     yield line
 
@@ -120,7 +109,7 @@ def _newest_first(folder: Path, risk: Risk, day: str) -> Iterator[dict[str, Any]
 
 def _prefix(risk: Risk) -> bytes:
     """How a line of a risk begins."""
-    return to_json({"risk": risk.name})[:-1]
+    return strict_json.written({"risk": risk.name})[:-1]
 
 
 def _file(folder: Path, day: str) -> Path:
