@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from errors import BadInput, ModelBroken, NoData
 from features.risk import Protocol, Risk
@@ -26,6 +27,8 @@ from serving import policies
 from serving.store import Store
 
 
+# Steps of the pipeline share the cores, and BLAS threads that wait for each other need several times the time.
+@threadpool_limits.wrap(limits=1)
 def train(
     root: Root,
     store: Store,
