@@ -91,6 +91,8 @@ class Distribution(Part):
             return np.array(self.counts, dtype=float)
         shares, unsure = np.zeros(len(self.counts)), 0.0
         for hour, counts in self.by_hour.items():
+            if not hours[hour]:
+                continue
             share, rows = hours[hour] / hours.sum(), sum(counts)
             shares += share * np.array(counts) / rows
             unsure += share**2 / rows
