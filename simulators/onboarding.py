@@ -107,7 +107,7 @@ def _hourly_statistics(rng: np.random.Generator, now: datetime, people: pd.DataF
     trips, acc, conv = (
         rng.gamma(9, 4.5, len(people)) + 8, rng.beta(8, 4, len(people)), rng.beta(6, 8, len(people)) * 0.95,
     )  # fmt: skip
-    days = []
+    days, signed_up = [], pd.DatetimeIndex(people["event_timestamp"])
     for day in (midnight(now) - timedelta(days=n) for n in range(HISTORY_DAYS + 1, -1, -1)):
         works = rng.random(len(people)) < 0.93
         acts = rng.random(len(people)) < 0.75
@@ -126,8 +126,7 @@ def _hourly_statistics(rng: np.random.Generator, now: datetime, people: pd.DataF
             "event_timestamp": when,
             "created": when + timedelta(minutes=2),
         }
-        since = people["event_timestamp"].to_numpy()[who]
-        days.append(pd.DataFrame(frame).loc[(when >= pd.DatetimeIndex(since)) & (when + timedelta(minutes=2) <= now)])
+        days.append(pd.DataFrame(frame).loc[(when >= signed_up[who]) & (when + timedelta(minutes=2) <= now)])
     return pd.concat(days).round({"conv_rate": 4, "acc_rate": 4}).astype({"avg_daily_trips": np.int64})
 
 

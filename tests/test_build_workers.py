@@ -85,6 +85,18 @@ def test_steps_are_done_at_the_same_time_and_tell_their_parts(tmp_path: Path):
     assert sorted(parts) == [("one", "met"), ("two", "met")]
 
 
+def imported(on_part: OnPart) -> str:
+    return str("feast" in sys.modules)
+
+
+def test_a_free_process_imports_the_large_libraries(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0})
+    with workers.started(print) as pool:
+        pool.prepare()
+        pool.begin(step("one", partial(imported)))
+        assert [summary for _, summary, _ in pool.ended()] == ["True"]
+
+
 def test_an_error_arrives_as_it_was_raised():
     with pytest.raises(NoData, match=r"^nothing here$") as raised:
         ended([step("fails", partial(fail))])

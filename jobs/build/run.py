@@ -73,6 +73,8 @@ def _run_stale(root: Root, world: World, now: datetime, screen: Console) -> list
                 bars.begin(step)
                 pool.begin(step)
                 continue
+            if len(at_work) < pool.processes and len(at_work) + len(results) < len(plan):
+                pool.prepare()  # the rest waits for those at work
             for step, summary, seconds in pool.ended():
                 finished.add(step, at_work.pop(step.name))
                 bars.end(step)

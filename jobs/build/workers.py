@@ -31,6 +31,13 @@ class Workers:
         self.processes = processes
         self._pool = pool
         self._steps: dict[Future[tuple[str, float]], Step] = {}
+        self._is_prepared = False
+
+    def prepare(self) -> None:
+        """Let a process that has no step yet import what most steps need. Only the first call does."""
+        if not self._is_prepared:
+            self._is_prepared = True
+            self._pool.submit(_import)
 
     def begin(self, step: Step) -> None:
         """Let a process do a step, once one is free."""
@@ -90,6 +97,12 @@ def _end_with_parent() -> None:
     assert parent is not None, "a worker has one"
     parent.join()
     os._exit(1)
+
+
+def _import() -> None:
+    """Feast, and what a training needs: three seconds of processor time."""
+    import jobs.train.champion  # noqa: F401
+    import serving.retrieval  # noqa: F401
 
 
 def _do(step: str, work: "partial[str]") -> tuple[str, float]:
