@@ -5,17 +5,16 @@ Input is the relation `event`: `key`, `t` (µs since 1970), `tie` (orders the ev
 
 1. Tiles: the states of the events of a key in each stretch of time, so small that no window's edge cuts one.
 2. A grid: tiles and ticks, ordered by time. Where both are evenly spaced (windows of whole days at days' ends), the
-   grid has a row for every day, and a window is a number of rows, which DuckDB finds four times faster.
-3. Windows: states merged over a frame of the grid, read as values. On a grid with a row for every day, a sum over a
-   window is the difference of two running totals, and its newest events are those before its end, of which it keeps
-   its own.
+   grid is dense: each tile becomes the ticks up to the next one, so a window is a number of rows, which DuckDB finds
+   four times faster.
+3. Windows: states merged over a frame of the grid, read as values. On a dense grid, a sum over a window is the
+   difference of two running totals, and its newest events are those before its end, of which it keeps its own.
 4. Changes: the rows whose values differ from those before.
 
 An outcome may become known while its event is in the window. It then enters a rate, and leaves it with its event: two
 more tiles of +1 and −1, summed from the beginning.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from features.windows.aggregation import TICK, Aggregation
@@ -29,21 +28,21 @@ DENSE_UP_TO = 4
 
 @dataclass(frozen=True)
 class _Parts:
-    """What a table's aggregations share, so that it is computed once: SQL → its column; of `values`, feature → SQL.
+    """What a table's aggregations share, so that it is computed once: SQL → its column.
 
     tiles    a tile's state
-    newest   of such a column, the newest events up to the end of each tile: column → SQL
+    newest   a tile's state → the newest events up to the end of each tile, which take its place on a dense grid
+    totals   a tile's state → its running total, which takes its place there
     framed   a state merged over a frame of the grid
-    totals   the running total of a tile's state that is a number, in the column of the state
-    earlier  such a total some rows before
+    earlier  a total some rows before
     merged   a state summed over a window of a dense grid
-    values   a feature, in quotes, over the merged states
+    values   a feature, in quotes → its SQL over the merged states
     """
 
     tiles: dict[str, str] = field(default_factory=dict)
     newest: dict[str, str] = field(default_factory=dict)
-    framed: dict[str, str] = field(default_factory=dict)
     totals: dict[str, str] = field(default_factory=dict)
+    framed: dict[str, str] = field(default_factory=dict)
     earlier: dict[str, str] = field(default_factory=dict)
     merged: dict[str, str] = field(default_factory=dict)
     values: dict[str, str] = field(default_factory=dict)
@@ -54,7 +53,7 @@ class _Parts:
 
     def before(self, layout: Layout, state: str, rows: int) -> str:
         """The column of the total of a state, so many rows before; 0 before the first row of the key."""
-        self.totals[f"sum(coalesce({state}, 0)) OVER ({layout.order} ROWS UNBOUNDED PRECEDING)"] = state
+        self.totals[state] = _total(state, layout)
         total = f"CASE WHEN nth >= {rows} THEN lag({state}, {rows}) OVER ({layout.order}) ELSE 0 END"
         return self.earlier.setdefault(total, f"k{len(self.earlier)}")
 
@@ -70,7 +69,7 @@ class _Parts:
 def _parts(layout: Layout) -> _Parts:
     parts = _Parts()
     for a in layout.table.aggregations:
-        columns, over, n = {}, f"OVER ({KEY_ORDER} {layout.frame(a)})", _kept(layout, a)
+        columns, over, n = {}, f"OVER ({layout.frame(a)})", _kept(layout, a)
         for part, select in states.states(replace(a, n=n)).items():
             state, fold = parts.tiles.setdefault(select, f"s{len(parts.tiles)}"), a.record.states[part].fold
             if layout.is_dense and fold in ("counted", "added"):
@@ -103,10 +102,10 @@ def tiles(layout: Layout) -> str:
     columns = "".join(f", {state} AS {name}" for state, name in _parts(layout).tiles.items())
     begin = f"t // {layout.size} * {layout.size}"
     tile = f"SELECT key, {begin} AS t{columns} FROM event GROUP BY 1, 2"
-    rates = _rates(layout)
+    rates = states.rates(layout.table)
     if not rates:
         return tile
-    steps = " UNION ALL ".join(step for a in rates for step in _outcome_steps(layout, a, rates))
+    steps = " UNION ALL ".join(step for a in rates for step in states.outcome_steps(layout, a, rates))
     has_outcome = " OR ".join(f"({states.has_outcome(a)})" for a in rates)
     sums = ", ".join(f"sum(known_{a.name}) AS known_{a.name}" for a in rates)
     return (
@@ -125,28 +124,12 @@ def is_dense_enough(layout: Layout) -> str:
     )
 
 
-def _rates(layout: Layout) -> list[Aggregation]:
-    return [a for a in layout.table.aggregations if a.outcome]
-
-
-def _outcome_steps(layout: Layout, rate: Aggregation, rates: list[Aggregation]) -> Iterator[str]:
-    """+1 from when an outcome counts and is known, −1 from when its event leaves the window. `outcome` has the events
-    that have one: they are few, and are found once."""
-    known, last = states.known_from(rate), layout.leaves(rate)
-    for timestamp, step in ((known, 1), (last, -1)):
-        steps = ", ".join(f"{step if other is rate else 0} AS known_{other.name}" for other in rates)
-        where = f"{states.has_outcome(rate)} AND {known} < {last}"
-        yield f"SELECT key, {timestamp} AS t, {steps} FROM outcome WHERE {where}"
-
-
 def grid(layout: Layout, since: int | None, until: int) -> str:
-    """SELECT of the grid, over the relation `tile`: `is_tick`, `key`, `t`, and the states merged over frames; if it is
-    dense, also `nth`, how many rows of the key are before, and the states that are summed."""
-    parts = _parts(layout)
-    framed = "".join(f", {window} AS {name}" for window, name in parts.framed.items())
+    """SELECT of the grid, over the relation `tile`: `key`, `t`, and at ticks the states merged over frames. Of a dense
+    grid it has the tiles, and their states."""
     if layout.is_dense:
-        summed = "".join(f", {state}" for state in parts.totals.values())
-        return f"SELECT is_tick, key, t, nth{summed}{framed} FROM ({_dense(layout, until)})"
+        return _dense(layout, until)
+    framed = "".join(f", {window} AS {name}" for window, name in _parts(layout).framed.items())
     return f"FROM (SELECT is_tick, key, t{framed} FROM ({_sparse(layout, _day_0(layout, since), until)})) WHERE is_tick"
 
 
@@ -198,28 +181,55 @@ def _typed_empty(a: Aggregation) -> str:
 def _valued(layout: Layout, rows: str) -> str:
     """SELECT of the values at the ticks of the grid."""
     parts = _parts(layout)
-    kept = ", ".join(["is_tick", "key", "t", *(["nth"] if layout.is_dense else []), *parts.framed.values()])
-    for columns in filter(None, (parts.totals, parts.earlier, parts.merged)):
-        rows = f"(SELECT {kept}{''.join(f', {part} AS {name}' for part, name in columns.items())} FROM {rows})"
+    if layout.is_dense:
+        rows = f"({_ticks(layout, rows)})"
+        for columns in filter(None, (parts.framed | parts.earlier, parts.merged)):
+            rows = f"(SELECT *{''.join(f', {part} AS {name}' for part, name in columns.items())} FROM {rows})"
     values = ", ".join(f"{value} AS {name}" for name, value in parts.values.items())
-    return f"SELECT key, t, {values} FROM {rows} WHERE is_tick"
+    return f"SELECT key, t, {values} FROM {rows}"
 
 
 def _dense(layout: Layout, until: int) -> str:
-    """Every tick of a key from its first tile to the first one without events, each with the tile that begins there, if
-    there is one. A last row, which is no tick, brings the totals of the key back to 0."""
+    """The tiles of a key, and a row for the first tick that it does not need, where the totals go back to 0. `back` is
+    what the number of ticks goes back by."""
     parts, size, last = _parts(layout), layout.size, until // layout.size * layout.size
-    ended = f"least(max(t) + {layout.longest + size}, {last}) + {size}"
-    by_key = f"FROM tile WHERE t <= {last} GROUP BY key"
-    every = f"SELECT key, min(t) AS first, unnest(range(min(t), {ended}, {size})) AS t {by_key}"
-    states = [*parts.tiles.values(), *(f"known_{a.name}" for a in _rates(layout))]
-    back = [f"-sum({state})" if state in parts.totals.values() else "NULL" for state in states]
-    of_tile = ", ".join(f"{parts.newest.get(state, state)} AS {state}" for state in states)
+    states = _state_columns(layout)
+    of_tile = "".join(f", {parts.newest.get(state, state)} AS {state}" for state in states)
+    to_zero = "".join(f", {f'-sum({state})' if state in parts.totals else 'NULL'}" for state in states)
+    end = f"(least(max(t) + {layout.longest + size}, {last}) + {size})"
     return (
-        f"SELECT true AS is_tick, key, t, (t - first) // {size} AS nth, {', '.join(states)} "
-        f"FROM ({every}) LEFT JOIN (SELECT key, t, {of_tile} FROM tile) USING (key, t) "
-        f"UNION ALL SELECT false, key, {ended}, NULL, {', '.join(back)} {by_key}"
+        f"SELECT key, t, 0 AS back{of_tile} FROM tile WHERE t <= {last} "
+        f"UNION ALL SELECT key, {end}, (min(t) - {end}) // {size}{to_zero} FROM tile WHERE t <= {last} GROUP BY key"
     )
+
+
+def _ticks(layout: Layout, rows: str) -> str:
+    """SELECT of every tick of a dense grid: `nth`, how many ticks of the key are before it, the totals, and the other
+    states of the tile that begins there, if one does."""
+    parts, size, over = _parts(layout), layout.size, f"OVER ({layout.order})"
+    states = _state_columns(layout)
+    totals = "".join(f", {parts.totals.get(state, state)} AS {state}" for state in states)
+    of_first = "CASE WHEN i = 0 THEN {0} END AS {0}"
+    of_tick = ", ".join(state if state in parts.totals else of_first.format(state) for state in states)
+    return f"""
+        SELECT key, t + i * {size} AS t, nth + i AS nth, {of_tick} FROM (
+            SELECT *, unnest(range(0, ticks, 1)) AS i FROM (
+                SELECT key, t, ticks, CAST({_total("ticks", layout)} - ticks AS BIGINT) AS nth{totals} FROM (
+                    SELECT *, CASE WHEN lead(key) {over} = key
+                        THEN (lead(t) {over} - t) // {size} ELSE back END AS ticks FROM {rows}
+                )
+            ) WHERE ticks > 0
+        )"""
+
+
+def _total(column: str, layout: Layout) -> str:
+    """The sum of a column over the tiles up to each."""
+    return f"sum(coalesce({column}, 0)) OVER ({layout.order} ROWS UNBOUNDED PRECEDING)"
+
+
+def _state_columns(layout: Layout) -> list[str]:
+    """What a tile has beside `key` and `t`."""
+    return [*_parts(layout).tiles.values(), *(f"known_{a.name}" for a in states.rates(layout.table))]
 
 
 def _sparse(layout: Layout, since: int | None, until: int) -> str:
@@ -235,6 +245,6 @@ def _sparse(layout: Layout, since: int | None, until: int) -> str:
     if since is not None:
         ticks += f" UNION SELECT DISTINCT key, {since} FROM tile WHERE t < {since}"
     ticks = f"({ticks}) WHERE t <= {until}" + ("" if since is None else f" AND t >= {since}")
-    columns = [*_parts(layout).tiles.values(), *(f"known_{a.name}" for a in _rates(layout))]
+    columns = _state_columns(layout)
     tiles = f"SELECT false AS is_tick, key, t{''.join(f', {column}' for column in columns)} FROM tile"
     return f"{tiles} UNION ALL SELECT true AS is_tick, key, t{', NULL' * len(columns)} FROM {ticks}"

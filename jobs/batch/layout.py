@@ -102,17 +102,16 @@ class Layout:
         return "" if self.in_order else KEY_ORDER
 
     def frame(self, a: Aggregation) -> str:
-        """SQL: the frame of a window, over the grid of a key ordered by `t`."""
-        unit = self.size if self.is_dense else 1
-        newest = f"{microseconds(a.delay) // unit + 1} PRECEDING"
+        """SQL: what a window has of the grid."""
+        if self.is_dense:
+            newest, too_old = self.rows_back(a)
+            oldest = "UNBOUNDED" if too_old is None else too_old - 1
+            if self.in_order:  # the rows before belong to another key
+                oldest = "nth" if too_old is None else f"least(nth, {oldest})"
+            return f"{self.order} ROWS BETWEEN {oldest} PRECEDING AND {newest} PRECEDING"
         fixed = self.fixed_reach(a)
-        if a.window is None:
-            oldest = "UNBOUNDED PRECEDING"
-        elif fixed is not None:
-            oldest = f"{fixed // unit} PRECEDING"
-        else:
-            oldest = f"(t - {old_edge('t', a)}) PRECEDING"
-        return f"{'ROWS' if self.is_dense else 'RANGE'} BETWEEN {oldest} AND {newest}"
+        oldest = "UNBOUNDED" if a.window is None else fixed or f"(t - {old_edge('t', a)})"
+        return f"{KEY_ORDER} RANGE BETWEEN {oldest} PRECEDING AND {microseconds(a.delay) + 1} PRECEDING"
 
     def leaves(self, a: Aggregation) -> str:
         """SQL: the last timestamp at which an event at `t` counts, or its tile."""

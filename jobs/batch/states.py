@@ -8,7 +8,7 @@ from features.windows.folds import ROOT_UNITS, UNITS
 from features.windows.functions import StateSql
 from features.windows.tables import AggregationTable
 from jobs import sql
-from jobs.batch.layout import microseconds
+from jobs.batch.layout import Layout, microseconds
 from jobs.raw.relations import KINDS, cell
 
 #: Two fields that order events: the event time, and the id.
@@ -74,6 +74,21 @@ def has_outcome(rate: Aggregation) -> str:
 def known_from(rate: Aggregation) -> str:
     """From when on an event counts and its outcome is known, µs."""
     return f"greatest(t + {microseconds(rate.delay)}, {_outcome(rate)})"
+
+
+def rates(table: AggregationTable) -> list[Aggregation]:
+    """The aggregations that take outcomes."""
+    return [a for a in table.aggregations if a.outcome]
+
+
+def outcome_steps(layout: Layout, rate: Aggregation, rates: list[Aggregation]) -> Iterator[str]:
+    """+1 from when an outcome counts and is known, −1 from when its event leaves the window. `outcome` has the events
+    that have one: they are few, and are found once."""
+    known, last = known_from(rate), layout.leaves(rate)
+    for timestamp, step in ((known, 1), (last, -1)):
+        steps = ", ".join(f"{step if other is rate else 0} AS known_{other.name}" for other in rates)
+        where = f"{has_outcome(rate)} AND {known} < {last}"
+        yield f"SELECT key, {timestamp} AS t, {steps} FROM outcome WHERE {where}"
 
 
 def _outcome(rate: Aggregation) -> str:
