@@ -68,7 +68,7 @@ def measure(per_second: int, batch: int, warm_seconds: int, steps: int) -> None:
     from serving.retrieval import FeastStore
 
     apply()
-    source, store = Events(per_second), FeastStore(settings.FEATURE_REPO)
+    source, store = Events(per_second), FeastStore(settings.FEATURE_REPO, waits_for_disk=False)
     job = StreamJob(settings.root(), stream_of("coupon"), source, store, settings.hash_key(), source.now)
     job.recover()
     process.collect_rarely()

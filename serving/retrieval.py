@@ -41,13 +41,18 @@ class FeastStore(Store):
     means that the cache never ends, and then nothing is followed.
 
     `yaml` is the `feature_store.yaml`, if not that of the repository. `missed` gets what reads of decisions do not
-    find, or find too old.
+    find, or find too old. Unless `waits_for_disk`, a power cut may take the last writes to our SQLite store. That is
+    for whoever finds out, and writes them again.
     """
 
-    def __init__(self, repository: Path, yaml: Path | None = None, missed: Missed | None = None) -> None:
+    def __init__(
+        self, repository: Path, yaml: Path | None = None, missed: Missed | None = None, waits_for_disk: bool = True
+    ) -> None:
         self._missed = missed
         with explained(), configured(yaml or repository / "feature_store.yaml"):
             self._store = FeatureStore(str(repository), fs_yaml_file=yaml)
+        if not waits_for_disk and hasattr(self._store.config.online_store, "synchronous"):
+            self._store.config.online_store.synchronous = "normal"
         self._plans: dict[str, Plan] = {}
         self._views: dict[str, FeatureView] = {}
         self._reads: dict[str, Stored] = {}

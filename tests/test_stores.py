@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -128,6 +129,14 @@ def test_a_root_without_a_registry_says_what_to_run(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("RISK_DATA", str(tmp_path))
     with pytest.raises(FeaturesNotReady, match="make pipeline"):
         FeastStore(settings.FEATURE_REPO).online(risks()["daily"], {"driver_id": 1001}, datetime.now(UTC))
+
+
+@pytest.mark.parametrize(("waits", "synchronous"), [(True, 2), (False, 1)])
+def test_writes_of_states_alone_do_not_wait_for_the_disk(in_world: Path, waits: bool, synchronous: int):
+    store = FeastStore(settings.FEATURE_REPO, waits_for_disk=waits)._store
+    online: Any = store._get_provider().online_store
+    with online._file(store.config).writing() as connection:
+        assert connection.execute("PRAGMA synchronous").fetchone() == (synchronous,)
 
 
 def test_threads_read_while_others_write(in_world: Path):

@@ -45,7 +45,7 @@ def test_the_process_of_the_stream_jobs_collects_rarely(
 ) -> None:
     in_job: list[tuple[int, int, int]] = []
     retrieval: Any = ModuleType("serving.retrieval")
-    retrieval.FeastStore = lambda *_: Sink()
+    retrieval.FeastStore = lambda *_, **__: Sink()
     monkeypatch.setitem(sys.modules, "serving.retrieval", retrieval)  # Feast takes seconds to import
     monkeypatch.setattr(loop, "run", lambda *arguments, **options: in_job.append(gc.get_threshold()))
     monkeypatch.setattr(signal, "signal", lambda *_: None)

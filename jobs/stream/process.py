@@ -45,7 +45,8 @@ def run(root: Root, domain: str, source: str, once: bool, metrics: int | None, e
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    store, hash_key = _prepared(root, wanted)
+    # What a power cut takes, the job finds out and writes again: see `jobs/stream/online/`.
+    store, hash_key = _prepared(root, wanted, waits_for_disk=False)
 
     spans = None
     if settings.sends_traces():
@@ -93,11 +94,12 @@ def run_worker(
     worker.run(root, Places(topic, stream), store, hash_key, how)
 
 
-def _prepared(root: Root, streams: list[Stream]) -> tuple[Store, bytes]:
+def _prepared(root: Root, streams: list[Stream], waits_for_disk: bool = True) -> tuple[Store, bytes]:
     """The online store and the hash key of a process that does nothing but this."""
     from serving.retrieval import FeastStore  # importing Feast takes seconds, and the checks before do without
 
-    store, hash_key = FeastStore(settings.FEATURE_REPO, settings.feature_store()), settings.hash_key()
+    store = FeastStore(settings.FEATURE_REPO, settings.feature_store(), waits_for_disk=waits_for_disk)
+    hash_key = settings.hash_key()
     if any(stream.raw.sealed_columns for stream in streams):
         acts.claim_hash_key(root, hash_key, acts.operator(datetime.now(UTC)))
     collect_rarely()

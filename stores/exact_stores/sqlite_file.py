@@ -17,7 +17,10 @@ from exact_stores.whole_file import PRIVATE_FILE, make_folder
 BUSY_SECONDS = 60
 #: The cache of a thread that writes. Threads that only read are many, and keep SQLite's own 2 MiB.
 _CACHE_KIB = 64 * 1024
+#: The write-ahead log may be this long before a commit copies its pages into the file, which waits for the disk. Pages
+#: that are written again and again, as those of a busy state are, are copied once.
 _LOG_BYTES = 16 * 1024 * 1024
+_PAGE_BYTES = 4096
 
 _ALLOW_WRITING = "Let this user write the file and the folder that it is in."
 _START_OVER = "Move it away, then run `feast apply`, and materialize all views."
@@ -161,6 +164,7 @@ class Connection:
         _use_write_ahead_log(connection)
         connection.execute(f"PRAGMA synchronous = {self._synchronous}")
         connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_BYTES // _PAGE_BYTES}")
         self._file_id = _file_id(self._path)
         return connection
 
