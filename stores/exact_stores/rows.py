@@ -100,9 +100,9 @@ class Column:
         values = as_declared(values, self.feature, self.type)
         if self.type == ValueType.UNIX_TIMESTAMP:
             values = values.cast(pa.timestamp("s", "UTC")).cast(pa.int64())
-        items: list[Any] = values.to_pylist(maps_as_pydicts="strict")
         if self.type in PLAIN:
-            return items
+            return values.to_pylist()  # type: ignore[no-any-return]  # ten times as fast as with the option below
+        items: list[Any] = values.to_pylist(maps_as_pydicts="strict")
         return [self.from_value(proto) for proto in python_values_to_proto_values(items, self.type)]
 
 
