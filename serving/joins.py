@@ -33,9 +33,7 @@ def joined(store: FeatureStore, service: str, plan: Plan, frame: pd.DataFrame) -
     rows = rows.assign(as_of=rows["event_timestamp"], row_number=rows.index)
     # A join reads no online rows, so it need not wait for a view whose rows are being written.
     store.registry.serve_features_while_materializing = True
-    table = store.get_historical_features(
-        rows, store.get_feature_service(service, allow_cache=True), full_feature_names=True
-    ).to_arrow()
+    table = store.get_historical_features(rows, store.get_feature_service(service), full_feature_names=True).to_arrow()
     # Our offline store keeps the rows and their order. Feast's own stores keep neither for sure.
     features = as_frame(table).sort_values("row_number", ignore_index=True)
     if len(features) != len(rows):
