@@ -74,10 +74,10 @@ def decide_all(
         ]
     with call.step("audit"):
         by_view, times = audit.features_by_view(views or {}), event_times or [{}] * len(rows)
-        records = [
+        records = (
             audit.record(risk, row, made.as_record(), audit.context(call, row, seen, by_view, times_of_row, len(rows)))
             for row, made, seen, times_of_row in zip(rows, decisions, fields, times, strict=True)
-        ]
+        )
         call.waits.append(audit.append(log, as_of, records))
     call.decided += [(risk.name, made.decision) for made in decisions]
     return decisions

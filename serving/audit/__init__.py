@@ -31,15 +31,18 @@ def append(folder: Path, day: datetime, records: Iterable[Mapping[str, Any]]) ->
     """Append all records to the newest file, or none; `day` is now, and begins a file if it is later. Returns a
     function that waits until the disk has them. Both raise AuditUnavailable: the service must not give a decision that
     it cannot log."""
-    records = list(records)
-    names = {record["risk"] for record in records if "risk" in record}
+    names, texts = set[str](), list[bytes]()
+    for made in records:  # a record is written when it is made: then it is in the processor's cache
+        if "risk" in made:
+            names.add(made["risk"])
+        texts.append(strict_json.written(made))
 
     def note(of_file: str, first: int, after: int) -> None:
         for name in names:
             ranges.add(_ranges(folder, of_file, name), first, after)
 
     try:
-        wait = opened(folder).append(day, [strict_json.written(record) for record in records], note)
+        wait = opened(folder).append(day, texts, note)
     except OSError as error:
         raise _unavailable(folder, error) from error
     return partial(_waited, folder, wait)
