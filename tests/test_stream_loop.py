@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from threading import Event, Thread
 from time import sleep
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +16,7 @@ from stream_world import STREAM, Batches, Sink, event
 
 import settings
 from errors import FeaturesNotReady
-from jobs.stream import loop, process
+from jobs.stream import kafka, loop, process
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +52,22 @@ def test_the_process_of_the_stream_jobs_collects_rarely(
     process.run(settings.root(), "coupon", "log", True, None)
     assert in_job == [process.GC_THRESHOLDS]
     assert thresholds < process.GC_THRESHOLDS
+
+
+@pytest.mark.usefixtures("thresholds")
+def test_a_worker_on_kafka_waits_for_the_disk_and_the_embedded_job_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker's offsets pass what it wrote. The embedded job finds out what a power cut took."""
+    waits: list[bool] = []
+    retrieval: Any = ModuleType("serving.retrieval")
+    retrieval.FeastStore = lambda *_, waits_for_disk=True: waits.append(waits_for_disk) or Sink()
+    monkeypatch.setitem(sys.modules, "serving.retrieval", retrieval)
+    monkeypatch.setattr(loop, "run", lambda *_, **__: None)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(process, "find_spec", lambda name: name)
+    monkeypatch.setattr(kafka, "worker", SimpleNamespace(How=lambda *_: None, run=lambda *_: None), raising=False)
+    process.run(settings.root(), "coupon", "log", True, None)
+    process.run(settings.root(), "coupon", "kafka://127.0.0.1:1/attempts", True, None)
+    assert waits == [False, True]
 
 
 class NotApplied(Sink):
