@@ -154,7 +154,8 @@ class Decider:
     def _are_known(self, features: Mapping[str, Any], absent: Set[str]) -> list[bool]:
         """Whether each of the card's inputs is known. For the others, the matrix has a stand-in."""
         values = map(features.get, self._inputs)
-        are_known = [value is not None and value == value and value != "" for value in values]  # not `is_missing`
+        # `is_missing`, without a call: it runs for every input.
+        are_known = [value is not None and value == value and value != "" for value in values]
         if absent:
             pairs = zip(are_known, self._declared, strict=True)
             return [is_known and absent.isdisjoint(declared.known_by) for is_known, declared in pairs]

@@ -20,6 +20,7 @@ _CACHE_KIB = 64 * 1024
 #: The write-ahead log may be this long before a commit copies its pages into the file, which waits for the disk. Pages
 #: that are written again and again, as those of a busy state are, are copied once.
 _LOG_BYTES = 16 * 1024 * 1024
+#: SQLite's own size of a page.
 _PAGE_BYTES = 4096
 
 _ALLOW_WRITING = "Let this user write the file and the folder that it is in."
