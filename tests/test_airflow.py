@@ -3,7 +3,7 @@
 import json
 import re
 import shutil
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,18 +11,15 @@ import pyarrow.dataset as ds
 import pytest
 from engines.airflow import PROGRAM, Airflow, migrated
 from engines.need import need
+from pipelines import day_of
 from processes import environment, jobs, run
 
 import settings
-from features.utc import midnight
 from model import history, shelf
 
 need(PROGRAM)
 pytestmark = [pytest.mark.slow, pytest.mark.engine]
 
-TODAY = midnight(datetime.now(UTC))
-YESTERDAY = TODAY - timedelta(days=1)
-START, END = YESTERDAY.isoformat(), TODAY.isoformat()
 #: In the project's folder, with the file of the stores that is set.
 FEAST = 'feast --chdir feature_repo ${RISK_STORE:+--feature-store-yaml "$RISK_STORE"}'
 #: A table of each of the raw tables that the DAG waits for.
@@ -39,13 +36,19 @@ def airflow(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Airflow:
     for folder in ("decisions", "decisions.index"):
         shutil.rmtree(root / folder)
     for table in TABLES:
-        shutil.rmtree(day_of(root, table))
+        shutil.rmtree(newest(root, table))
     return airflow
 
 
-def day_of(root: Path, table: str) -> Path:
-    """Where the features of yesterday's events are: they are dated at the midnight that ends the day."""
-    return root / "features" / table / f"year={TODAY:%Y}" / f"month={TODAY:%m}" / f"day={TODAY:%d}"
+@pytest.fixture(scope="module")
+def end(world: Path) -> str:
+    """The midnight that ends the world's last day."""
+    return day_of(world).isoformat()
+
+
+def newest(root: Path, table: str) -> Path:
+    """Where the features of the last day's events are: they are dated at the midnight that ends the day."""
+    return root / "features" / table / f"{day_of(root):year=%Y/month=%m/day=%d}"
 
 
 def rows(folder: Path) -> pa.Table:
@@ -55,9 +58,9 @@ def rows(folder: Path) -> pa.Table:
 
 
 @pytest.fixture(scope="module")
-def day(airflow: Airflow) -> list[str]:
-    """The commands of a run of yesterday."""
-    return airflow.run_dag("risk_daily", END)
+def day(airflow: Airflow, end: str) -> list[str]:
+    """The commands of a run of the last day."""
+    return airflow.run_dag("risk_daily", end)
 
 
 def test_every_dag_loads(airflow: Airflow):
@@ -65,29 +68,30 @@ def test_every_dag_loads(airflow: Airflow):
     assert json.loads(faults) == []
 
 
-def test_a_run_gives_its_interval_to_every_command(day: list[str]):
-    interval = f"--start-date {START} --end-date {END}"
+def test_a_run_gives_its_interval_to_every_command(day: list[str], end: str):
+    start = datetime.fromisoformat(end) - timedelta(days=1)
+    interval = f"--start-date {start.isoformat()} --end-date {end}"
     tables = ("driver_hourly_stats", "orders", "transactions")
     waited, worked = day[: len(tables)], day[len(tables) :]
     assert sorted(waited) == [f"python -m jobs arrived {table} {interval}" for table in tables]
     assert worked == [
         f"python -m jobs execute --all {interval}",
         f"{FEAST} apply",
-        f"{FEAST} materialize-incremental {END}",
-        f"python -m jobs score daily --as-of {END}",
+        f"{FEAST} materialize-incremental {end}",
+        f"python -m jobs score daily --as-of {end}",
     ]
 
 
 def test_a_run_makes_the_tables_of_its_day(day: list[str], airflow: Airflow, world: Path):
     for table in TABLES:
-        made = rows(day_of(airflow.root, table))
+        made = rows(newest(airflow.root, table))
         assert made.num_rows
-        assert made.equals(rows(day_of(world, table)))
+        assert made.equals(rows(newest(world, table)))
 
 
-def test_a_run_decides_as_of_the_end_of_its_day(day: list[str], airflow: Airflow):
+def test_a_run_decides_as_of_the_end_of_its_day(day: list[str], airflow: Airflow, end: str):
     lines = [line for file in (airflow.root / "decisions").iterdir() for line in file.read_text().splitlines()]
-    assert {(json.loads(line)["risk"], json.loads(line)["as_of"]) for line in lines} == {("daily", END)}
+    assert {(json.loads(line)["risk"], json.loads(line)["as_of"]) for line in lines} == {("daily", end)}
 
 
 def test_a_task_that_is_tried_again_changes_nothing(day: list[str], airflow: Airflow):
@@ -102,11 +106,11 @@ def test_a_task_that_is_tried_again_changes_nothing(day: list[str], airflow: Air
     assert files() == before
 
 
-def test_a_week_gives_each_risk_a_challenger_that_answers_nobody(day: list[str], airflow: Airflow):
+def test_a_week_gives_each_risk_a_challenger_that_answers_nobody(day: list[str], airflow: Airflow, end: str):
     models = airflow.root / "models"
     served = shelf.current_version(models, "daily")
     others = "(train|shadow)_(?!daily).*"
-    commands = airflow.run_dag("risk_weekly", END, "--mark-success-pattern", others)
+    commands = airflow.run_dag("risk_weekly", end, "--mark-success-pattern", others)
     assert [re.sub(r"--now \S+T02:00:00\+00:00$", "--now MONDAY", command) for command in commands] == [
         "python -m jobs train daily --beside --now MONDAY",
         "python -m jobs shadow daily --model newest",
@@ -116,6 +120,6 @@ def test_a_week_gives_each_risk_a_challenger_that_answers_nobody(day: list[str],
     assert shadow == history.latest(models / "daily") != served
 
 
-def test_an_hour_without_an_alarm_succeeds(day: list[str], airflow: Airflow):
-    assert airflow.run_dag("risk_hourly", END) == ["python -m jobs monitor --once --fail-on-alarm"]
+def test_an_hour_without_an_alarm_succeeds(day: list[str], airflow: Airflow, end: str):
+    assert airflow.run_dag("risk_hourly", end) == ["python -m jobs monitor --once --fail-on-alarm"]
     assert (airflow.root / "monitor.db").exists()

@@ -25,7 +25,6 @@ from simulators import Size
 pytestmark = pytest.mark.slow
 
 TABLES = {table.name: table for table in tables()}
-NOW = midnight(datetime.now(UTC))
 SIZE = Size(drivers=150, users=150, merchants=150, order_days=40, coupon_days=1, products=12, shop_days=20)
 
 
@@ -36,7 +35,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RISK_DATA", str(root))
         place = settings.root()
-        generate(place, World(7, SIZE, settings.hash_key()), NOW - timedelta(days=1), DOMAINS)
+        yesterday = datetime.now(UTC) - timedelta(days=1)
+        generate(place, World(7, SIZE, settings.hash_key()), midnight(yesterday), DOMAINS)
     return root
 
 
@@ -78,14 +78,14 @@ def test_a_feature_is_described_with_its_type_window_and_unit():
 
 @pytest.mark.parametrize("name", TABLES)
 def test_the_printed_query_computes_the_rows_of_the_table(name: str):
-    table = TABLES[name]
-    compute(settings.root(), table, NOW, NOW)
+    table, now = TABLES[name], midnight(datetime.now(UTC))
+    compute(settings.root(), table, now, now)
     files = sorted(settings.root().feature_table(name).rglob("*.parquet"))
     written = pd.concat(map(pd.read_parquet, files)).drop(columns="created")
     query = job("describe", f"feature_store.{name}", "--sql")
     assert query.startswith(f"-- {name}: {table.description}\n")
     with sql.connect() as connection:
-        open_events(connection, table, places.raw_files(settings.root(), table.source.name), NOW)
+        open_events(connection, table, places.raw_files(settings.root(), table.source.name), now)
         printed = connection.execute(query).df()
     columns = ["event_timestamp", table.key]
     written, printed = (frame.sort_values(columns, ignore_index=True)[list(written)] for frame in (written, printed))

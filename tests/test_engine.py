@@ -166,8 +166,9 @@ def test_a_killed_run_that_is_run_again_loses_no_row(store, kind, tmp_path):
 def test_reads_go_on_while_a_view_is_materialized(store, kind, tmp_path):
     """Feast's own store refuses such reads: the view cannot be served, or the file is locked."""
     store.materialize_incremental(NOW)
+    hour_ago, created = NOW - HOUR, datetime.now(UTC)
     write_source(
-        tmp_path, (1, NOW - HOUR, NOW, 5), *((driver, NOW - HOUR, NOW, driver) for driver in range(100, 60_000))
+        tmp_path, (1, hour_ago, created, 5), *((driver, hour_ago, created, driver) for driver in range(100, 60_000))
     )
     values = []
     reader = store._get_provider().online_store.reader(store.config, store.get_feature_view("stats"), ["trips"])
