@@ -17,8 +17,7 @@ DAY = timedelta(days=1)
 LABEL_DELAY = 7 * DAY
 #: What a user usually spends is of 30 days that end so long ago: a stolen card does not change it.
 BASELINE_DELAY = 14 * DAY
-NIGHT_ENDS, SATURDAY = 6, 5
-RECENT_DAYS = (1, 3, 7)
+NIGHT_ENDS, SATURDAY, RECENT_DAYS = 6, 5, (1, 3, 7)
 
 ORDERS = RawTable(
     "orders", time="order_timestamp", id="order_id", is_live=True,
@@ -85,7 +84,7 @@ MERCHANT_RISK = AggregationTable(
 )  # fmt: skip
 MERCHANT_CHARGEBACKS = AggregationTable(
     "merchant_chargebacks", ORDERS, "merchant_id",
-    _counts("chargebacks", "Chargebacks of orders at the merchant", 3, 7, 30),
+    _counts("chargebacks", "Chargebacks of orders at the merchant", 3, 7, 21, 30),
     time="chargeback_timestamp", description="How often a merchant was charged back, by the time of the chargeback.",
 )  # fmt: skip
 TABLES = (USER_ORDERS, USER_CHARGEBACKS, MERCHANT_RISK, MERCHANT_CHARGEBACKS)
@@ -115,14 +114,16 @@ SPENT = {"amount_to_baseline": "amount"} | {f"max_{d}d_to_baseline": f"orders_am
 
 
 def against_history(values: Mapping[str, Any]) -> dict[str, float | int | None]:
-    """`order_in_context` of a request's data and live features; and what the user spends now, divided by the baseline:
-    this order, and the largest of some days before it. A ratio without its baseline, or with one of 0, is None."""
+    """`order_in_context` of a request's data and live features; what the user spends now, divided by the baseline: this
+    order, and the largest of some days before it; and how many chargebacks of the merchant are old, since most attacks
+    end after some weeks. A ratio without its baseline, or with one of 0, is None."""
     mean, stddev, largest, baseline = [values[name] for name in COMPARED]
     features = order_in_context(values["amount"], mean, stddev, largest, values["order_timestamp"])
     for name, spent in SPENT.items():
         amount = values[spent]
         features[name] = amount / baseline if amount is not None and baseline else None
-    return features
+    old = values["merchant_chargebacks__chargebacks_count_30d"] - values["chargebacks_count_21d"]
+    return features | {"chargebacks_count_30d_to_21d": old}
 
 
 ORDER_LIVE = LiveFeatures(
@@ -142,6 +143,8 @@ ORDER_LIVE = LiveFeatures(
         *(Feature(f"max_{d}d_to_baseline", "float", f"{d} d", "ratio",
                   f"The user's largest amount of {d} days, before this order, divided by the user's baseline.")
           for d in RECENT_DAYS),
+        Feature("chargebacks_count_30d_to_21d", "int", "30 d", "chargebacks",
+                "Chargebacks of orders at the merchant, from 30 to 21 days ago."),
     ),
 )  # fmt: skip
 LIVE = (ORDER_LIVE,)
@@ -182,20 +185,18 @@ def _inputs(names: list[str], code: str, raises: str, lowers: str, known_by: tup
     return tuple(_input(name, 0, code, raises, lowers, known_by) for name in names)
 
 
-#: They are inputs as ratios only.
-IN_RATIOS = {"orders_amount_baseline", *SPENT.values()}
+#: They are inputs only as parts of ratios and differences.
+IN_OTHERS = {"orders_amount_baseline", "chargebacks_count_21d", *SPENT.values()}
 
 
 def _names(table: AggregationTable, *functions: str) -> list[str]:
     """The service's names of the features of a table that use one of the functions."""
     chosen = (a.name for a in table.aggregations if a.function in functions)
-    return [ORDER_LIVE.named(table, name) for name in chosen if name not in IN_RATIOS]
+    return [ORDER_LIVE.named(table, name) for name in chosen if name not in IN_OTHERS]
 
 
 CHARGEBACK = Risk(
-    name="chargeback",
-    title="Chargeback risk of an order",
-    description="Will this order be charged back?",
+    name="chargeback", title="Chargeback risk of an order", description="Will this order be charged back?",
     request=Order,
     entity_keys=("order_id", "user_id", "merchant_id"),
     outcomes=Outcomes(ORDERS, "is_charged_back", LABEL_DELAY, happened="chargeback_timestamp"),
@@ -239,8 +240,8 @@ CHARGEBACK = Risk(
             ("merchant_id",),  # an order without a merchant has the counts of nobody: 0
         ),
         *_inputs(
-            _names(MERCHANT_RISK, "rate", "last_n_rate") + _names(MERCHANT_CHARGEBACKS, "count"),
-            "merchant_chargebacks",
+            [*_names(MERCHANT_RISK, "rate", "last_n_rate"), *_names(MERCHANT_CHARGEBACKS, "count"),
+             "chargebacks_count_30d_to_21d"], "merchant_chargebacks",
             "Recent orders at the merchant were charged back.", "Few orders at the merchant were charged back.",
             ("merchant_id",),
         ),
