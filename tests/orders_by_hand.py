@@ -30,7 +30,7 @@ def features_by_hand(orders: pd.DataFrame, order: pd.Series) -> dict:
         for table, frame in (("user", of_user), ("merchant", of_merchant)):
             expected[f"{table}_chargebacks__chargebacks_count_{d}d"] = len(within(frame, d, "chargeback_timestamp"))
     month, three_weeks = (len(within(of_merchant, d, "chargeback_timestamp")) for d in (30, 21))
-    expected["chargebacks_count_30d_to_21d"] = month - three_weeks
+    expected["merchant_chargebacks_count_30d_to_21d"] = month - three_weeks
     for d in (1, 7, 30):
         mature = within(of_merchant, d, delay=LABEL_DELAY)
         expected[f"chargeback_rate_{d}d"] = (mature["chargeback_timestamp"] < t).mean()

@@ -123,7 +123,7 @@ def against_history(values: Mapping[str, Any]) -> dict[str, float | int | None]:
         amount = values[spent]
         features[name] = amount / baseline if amount is not None and baseline else None
     old = values["merchant_chargebacks__chargebacks_count_30d"] - values["chargebacks_count_21d"]
-    return features | {"chargebacks_count_30d_to_21d": old}
+    return features | {"merchant_chargebacks_count_30d_to_21d": old}
 
 
 ORDER_LIVE = LiveFeatures(
@@ -143,7 +143,7 @@ ORDER_LIVE = LiveFeatures(
         *(Feature(f"max_{d}d_to_baseline", "float", f"{d} d", "ratio",
                   f"The user's largest amount of {d} days, before this order, divided by the user's baseline.")
           for d in RECENT_DAYS),
-        Feature("chargebacks_count_30d_to_21d", "int", "30 d", "chargebacks",
+        Feature("merchant_chargebacks_count_30d_to_21d", "int", "9 d, 21 d ago", "chargebacks",
                 "Chargebacks of orders at the merchant, from 30 to 21 days ago."),
     ),
 )  # fmt: skip
@@ -241,7 +241,7 @@ CHARGEBACK = Risk(
         ),
         *_inputs(
             [*_names(MERCHANT_RISK, "rate", "last_n_rate"), *_names(MERCHANT_CHARGEBACKS, "count"),
-             "chargebacks_count_30d_to_21d"], "merchant_chargebacks",
+             "merchant_chargebacks_count_30d_to_21d"], "merchant_chargebacks",
             "Recent orders at the merchant were charged back.", "Few orders at the merchant were charged back.",
             ("merchant_id",),
         ),
