@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -15,11 +16,27 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import settings as examples
-from test_windows import ALL, HOUR, INSTANT, RAW, SCHEMA, ZERO, made, timestamps, untils
+from test_windows import (
+    ALL,
+    DAY_0,
+    HOUR,
+    INSTANT,
+    NOW,
+    RAW,
+    SCHEMA,
+    ZERO,
+    event,
+    made,
+    root_with,
+    timestamps,
+    untils,
+)
 
 import settings
-from features.windows.tables import AggregationTable
+from features.utc import since_1970
+from features.windows import Aggregation, AggregationTable, Column
 from jobs.batch.at_moments import records_at_moments
+from jobs.batch.folded import Folds
 
 pytestmark = pytest.mark.slow
 
@@ -66,3 +83,18 @@ def test_late_and_corrected_events_count_from_when_they_were_known(
     requests = requests + edges
     expected = [oracle.values(table, oracle.once(raw, t), key, t) for key, t in requests]
     assert joined(table, raw, requests) == expected
+
+
+def test_the_parts_of_a_key_may_have_different_types():
+    account = Column("account", "int", is_optional=True)
+    source = replace(RAW, columns=(*RAW.columns, account))
+    table = AggregationTable("made_table", source, "key", (Aggregation("n", "count", None, HOUR),), also=("account",))
+    numbers = [2**53, 2**53 + 1, 2**53 + 1, None]
+    raw = [event(DAY_0, id=str(n), account=number) for n, number in enumerate(numbers)]
+    frame = pd.DataFrame({"key": "a", "account": pd.Series([*numbers[:2], 7, None], dtype="Int64")})
+    frame["event_timestamp"] = pd.to_datetime([DAY_0 + INSTANT] * len(frame)).as_unit("us")
+    with root_with(raw, SCHEMA.append(pa.field("account", pa.int64()))):
+        counts = [row["n"] for row in records_at_moments(settings.root(), table, frame)]
+        with closing(Folds(settings.root(), {"key": "a", "account": 2**53 + 1})) as folds:
+            assert folds.folded(table, since_1970(DAY_0 + INSTANT), since_1970(NOW)).values["n"] == 2
+    assert counts == [1, 2, 0, 0]

@@ -110,11 +110,11 @@ dense_or_sparse = st.sampled_from([0, 4, 10**9])
 
 
 @contextmanager
-def root_with(raw):
+def root_with(raw, schema=SCHEMA):
     with tempfile.TemporaryDirectory() as root, mock.patch.dict(os.environ, RISK_DATA=root):
         path = settings.root().raw_table("made_events").with_suffix(".parquet")
         path.parent.mkdir(parents=True)
-        pq.write_table(pa.Table.from_pylist(raw, SCHEMA), path)
+        pq.write_table(pa.Table.from_pylist(raw, schema), path)
         yield Path(root)
 
 

@@ -20,7 +20,7 @@ from jobs import sql
 from jobs.batch import intervals, states
 from jobs.batch.layout import microseconds, old_edge
 from jobs.raw import keyed_log, places
-from jobs.raw.relations import cell, open_events
+from jobs.raw.relations import cell, key_of, open_events
 from root import Root
 
 
@@ -135,8 +135,7 @@ def _longest_reach(table: AggregationTable) -> int | None:
 def answered(table: AggregationTable, has_seen: bool) -> str:
     """SELECT the requests, `nth`, `t`, `known` and `key`; with `has_seen`, at the timestamps that a live state answers:
     where it answers only later ones, at the first."""
-    keys = [f"k{i}" for i in range(len(table.keys))]
-    key = keys[0] if len(keys) == 1 else f"[{', '.join(keys)}]"
+    key = key_of([f"k{i}" for i in range(len(table.keys))])
     requests = f"SELECT nth, t, known, {key} AS key FROM requests"
     return _answerable(table, requests) if has_seen else requests
 

@@ -22,7 +22,7 @@ from features.windows.raw import CREATED, RawTable
 from features.windows.tables import AggregationTable
 from jobs import sql
 from jobs.raw import offline_log
-from jobs.raw.relations import cells
+from jobs.raw.relations import cells, key_of
 from root import Root
 
 #: Columns beside those of a row: its partition, its version, and whether it takes the event away from its key.
@@ -82,10 +82,9 @@ def open_rows(
     place_of_row = ", ".join([PARTITION, OFFSET, *keys])
     rows = f"SELECT DISTINCT ON ({place_of_row}) * FROM {read} WHERE {' AND '.join(is_key) or 'true'}"
     event = f"PARTITION BY {', '.join(keys)}, {values[source.id_column]} ORDER BY {OFFSET}"
-    key = keys[0] if len(keys) == 1 else f"[{', '.join(keys)}]"
     columns = "".join(f", {value} AS {name}" for name, value in cells(table, values))
     connection.execute(
-        f"CREATE OR REPLACE TEMP VIEW event AS SELECT {key} AS key, "
+        f"CREATE OR REPLACE TEMP VIEW event AS SELECT {key_of(keys)} AS key, "
         f"epoch_us({values[table.event_time]}) AS t, {OFFSET} AS created, {values[source.id_column]} AS tie{columns}, "
         f"superseded FROM (SELECT *, lead({OFFSET}) OVER ({event}) AS superseded FROM ({rows})) "
         f"WHERE NOT {IS_REMOVED} AND {values[table.event_time]} IS NOT NULL"

@@ -1,6 +1,6 @@
 """Checked raw rows as relations: the events that a feature table folds, and whole rows for datasets."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -33,6 +33,11 @@ def cell(column: str, kind: str | None = None) -> str:
     return f"c_{column}" if kind is None else f"c_{column}_{kind}"
 
 
+def key_of(parts: Sequence[str]) -> str:
+    """SQL of a key: its only part, or a row of its parts, each of which keeps its type."""
+    return parts[0] if len(parts) == 1 else f"row({', '.join(parts)})"
+
+
 def open_events(
     connection: duckdb.DuckDBPyConnection,
     table: Table,
@@ -46,7 +51,7 @@ def open_events(
 ) -> Counts:
     """Check the input and make the view `event` of it, with these columns:
 
-    key              the table's key; of several, a list of text
+    key              the table's key, as `key_of` has it
     t, created       when the event happened, and when we knew it, µs since 1970
     tie              its id, which orders the events of one time; null where the raw table has none
     `cell(column)`   the values that the definitions name; an outcome as µs since 1970
@@ -146,7 +151,7 @@ def _event(checked: Checked, table: Table, until: datetime, first: int | None, v
     last = f"epoch_us({sql.timestamp(until)})"
     keys = [values[name] for name in table.keys]
     is_whole = " AND ".join(f"{key} IS NOT NULL" for key in keys)
-    key = keys[0] if len(keys) == 1 else f"CASE WHEN {is_whole} THEN [{', '.join(keys)}] END"
+    key = keys[0] if len(keys) == 1 else f"CASE WHEN {is_whole} THEN {key_of(keys)} END"
     rows, superseded = _events(checked, source, until), "NULL"
     if versions and source.id and source.created_column and checked.has_versions:
         rows, superseded = _as_known(checked.rows, checked.columns, source), f"epoch_us({SUPERSEDED})"
