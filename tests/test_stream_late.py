@@ -24,6 +24,7 @@ from stream_world import (
     result,
     take_in,
 )  # fmt: skip
+from test_stream_log import run, write_history
 
 import settings
 from errors import FeaturesNotReady
@@ -132,6 +133,14 @@ def test_an_event_and_its_later_outcome_are_two_rows_that_count_once() -> None:
     sink = take_in([[event(0, 0)], [event(0, 0, outcome=iso(600))]])
     assert [row["outcome"] is not None for row in logged()] == [False, True]
     assert online_values(LiveTable(PEOPLE), sink, BEGIN + 601 * SECOND)["w0",]["bad_1h"] == 1
+
+
+def test_versions_of_the_history_that_were_known_at_once_complete_each_other() -> None:
+    parts = [event(n, n) | missing for n in range(20) for missing in ({"x": None}, {})]
+    write_history(*parts, *reversed(parts))
+    sink, live, timestamp = Sink(), LiveTable(PEOPLE), BEGIN + HOUR
+    run(sink)
+    assert online_values(live, sink, timestamp) == expected(PEOPLE, parts, timestamp)
 
 
 @pytest.mark.parametrize("second", [24 * 3600 + 10, 24 * 3600 - 1])

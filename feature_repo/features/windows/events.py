@@ -235,8 +235,8 @@ class Event(NamedTuple):
             if value is None:
                 continue
             old_known = before if isinstance(before, int) else before[name]
-            is_newer = known > old_known or (known == old_known and old != value and (is_arriving or value > old))
-            if old is None or is_newer:
+            is_newer = old is None or known > old_known
+            if is_newer or (known == old_known and old != value and (is_arriving or value > old)):
                 newer[name] = known
         if not newer or (is_arriving and all(version[name] == row[name] for name in newer)):
             return None
