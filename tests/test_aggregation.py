@@ -17,7 +17,7 @@ from test_windows import stored, without_created
 
 import settings
 from errors import BadInput, NoData
-from features.windows.aggregation import FOR_EVER, TICK, Aggregation, Flag
+from features.windows.aggregation import FOR_EVER, TICK, ZERO, Aggregation, Flag
 from features.windows.functions import FUNCTIONS
 from features.windows.raw import Column, RawTable
 from features.windows.tables import AggregationTable, LastDistinctTable
@@ -114,6 +114,23 @@ def test_the_old_edge_moves_in_steps_that_suit_the_window(window, hop):
 def test_a_definition_that_means_nothing_is_refused(function, column, window, n, message):
     with pytest.raises(ValueError, match=f"^{message}$"):
         Aggregation("any", function, column, window, n=n)
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"), [("window", ZERO), ("window", -TICK), ("delay", -HOUR), ("hop", -HOUR), ("n", 0)]
+)
+def test_an_argument_under_its_least_value_is_refused(argument, value):
+    arguments = {"function": "last_n_sum", "column": "x", "window": TICK, "n": 2} | {argument: value}
+    with pytest.raises(ValueError, match=f"^any: {argument} is {value}. The least is "):
+        Aggregation("any", **arguments)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("key", "1"), ("key", 1.5), ("who", None), ("who", (5, None)), ("x", "1")]
+)
+def test_a_filter_by_a_value_that_no_event_has_is_refused(column, value):
+    with pytest.raises(ValueError, match=f"^n: {column} is never .*: change `where`.$"):
+        AggregationTable("t", RAW, "key", (Aggregation("n", "count", None, TICK, {column: value}),))
 
 
 def test_the_ttl_of_a_table_is_its_longest_window_and_a_tick():

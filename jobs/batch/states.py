@@ -98,8 +98,7 @@ def _outcome(rate: Aggregation) -> str:
 
 
 def _where(a: Aggregation) -> list[str]:
-    values = {column: value if isinstance(value, tuple) else (value,) for column, value in a.where.items()}
-    return [f"{cell(column)} IN ({', '.join(map(sql.literal, allowed))})" for column, allowed in values.items()]
+    return [f"{cell(column)} IN ({', '.join(map(sql.literal, values))})" for column, values in a.allowed.items()]
 
 
 def _filter(tests: Sequence[str]) -> str:

@@ -89,6 +89,10 @@ last_n_rate.
         if function.needs_n != (self.n is not None):
             takers = ", ".join(name for name, record in FUNCTIONS.items() if record.needs_n)
             raise ValueError(f"{self.name}: n goes with {takers}, and only with them.")
+        least = {"window": MICROSECOND, "delay": ZERO, "hop": ZERO, "n": 1}
+        for argument, minimum in least.items():
+            if (value := getattr(self, argument)) is not None and value < minimum:
+                raise ValueError(f"{self.name}: {argument} is {value}. The least is {minimum}.")
 
     @property
     def record(self) -> Function:
@@ -99,6 +103,11 @@ last_n_rate.
     def fold(self) -> Fold:
         """How events become the value, in Python."""
         return self.record.fold_of(self.n)
+
+    @property
+    def allowed(self) -> Mapping[str, tuple[Any, ...]]:
+        """Column → the values of which an event has one to count."""
+        return {column: value if isinstance(value, tuple) else (value,) for column, value in self.where.items()}
 
     @property
     def outcome(self) -> str | None:

@@ -11,6 +11,8 @@ from features.windows.raw import Dtype, RawTable
 RESERVED = re.compile(
     r"key|t|tie|known|created|before|row_values|next_t|is_tick|event_timestamp|request_t|nth|[skm]\d+", re.IGNORECASE
 )
+#: Type of a column → the types of the values that `where` may have for it. SQL would cast another, such as "5" to 5.
+WHERE_TYPES: dict[Dtype, tuple[type, ...]] = {"string": (str,), "int": (int,), "float": (int, float), "timestamp": ()}
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,13 @@ class AggregationTable:
         for name in (*(a.name for a in self.aggregations), *(flag.name for flag in self.flags)):
             if not name.isidentifier() or RESERVED.fullmatch(name):
                 raise ValueError(f"{self.name}: a feature cannot be named {name!r}. Choose another name.")
+        for a in self.aggregations:
+            for column, values in a.allowed.items():
+                dtype = self.source.column(column).dtype
+                if invalid := [value for value in values if type(value) not in WHERE_TYPES[dtype]]:
+                    raise ValueError(
+                        f"{a.name}: {column} is never {invalid[0]!r}. Its type is {dtype}: change `where`."
+                    )
 
     @property
     def keys(self) -> tuple[str, ...]:

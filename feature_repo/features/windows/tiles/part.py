@@ -22,8 +22,7 @@ class Part:
         column = aggregation.column
         self._place = VALUES + columns.index(column) if column is not None and column in columns else None
         self._where = [
-            (VALUES + columns.index(name), frozenset(value if isinstance(value, tuple) else (value,)))
-            for name, value in aggregation.where.items()
+            (VALUES + columns.index(name), frozenset(values)) for name, values in aggregation.allowed.items()
         ]
         self._needs_order = "order" in aggregation.record.keeps
         self.add, self.counted = self._adder(), self._counting()
