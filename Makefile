@@ -3,12 +3,13 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
+TOOLS := .venv/.tools
 
 # The extras of pyproject.toml that `make test-engines` installs.
 comma := ,
 ENGINES := kafka,spark,redis,postgres,deploy,aws,moto
 
-.PHONY: help demo serve pipeline setup test test-fast engines test-engines test-flink stack test-stack lint docs ui browser prometheus redis postgresql airflow flink compose-go image-check lock clean
+.PHONY: help demo serve pipeline setup tools test test-fast engines test-engines test-flink stack test-stack lint docs ui browser prometheus redis postgresql airflow flink compose-go image-check lock clean
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -34,22 +35,28 @@ setup: $(READY) ## only the environment, .venv
 $(READY): requirements.txt pyproject.toml
 	@echo "Setting up .venv with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv --clear .venv
-	@$(BIN)/pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements.txt)"
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --requirement requirements.txt
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@$(BIN)/pip install --quiet --disable-pip-version-check $$(grep -E '^(uv|setuptools)==' requirements.txt)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-build-isolation --constraint requirements.txt --editable .
 	@printf '%s\n' "app, feast.repo_operations, serving.retrieval" \
 		"jobs.train.champion, lightgbm, model.report.page, skl2onnx" | \
 		env -u PYTHONDONTWRITEBYTECODE xargs -P 2 -I NAMES $(BIN)/python -W ignore -c "import NAMES"
 	@touch $(READY)
 
-test: setup browser prometheus ## every test that needs no engine beside the service
+# A third of all that is installed; `make demo` does without.
+tools: $(TOOLS) ## what tests, lint and notebooks need beside it
+
+$(TOOLS): $(READY)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-build-isolation --constraint requirements.txt --editable '.[dev]'
+	@touch $(TOOLS)
+
+test: tools browser prometheus ## every test that needs no engine beside the service
 	@$(BIN)/python -m pytest -m "not engine" $(if $(filter true,$(CI)),--cov)
 
-test-fast: setup ## the tests without feature tables, generated data, a server, a browser or Feast
+test-fast: tools ## the tests without feature tables, generated data, a server, a browser or Feast
 	@$(BIN)/python -m pytest -m "not slow"
 
 # The engines are large, and Kafka and Spark need Java: no part of the ordinary set-up.
-engines: setup redis postgresql ## Redis, PostgreSQL, and the clients of all engines
+engines: tools redis postgresql ## Redis, PostgreSQL, and the clients of all engines
 	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --no-build-isolation \
 		--constraint requirements-engines.txt --editable '.[$(ENGINES)]'
 
@@ -57,7 +64,7 @@ test-engines: engines airflow compose-go ## the tests on Kafka, Redis, PostgreSQ
 	@$(BIN)/python -m pytest -m "engine and not flink and not stack" $(if $(filter true,$(CI)),--cov --cov-append --cov-fail-under=95)
 
 # Minutes of work, so `make test-engines` leaves them out.
-test-flink: setup flink ## the tests on Flink
+test-flink: tools flink ## the tests on Flink
 	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --no-build-isolation \
 		--constraint requirements-engines.txt --editable '.[kafka]'
 	@$(BIN)/python -m pytest -n 0 -m flink
@@ -68,10 +75,10 @@ stack: engines pipeline ## the demo at scale on this machine: Kafka, Redis, Post
 test-stack: engines ## whether the stack gives the numbers of the embedded root
 	@$(BIN)/python -m pytest -n 0 -m stack
 
-docs: setup ## print the tables of docs/ that repeat the code
+docs: tools ## print the tables of docs/ that repeat the code
 	@$(BIN)/python tests/docs_tables.py
 
-lint: setup ## ruff, mypy, deptry, vulture
+lint: tools ## ruff, mypy, deptry, vulture
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy

@@ -32,7 +32,7 @@ BIN = Path(sys.executable).parent
 NOT_RUN = {
     "make demo": "it serves until Ctrl-C; its parts have tests of their own",
     "make serve": "it serves until Ctrl-C; tests/test_serve.py starts the server",
-    "make setup": "the tests run in what it makes",
+    "make tools": "the tests run in what it makes",
     "make pipeline": "tests/test_scale.py runs its steps on Redis and PostgreSQL",
     "make airflow": "make test-engines runs it",
     "make test": "this is it",
