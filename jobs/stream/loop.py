@@ -68,7 +68,8 @@ def run(
     with state_lock(root, stream):
         while True:
             try:
-                return _run(root, stream, source, store, hash_key, once, stop, report, metrics, clock, spans)
+                with closing(StreamJob(root, stream, source, store, hash_key, clock)) as job, _served(job, metrics):
+                    return _follow(root, job, once, stop, report, clock, spans)
             except Exception as error:
                 if not is_file_fault(error):
                     raise
@@ -81,48 +82,44 @@ def run(
                     return None
 
 
-def _run(
+def _follow(
     root: Root,
-    stream: Stream,
-    source: Source,
-    store: Store,
-    hash_key: bytes,
+    job: StreamJob,
     once: bool,
     stop: Event,
     report: Report,
-    metrics: int | None,
     clock: Callable[[], datetime],
     spans: "Spans | None",
 ) -> None:
-    with closing(StreamJob(root, stream, source, store, hash_key, clock)) as job, _served(job, metrics):
-        if clock_fault := job.clock_fault():
-            report(f"{stream.domain}: {clock_fault}")
-        retry = partial(_retry, stop=stop, report=report, once=once)
-        retry(job.recover)
-        if count := retry(lambda: seed(root, job, clock(), stop)):
-            report(f"{stream.domain}: {count:,} events of the history processed: those that a window reaches")
-        reported_at, pause, counts = time.monotonic(), POLL_SECONDS, dict(vars(job.status.counts))
-        job.status.line(0, reported_at)
-        while not stop.is_set():
-            begin, before_step = time.perf_counter_ns(), job.status.counts.events
-            has_moved = retry(lambda: job.step(final=once))
-            if spans is not None and has_moved:
-                _send(spans, job, begin, job.status.counts.events - before_step)
-            if job.is_flush_due():
-                job.flush_part()
-            if time.monotonic() - reported_at > STATUS_SECONDS:
-                reported_at, before, counts = time.monotonic(), counts, dict(vars(job.status.counts))
-                line = job.status.line(job.behind(), reported_at)
-                if counts != before:  # a stream without events prints nothing
-                    report(line)
-                if bool(clock_fault) < bool(clock_fault := job.clock_fault()):
-                    report(f"{stream.domain}: {clock_fault}")
-            if not has_moved and once:
-                break
-            pause = POLL_SECONDS if has_moved else min(2 * pause, IDLE_SECONDS)
-            if not has_moved:
-                stop.wait(pause)
-        report(job.status.line(job.behind(), time.monotonic()))
+    domain = job.stream.domain
+    if clock_fault := job.clock_fault():
+        report(f"{domain}: {clock_fault}")
+    retry = partial(_retry, stop=stop, report=report, once=once)
+    retry(job.recover)
+    if count := retry(lambda: seed(root, job, clock(), stop)):
+        report(f"{domain}: {count:,} events of the history processed: those that a window reaches")
+    reported_at, pause, counts = time.monotonic(), POLL_SECONDS, dict(vars(job.status.counts))
+    job.status.line(0, reported_at)
+    while not stop.is_set():
+        begin, before_step = time.perf_counter_ns(), job.status.counts.events
+        has_moved = retry(lambda: job.step(final=once))
+        if spans is not None and has_moved:
+            _send(spans, job, begin, job.status.counts.events - before_step)
+        if job.is_flush_due():
+            job.flush_part()
+        if time.monotonic() - reported_at > STATUS_SECONDS:
+            reported_at, before, counts = time.monotonic(), counts, dict(vars(job.status.counts))
+            line = job.status.line(job.behind(), reported_at)
+            if counts != before:  # a stream without events prints nothing
+                report(line)
+            if bool(clock_fault) < bool(clock_fault := job.clock_fault()):
+                report(f"{domain}: {clock_fault}")
+        if not has_moved and once:
+            break
+        pause = POLL_SECONDS if has_moved else min(2 * pause, IDLE_SECONDS)
+        if not has_moved:
+            stop.wait(pause)
+    report(job.status.line(job.behind(), time.monotonic()))
 
 
 def _send(spans: "Spans", job: StreamJob, begin: int, events: int) -> None:
