@@ -202,9 +202,8 @@ def test_events_of_one_timestamp_may_lack_a_value_in_any_order(order):
 
 @pytest.mark.parametrize(
     "other",
-    [Aggregation("other", "rate", "paid", DAY), Aggregation("other", "count", "outcome", DAY),
-     Aggregation("other", "count", None, DAY, where={"outcome": 1})],
-)  # fmt: skip
+    [Aggregation("other", "rate", "paid", DAY), Aggregation("other", "count", "outcome", DAY)],
+)
 def test_a_live_table_has_one_outcome_and_does_not_fold_it_otherwise(other):
     with pytest.raises(ValueError, match="small: a live table has one outcome"):
         live_table(Aggregation("rate", "rate", "outcome", DAY), other)

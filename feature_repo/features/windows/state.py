@@ -54,7 +54,7 @@ class LiveTable:
         #: Feature → its value for a key without events.
         self.empty = table.empty
         outcomes = {a.outcome for a in table.aggregations if a.outcome}
-        values = {name for a in table.aggregations for name in (None if a.outcome else a.column, *a.where)}
+        values = {a.column for a in table.aggregations if not a.outcome}
         if len(outcomes) > 1 or outcomes & values:
             raise ValueError(f"{table.name}: a live table has one outcome, which is no value. Use a batch table.")
         self.outcome = table.outcome
