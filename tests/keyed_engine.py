@@ -22,7 +22,8 @@ SALES = RawTable(
     "sales", time="at", id="id", is_live=True,
     columns=(
         Column("id", "string"), Column("who", "string"), Column("shop", "string", is_optional=True),
-        Column("price", "float", is_optional=True), Column("pieces", "int", is_optional=True),
+        Column("price", "float", is_optional=True, minimum=-9e5, maximum=9e5),
+        Column("pieces", "int", is_optional=True, minimum=-9, maximum=10_000),
         Column("outcome", "timestamp", is_optional=True),
     ),
     derived=(Derived("amount", "product", ("price", "pieces")),),

@@ -3,6 +3,8 @@
 import functools
 import os
 import shutil
+from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from unittest import mock
 
@@ -19,7 +21,7 @@ import settings
 from errors import BadInput, NoData
 from features.windows.aggregation import FOR_EVER, TICK, ZERO, Aggregation, Flag
 from features.windows.functions import FUNCTIONS
-from features.windows.raw import Column, RawTable
+from features.windows.raw import Column, Derived, RawTable
 from features.windows.tables import AggregationTable, LastDistinctTable
 from jobs.batch.table import compute
 
@@ -131,6 +133,16 @@ def test_an_argument_under_its_least_value_is_refused(argument, value):
 def test_a_filter_by_a_value_that_no_event_has_is_refused(column, value):
     with pytest.raises(ValueError, match=f"^n: {column} is never .*: change `where`.$"):
         AggregationTable("t", RAW, "key", (Aggregation("n", "count", None, TICK, {column: value}),))
+
+
+def test_a_sum_of_products_without_bounds_is_refused():
+    price, pieces = Column("price", "float", minimum=0), Column("pieces", "int", minimum=-3, maximum=10)
+    amount, mean = Derived("amount", "product", ("price", "pieces")), Aggregation("m", "mean", "amount", TICK)
+    message = r"t: amount may be 9\..*, and a sum holds 9e\+09. Give price and pieces a minimum and a maximum."
+    for most, is_bounded in ((9e8, True), (9e8 + 1, False), (None, False)):
+        raw = RawTable("orders", (Column("key", "int"), replace(price, maximum=most), pieces), derived=(amount,))
+        with nullcontext() if is_bounded else pytest.raises(ValueError, match=f"^{message}$"):
+            AggregationTable("t", raw, "key", (mean,))
 
 
 def test_the_ttl_of_a_table_is_its_longest_window_and_a_tick():

@@ -34,7 +34,7 @@ from test_windows import (
 
 import settings
 from features.utc import since_1970
-from features.windows import Aggregation, AggregationTable, Column
+from features.windows import Aggregation, AggregationTable, Column, Derived
 from jobs.batch.at_moments import records_at_moments
 from jobs.batch.folded import Folds
 
@@ -98,3 +98,15 @@ def test_the_parts_of_a_key_may_have_different_types():
         with closing(Folds(settings.root(), {"key": "a", "account": 2**53 + 1})) as folds:
             assert folds.folded(table, since_1970(DAY_0 + INSTANT), since_1970(NOW)).values["n"] == 2
     assert counts == [1, 2, 0, 0]
+
+
+def test_a_product_of_large_whole_numbers_is_a_float():
+    factors = [Column(name, "int") for name in ("x", "y")]
+    columns = tuple(column for column in RAW.columns if column.name != "x")
+    source = replace(RAW, columns=(*columns, *factors), derived=(Derived("product", "product", ("x", "y")),))
+    table = AggregationTable("made_table", source, "key", (Aggregation("most", "max", "product", HOUR),))
+    frame = pd.DataFrame({"key": ["a"], "event_timestamp": pd.to_datetime([DAY_0 + INSTANT]).as_unit("us")})
+    raw = [event(DAY_0, id=str(n)) | {"x": 2**62 - n, "y": -(2**62)} for n in range(2)]
+    types = dict(zip(SCHEMA.names, SCHEMA.types, strict=True)) | {"x": pa.int64(), "y": pa.int64()}
+    with root_with(raw, pa.schema(types)):
+        assert records_at_moments(settings.root(), table, frame) == [{"most": -(2.0**124)}]

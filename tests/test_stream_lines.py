@@ -148,9 +148,15 @@ def test_lines_read_together_give_what_each_gives_alone(texts: list[bytes], seal
     with pytest.MonkeyPatch.context() as patch:
         override(patch, stream_lines, LEAST_TOGETHER=0)
         batch = parse(stream, lines, now, key)
-    assert repr(batch.rows) == repr([row for single in alone for row in single.rows])  # -0.0 is not 0.0 here
+    assert repr(batch.rows) == repr([row for single in alone for row in single.rows])
     assert batch.dead == [letter for single in alone for letter in single.dead]
     assert batch.numbers == [number for single in alone for number in single.numbers]
+
+
+@pytest.mark.parametrize("count", [1, 2 * stream_lines.LEAST_TOGETHER])
+def test_zero_has_no_sign(count: int) -> None:
+    take_in([[event(n, n, x=-0.0) for n in range(count)]])
+    assert [repr(row["x"]) for row in logged()] == ["0.0"] * count
 
 
 @given(sent=st.lists(VALID, min_size=1, max_size=9))

@@ -140,6 +140,7 @@ def row_of(stream: RawTable) -> Callable[[Mapping[str, Any]], Row]:
     stream, because it runs for every event."""
     missing = dict.fromkeys(column.name for column in columns(stream))
     timestamps = tuple(column.name for column in columns(stream) if column.dtype == "timestamp")
+    floats = tuple(column.name for column in columns(stream) if column.dtype == "float")
 
     def row(event: Mapping[str, Any]) -> Row:
         values = {**missing, **event}
@@ -147,6 +148,9 @@ def row_of(stream: RawTable) -> Callable[[Mapping[str, Any]], Row]:
             if (timestamp := values[name]) is not None:
                 since = timestamp - EPOCH  # `since_1970`, without a call: it runs for every event
                 values[name] = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+        for name in floats:
+            if values[name] == 0:
+                values[name] = 0.0  # -0.0 is equal, and would be other bytes
         for derived in stream.derived:
             values[derived.name] = derived.value(values)
         return values

@@ -76,12 +76,13 @@ class Column:
 class Derived:
     """A column that is computed from other `columns` of its row, in SQL as in Python.
 
-    product   of two numbers; missing where one is missing
+    product   of two numbers, as floats; missing where one is missing
     head      of a string, its first `length` characters
-    first     of numbers: the first that is not missing
+    first     of numbers: the first that is not missing, as a float
 
-    >>> Derived("amount", "product", ("price", "quantity")).value({"price": 2.5, "quantity": 4})
-    10.0
+    >>> amount = Derived("amount", "product", ("price", "quantity"))
+    >>> amount.value({"price": 2.5, "quantity": 4}), amount.value({"price": 0, "quantity": -4})
+    (10.0, 0.0)
     >>> Derived("prefix", "head", ("code",), length=5).value({"code": "1234-5678"})
     '1234-'
     """
@@ -104,10 +105,11 @@ class Derived:
         """The value for a row, by column; missing if a column that it needs is missing."""
         values: list[Any] = [row.get(name) for name in self.columns]
         if self.function == "first":
-            return next((value for value in values if value is not None), None)
+            return next((float(value) for value in values if value is not None), None)
         if None in values:
             return None
-        return values[0] * values[1] if self.function == "product" else values[0][: self.length]
+        # 0.0 makes 0.0 of -0.0, as an event has it.
+        return float(values[0]) * values[1] + 0.0 if self.function == "product" else values[0][: self.length]
 
     def values(self, columns: Mapping[str, Sequence[Any]]) -> list[Any]:
         """The value for each row of columns."""
@@ -120,9 +122,9 @@ class Derived:
         """`by_name`: column → its SQL."""
         columns = [by_name[name] for name in self.columns]
         if self.function == "product":
-            return f"({columns[0]} * {columns[1]})"
+            return f"({columns[0]}::DOUBLE * {columns[1]})"
         if self.function == "first":
-            return f"coalesce({', '.join(columns)})"
+            return f"coalesce({', '.join(columns)})::DOUBLE"
         return f"left({columns[0]}, {self.length})"
 
 

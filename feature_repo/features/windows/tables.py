@@ -1,11 +1,13 @@
 """Feature tables: what `jobs execute` computes at every tick, and what a stream job keeps up to date."""
 
+import math
 import re
 from dataclasses import dataclass
 from datetime import timedelta
 
 from features.windows.aggregation import FOR_EVER, TICK, Aggregation, Flag
-from features.windows.raw import Dtype, RawTable
+from features.windows.folds import LARGEST
+from features.windows.raw import Column, Dtype, RawTable
 
 #: Columns that the queries of `jobs/batch/` have beside the features.
 RESERVED = re.compile(
@@ -24,6 +26,12 @@ class Feature:
     window: str | None
     unit: str
     description: str
+
+
+def _largest(column: Column) -> float:
+    """How far from 0 a value of a column that is summed may be."""
+    bounds = (column.minimum, column.maximum)
+    return max(LARGEST if bound is None else abs(bound) for bound in bounds)
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,14 @@ class AggregationTable:
                 if invalid := [value for value in values if type(value) not in WHERE_TYPES[dtype]]:
                     raise ValueError(
                         f"{a.name}: {column} is never {invalid[0]!r}. Its type is {dtype}: change `where`."
+                    )
+        for derived in self.source.derived:
+            if derived.function == "product" and derived.name in self.summed_columns:
+                most = math.prod(_largest(self.source.column(name)) for name in derived.columns)
+                if most > LARGEST:
+                    raise ValueError(
+                        f"{self.name}: {derived.name} may be {most:.1e}, and a sum holds {LARGEST:.0e}. Give "
+                        f"{' and '.join(derived.columns)} a minimum and a maximum."
                     )
 
     @property

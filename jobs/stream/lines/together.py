@@ -102,8 +102,7 @@ class Together:
         check, different = self._check[column.name], {*values}
         if different <= _MISSING:
             return [None] * len(values)
-        # Two floats that are equal may differ: 0.0 and -0.0.
-        if column.dtype == "float" or 2 * len(different) > len(values):
+        if 2 * len(different) > len(values):
             places = [n for n, value in enumerate(values) if value is not None and value is not UNSET]
             checked, invalid = check([values[place] for place in places])
             doubtful |= {places[n] for n in invalid}
@@ -147,6 +146,8 @@ def _check_of(column: Column, is_summed: bool) -> Check:
             invalid = {int(fault["loc"][0]) for fault in faults}
             valid = iter(validate([value for n, value in enumerate(values) if n not in invalid]))
             checked = [None if n in invalid else next(valid) for n in range(len(values))]
+        if column.dtype == "float":
+            checked = [None if value is None else value + 0.0 for value in checked]  # -0.0 becomes 0.0
         if column.dtype == "timestamp":
             checked = pa.array(checked, timestamp).cast(pa.int64()).to_pylist()
         return checked, invalid
