@@ -2,11 +2,13 @@
 
 import json
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,6 +19,7 @@ from raw_files import AMOUNTS, AT, HEADER, HOURS, NOON, ORDERS, csv, execute, ho
 from errors import BadInput
 from features.windows import Aggregation, AggregationTable, Column, RawTable
 from features.windows.events import schema
+from jobs import sql
 from jobs.batch.table import compute
 from root import Root
 
@@ -149,6 +152,24 @@ def test_a_key_has_64_bits_and_a_summed_column_the_bound_of_sums(tmp_path: Path,
         assert event["driver_id"] == key
     with pytest.raises(ValidationError, match="driver_id"):
         schema(RIDES, METERS.summed_columns).validate_json(json.dumps(ride | {"driver_id": key + 1}))
+
+
+@pytest.mark.parametrize("dtype", [pa.float64(), pa.float32(), pa.float16()])
+@pytest.mark.parametrize("declared", ["int", "float"])
+def test_nan_beside_numbers_is_an_empty_cell(tmp_path: Path, dtype: pa.DataType, declared: Any):
+    """No statistics of a Parquet file have NaN, and DuckDB goes by these."""
+    meters = Column("meters", declared, is_optional=True)
+    rides = replace(RIDES, columns=(*RIDES.columns[:2], meters))
+    at = pa.array([NOON] * 3, pa.timestamp("us", "UTC"))
+    columns = {"ride_id": ["a", "b", "c"], "driver_id": [1, 1, 2], "event_timestamp": at}
+    values = pa.array(np.array([5, np.nan, 7], "float16")).cast(dtype)
+    pq.write_table(pa.table(columns | {"meters": values}), tmp_path / "rides.parquet")
+    end = NOON + timedelta(days=1)
+    compute(Root(tmp_path), replace(METERS, source=rides), end, end, files=[tmp_path / "rides.parquet"])
+    with sql.connect() as connection:
+        written = sql.parquet((tmp_path / "features/meters").rglob("*.parquet"))
+        rows = connection.execute(f"SELECT DISTINCT driver_id, meters_1d FROM {written} ORDER BY ALL").fetchall()
+    assert rows == [(1, 5), (2, 7)]
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])

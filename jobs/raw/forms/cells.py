@@ -41,7 +41,9 @@ def filled(stored: Stored) -> str:
         # To trim takes ten times as long as this test, whose functions DuckDB computes once for each different text.
         has_no_blanks = f"{cell} >= '!' AND {cell} < chr(127) AND substring({cell}, -1) BETWEEN '!' AND '~'"
         return f"CASE WHEN {has_no_blanks} THEN {cell} ELSE nullif(trim({cell}, {sql.literal(_BLANKS)}), '') END"
-    return f"CASE WHEN NOT isnan({cell}) THEN {cell} END" if stored.kind == "float" else cell
+    # No statistics of a Parquet file have NaN, and DuckDB's `isnan` goes by these. Its `isfinite` does not.
+    is_number = f"isfinite({cell}) OR abs({cell}) = 'infinity'::DOUBLE"
+    return f"CASE WHEN {is_number} THEN {cell} END" if stored.kind == "float" else cell
 
 
 def value(column: Column, stored: Stored | None) -> str:
