@@ -2,20 +2,23 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from feast import FeatureService, PushSource
+from feast import FeatureService, Field, PushSource
 from feast.data_source import PushMode
 from feast.feature_logging import FeatureServiceLoggingSource, LoggingConfig
 from feast.infra.offline_stores.file_source import FileLoggingDestination, SavedDatasetFileStorage
+from feast.types import Float64, Int64, String
 from offline_world import (
     CREATED_ROWS,
     DRIVER,
     OURS,
     ROWS,
+    TRIPS,
     at,
     created_row,
     entity_frame,
@@ -86,6 +89,47 @@ def test_a_push_that_cannot_be_placed_is_refused_with_the_remedy(tmp_path: Path)
         AsofDuckDBOfflineStore.offline_write_batch(store.config, stats, table, None)
 
 
+def pushed_to(folder: Path, column: pa.DataType, feature: Field, **columns: Any) -> Any:
+    """Push one row to a file whose trips have this type. Returns what the join then gives driver 9."""
+    columns = {"driver_id": [9], "trips": [1], "event_timestamp": [at(0)], **columns}
+    stored = pa.table({"driver_id": [1], "trips": pa.array([1]).cast(column), "event_timestamp": pa.array([at(0)])})
+    pq.write_table(stored, folder / "a.parquet")
+    store = repository(folder)
+    store.apply([DRIVER, view(PushSource(name="push", batch_source=source(folder / "a.parquet")), schema=[feature])])
+    store.push("push", pd.DataFrame(columns), to=PushMode.OFFLINE)
+    return store.get_historical_features(entity_frame((9, at(1))), ["stats:trips"]).to_arrow()["trips"].to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("column", "columns"),
+    [
+        (pa.int64(), {"trips": [3.7]}), (pa.int32(), {"trips": [2**40]}), (pa.float64(), {"trips": ["x"]}),
+        (pa.int64(), {"driver_id": [9.5]}), (pa.int64(), {"driver_id": pd.array([2**63 + 1], "UInt64")}),
+    ],
+)  # fmt: skip
+def test_a_pushed_value_is_never_changed_to_fit_the_files(column: pa.DataType, columns: Any, tmp_path: Path):
+    with pytest.raises(ValueError, match=f"'{next(iter(columns))}'.*Correct the rows: nothing was written"):
+        pushed_to(tmp_path, column, TRIPS, **columns)
+    assert pq.read_metadata(tmp_path / "a.parquet").num_rows == 1
+
+
+@pytest.mark.parametrize(
+    ("column", "kind", "value", "text"),
+    [
+        (pa.string(), String, 4.0, "4.0"), (pa.string(), String, True, "True"), (pa.string(), Int64, 4.0, 4),
+        (pa.int64(), Int64, 4.0, 4), (pa.float64(), Float64, 2**53 + 1, 2.0**53),
+    ],
+)  # fmt: skip
+def test_a_pushed_value_is_read_as_it_is_served(column: pa.DataType, kind: Any, value: Any, text: Any, tmp_path: Path):
+    assert pushed_to(tmp_path, column, Field(name="trips", dtype=kind), trips=[value]) == [text]
+
+
+def test_a_push_ignores_the_index_of_the_frame_and_may_have_no_rows(tmp_path: Path):
+    path = write(tmp_path / "stats.parquet", CREATED_ROWS)
+    assert trips_after_push(tmp_path, path, NEW[NEW["trips"] == 91]) == [10, 11, 12, 20, 30, 40, 91]
+    assert trips_after_push(tmp_path, path, pd.DataFrame({name: [] for name in NEW})) == [10, 11, 12, 20, 30, 40, 91]
+
+
 no_folder = pytest.mark.xfail(strict=True, reason="does not make the folder of the logs")
 
 
@@ -140,5 +184,5 @@ def test_concurrent_pushes_to_one_file_lose_no_row(tmp_path: Path):
     file_source, config = source(path), repository(tmp_path).config
     row = pq.read_table(path).slice(0, 1)
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: append(file_source, row, config), range(40)))
+        list(pool.map(lambda _: append(file_source, row, config, {}), range(40)))
     assert pq.read_metadata(path).num_rows == len(CREATED_ROWS) + 40

@@ -24,7 +24,7 @@ from feast.repo_config import RepoConfig
 from feast.utils import compute_non_entity_date_range
 from pydantic import field_validator
 
-from exact_stores import arrow_rows, parquet_append, parquet_files, pull
+from exact_stores import arrow_rows, parquet_append, parquet_files, pull, rows
 from exact_stores.entity_frame import EntityFrame
 from exact_stores.parquet_files import is_local_parquet
 from exact_stores.point_in_time import ViewRequest, refuse_repeated_names, run_all
@@ -199,13 +199,14 @@ class AsofDuckDBOfflineStore(DuckDBOfflineStore):
     ) -> None:
         """Add rows to the view's source: to its file, or as a new file in its folder.
 
-        Raises ValueError if the columns are not the source's, or for a row without a key.
+        Raises ValueError if the columns are not the source's, for a row without a key, or for a value that does not
+        fit the source's type.
         """
         if not is_local_parquet(feature_view.batch_source):
             DuckDBOfflineStore.offline_write_batch(config, feature_view, table, progress)
             return
         arrow_rows.refuse_null_keys(table, feature_view)
-        parquet_append.append(feature_view.batch_source, table, config)
+        parquet_append.append(feature_view.batch_source, table, config, rows.declared_types(feature_view))
         if progress:
             progress(table.num_rows)
 

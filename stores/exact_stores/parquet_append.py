@@ -3,7 +3,7 @@
 import fcntl
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,24 +14,29 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from feast import FileSource
 from feast.repo_config import RepoConfig
+from feast.value_type import ValueType
 
+from exact_stores.declared import as_declared
 from exact_stores.file_listing import hive_partitions
 from exact_stores.parquet_files import file_schema, local_path
 from exact_stores.whole_file import moving_into, replacing
 
+#: The names of the columns that Arrow makes of a data frame's index.
+_INDEX = "__index_level_"
 #: Hive keys that need no column: they follow from the event timestamp.
 _CALENDAR = {"year": "%Y", "month": "%m", "day": "%d", "hour": "%H"}
 
 
-def append(source: FileSource, table: pa.Table, config: RepoConfig) -> None:
-    """Add rows to a source, with timestamps in microseconds.
+def append(source: FileSource, table: pa.Table, config: RepoConfig, declared: Mapping[str, ValueType]) -> None:
+    """Add rows to a source, with timestamps in microseconds. `declared` are the types of keys and features.
 
     A source that is a file is rewritten. A source that is a folder gets a new file, in its Hive partitions if it has
-    any. Raises ValueError if the columns differ from the source's, or if the source is a glob.
+    any. Raises ValueError if the columns differ from the source's, if a value does not fit them, or if the source is a
+    glob.
     """
     path = local_path(source, config)
     schema = file_schema(path)
-    table = _with_schema(schema, _with_source_names(table, source), source)
+    table = _with_schema(schema, table, source, declared)
     if Path(path).is_file():
         with _folder_lock(Path(path)):
             whole = pa.concat_tables([pq.read_table(path, partitioning=None), table], promote_options="permissive")
@@ -72,21 +77,41 @@ def _with_source_names(table: pa.Table, source: FileSource) -> pa.Table:
     return table.rename_columns([originals.get(name, name) for name in table.column_names])
 
 
-def _with_schema(schema: pa.Schema, table: pa.Table, source: FileSource) -> pa.Table:
+def _with_schema(schema: pa.Schema, table: pa.Table, source: FileSource, declared: Mapping[str, ValueType]) -> pa.Table:
     """The table with the columns of the files, in their order and types, but timestamps in microseconds. A column that
     holds nulls alone in the files keeps its own type."""
+    table = table.drop_columns([name for name in table.column_names if name.startswith(_INDEX)])
+    table = _with_source_names(table, source)
     if set(table.column_names) != set(schema.names):
         raise ValueError(
             f"The rows have columns {sorted(table.column_names)}, and source {source.name!r} has "
             f"{sorted(schema.names)}. Give exactly these."
         )
-    types = [table.schema.field(field.name).type if field.type == pa.null() else field.type for field in schema]
-    fields = [field.with_type(_in_microseconds(dtype)) for field, dtype in zip(schema, types, strict=True)]
-    return table.select(schema.names).cast(pa.schema(fields), safe=False)
+    mapping = source.field_mapping
+    if not table.num_rows:
+        return schema.empty_table()
+    columns = []
+    for field in schema:
+        name = mapping.get(field.name, field.name)
+        try:
+            columns.append(_as_stored(table[field.name].combine_chunks(), field.type, name, declared.get(name)))
+        except (pa.ArrowException, ValueError) as error:
+            raise ValueError(
+                f"The files of source {source.name!r} have {field.type} in {field.name!r}, and a row does not fit "
+                f"({error}). Correct the rows: nothing was written."
+            ) from error
+    return pa.table(columns, names=schema.names)
 
 
-def _in_microseconds(dtype: pa.DataType) -> pa.DataType:
-    return pa.timestamp("us", dtype.tz) if pa.types.is_timestamp(dtype) else dtype
+def _as_stored(values: pa.Array, dtype: pa.DataType, name: str, kind: ValueType | None) -> pa.Array:
+    """The values in the type of the files, from which they are read with the value that they have online. Raises
+    ValueError or pa.ArrowException if they do not fit."""
+    dtype = values.type if pa.types.is_null(dtype) else dtype
+    if pa.types.is_timestamp(dtype):
+        return values.cast(pa.timestamp("us", dtype.tz), safe=False)
+    if kind is not None and (pa.types.is_string(dtype) or pa.types.is_large_string(dtype)):
+        values = as_declared(values, name, kind)
+    return values.cast(dtype, safe=not pa.types.is_floating(dtype))
 
 
 def _by_calendar(table: pa.Table, path: str, event_timestamp: str) -> dict[str, pa.Table]:

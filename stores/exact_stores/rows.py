@@ -123,6 +123,11 @@ def join_keys(view: FeatureView) -> dict[str, ValueType]:
     return {field.name: field.dtype.to_value_type() for field in view.entity_columns}
 
 
+def declared_types(view: FeatureView) -> dict[str, ValueType]:
+    """The types of the view's join keys and features."""
+    return join_keys(view) | {column.feature: column.type for column in columns(view)}
+
+
 def from_values(layout: Iterable[Column], values: Mapping[str, Value]) -> list[Any]:
     """The SQLite values of one row, in the order of `layout`. A feature without a value is null: rows are whole."""
     return [column.from_value(values.get(column.feature)) for column in layout]
