@@ -53,7 +53,10 @@ SOURCES: dict[str, tuple[pa.Array, dict[Any, Any]]] = {
     "fixed": (nullable([b"xy"], pa.binary(2)), {Bytes: b"xy"}),
     "date": (nullable([date(2026, 1, 2)]), {String: "2026-01-02", UnixTimestamp: datetime(2026, 1, 2, tzinfo=UTC)}),
     "time": (nullable([time(3, 4, 5)]), {String: "03:04:05"}),
-    "instant": (nullable([INSTANT], pa.timestamp("us", "Asia/Tokyo")), {UnixTimestamp: SECOND}),
+    "instant": (
+        nullable([INSTANT], pa.timestamp("us", "Asia/Tokyo")),
+        {UnixTimestamp: SECOND, String: str(INSTANT)},
+    ),
     "utc": (nullable([INSTANT], pa.timestamp("us", "UTC")), {String: str(INSTANT), UnixTimestamp: SECOND}),
     "naive": (nullable([SECOND.replace(tzinfo=None)], pa.timestamp("ns")), {UnixTimestamp: SECOND}),
     "before_1970": (pa.array([-1, None], pa.timestamp("ms")), {UnixTimestamp: BEFORE_1970}),

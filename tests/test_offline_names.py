@@ -62,6 +62,17 @@ def test_files_in_partitions_and_beside_them_are_one_source(tmp_path: Path):
     }
 
 
+@pytest.mark.parametrize("value", [-5, 2**63 - 1, 2**63, 10**30])
+def test_a_whole_number_of_any_size_may_be_a_hive_value(value: int, tmp_path: Path):
+    write(tmp_path / "d" / f"k={value}" / "1.parquet", [row(1, 1, 0)])
+    is_integer = value < 2**63
+    store = our_stores(tmp_path)
+    schema = [TRIPS, Field(name="k", dtype=Int64 if is_integer else String)]
+    store.apply([DRIVER, view(source(tmp_path / "d"), schema=schema)])
+    frame = store.get_historical_features(entity_frame((1, at(1))), ["stats:k"]).to_arrow()
+    assert frame["k"].to_pylist() == [value if is_integer else str(value)]
+
+
 @pytest.mark.parametrize("other", ["trips", "Trips"])
 def test_a_hive_value_is_read_the_same_beside_columns_that_are_alike(other: str, tmp_path: Path):
     for driver, value in ((1, "a%20b"), (2, "__HIVE_DEFAULT_PARTITION__")):

@@ -10,8 +10,8 @@ import pytest
 from feast import FeatureStore, Field, PushSource
 from feast.data_source import PushMode
 from feast.types import String
-from offline_world import at, created_row, entity_frame, joined, our_stores, row, source, view, write
-from small import DRIVER, NOON
+from offline_world import at, created_row, entity_frame, joined, our_stores, repository, row, source, view, write
+from small import DRIVER, NOON, trips
 
 pytestmark = pytest.mark.slow
 
@@ -30,6 +30,17 @@ def test_a_row_without_a_key_stops_no_other_row(tmp_path: Path):
     store.materialize(at(-60), at(60))
     served = store.get_online_features(["stats:trips"], [{"driver_id": 1}, {"driver_id": 2}]).to_dict()
     assert served["trips"] == [1, 2]
+
+
+@pytest.mark.parametrize("engine", ["local", "exact_stores.engine.ArrowComputeEngine"])
+def test_a_key_that_is_nan_is_a_missing_key(engine: str, tmp_path: Path):
+    write(tmp_path / "a.parquet", [row(1.0, 1, 0), row(float("nan"), 3, 0), row(2.0, 2, 0)])
+    store = repository(tmp_path, online="exact_stores.online.WideSqliteOnlineStore", engine=engine)
+    store.apply([DRIVER, view(source(tmp_path / "a.parquet"))])
+    store.materialize(at(-60), at(60))
+    assert trips(store, 1, 2) == [1, 2]
+    job = store.get_historical_features(None, ["stats:trips"], start_date=at(-60), end_date=at(60))
+    assert sorted(job.to_arrow()["driver_id"].to_pylist()) == [1, 2]
 
 
 def test_a_row_without_a_key_is_no_entity(tmp_path: Path):

@@ -63,7 +63,13 @@ def test_large_keys_are_not_rounded(tmp_path: Path):
     assert joined(tmp_path, source(tmp_path / "stats.parquet"), entities)["trips"].to_pylist() == [10, None, 20]
 
 
-@pytest.mark.parametrize(("driver", "message"), [("1", "has BIGINT. Convert"), (1.5, "fractions.*Correct the rows")])
+@pytest.mark.parametrize(
+    ("driver", "message"),
+    [
+        ("1", "has BIGINT. Convert"), (1.5, "fractions.*Correct the rows"), (b"1", "has BIGINT. Convert"),
+        (at(0), "has BIGINT. Convert"), ([1], "has BIGINT. Convert"), (2**70, "too large"),
+    ],
+)  # fmt: skip
 def test_keys_of_another_type_are_refused_with_the_remedy(tmp_path: Path, driver: object, message: str):
     write(tmp_path / "stats.parquet", ROWS)
     with pytest.raises(ValueError, match=f"'driver_id'.*{message}"):

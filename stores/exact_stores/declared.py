@@ -96,11 +96,13 @@ def _to_truth(values: pa.Array) -> pa.Array:
 
 
 def _to_text(values: pa.Array) -> pa.Array:
-    """Bytes are UTF-8. What is no integer is written as Python writes it."""
+    """Bytes are UTF-8. What is no integer is written as Python writes it, a timestamp with a zone in UTC."""
     if _is_one_of(values.type, *_TEXTS, pa.types.is_integer, *_BYTES):
         return values.cast(pa.string())
     if not _is_one_of(values.type, *_NUMBERS, pa.types.is_temporal):
         raise TypeError("no plain value")
+    if pa.types.is_timestamp(values.type) and values.type.tz:
+        values = values.cast(pa.timestamp(values.type.unit, "UTC"))
     return pa.array([_written(item) for item in _without_nan(values).to_pylist()], pa.string())
 
 

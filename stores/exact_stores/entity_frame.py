@@ -26,6 +26,14 @@ WHOLE_NUMBERS = {
     for name in ("Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64")
 }
 
+#: Kinds of Arrow types → the DuckDB types that they are compared with. What is of none of them is a number.
+_COMPARABLE = (
+    (lambda kind: pa.types.is_string(kind) or pa.types.is_large_string(kind), ("VARCHAR", "UUID")),
+    (lambda kind: pa.types.is_binary(kind) or pa.types.is_large_binary(kind), ("BLOB",)),
+    (lambda kind: pa.types.is_timestamp(kind) or pa.types.is_date(kind), ("TIMESTAMP", "DATE")),
+    (pa.types.is_nested, ("STRUCT", "MAP", "LIST")),
+)
+
 
 @dataclass(frozen=True)
 class EntityFrame:
@@ -101,25 +109,28 @@ class EntityFrame:
             raise FeastEntityDFMissingColumnsError(columns | {self.time_column}, missing)  # type: ignore[no-untyped-call]
 
     def to_arrow(self) -> pa.Table:
-        """The rows as an Arrow table."""
-        return pa.Table.from_pandas(self.rows, preserve_index=False)
+        """The rows as an Arrow table. Raises ValueError for a column that has no Arrow type."""
+        try:
+            return pa.Table.from_pandas(self.rows, preserve_index=False)
+        except (pa.ArrowException, OverflowError):
+            for name in self.rows.columns:
+                _to_array(self.rows[name])
+            raise
 
 
 def key_values(column: pd.Series, dtype: str) -> pa.Array:
     """The values of a key, as DuckDB compares them exactly with `dtype`.
 
     Integers of all widths match each other, and floats that are whole numbers, as pandas makes them of integers with
-    nulls. Raises ValueError for text against a number, a number against text, or a fraction against an integer.
+    nulls. Raises ValueError for text against a number, a number against bytes and so on, or a fraction against an
+    integer.
     """
-    values = pa.array(column, from_pandas=True)
-    if isinstance(values, pa.ChunkedArray):
-        values = values.combine_chunks()
+    values = _to_array(column)
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
     if dtype == NULL_TYPE or pa.types.is_null(values.type):
         return values  # one side holds nulls alone, which match nothing
-    is_text = pa.types.is_string(values.type) or pa.types.is_large_string(values.type)
-    if is_text != (dtype in ("VARCHAR", "UUID")):
+    if any(is_kind(values.type) != dtype.startswith(names) for is_kind, names in _COMPARABLE):
         raise ValueError(
             f"Column {column.name!r} of the entity frame holds {values.type}, and the source has {dtype}. "
             "Convert the column, with astype, to the type of the source."
@@ -133,6 +144,17 @@ def key_values(column: pd.Series, dtype: str) -> pa.Array:
                 "Correct the rows: a fraction matches no key."
             ) from error
     return values
+
+
+def _to_array(column: pd.Series) -> pa.Array:
+    try:
+        values = pa.array(column, from_pandas=True)
+    except (pa.ArrowException, OverflowError) as error:
+        raise ValueError(
+            f"Column {column.name!r} of the entity frame holds values of several types, or too large ones ({error}). "
+            "Convert the column, with astype, to one type."
+        ) from error
+    return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
 
 
 def _run_sql(sql: str) -> pd.DataFrame:

@@ -7,6 +7,7 @@ from urllib.parse import unquote
 
 #: Names that writers give to files and folders that are not done. `_day=1` is a partition.
 _UNFINISHED = re.compile(r"(?:^|/)(?:\.|_[^/=]*(?:/|$))")
+_WHOLE_NUMBER = re.compile(r"-?[0-9]+")
 _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 _HIVE_SEGMENT = re.compile(r"(?:^|/)([^/=]+)=([^/]*)(?=/)")
 
@@ -15,13 +16,17 @@ def hive_partitions(path: str) -> dict[str, str]:
     """The Hive keys of a folder or glob, in order, and their DuckDB types.
 
     `…/year=2026/month=01/part.parquet` has the keys `year` and `month`. A type is BIGINT if every value is a whole
-    number, as in pyarrow and pandas, else VARCHAR. Raises FileNotFoundError if there is no file.
+    number of 64 bits, as in pyarrow and pandas, else VARCHAR. Raises FileNotFoundError if there is no file.
     """
     values: dict[str, set[str]] = {}
     for keys in hive_values(path).values():
         for key, value in keys.items():
             values.setdefault(key, set()).update([] if value is None else [value])
-    return {key: "BIGINT" if all(map(str.isdecimal, texts)) else "VARCHAR" for key, texts in values.items()}
+    return {key: "BIGINT" if all(map(_is_bigint, texts)) else "VARCHAR" for key, texts in values.items()}
+
+
+def _is_bigint(text: str) -> bool:
+    return _WHOLE_NUMBER.fullmatch(text) is not None and -(2**63) <= int(text) < 2**63
 
 
 def hive_values(path: str) -> dict[str, dict[str, str | None]]:

@@ -18,11 +18,12 @@ from feast.repo_config import RepoConfig
 
 from exact_stores.file_listing import hive_partitions, hive_values, list_files
 from exact_stores.renamed import ROW_PLACE, Renamed, are_alike
-from exact_stores.sql import identifier, literal
+from exact_stores.sql import identifier, is_nan, literal
 from exact_stores.timestamps import zoned
 from exact_stores.utc_duckdb import NULL_TYPE
 
 _FILE_SCHEME = "file://"
+_FLOATS = ("FLOAT", "DOUBLE")
 #: The range of 64 bits of nanoseconds.
 _NANOSECOND_RANGE = (datetime(1678, 1, 1, tzinfo=UTC), datetime(2262, 1, 1, tzinfo=UTC))
 
@@ -131,6 +132,11 @@ class ParquetFiles:
     def type_of(self, name: str) -> str:
         """DuckDB's name of the column's type."""
         return self.types[self.own_name(name)]
+
+    def is_missing(self, key: str) -> str:
+        """The SQL condition that a key is null, or NaN, which some writers put for a missing number."""
+        column = self.column(key)
+        return f"({column} IS NULL OR {is_nan(column)})" if self.type_of(key) in _FLOATS else f"({column} IS NULL)"
 
     def since_1970(self, name: str, unit: str) -> str:
         """A time column as SQL for a whole number of `unit` (`us` or `ns`) since 1970. Without a zone it is UTC. A

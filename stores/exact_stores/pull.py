@@ -59,7 +59,7 @@ def latest_rows(
             is_new = f"{files.comparable(created)} > {files.timestamp_literal(created, created_after)}"
             condition = f"({condition}) OR ({is_new} AND {files.between(event_timestamp, None, end)})"
         _report_null_keys(files, keys, condition)
-        condition = " AND ".join([f"({condition})", *(f"{files.column(key)} IS NOT NULL" for key in keys)])
+        condition = " AND ".join([f"({condition})", *(f"NOT {files.is_missing(key)}" for key in keys)])
         order = [f"{files.comparable(event_timestamp)} DESC"]
         order += [f"{files.comparable(created)} DESC NULLS LAST"] if created else []
         order += ["file_index DESC", "file_row_number DESC"]
@@ -75,7 +75,7 @@ def _report_null_keys(files: ParquetFiles, keys: list[str], condition: str) -> N
     """The files' statistics say which of their parts hold nulls, so this reads little."""
     if not keys:
         return
-    is_null = " OR ".join(f"{files.column(key)} IS NULL" for key in keys)
+    is_null = " OR ".join(map(files.is_missing, keys))
     query = f"SELECT count(*) FROM {files.relation} WHERE ({is_null}) AND ({condition})"
     ((count,),) = files.connection.sql(query).fetchall()
     if count:

@@ -43,5 +43,5 @@ def _entities_query(
     keys = sorted((column, files.column(key)) for key, column in request.keys.items())
     columns = ", ".join(f"{key} AS {identifier(column)}" for column, key in keys)
     between = files.between(request.source.timestamp_field, start, end)
-    is_whole = " AND ".join(f"{key} IS NOT NULL" for _, key in keys)
+    is_whole = " AND ".join(f"NOT {files.is_missing(key)}" for key in request.keys)
     return f"SELECT {columns} FROM {files.relation} WHERE ({between}) AND {is_whole}"

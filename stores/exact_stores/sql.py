@@ -17,3 +17,9 @@ def literal(text: str) -> str:
     "'driver''s'"
     """
     return "'" + text.replace("'", "''") + "'"
+
+
+def is_nan(column: str) -> str:
+    """SQL of whether a float is NaN. DuckDB's own `isnan` is false for a column of Parquet whose statistics are finite,
+    and no statistics have NaN."""
+    return f"(NOT isfinite({column}) AND abs({column}) <> 'infinity'::DOUBLE)"
