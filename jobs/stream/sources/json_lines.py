@@ -3,6 +3,7 @@
 import fcntl
 import os
 import time
+from collections.abc import Iterable
 from operator import itemgetter
 from pathlib import Path
 from typing import IO
@@ -86,11 +87,13 @@ class JsonLines:
                 status = os.fstat(log.fileno())
                 if self._settled.get(name) == _told(status, mark):
                     return []
+                if _is_successor(mark) and self._find_later(known):
+                    return []  # they come first
                 is_abandoned = name != self._path.name and self._is_rotated(name, status)
                 log.seek(mark["offset"])
                 longest = 0 if mark.get("skips") else LONGEST_LINE_BYTES
                 chunk = whole_lines(log, most_bytes, final or is_abandoned, longest)
-                if chunk and name not in known and self._has_moved_to(name, known):
+                if chunk and not mark["offset"] and self._has_moved_to(name, known):
                     return self._read_file(name, known, most_bytes, final)
                 fcntl.flock(log, fcntl.LOCK_UN)  # the comparison may have a lot to read
                 # After the read: the file may be cut at any time.
@@ -99,6 +102,9 @@ class JsonLines:
                     return self._take(name, known, chunk, log)
         except FileNotFoundError:
             if name not in known:
+                return []
+            if _is_successor(mark):
+                self._find_later(known)
                 return []
         return self._follow(name, known)
 
@@ -115,15 +121,22 @@ class JsonLines:
         return _split(name, mark["offset"] + skipped, chunk[skipped:])
 
     def _read_compressed(self, name: str, known: Position, most_bytes: int) -> list[Line]:
-        """What a rotated file has after its mark. A compressed file does not grow, so at its end it is forgotten."""
-        mark = mark_of(known[name])
-        if not marks.is_at(self._folder / name, mark):
+        """What a rotated file has after its mark. A compressed file does not grow, so at its end it is forgotten, once
+        something of its successor was read: until then it would be taken for a later file."""
+        file, mark = self._folder / name, mark_of(known[name])
+        is_awaited = _is_successor(mark_of(known.get(self._path.name)))
+        if is_awaited and self._settled.get(name) == _told(file.stat(), mark):
+            return []
+        if mark["offset"] and not marks.is_at(file, mark):
             return self._follow(name, known)
-        with marks.unpacked(self._folder / name) as log:
+        with marks.unpacked(file) as log:
             log.seek(mark["offset"])
             chunk = whole_lines(log, most_bytes, True, LONGEST_LINE_BYTES)
         if not chunk:
-            del known[name]
+            if is_awaited:
+                self._settled[name] = _told(file.stat(), mark)
+            else:
+                del known[name]
             return []
         known[name] = {**mark, "offset": mark["offset"] + len(chunk), "all": crc32(chunk, mark.get("all", 0))}
         return _split(name, mark["offset"], chunk)
@@ -149,9 +162,22 @@ class JsonLines:
             known[place] = max(mark, mark_of(known.get(place)), key=itemgetter("offset"))
         elif has_more or (is_there and is_source):
             faults = [Line(b"", f"{name} at byte {mark['offset']}", GONE)]
-        for later in marks.newer(file, mark, [self._path, *(self._folder / other for other in known)]):
-            known[str(later.relative_to(self._folder))] = {"offset": 0}
+        self._take_in(marks.newer(file, mark, [self._path, *map(self._folder.joinpath, known)]), known)
+        if name == self._path.name and "changed" in mark:
+            known[name] = {"offset": 0, "changed": mark["changed"]}
         return faults
+
+    def _find_later(self, known: Position) -> bool:
+        """Take in the files that had the source's name since, and were rotated before anything of them was read."""
+        if not all(map(Path.exists, map(self._folder.joinpath, known.keys() - {self._path.name}))):
+            return True  # one is under a third name by now, and would be taken for another
+        others = [self._path, *map(self._folder.joinpath, known)]
+        return self._take_in(marks.newer(self._path, known[self._path.name], others), known)
+
+    def _take_in(self, files: Iterable[Path], known: Position) -> bool:
+        names = [str(file.relative_to(self._folder)) for file in files]
+        known |= {name: {"offset": 0} for name in names}
+        return bool(names)
 
     def _has_moved_to(self, name: str, known: Position) -> bool:
         """Whether a new file is one that had another name. Its mark moves along."""
@@ -169,6 +195,11 @@ class JsonLines:
 
 def _told(status: os.stat_result, mark: Mark) -> tuple[int, ...]:
     return status.st_dev, status.st_ino, status.st_size, status.st_ctime_ns, mark["offset"]
+
+
+def _is_successor(mark: Mark) -> bool:
+    """Whether the mark is of a file that nothing was read of, and says when the file before it had last changed."""
+    return not mark["offset"] and "changed" in mark
 
 
 def _is_compressed(name: str) -> bool:

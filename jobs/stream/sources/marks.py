@@ -21,11 +21,13 @@ COMPRESSED = ".gz"
 MOST_CANDIDATES = 200
 #: What a rotation adds to a file's name: a number, or a date.
 _ROTATED = re.compile(r"[.-]\d[\d.T-]*(\.gz)?")
+_AT_END = re.compile(rf"({_ROTATED.pattern}|\.gz)$")
 
 #: As JSON. `offset`: the bytes that were read; `left`: those that were not, then. `all`, `head`, `tail`: CRC-32 of the
 #: bytes that were read, and of the first and the last `EDGE_BYTES` of them. `file`: device and inode. `changed`: when
-#: the content of the file had last changed, and `touched`: when anything of it had, in ns since 1970. `skips`: the
-#: offset is inside a line that is too long, and the rest of the line is no event.
+#: the content of the file had last changed; of a file of which nothing was read, the content of the one before it.
+#: `touched`: when anything of the file had changed, both in ns since 1970. `skips`: the offset is inside a line that is
+#: too long, and the rest of the line is no event.
 Mark = dict[str, Any]
 
 
@@ -56,6 +58,8 @@ def continues(log: IO[bytes], mark: Mark, is_known: bool = False) -> bool:
         return False
     if offset == 0 or "all" not in mark:
         return True
+    if "head" not in mark:  # of a file that was compressed
+        return _checksum(log, offset) == mark["all"]
     if mark["head"] != _edge(log, 0, offset) or mark["tail"] != _edge(log, max(0, offset - EDGE_BYTES), offset):
         return False
     has_grown = is_known and status.st_size > offset + mark["left"]
@@ -84,8 +88,8 @@ def unpacked(file: Path) -> IO[bytes]:
 
 def candidates(file: Path, but: Iterable[Path]) -> list[Path]:
     """The files that a file may have become when it was rotated, the one that changed last first."""
-    files, others = [], {file, *but}
-    for pattern in (f"{file.name}*", f"{file.stem}*", f"*/{file.stem}*"):
+    files, others, own = [], {file, *but}, Path(_AT_END.sub("", file.name))
+    for pattern in (f"{own}*", f"{own.stem}*", f"*/{own.stem}*"):
         files += [other for other in file.parent.glob(pattern) if other not in others and other.is_file()]
         others |= set(files)
     return sorted(files, key=_changed, reverse=True)[:MOST_CANDIDATES]
