@@ -91,6 +91,7 @@ ODD = {
     "a byte order mark": b"\xef\xbb\xbf" + WHOLE,
     "a carriage return": WHOLE + b"\r",
     "blanks": WHOLE.replace(b":", b" : ").replace(b" : 00", b":00").replace(b",", b" ,\t"),
+    "an offset of hours alone": WHOLE.replace(b'+00:00"', b'+00"'),
     "an escape": WHOLE.replace(b'"w0"', b'"\\u00770"'),
     "one key in two objects, of an accepted event": WHOLE[:-1] + b',"a":{"who":1},"b":{"who":2}' + ACCEPTED,
     "colons in what is not declared, of an accepted event": WHOLE[:-1] + b',":a":":b"' + ACCEPTED,

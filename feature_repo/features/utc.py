@@ -28,6 +28,15 @@ def utc(text: str) -> datetime:
     return as_utc(datetime.fromisoformat(text.upper()))
 
 
+def whole_offset(text: str) -> str:
+    """A timestamp whose offset has minutes. PostgreSQL writes none, and pydantic reads no other.
+
+    >>> whole_offset("2026-01-31 12:00:00-05"), whole_offset("2026-01-31T12:00Z")
+    ('2026-01-31 12:00:00-05:00', '2026-01-31T12:00Z')
+    """
+    return f"{text}:00" if text[-3] in "+-" else text
+
+
 def has_zone(text: str) -> bool:
     """Whether a timestamp says its time zone. The end of a day, `-10`, is none."""
     form = _FORM.fullmatch(text)

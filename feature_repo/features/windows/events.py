@@ -22,7 +22,7 @@ from pydantic_core import core_schema
 from typing_extensions import TypedDict
 
 from choices import did_you_mean
-from features.utc import EARLIEST, EPOCH, LATEST, MOMENT, ZONE
+from features.utc import EARLIEST, EPOCH, LATEST, MOMENT, ZONE, whole_offset
 from features.windows.folds import LARGEST
 from features.windows.raw import Column, RawTable
 from features.windows.state import LiveTable
@@ -34,8 +34,7 @@ LONGEST_STRING = 10_000
 LARGEST_EXACT_FLOAT = 2**53
 #: The pattern of a string without one of its own: SQLite would cut it at a NUL.
 ANY = "[^\\x00]*"
-#: Who sent an event, and its number among those of this producer, from 1 on. With these the stream job finds what was
-#: lost on the way.
+#: Who sent an event, and its number there, from 1 on: with these the stream job finds what was lost on the way.
 PRODUCER, NUMBER = "producer", "number"
 #: When the service accepted the event.
 ACCEPTED = "accepted_at"
@@ -53,6 +52,7 @@ _TIMESTAMP = core_schema.chain_schema(
             custom_error_type="timestamp_type",
             custom_error_message="Input should be a text with a time and a zone, such as 2026-01-31T12:00:00Z",
         ),
+        core_schema.no_info_plain_validator_function(whole_offset),
         core_schema.datetime_schema(tz_constraint="aware", ge=EARLIEST, lt=LATEST),
     ]
 )
