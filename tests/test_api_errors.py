@@ -68,11 +68,13 @@ def test_a_body_that_is_not_a_request_is_refused(client: FlaskClient, body: byte
     [
         ("/daily-risk-decision/7/", 404, "unknown_entity"),
         ("/daily-risk-decision/abc/", 400, "wrong_type"),
+        ("/daily-risk-decision/1_001/", 400, "wrong_type"),
         ("/daily-risk-decision/-1/", 400, "bad_parameter"),
         ("/daily-risk-decision/99999999999999999999/", 400, "bad_parameter"),
         ("/daily-batch-scores/7/", 404, "unknown_entity"),
         ("/home/7", 404, "unknown_entity"),
         ("/historical-features/?service=onboarding", 400, "bad_parameter"),
+        ("/historical-features/?driver_id=1_001", 400, "wrong_type"),
         ("/historical-features/?driver_id=x", 400, "wrong_type"),
         ("/historical-features/?event_timestamp=yesterday", 400, "bad_parameter"),
         ("/historical-features/?event_timestamp=2999-01-01", 400, "bad_parameter"),
@@ -86,6 +88,14 @@ def test_a_wrong_url_is_refused_with_a_message(client: FlaskClient, path: str, s
     answer = client.get(path)
     assert (answer.status_code, answer.json["error"]["name"]) == (status, name)
     assert answer.json["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "text", ["1999-12-31", "0001-01-01T00:00:00%2B14:00", "2999-01-01", "9999-12-31T23:59:59-14:00"]
+)
+def test_a_timestamp_that_is_too_early_or_late_is_not_called_misspelt(client: FlaskClient, text: str):
+    answer = client.get(f"/historical-features/?event_timestamp={text}")
+    assert "Send a timestamp from 2000 to now" in answer.json["error"]["message"]
 
 
 def test_a_missing_model_is_answered_with_the_command_that_trains_it(untrained: FlaskClient):

@@ -30,7 +30,7 @@ class Face:
 def from_path(risk: Risk, path: dict[str, str]) -> RiskRequest:
     """The request whose only field is in the URL. Raises WrongType, BadParameter."""
     try:
-        return risk.request.model_validate_strings(path)
+        return risk.request.from_texts(path)
     except ValidationError as error:
         raise from_validation(error) from None
 

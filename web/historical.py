@@ -11,7 +11,7 @@ from choices import unknown
 from errors import SHOWN_CHARACTERS, BadParameter
 from features.domains import NO_RISK, internal_features, risks
 from features.risk import Risk
-from features.utc import bounded
+from features.utc import LATEST, OutOfBounds, bounded
 from serving import featurization
 from web.access import needs
 from web.face import Face, from_path
@@ -108,12 +108,13 @@ def _list(name: str, default: str) -> list[str]:
 
 def _past(text: str, now: datetime) -> datetime:
     """A timestamp from `EARLIEST` to now. Raises BadParameter."""
+    seen = f"event_timestamp is {text[:SHOWN_CHARACTERS]!r}"
     try:
-        timestamp = bounded(text)
+        timestamp = bounded(text, EARLIEST)
+    except OutOfBounds:
+        timestamp = LATEST
     except ValueError:
-        seen = f"event_timestamp is {text[:SHOWN_CHARACTERS]!r}"
         raise BadParameter(f"{seen}. Write it as 2026-01-31T12:00:00Z.", "event_timestamp") from None
-    if not EARLIEST <= timestamp <= now:
-        seen = f"event_timestamp is {timestamp.isoformat()}"
+    if timestamp > now:
         raise BadParameter(f"{seen}. Send a timestamp from {EARLIEST:%Y} to now.", "event_timestamp")
     return timestamp

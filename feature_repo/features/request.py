@@ -1,13 +1,17 @@
 """What a caller sends."""
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, model_validator
 
-from errors import BadParameter
+from errors import BadParameter, WrongType
 from features.identifiers import keyed_hash
+
+#: A number as a text. Python reads more: 1_000.
+_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*", re.ASCII | re.IGNORECASE)
 
 
 class RiskRequest(BaseModel):
@@ -27,6 +31,16 @@ class RiskRequest(BaseModel):
             if isinstance(value, str) and "\0" in value:
                 raise BadParameter(f"{name} has a NUL character. Remove it.", name)
         return self
+
+    @classmethod
+    def from_texts(cls, texts: Mapping[str, str]) -> Self:
+        """The request of texts, as a URL or a row of a CSV file has them. Raises ValidationError, WrongType, and the
+        errors of the fields."""
+        request = cls.model_validate_strings(texts)
+        for name, value in request:
+            if type(value) in (int, float) and name in texts and not _NUMBER.fullmatch(texts[name]):
+                raise WrongType(f"{name}: {texts[name]!r} is no number. Write its digits alone.", name)
+        return request
 
     @classmethod
     def hashed(cls, name: str, text: str, hash_key: bytes) -> str:

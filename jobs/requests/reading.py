@@ -1,6 +1,5 @@
 """The requests in a CSV, Parquet or JSON lines file, checked as the API checks them. A file is read piece by piece."""
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -23,8 +22,6 @@ from jobs.raw.forms.arrow_values import CellError, values
 from serving import strict_json
 
 SUFFIXES = (".csv", ".parquet", ".jsonl")
-#: pydantic takes `1_000` for a number, too.
-_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -118,7 +115,7 @@ def _check_columns(path: Path, risk: Risk, names: list[str]) -> None:
 def _checked(risk: Risk, number: int, fields: Mapping[str, Any], text: str, is_text: bool = False) -> Read:
     """`is_text`: the values are cells, which the request's own types parse."""
     try:
-        request = risk.request.model_validate_strings(fields) if is_text else risk.request.model_validate(fields)
+        request = risk.request.from_texts(fields) if is_text else risk.request.model_validate(fields)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
         field = ".".join(map(str, first["loc"]))
@@ -128,15 +125,7 @@ def _checked(risk: Risk, number: int, fields: Mapping[str, Any], text: str, is_t
         return Read(number, None, f"{field} {fault_of(first)}".replace(" is invalid: ", ": ", 1), text)
     except BadRequest as error:
         return Read(number, None, error.message, text)
-    if wrong := [
-        name for name, value in request if is_text and _is_number(value) and not _NUMBER.fullmatch(fields[name])
-    ]:
-        return Read(number, None, f"{wrong[0]}: {fields[wrong[0]]!r} is no number", text)
     return Read(number, request, "", text)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _json_value(value: Any) -> Any:
