@@ -82,6 +82,15 @@ def test_what_would_not_help_is_not_proposed(
     assert "--" not in message.replace("--quarantine", "")
 
 
+@pytest.mark.parametrize(("local", "iso", "is_helped"), [(9, 1, False), (1, 9, True), (5, 5, False)])
+def test_an_option_that_loses_more_rows_than_it_reads_is_not_proposed(importer: Importer, local, iso, is_helped):
+    times = ["28.08.2026 09:41:37"] * local + ["2026-08-28 09:41"] * iso
+    rows = [f"o{number},c1,{time},12.50" for number, time in enumerate(times)]
+    with pytest.raises(BadInput) as raised:
+        importer.run(importer.file("\n".join([HEAD, *rows]) + "\n"), **LOCAL)
+    assert ("with no --time-format" in raised.value.message) == is_helped
+
+
 def test_a_quarantine_of_every_row_says_what_would_help(importer: Importer):
     file = importer.file(f"{HEAD}\no1,c1,2026-11-01 12:00:00,12.50\n")
     report = importer.run(file, quarantines=True, now=datetime(2026, 11, 26, tzinfo=UTC))

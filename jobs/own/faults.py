@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -49,12 +50,18 @@ def in_words(files: Sequence[Path], bad: Sequence[Sequence[BadRow]]) -> str:
     return "".join(f"{text}. " for text in texts).rstrip()
 
 
-def remedies(raw: RawTable, bad: Sequence[Sequence[BadRow]], stated: Mapping) -> list[str]:
+def remedies(raw: RawTable, files: Sequence[Rows], bad: Sequence[Sequence[BadRow]], stated: Mapping) -> list[str]:
     """What would read the cells of these rows. `stated`: how they were read."""
     cells: dict[tuple[str, str], list[str]] = {}
     for column, fault, cell in (fault for rows in bad for row in rows for fault in row.faults):
         cells.setdefault((column, fault), []).append(cell)
-    return hints(cells, stated, raw)
+    return hints(cells, stated, raw, {name: _read(name, files) for name, _ in cells if name})
+
+
+def _read(name: str, files: Sequence[Rows]) -> tuple[int, list[Any]]:
+    """How many cells of the column were read, and the first of them."""
+    count = sum(len(rows.good) - rows.good[name].null_count for rows in files)
+    return count, [cell for rows in files for cell in rows.cells.get(name, ())]
 
 
 def quarantine_file(path: Path, files: Sequence[Path], bad: Sequence[Sequence[BadRow]]) -> dict[Path, bytes | pa.Table]:

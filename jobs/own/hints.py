@@ -1,5 +1,5 @@
 """What would help, for cells that are no values: an option that was not stated, or that was stated otherwise. A hint is
-shown only where it reads the cells. Pure."""
+shown only where it reads the cells, and loses fewer others. Pure."""
 
 import re
 from collections import Counter
@@ -11,9 +11,8 @@ from features.utc import LATEST
 from features.windows.raw import Column, RawTable
 from jobs.own.cells import Fault, converter
 from jobs.own.mapping import Mapping as Dialect
+from jobs.own.rows import MOST_CELLS
 
-#: So many cells of a kind of fault are looked at.
-MOST_CELLS = 200
 #: What to do with a column of numbers that somebody wants to estimate.
 NUMBERS = 'To estimate a number, declare a risk with task="regression", as feature_repo/features/loyalty.py does.'
 #: A zone to state where none is stated. Nobody but the sender of a file knows which.
@@ -28,18 +27,27 @@ _TIMES = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p"
 _FORMS = tuple(f"{day}{time}" for day in _DAYS for time in _TIMES)
 
 
-def hints(cells: Mapping[tuple[str, str], Sequence[Any]], stated: Dialect, raw: RawTable) -> list[str]:
-    """`cells`: (our column, what is wrong) → cells. `stated`: how they were read."""
+#: How many cells of a column were read, and the first of them.
+Read = tuple[int, Sequence[Any]]
+_NONE: Read = (0, ())
+
+
+def hints(
+    cells: Mapping[tuple[str, str], Sequence[Any]], stated: Dialect, raw: RawTable, read: Mapping[str, Read] = {}
+) -> list[str]:
+    """`cells`: (our column, what is wrong) → cells. `stated`: how they were read. `read`: our column → its others."""
     by_kind = cells.items()
-    texts = [_hint(raw.column(name), fault, some[:MOST_CELLS], stated) for (name, fault), some in by_kind if name]
+    texts = [
+        _hint(raw.column(name), fault, some, stated, read.get(name, _NONE)) for (name, fault), some in by_kind if name
+    ]
     return list(dict.fromkeys(filter(None, texts)))
 
 
-def _hint(column: Column, fault: str, cells: Sequence[Any], stated: Dialect) -> str:
+def _hint(column: Column, fault: str, cells: Sequence[Any], stated: Dialect, read: Read) -> str:
     if fault == "is without a time zone":
         return f"State in which zone the clock was: --time-zone {ZONE}."
     if fault == "is no number":
-        return _remedy("Numbers", cells, stated, _NUMBERS, _reads("float"))
+        return _remedy("Numbers", cells, stated, _NUMBERS, _reads("float"), read)
     if fault.startswith(("is no ISO 8601 timestamp", "is not like %")):
         forms = (None, *_FORMS) if stated.time_format else _FORMS
         zone: dict[str, str | None] = {} if stated.time_zone else {"time_zone": ZONE}
@@ -47,10 +55,10 @@ def _hint(column: Column, fault: str, cells: Sequence[Any], stated: Dialect) -> 
         ways: list[dict[str, str | None]] = [
             {"time_format": form, **({"time_zone": None} if "%z" in (form or "") else zone)} for form in forms
         ]
-        return _remedy("Timestamps", cells, stated, ways, _reads("timestamp"))
+        return _remedy("Timestamps", cells, stated, ways, _reads("timestamp"), read)
     if column.dtype != "int":
         return ""
-    is_number = _reads("float")
+    is_number, cells = _reads("float"), cells[:MOST_CELLS]
     if 2 * sum(is_number(stated, cell) for cell in cells) <= len(cells):
         return _words(column.name, cells, stated)
     return f"{column.name} can only be 0 or 1: no or yes. {NUMBERS}" if column.maximum == 1 else ""
@@ -73,10 +81,18 @@ def _remedy(
     stated: Dialect,
     ways: Sequence[Mapping[str, str | None]],
     reads: Callable[[Dialect, Any], bool],
+    read: Read,
 ) -> str:
     """The options that read the most of the cells; of several such ways, those with the fewest options."""
-    tried = [(way, sum(reads(stated.model_copy(update=dict(way)), cell) for cell in cells)) for way in ways]
-    most = max(count for _, count in tried)
+    (others, others_seen), bad, cells = read, len(cells), cells[:MOST_CELLS]
+    tried = []
+    for way in ways:
+        dialect = stated.model_copy(update=dict(way))
+        count = sum(reads(dialect, cell) for cell in cells)
+        lost = sum(not reads(dialect, cell) for cell in others_seen) / max(1, len(others_seen)) * others
+        if count / len(cells) * bad > lost:
+            tried.append((way, count))
+    most = max((count for _, count in tried), default=0)
     if 2 * most < len(cells):
         return ""
     best = list(dict.fromkeys(_options(way, stated) for way, count in tried if count == most))

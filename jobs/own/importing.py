@@ -147,7 +147,7 @@ def prepare(
     if raw.id is None:
         result = _without_known_files(result, read_files, digests, set(known.values()))
     bad = [[*rows.bad, *faults.refused(raw, rows, result.refused)] for rows in read_files]
-    in_words, remedies = faults.in_words(files, bad), faults.remedies(raw, bad, mapping)
+    in_words, remedies = faults.in_words(files, bad), faults.remedies(raw, read_files, bad, mapping)
     if quarantine is None and any(bad):
         advice = "Correct the files, or give --quarantine PATH: bad rows go there."
         raise BadInput(" ".join([in_words, *remedies, advice]))

@@ -24,10 +24,10 @@ _OPENERS: dict[str, Callable[[Path, Mapping], TheirFile]] = {
 
 def open_file(path: Path, mapping: Mapping) -> TheirFile:
     """Raises BadInput where the file cannot be read, is of an unknown form, or has a column name twice."""
-    if path.suffix.lower() not in _OPENERS:
-        raise BadInput(f"{path} ends in none of {', '.join(_OPENERS)}. Rename it after what it is, or convert it.")
     if not path.is_file():
         raise BadInput(f"{path} is not there, or is no file. Give a CSV, Parquet or Excel file.")
+    if path.suffix.lower() not in _OPENERS:
+        raise BadInput(f"{path} ends in none of {', '.join(_OPENERS)}. Rename it after what it is, or convert it.")
     file = _OPENERS[path.suffix.lower()](path, mapping)
     header = [_plain_name(name) for name in file.header]
     if not any(header):

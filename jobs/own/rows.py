@@ -23,6 +23,8 @@ from jobs.raw.offline_log import ARROW_TYPES
 
 #: Columns beside those of the raw table: the place of a row among all that are imported, and its line in its file.
 PLACE, LINE = ":place", ":line"
+#: So many cells of a column are kept, and so many of a kind of fault are looked at.
+MOST_CELLS = 200
 
 
 @dataclass(frozen=True)
@@ -41,11 +43,13 @@ class BadRow:
 
 @dataclass(frozen=True)
 class Rows:
-    """What a file has. `good` has the columns of `schema`, and PLACE and LINE. `unread` are their columns that are none
-    of ours. `empty` are columns of ours that the file lacks, each with the nearest of those, if one is near."""
+    """What a file has. `good` has the columns of `schema`, and PLACE and LINE. `cells` are the first of each column of
+    ours that were read, as they are in the file. `unread` are their columns that are none of ours. `empty` are columns
+    of ours that the file lacks, each with the nearest of those, if one is near."""
 
     good: pa.Table
     bad: list[BadRow]
+    cells: dict[str, list[Any]]
     unread: list[str]
     empty: dict[str, str | None]
 
@@ -122,7 +126,7 @@ def read(
         if name not in {*theirs, *_made(raw, mapping)}:
             empty[name] = _nearest(name, rest)
             rest = [other for other in rest if other != empty[name]]  # one of theirs is no two of ours
-    return Rows(pa.concat_tables([reader.schema.empty_table(), *tables]), bad, unread, empty)
+    return Rows(pa.concat_tables([reader.schema.empty_table(), *tables]), bad, reader.cells, unread, empty)
 
 
 class _Reader:
@@ -130,6 +134,7 @@ class _Reader:
         self._raw, self._mapping, self._theirs, self._hash_key = raw, mapping, theirs, hash_key
         self._columns = [_required(raw, name) for name in theirs]
         self._converters: dict[str, Convert] = {c.name: converter(c, mapping, now) for c in self._columns}
+        self.cells: dict[str, list[Any]] = {c.name: [] for c in self._columns}
         self.schema = schema(raw).append(pa.field(PLACE, pa.int64())).append(pa.field(LINE, pa.int64()))
 
     def rows(self, batch: Batch) -> tuple[dict[str, list[Any]], list[BadRow]]:
@@ -155,10 +160,13 @@ class _Reader:
     def _converted(
         self, name: str, cells: list[Any], ragged: Container[int], faults: dict[int, list[tuple[str, str, str]]]
     ) -> Iterator[Any]:
-        convert = self._converters[name]
+        convert, read_cells = self._converters[name], self.cells[name]
         for number, cell in enumerate(cells):
             try:
-                yield None if number in ragged else convert(cell)
+                value = None if number in ragged else convert(cell)
+                if value is not None and len(read_cells) < MOST_CELLS:
+                    read_cells.append(cell)
+                yield value
             except Fault as fault:
                 faults.setdefault(number, []).append((name, str(fault), "" if cell is None else self._safe(str(cell))))
                 yield None
