@@ -96,7 +96,7 @@ def test_a_corrected_outcome_replaces_and_the_history_stays(decided):
         ({"decision_id": "nothing"}, "decision_id", "is no decision of the audit log"),
         ({"outcome": 2}, "outcome", "outcome is 2. Send 0 or 1"),
         ({"outcome": 0.5}, "outcome", "Send 0 or 1"),
-        ({"outcome": "1"}, "outcome.bool", "wrong type"),
+        ({"outcome": "1"}, "outcome", "wrong type: input should be a number, true or false"),
         ({"decision_id": "loyalty-0", "outcome": 11}, "outcome", "Send a number from 1 to 10"),
         ({"decision_id": "loyalty-0", "outcome": True}, "outcome", "is a boolean"),
         ({"known_at": "2026-02-01T00:00:00Z"}, "known_at", "s in the future"),

@@ -62,7 +62,10 @@ def from_validation(
 ) -> BadRequest:
     """The first fault that pydantic found, as one of our errors. `prefix` is put before the field's name. `unknown`
     says what to do about a field that is not declared."""
-    first = error.errors(include_input=False, include_url=False)[0]
+    first, *rest = error.errors(include_input=False, include_url=False)
+    if first["type"] == "missing":  # under a misspelled name, maybe; then the unknown field says how to mend both
+        beside = (fault for fault in rest if fault["loc"][:-1] == first["loc"][:-1])
+        first = next((fault for fault in beside if fault["type"] == "extra_forbidden"), first)
     field, kind = prefix + ".".join(str(part) for part in first["loc"]), first["type"]
     if kind == "missing":
         return MissingField(f"{field} is missing. Send it.", field)

@@ -3,7 +3,8 @@
 from typing import Annotated, Any
 
 from flask import Blueprint, Response, jsonify
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from choices import did_you_mean
 from errors import BadParameter
@@ -35,6 +36,13 @@ def _without_identifier(text: str) -> str:
     return text
 
 
+def _number_or_truth(value: Any) -> Any:
+    """Without it, pydantic names the members of the union as if they were fields."""
+    if not isinstance(value, int | float):
+        raise PydanticCustomError("number_type", "Input should be a number, true or false")
+    return value
+
+
 Note = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_without_identifier)]
 
 
@@ -49,7 +57,7 @@ class Outcome(BaseModel):
         description="The decision's id.",
         examples=["3f1c8a52-9f0e-4a59-8b54-0d6c1a2b3c4d"],
     )
-    outcome: bool | int | float = Field(
+    outcome: Annotated[bool | int | float, BeforeValidator(_number_or_truth)] = Field(
         description="1 or true if the bad outcome happened, else 0 or false. Of a risk that estimates a number: that "
         "number.",
         examples=[1],
