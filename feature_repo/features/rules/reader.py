@@ -11,6 +11,9 @@ COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 OPERATORS = f"{', '.join(COMPARISONS)}, in, not in, between, is missing, is not missing"
 #: Words of the language. A name is none of them.
 WORDS = frozenset("and or not in list between is missing true false".split())
+_MISSING = "Ask for a missing value by: is missing"
+#: What somebody writes who knows another language, in small letters, and what to do.
+INSTEAD = {"&&": "Write: and", "||": "Write: or", "null": _MISSING, "none": _MISSING, "nan": _MISSING}
 #: Conditions in parentheses, or behind `not`, in each other: this many.
 DEEPEST = 50
 #: A number has at most this many characters.
@@ -53,7 +56,7 @@ class _Reader:
             Token(str(m.lastgroup), m[str(m.lastgroup)], m.start(str(m.lastgroup)) + 1) for m in _TOKEN.finditer(text)
         )
         self._tokens = [*tokens, Token("end", "", len(text) + 1)]
-        self._next = self._depth = 0
+        self._text, self._next, self._depth = text, 0, 0
 
     def either(self) -> Condition:
         """Parts joined by `or`."""
@@ -106,6 +109,9 @@ class _Reader:
             return Between(name.text, low, self._literal())
         is_negated = self._took("not")
         if not self._took("in"):
+            for word in (name, sign):
+                if word.text.lower() in WORDS - {word.text}:
+                    raise self._fault("", word)
             raise RuleFault(f"unknown operator {sign.text!r} after {name.text!r}. Use one of: {OPERATORS}")
         return Within(name.text, self._values(), is_negated)
 
@@ -153,7 +159,15 @@ class _Reader:
         if not self._took(word):
             raise self._fault(remedy)
 
-    def _fault(self, remedy: str) -> RuleFault:
-        token = self._token
+    def _fault(self, remedy: str, token: Token | None = None) -> RuleFault:
+        """About the token that is next, or another."""
+        token = token or self._token
+        word = token.text.lower()
+        if word in WORDS - {token.text}:
+            remedy = f"Write it in small letters: {word}"
+        elif re.match(r"\d,\d", self._text[max(0, token.place - 2) :]):
+            remedy = "Write a fraction with a point, such as 0.25"
+        else:
+            remedy = INSTEAD.get(word, remedy)
         seen = "the condition ends" if token.kind == "end" else f"{token.text!r} is"
         return RuleFault(f"{seen} at character {token.place}, where something else is needed. {remedy}")
