@@ -147,6 +147,7 @@ def test_an_invalid_event_is_refused_with_its_field(untrained: FlaskClient, body
     [({"msg_typ": "x"}, "msg_typ is not a field of this request. Did you mean 'msg_type'? Leave it out, or "
                         "declare it: an optional column of coupon_attempts."),
      ({"colour": "x"}, "colour is not a field of this request. Leave it out, or declare it: an optional column"),
+     ({"device_id": "a\0"}, "device_id has a NUL character; remove it."),
      ({"device_id": None, "devic_id": "d"}, "devic_id is not a field of this request. Did you mean 'device_id'?"),
      ({"create_time": "2026-01-31T11:59:00"}, "create_time has no time zone; add Z or +01:00."),
      ({"create_time": "2026-02-30T11:59:00Z"}, "create_time is no timestamp; write it as 2026-01-31T12:00:00Z.")],

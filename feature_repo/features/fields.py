@@ -10,7 +10,7 @@ from pydantic import BeforeValidator
 from errors import SHOWN_CHARACTERS, BadDate, BadParameter, BadState
 from features.identifiers import shape
 from features.utc import OutOfBounds, bounded, has_zone
-from features.windows.events import digits
+from features.windows.events import ANY, digits
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -70,6 +70,8 @@ def fault_of(error: "ErrorDetails") -> str:
         return "has no time zone; add Z or +01:00"
     if error["type"].startswith("datetime_"):
         return "is no timestamp; write it as 2026-01-31T12:00:00Z"
+    if error["type"] == "string_pattern_mismatch" and error["ctx"]["pattern"] == f"^(?:{ANY})$":
+        return "has a NUL character; remove it"
     return f"is invalid: {error['msg'][0].lower()}{error['msg'][1:]}"
 
 

@@ -89,7 +89,7 @@ def _check(risk: Risk, estimator: Any, library: str) -> None:
     if risk.task == "regression" and classes is not None:
         raise ModelRefused(f"{words} gives classes, and {risk.name} is a regression. The current model stays.")
     if classes is not None and [str(c) for c in classes] not in (["0", "1"], ["0.0", "1.0"], ["False", "True"]):
-        seen = ", ".join(repr(c) for c in list(classes)[:5])
+        seen = ", ".join(map(repr, np.asarray(classes).tolist()[:5]))
         raise ModelRefused(
             f"{words} has the classes {seen}. The service reads the probability of class 1: fit it with the labels "
             "0 and 1. The current model stays."
