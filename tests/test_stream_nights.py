@@ -12,10 +12,20 @@ from line_reader import Reader, lines, whole
 from jobs.stream.sources import json_lines
 
 
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "app.jsonl"
+
+
 @pytest.fixture(params=["one process", "a process for each read"])
-def reader(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Reader:
+def is_new(request: pytest.FixtureRequest) -> bool:
+    return request.param != "one process"
+
+
+@pytest.fixture(params=["file", "folder"])
+def reader(request: pytest.FixtureRequest, file: Path, is_new: bool, monkeypatch: pytest.MonkeyPatch) -> Reader:
     monkeypatch.setattr(json_lines, "SEARCH_SECONDS", 0.0)
-    return Reader(tmp_path / "app.jsonl", request.param != "one process")
+    return Reader(file if request.param == "file" else file.parent, is_new)
 
 
 def shift(file: Path, night: int) -> None:
@@ -55,9 +65,9 @@ ROTATIONS = [shift, shift_and_compress, shift_and_compress_later, name_by_date]
 @pytest.mark.parametrize("nights", [1, 2])
 @pytest.mark.parametrize("rotate", ROTATIONS)
 def test_a_file_that_is_begun_and_rotated_between_two_reads_is_read(
-    reader: Reader, rotate: Callable[[Path, int], None], nights: int, is_begun: bool
+    reader: Reader, file: Path, rotate: Callable[[Path, int], None], nights: int, is_begun: bool
 ) -> None:
-    file, texts = reader.path, list[bytes]()
+    texts = list[bytes]()
     for night in range(6):
         file.write_bytes(whole(lines(2 * night, 2)))
         os.utime(file, (1_700_000_000 + night,) * 2)
@@ -72,8 +82,10 @@ def test_a_file_that_is_begun_and_rotated_between_two_reads_is_read(
 
 
 @pytest.mark.parametrize("rotate", ROTATIONS)
-def test_a_rotated_file_goes_on_being_read_under_each_name(reader: Reader, rotate: Callable[[Path, int], None]) -> None:
-    file, few_bytes, texts = reader.path, len(whole(lines(0, 1))), list[bytes]()
+def test_a_rotated_file_goes_on_being_read_under_each_name(
+    reader: Reader, file: Path, rotate: Callable[[Path, int], None]
+) -> None:
+    few_bytes, texts = len(whole(lines(0, 1))), list[bytes]()
     for night in range(4):
         file.write_bytes(whole(lines(9 * night, 9)))
         os.utime(file, (1_700_000_000 + night,) * 2)
@@ -81,3 +93,61 @@ def test_a_rotated_file_goes_on_being_read_under_each_name(reader: Reader, rotat
         texts += [line.text for line in read]
         rotate(file, night)
     assert (sorted(texts + reader.read()), reader.faults) == (lines(0, 36), [])
+
+
+def test_a_file_of_which_one_rotation_is_kept_is_read_each_night(reader: Reader, file: Path) -> None:
+    texts = list[bytes]()
+    for night in range(5):
+        file.write_bytes(whole(lines(3 * night, 3)))
+        os.utime(file, (1_700_000_000 + night,) * 2)
+        if night == 0:
+            texts += reader.read()
+        file.rename(file.with_name("app.jsonl.1"))
+        texts += reader.read()
+    assert (texts, reader.faults) == (lines(0, 15), [])
+
+
+@pytest.mark.parametrize("is_read", [False, True])
+@pytest.mark.parametrize("part", [0.0, 0.5, 1.0])
+def test_a_file_that_is_being_compressed_is_read_once(reader: Reader, file: Path, part: float, is_read: bool) -> None:
+    rotated, packed = file.with_name("app.jsonl.1"), file.with_name("app.jsonl.1.gz")
+    file.write_bytes(whole(lines(0, 2000)))
+    texts = reader.read()
+    with file.open("ab") as log:
+        log.write(whole(lines(2000, 100)))
+    file.rename(rotated)
+    texts += reader.read() if is_read else []
+    content = gzip.compress(rotated.read_bytes())
+    packed.write_bytes(content[: int(part * len(content))])
+    texts += reader.read()
+    packed.write_bytes(content)
+    rotated.unlink()
+    assert (texts + reader.read() + reader.read(), reader.faults) == (lines(0, 2100), [])
+
+
+def test_a_compressed_file_that_is_damaged_is_reported_once_and_stops_nothing(reader: Reader, file: Path) -> None:
+    file.write_bytes(whole(lines(0, 1)))
+    texts = reader.read()
+    file.rename(file.with_name("app.jsonl.1"))
+    texts += reader.read()
+    content = gzip.compress(os.urandom(100_000).hex().encode())
+    packed = file.with_name("app.jsonl.2.gz")
+    packed.write_bytes(content[:50_000])
+    assert (reader.read(), reader.faults) == ([], [])  # its second half may follow
+    os.utime(packed, (packed.stat().st_mtime - 100,) * 2)
+    os.utime(file.with_name("app.jsonl.1"), (packed.stat().st_mtime - 200,) * 2)
+    assert reader.read() == []
+    file.write_bytes(whole(lines(1, 2)))
+    assert texts + reader.read() + reader.read() == lines(0, 3)
+    assert [fault.at for fault in reader.faults] == ["app.jsonl.2.gz at byte 0"]
+
+
+def test_a_folder_forgets_the_files_of_days_that_are_over(file: Path, is_new: bool) -> None:
+    reader, texts = Reader(file.parent, is_new), list[bytes]()
+    for day in range(4):
+        today = file.with_name(f"2026-03-0{day + 1}.jsonl")
+        today.write_bytes(whole(lines(day, 1)))
+        texts += reader.read()
+        compress(today) if day % 2 else today.unlink()
+        texts += reader.read()
+    assert (texts, reader.faults, reader.position) == (lines(0, 4), [], {})

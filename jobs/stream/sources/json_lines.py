@@ -19,12 +19,13 @@ LONGEST_LINE_BYTES = 1024 * 1024
 #: A file that has not changed for this long, ns, is known by its length and the time of its change. Within this time, a
 #: file system may give two changes the same time.
 _SETTLED_NS = 2 * 10**9
-#: A rotated file that has not changed for this long, ns, gets no second half of its last line.
+#: A rotated file that has not changed for this long, ns, gets no second half of its last line, nor of its bytes.
 _ABANDONED_NS = 60 * 10**9
 #: A file that is missing is looked for under another name this often.
 SEARCH_SECONDS = 1.0
 #: One read goes over the files again as often as this, where what it found elsewhere has to be read.
 _MOST_PASSES = 8
+DAMAGED = "the compressed file is damaged, and what follows here is lost. Send the lost events again"
 TOO_LONG = f"the line is longer than {LONGEST_LINE_BYTES:,} bytes"
 GONE = (
     "another content has taken the place of the file, and the old one is not beside it: what followed here in the old "
@@ -87,9 +88,9 @@ class JsonLines:
                 status = os.fstat(log.fileno())
                 if self._settled.get(name) == _told(status, mark):
                     return []
-                if _is_successor(mark) and self._find_later(known):
+                if _is_successor(mark) and self._find_later(name, known):
                     return []  # they come first
-                is_abandoned = name != self._path.name and self._is_rotated(name, status)
+                is_abandoned = not self._is_source(name) and not _has_changed_since(status, _ABANDONED_NS)
                 log.seek(mark["offset"])
                 longest = 0 if mark.get("skips") else LONGEST_LINE_BYTES
                 chunk = whole_lines(log, most_bytes, final or is_abandoned, longest)
@@ -104,7 +105,7 @@ class JsonLines:
             if name not in known:
                 return []
             if _is_successor(mark):
-                self._find_later(known)
+                self._find_later(name, known)
                 return []
         return self._follow(name, known)
 
@@ -124,14 +125,20 @@ class JsonLines:
         """What a rotated file has after its mark. A compressed file does not grow, so at its end it is forgotten, once
         something of its successor was read: until then it would be taken for a later file."""
         file, mark = self._folder / name, mark_of(known[name])
-        is_awaited = _is_successor(mark_of(known.get(self._path.name)))
+        is_awaited = any(_is_successor(mark_of(known[source])) for source in known if file.name.startswith(source))
         if is_awaited and self._settled.get(name) == _told(file.stat(), mark):
             return []
         if mark["offset"] and not marks.is_at(file, mark):
             return self._follow(name, known)
-        with marks.unpacked(file) as log:
-            log.seek(mark["offset"])
-            chunk = whole_lines(log, most_bytes, True, LONGEST_LINE_BYTES)
+        try:
+            with marks.unpacked(file) as log:
+                log.seek(mark["offset"])
+                chunk = b"" if mark.get("damaged") else whole_lines(log, most_bytes, True, LONGEST_LINE_BYTES)
+        except marks.DAMAGES:
+            if _has_changed_since(file.stat(), _ABANDONED_NS):
+                return []  # somebody is writing it
+            known[name] = {**mark, "damaged": True}
+            return [Line(b"", f"{name} at byte {mark['offset']}", DAMAGED)]
         if not chunk:
             if is_awaited:
                 self._settled[name] = _told(file.stat(), mark)
@@ -151,8 +158,10 @@ class JsonLines:
         self._next_search[name] = time.monotonic() + SEARCH_SECONDS
         others = marks.candidates(file, [self._path])
         successor = next((other for other in others if marks.is_at(other, mark)), None)
-        is_source, has_more = name in self._names({}), mark.get("left", 0) > 0
-        if successor is None and not is_there and name == self._path.name and not has_more:
+        later = marks.newer(file, mark, [self._path, *map(self._folder.joinpath, known)])
+        is_source, has_more = self._is_source(name), mark.get("left", 0) > 0
+        is_begun_again = is_source and (name == self._path.name or marks.is_rotated(file))
+        if is_begun_again and not (is_there or has_more or successor or later):
             return []  # it may come back, or another file may take its place
         del known[name]
         if successor is not None:
@@ -162,20 +171,20 @@ class JsonLines:
             known[place] = max(mark, mark_of(known.get(place)), key=itemgetter("offset"))
         elif has_more or (is_there and is_source):
             faults = [Line(b"", f"{name} at byte {mark['offset']}", GONE)]
-        self._take_in(marks.newer(file, mark, [self._path, *map(self._folder.joinpath, known)]), known)
-        if name == self._path.name and "changed" in mark:
+        self._take_in((other for other in later if other != successor), known)
+        if is_begun_again and "changed" in mark:
             known[name] = {"offset": 0, "changed": mark["changed"]}
         return faults
 
-    def _find_later(self, known: Position) -> bool:
-        """Take in the files that had the source's name since, and were rotated before anything of them was read."""
-        if not all(map(Path.exists, map(self._folder.joinpath, known.keys() - {self._path.name}))):
+    def _find_later(self, name: str, known: Position) -> bool:
+        """Take in the files that had the name since, and were rotated before anything of them was read."""
+        rotated = [self._folder / other for other in known if not self._is_source(other)]
+        if not all(map(Path.exists, rotated)):
             return True  # one is under a third name by now, and would be taken for another
-        others = [self._path, *map(self._folder.joinpath, known)]
-        return self._take_in(marks.newer(self._path, known[self._path.name], others), known)
+        return self._take_in(marks.newer(self._folder / name, known[name], [self._path, *rotated]), known)
 
     def _take_in(self, files: Iterable[Path], known: Position) -> bool:
-        names = [str(file.relative_to(self._folder)) for file in files]
+        names = [name for file in files if (name := str(file.relative_to(self._folder))) not in known]
         known |= {name: {"offset": 0} for name in names}
         return bool(names)
 
@@ -189,8 +198,12 @@ class JsonLines:
                 return True
         return False
 
-    def _is_rotated(self, name: str, status: os.stat_result) -> bool:
-        return not name.endswith(SUFFIX) and time.time_ns() - status.st_mtime_ns > _ABANDONED_NS
+    def _is_source(self, name: str) -> bool:
+        return name == self._path.name or (self._path.is_dir() and "/" not in name and name.endswith(SUFFIX))
+
+
+def _has_changed_since(status: os.stat_result, age_ns: int) -> bool:
+    return time.time_ns() - status.st_mtime_ns <= age_ns
 
 
 def _told(status: os.stat_result, mark: Mark) -> tuple[int, ...]:

@@ -17,6 +17,8 @@ from typing import IO, Any, cast
 EDGE_BYTES = 4096
 _PIECE_BYTES = 1024 * 1024
 COMPRESSED = ".gz"
+#: What reading a compressed file raises where it has no end yet, or other bytes than were written.
+DAMAGES = (EOFError, zlib.error, gzip.BadGzipFile)
 #: A rotated file stands beside the file, or in a folder beside it. No more files than this are looked at.
 MOST_CANDIDATES = 200
 #: What a rotation adds to a file's name: a number, or a date.
@@ -27,7 +29,7 @@ _AT_END = re.compile(rf"({_ROTATED.pattern}|\.gz)$")
 #: bytes that were read, and of the first and the last `EDGE_BYTES` of them. `file`: device and inode. `changed`: when
 #: the content of the file had last changed; of a file of which nothing was read, the content of the one before it.
 #: `touched`: when anything of the file had changed, both in ns since 1970. `skips`: the offset is inside a line that is
-#: too long, and the rest of the line is no event.
+#: too long, and the rest of the line is no event. `damaged`: the rest of the compressed file cannot be read.
 Mark = dict[str, Any]
 
 
@@ -77,7 +79,7 @@ def is_at(file: Path, mark: Mark) -> bool:
                 return _checksum(log, mark["offset"]) == mark.get("all")
         with file.open("rb") as log:
             return continues(log, mark)
-    except (OSError, EOFError, zlib.error):
+    except (OSError, *DAMAGES):
         return False
 
 
@@ -87,19 +89,33 @@ def unpacked(file: Path) -> IO[bytes]:
 
 
 def candidates(file: Path, but: Iterable[Path]) -> list[Path]:
-    """The files that a file may have become when it was rotated, the one that changed last first."""
+    """The files that a file may have become when it was rotated, the one that changed last first. A file that is being
+    compressed is still there, and its compressed one is not whole yet."""
     files, others, own = [], {file, *but}, Path(_AT_END.sub("", file.name))
     for pattern in (f"{own}*", f"{own.stem}*", f"*/{own.stem}*"):
         files += [other for other in file.parent.glob(pattern) if other not in others and other.is_file()]
         others |= set(files)
+    files = [other for other in files if (plain := _plain(other)) in (other, file) or not plain.exists()]
     return sorted(files, key=_changed, reverse=True)[:MOST_CANDIDATES]
+
+
+def is_rotated(file: Path) -> bool:
+    """Whether rotated files of `file` are beside it: it is no file of one day, after which none gets its name."""
+    return bool(_rotated(file, []))
 
 
 def newer(file: Path, mark: Mark, but: Iterable[Path]) -> list[Path]:
     """The rotated files of `file` that have changed after the mark was made, oldest first: the file was rotated more
     than once."""
-    rotated = [other for other in candidates(file, but) if _ROTATED.fullmatch(other.name.removeprefix(file.name))]
-    return [other for other in reversed(rotated) if _changed(other) > mark.get("changed", _changed(other))]
+    return [other for other in reversed(_rotated(file, but)) if _changed(other) > mark.get("changed", _changed(other))]
+
+
+def _rotated(file: Path, but: Iterable[Path]) -> list[Path]:
+    return [other for other in candidates(file, but) if _ROTATED.fullmatch(other.name.removeprefix(file.name))]
+
+
+def _plain(file: Path) -> Path:
+    return file.with_name(file.name.removesuffix(COMPRESSED))
 
 
 def _changed(file: Path) -> int:
