@@ -149,3 +149,20 @@ def test_a_table_in_which_a_row_has_no_key_changes_nothing(store: FeatureStore):
     with pytest.raises(ValueError, match="1 of 2 rows of the view 'stats' have no driver_id"):
         online.write_table(store.config, stats, rows)
     assert trips(store, 1) == [None]
+
+
+@pytest.mark.parametrize("door", ONLINE_DOORS)
+def test_a_push_of_nulls_alone_takes_the_old_values_away(door: str, store: FeatureStore):
+    ONLINE_DOORS["write"](store, pushed())
+    ONLINE_DOORS[door](store, pushed(trips=[None, None], event_timestamp=[NOW + timedelta(seconds=1)] * 2))
+    assert trips(store, 1, 2) == [None, None]
+
+
+@pytest.mark.parametrize("column", ["driver_id", "trips"])
+@pytest.mark.parametrize("door", ONLINE_DOORS)
+def test_a_push_without_a_column_of_the_view_names_it_and_changes_nothing(door: str, column: str, store: FeatureStore):
+    ONLINE_DOORS["write"](store, pushed())
+    rows = pushed(trips=[7, 8], event_timestamp=[NOW + timedelta(seconds=1)] * 2).drop(columns=column)
+    with pytest.raises(ValueError, match=rf"The columns \['{column}'\] of 'stats' are missing"):
+        ONLINE_DOORS[door](store, rows)
+    assert trips(store, 1, 2) == [5, 6]

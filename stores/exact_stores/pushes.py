@@ -1,8 +1,9 @@
 """Pushed rows: `FeatureStore.push` and `write_to_online_store` write a data frame as a materialization writes a file.
 
 Feast makes messages of the frame first, by way of NumPy, which makes floats of whole numbers beside nulls. What it
-says of a row that it cannot write names neither the view nor the column. `mend` replaces the two methods of Feast's
-provider, for our online store.
+says of a row that it cannot write names neither the view nor the column. It leaves out a frame in which all features
+are null, with a warning: the online store would keep the old values, and the offline store has the nulls. `mend`
+replaces two methods of Feast's provider, and two of its store, for our online store.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-from feast import FeatureView
+from feast import FeatureStore, FeatureView
 from feast.infra.passthrough_provider import PassthroughProvider
 
 from exact_stores.exact_online import ExactOnlineStore
@@ -20,7 +21,7 @@ from exact_stores.timestamps import SLACK, to_microseconds
 
 
 def mend() -> None:
-    """Replace the two methods of Feast's class, for the whole process. Calling it again changes nothing."""
+    """Replace the methods of Feast's classes, for the whole process. Calling it again changes nothing."""
     provider: Any = PassthroughProvider
     if hasattr(provider.ingest_df, "feasts_own"):
         return
@@ -42,6 +43,31 @@ def mend() -> None:
 
     ingest_df.feasts_own = feasts_own  # type: ignore[attr-defined]
     provider.ingest_df, provider.ingest_df_async = ingest_df, ingest_df_async
+    _mend_store(FeatureStore)
+
+
+def _mend_store(store: Any) -> None:
+    feasts_own, feasts_own_async = store.write_to_online_store, store.write_to_online_store_async
+
+    def rows_for_us(self: Any, *args: Any, **options: Any) -> tuple[FeatureView, pd.DataFrame] | None:
+        """The view and its rows; None where Feast's own method is to take them."""
+        view, frame = self._get_feature_view_and_df_for_online_write(*args, **options)
+        is_ours = frame is not None and not frame.empty and _can_write(self._get_provider().online_store, view)
+        return (view, frame) if is_ours else None
+
+    def write_to_online_store(self: Any, *args: Any, **options: Any) -> None:
+        if (pushed := rows_for_us(self, *args, **options)) is None:
+            feasts_own(self, *args, **options)
+        else:
+            self._get_provider().ingest_df(*pushed)
+
+    async def write_to_online_store_async(self: Any, *args: Any, **options: Any) -> None:
+        if (pushed := rows_for_us(self, *args, **options)) is None:
+            await feasts_own_async(self, *args, **options)
+        else:
+            await self._get_provider().ingest_df_async(*pushed)
+
+    store.write_to_online_store, store.write_to_online_store_async = write_to_online_store, write_to_online_store_async
 
 
 def pushed_rows(view: FeatureView, frame: pd.DataFrame, now: datetime) -> pa.Table:
