@@ -140,7 +140,7 @@ FAR = 9_000_000_000_000_000_000
 def test_a_cell_of_parquet_that_is_no_value_is_refused(importer: Importer, columns: dict[str, Any], message: str):
     values = {"order_id": ["o1"], "customer": ["c1"], "amount": [1.0], "ordered_at": pa.array([NOW], US)}
     pq.write_table(pa.table(values | columns), importer.folder / "orders.parquet")
-    with pytest.raises(BadInput, match=message):
+    with pytest.raises(BadInput, match=f"{message}.*; the first is row 1 of orders"):
         importer.run(importer.folder / "orders.parquet", **LOCAL)
     # A column that is not ours may have anything.
     pq.write_table(pa.table(values | {"theirs": next(iter(columns.values()))}), importer.folder / "orders.parquet")

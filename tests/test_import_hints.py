@@ -28,6 +28,9 @@ WRITTEN = {
     "ISO 8601": (("2026-08-28 09:41",) * 2, "ordered_at", LOCAL, "with no --time-format."),
     "no zone": (("2026-08-28 09:41",) * 2, "ordered_at", {}, "in which zone the clock was: --time-zone Europe/Berlin."),
     "words": (("yes", "no"), "is_fraud", {}, "is_fraud has 'yes', 'no'. Where such a word means 1 or 0, state it: --t"),
+    "short words": (("N", "J"), "is_fraud", {}, "state it: --true J --false N."),
+    "booleans": (("False", "True"), "is_fraud", {}, "state it: --true True --false False."),
+    "foreign words": (("oui", "non"), "is_fraud", {}, "state it: --true yes --false no."),
     "other words": (("Ja", "nein"), "is_fraud", {"ones": ("ja",), "zeros": ("nein",)}, "is_fraud has also 'Ja'."),
     "numbers": (("12.5", "7"), "is_fraud", {}, "is_fraud can only be 0 or 1: no or yes. To estimate a number"),
 }  # fmt: skip

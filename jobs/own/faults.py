@@ -36,11 +36,12 @@ def in_words(files: Sequence[Path], bad: Sequence[Sequence[BadRow]]) -> str:
     first: dict[tuple[str, str], str] = {}
     counts: Counter[tuple[str, str]] = Counter()
     for path, rows in zip(files, bad, strict=True):
+        place = "row" if path.suffix.lower() == ".parquet" else "line"
         for row in sorted(rows, key=lambda row: row.line):
             for column, fault, cell in row.faults:
                 counts[column, fault] += 1
                 shown = f" ({cell[:SHOWN_CHARACTERS]})" if cell else ""
-                first.setdefault((column, fault), f"line {row.line:,} of {path.name}{shown}")
+                first.setdefault((column, fault), f"{place} {row.line:,} of {path.name}{shown}")
     texts = []
     for (column, fault), count in counts.most_common(MOST_FAULTS):
         rows_are = "1 row" if count == 1 else f"{count:,} rows"

@@ -17,6 +17,8 @@ from jobs.own.rows import MOST_CELLS
 NUMBERS = 'To estimate a number, declare a risk with task="regression", as feature_repo/features/loyalty.py does.'
 #: A zone to state where none is stated. Nobody but the sender of a file knows which.
 ZONE = "Europe/Berlin"
+#: Words that somebody may state for 1 and for 0.
+_ONES, _ZEROS = ("yes", "true", "y", "t", "ja", "j"), ("no", "false", "n", "f", "nein")
 _NUMBERS: tuple[dict[str, str | None], ...] = (
     {"decimal": ",", "thousands": ""}, {"decimal": ".", "thousands": ","}, {"decimal": ",", "thousands": "."},
     {"decimal": ".", "thousands": "'"}, {"decimal": ".", "thousands": " "}, {"decimal": ",", "thousands": " "},
@@ -69,9 +71,10 @@ def _words(column: str, cells: Sequence[Any], stated: Dialect) -> str:
     others = listed(map(repr, seen))
     words = [*stated.values.get(column, {}), *stated.ones, *stated.zeros]
     known = f"The words for 1 and 0 that you stated are {listed(map(repr, words))}; the" if words else "The"
+    true, false = (next((w for w in seen if w.lower() in some), some[0]) for some in (_ONES, _ZEROS))
     return (
         f"{known} column {column} has {'also ' if words else ''}{others}. "
-        "Where such a word means 1 or 0, state it: --true yes --false no."
+        f"Where such a word means 1 or 0, state it: --true {true} --false {false}."
     )
 
 
