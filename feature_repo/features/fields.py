@@ -70,7 +70,7 @@ def fault_of(error: "ErrorDetails") -> str:
         return "has no time zone; add Z or +01:00"
     if error["type"].startswith("datetime_"):
         return "is no timestamp; write it as 2026-01-31T12:00:00Z"
-    if error["type"] == "string_pattern_mismatch" and error["ctx"]["pattern"] == f"^(?:{ANY})$":
+    if error["msg"].endswith(f"'^(?:{ANY})$'"):
         return "has a NUL character; remove it"
     return f"is invalid: {error['msg'][0].lower()}{error['msg'][1:]}"
 
