@@ -187,6 +187,14 @@ def test_the_last_two_distinct_values_agree_with_a_list_by_hand(raw, tmp_path_fa
     assert rows == sorted(expected, key=lambda row: (row["event_timestamp"], row["key"]))
 
 
+@pytest.mark.parametrize("start", [DAY_0, DAY_0 + 5 * HOUR, DAY_0 + 5 * HOUR + INSTANT, DAY_0 + 23 * HOUR])
+def test_a_run_from_within_a_day_keeps_the_rows_before(tmp_path, monkeypatch, start):
+    rows = run(tmp_path, [event(DAY_0 + n * 5 * HOUR, who=n) for n in range(9)])
+    monkeypatch.setenv("RISK_DATA", str(tmp_path))
+    compute(settings.root(), LAST_TWO, NOW, NOW, start=start)
+    assert without_created(stored()) == rows
+
+
 def test_a_count_falls_to_zero_when_nothing_happens(tmp_path):
     rows = run(tmp_path, [event(DAY_0 + 13 * HOUR), event(DAY_0 + TICK), event(DAY_0 + TICK)], MEANS)
     assert {row["event_timestamp"].day: row["events_3d"] for row in rows} == {27: 1, 28: 3, 1: 3, 2: 2, 3: 0}

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import duckdb
 
-from features.utc import since_1970, utc_day
+from features.utc import MICROSECOND, since_1970, utc_day
 from features.windows.aggregation import TICK
 from features.windows.tables import AggregationTable, Table
 from jobs import sql
@@ -107,7 +107,9 @@ def compute(
         else:
             events = run.events(table, files, end, None, quarantine)
             tell("first sights")
-            table_query, first_day = query.last_distinct(table, since), date.min if start is None else utc_day(start)
+            # A day is replaced whole: the rows of the first one that are dated before `start` are computed again.
+            midnight = None if since is None else since - since % (TICK // MICROSECOND)
+            table_query, first_day = query.last_distinct(table, midnight), date.min if start is None else utc_day(start)
         tell("write")
         out = run.replace(table_query, directory, table.key, first_day, utc_day(end), now)
     return Report(table.name, events, out, time.perf_counter() - began)
