@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # what these need takes seconds to import, and a test of a pu
     from flask.testing import FlaskClient
     from playwright.sync_api import Browser, Page
 
-#: Two workers share the machine. Where a thread of LightGBM waits for another one, it keeps a core busy meanwhile: on a
+#: The workers share the machine. Where a thread of LightGBM waits for another one, it keeps a core busy meanwhile: on a
 #: machine under load, a training of 0.1 s takes 10 s.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
