@@ -34,7 +34,7 @@ LONGEST_STRING = 10_000
 LARGEST_EXACT_FLOAT = 2**53
 #: The pattern of a string without one of its own: SQLite would cut it at a NUL.
 ANY = "[^\\x00]*"
-#: Who sent an event, and its number there, from 1 on: with these the stream job finds what was lost on the way.
+#: Who sent an event, and its number among theirs, from 1 on: by these the stream job finds what was lost on the way.
 PRODUCER, NUMBER = "producer", "number"
 #: When the service accepted the event.
 ACCEPTED = "accepted_at"
