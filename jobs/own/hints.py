@@ -17,6 +17,9 @@ from jobs.own.rows import MOST_CELLS
 NUMBERS = 'To estimate a number, declare a risk with task="regression", as feature_repo/features/loyalty.py does.'
 #: A zone to state where none is stated. Nobody but the sender of a file knows which.
 ZONE = "Europe/Berlin"
+#: How many cells of a column were read, and the first of them.
+Read = tuple[int, Sequence[Any]]
+_NONE: Read = (0, ())
 #: Words that somebody may state for 1 and for 0.
 _ONES, _ZEROS = ("yes", "true", "y", "t", "ja", "j"), ("no", "false", "n", "f", "nein")
 _NUMBERS: tuple[dict[str, str | None], ...] = (
@@ -27,11 +30,6 @@ _NUMBERS: tuple[dict[str, str | None], ...] = (
 _DAYS = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d", "%d.%m.%y")
 _TIMES = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p", "T%H:%M:%S", " %H:%M:%S %z")
 _FORMS = tuple(f"{day}{time}" for day in _DAYS for time in _TIMES)
-
-
-#: How many cells of a column were read, and the first of them.
-Read = tuple[int, Sequence[Any]]
-_NONE: Read = (0, ())
 
 
 def hints(
