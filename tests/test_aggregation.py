@@ -188,10 +188,11 @@ def test_the_last_two_distinct_values_agree_with_a_list_by_hand(raw, tmp_path_fa
 
 
 @pytest.mark.parametrize("start", [DAY_0, DAY_0 + 5 * HOUR, DAY_0 + 5 * HOUR + INSTANT, DAY_0 + 23 * HOUR])
-def test_a_run_from_within_a_day_keeps_the_rows_before(tmp_path, monkeypatch, start):
+@pytest.mark.parametrize("hours", [0, 1, 24])
+def test_a_run_within_a_day_keeps_the_rows_before_and_after(tmp_path, monkeypatch, start, hours):
     rows = run(tmp_path, [event(DAY_0 + n * 5 * HOUR, who=n) for n in range(9)])
     monkeypatch.setenv("RISK_DATA", str(tmp_path))
-    compute(settings.root(), LAST_TWO, NOW, NOW, start=start)
+    compute(settings.root(), LAST_TWO, start + hours * HOUR, NOW, start=start)
     assert without_created(stored()) == rows
 
 

@@ -176,6 +176,8 @@ def test_a_dataset_has_each_case_once_with_its_newest_label():
     assert str(frame["dob"].dtype) == "datetime64[us, UTC]"
     again = dataset.run(settings.root(), ONBOARDING, None, NOW, NOW, store=Source())
     assert (again.out.replaced, again.cases) == (0, 21)
+    part = dataset.run(settings.root(), ONBOARDING, start, start + timedelta(hours=2), NOW, store=Source())
+    assert (part.cases, part.out.replaced) == (2, 0)  # the other cases of the day stay
 
 
 def test_a_decision_of_a_batch_is_the_case_of_its_entity_and_day():

@@ -77,6 +77,12 @@ def test_spark_gives_the_rows_of_duckdb(table, raw, on_spark, tmp_path):
     compute(spark, table, NOW, NOW + DAY, **later)
     assert rows(duckdb, table) == rows(spark, table)
     assert {row[-1] for row in rows(spark, table)} == {NOW, NOW + DAY}
+    # Of a day in which a run begins or ends, the other rows stay.
+    count, within = len(rows(spark, table)), {"start": NOW - 2 * DAY - DAY / 3, "files": files}
+    compute(duckdb, table, NOW - DAY / 3, NOW + 2 * DAY, **within)
+    compute(spark, table, NOW - DAY / 3, NOW + 2 * DAY, engine=on_spark, **within)
+    assert rows(duckdb, table) == rows(spark, table)
+    assert len(rows(spark, table)) == count
 
 
 def all_functions(window):

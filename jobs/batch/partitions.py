@@ -17,6 +17,7 @@ import duckdb
 
 import files
 from errors import Busy
+from features.utc import utc_day
 from jobs import sql
 
 PART = "part.parquet"
@@ -77,21 +78,39 @@ def days(table: Path, since: date, until: date) -> dict[date, Path]:
 
 
 def replace(
-    db: duckdb.DuckDBPyConnection, query: str, table: Path, key: str, since: date, until: date, now: datetime
+    db: duckdb.DuckDBPyConnection,
+    query: str,
+    table: Path,
+    key: str,
+    since: datetime | None,
+    until: datetime,
+    now: datetime,
 ) -> Replaced:
-    """Replace the days from `since` to `until` of a table, both included, by the rows of a query.
+    """Replace the rows of a table dated from `since` to `until`, both included, by those of a query; without `since`,
+    all up to `until`. The other rows of the first and the last day stay, unless the table had other columns.
 
     `key` and `event_timestamp` identify a row; the day of its `event_timestamp` is its partition. A row gets a last
     column `created`: `now`, or where the table has the row with the same values, the `created` that it has there.
     """
     db.execute(f"CREATE OR REPLACE TABLE result AS FROM ({query}) {_order(key)}")
-    stored = days(table, since, until)
-    changed = _add_created(db, key, stored, now)
+    stored = days_between(table, since, until)
+    changed = _add_created(db, key, stored, outside(since, until), now)
     with beside(table) as scratch:
         parts = _write(db, scratch, key, changed)
         replaced = swap_in(table, parts, [path for day, path in stored.items() if day in changed and day not in parts])
     rows, filled_days = sql.row(db, f"SELECT count(*), count(DISTINCT {DAY}) FROM dated")
     return Replaced(rows, replaced, filled_days - len(parts))
+
+
+def days_between(table: Path, since: datetime | None, until: datetime) -> dict[date, Path]:
+    """The partitions with rows dated from `since` to `until`: day → folder, in order."""
+    return days(table, date.min if since is None else utc_day(since), utc_day(until))
+
+
+def outside(since: datetime | None, until: datetime) -> str:
+    """Whether a row is dated before `since` or after `until`."""
+    before = "" if since is None else f"event_timestamp < {sql.timestamp(since)} OR "
+    return f"{before}event_timestamp > {sql.timestamp(until)}"
 
 
 def swap_in(table: Path, parts: dict[date, Path], emptied: list[Path]) -> int:
@@ -105,8 +124,11 @@ def swap_in(table: Path, parts: dict[date, Path], emptied: list[Path]) -> int:
     return len(parts) + len(emptied)
 
 
-def _add_created(db: duckdb.DuckDBPyConnection, key: str, stored: dict[date, Path], now: datetime) -> set[date]:
-    """Make the relation `dated`: `result` with `created`. Returns the days that differ from the stored ones."""
+def _add_created(
+    db: duckdb.DuckDBPyConnection, key: str, stored: dict[date, Path], stays: str, now: datetime
+) -> set[date]:
+    """Make the relation `dated`: `result` and the stored rows that stay, with `created`. Returns the days that differ
+    from the stored ones."""
     columns = [name for name, *_ in db.execute("DESCRIBE result").fetchall()]
     table = sql.parquet(path / PART for path in stored.values())
     before = [name for name, *_ in db.execute(f"DESCRIBE FROM {table}").fetchall()] if stored else []
@@ -117,7 +139,8 @@ def _add_created(db: duckdb.DuckDBPyConnection, key: str, stored: dict[date, Pat
     values = ", ".join(sql.identifier(c) for c in columns if c not in (key, "event_timestamp")) or "1"
     db.execute(
         f"CREATE OR REPLACE TABLE dated AS SELECT r.*, CASE WHEN (SELECT row({values}) FROM (SELECT r.*)) "
-        f"IS NOT DISTINCT FROM o.stored_values THEN o.created END AS created FROM result r LEFT JOIN "
+        f"IS NOT DISTINCT FROM o.stored_values THEN o.created END AS created FROM "
+        f"(FROM result UNION ALL SELECT * EXCLUDE created FROM {table} WHERE {stays}) r LEFT JOIN "
         f"(SELECT {name}, event_timestamp, created, row({values}) AS stored_values FROM {table}) o "
         f"USING ({name}, event_timestamp) {_order(key)}"
     )

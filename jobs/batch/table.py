@@ -7,14 +7,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
 import duckdb
 
-from features.utc import MICROSECOND, since_1970, utc_day
+from features.utc import MICROSECOND, midnight, since_1970
 from features.windows.aggregation import TICK
 from features.windows.tables import AggregationTable, Table
 from jobs import sql
@@ -39,7 +39,7 @@ class Run(Protocol):
         """SELECT a table's rows dated since < t ≤ until (µs): `key`, the values and `t`."""
 
     def replace(
-        self, query: str, directory: Path, key: str, first_day: date, last_day: date, now: datetime
+        self, query: str, directory: Path, key: str, since: datetime | None, until: datetime, now: datetime
     ) -> partitions.Replaced:
         """As `partitions.replace`."""
 
@@ -98,20 +98,17 @@ def compute(
         tell("check")
         since, until = None if start is None else since_1970(start), since_1970(end)
         if isinstance(table, AggregationTable):
-            layout = Layout(table)
-            first = None if since is None else layout.first_event(since)
-            events = run.events(table, files, end, first, quarantine)
+            layout, first = Layout(table), None if start is None else midnight(start + TICK)
+            events = run.events(table, files, end, None if since is None else layout.first_event(since), quarantine)
             tell("windows")
-            rows = run.fold(layout, since, until)
-            table_query, first_day = query.finished(table, rows), date.min if start is None else utc_day(start + TICK)
+            table_query = query.finished(table, run.fold(layout, since, until))
         else:
+            first = None if start is None else start + MICROSECOND
             events = run.events(table, files, end, None, quarantine)
             tell("first sights")
-            # A day is replaced whole: the rows of the first one that are dated before `start` are computed again.
-            midnight = None if since is None else since - since % (TICK // MICROSECOND)
-            table_query, first_day = query.last_distinct(table, midnight), date.min if start is None else utc_day(start)
+            table_query = query.last_distinct(table, None if first is None else since_1970(first))
         tell("write")
-        out = run.replace(table_query, directory, table.key, first_day, utc_day(end), now)
+        out = run.replace(table_query, directory, table.key, first, end, now)
     return Report(table.name, events, out, time.perf_counter() - began)
 
 
@@ -155,6 +152,6 @@ class _DuckdbRun:
         return [f"(FROM grid WHERE rowid >= {begin} AND rowid < {end})" for begin, end in pairwise(edges)]
 
     def replace(
-        self, query: str, directory: Path, key: str, first_day: date, last_day: date, now: datetime
+        self, query: str, directory: Path, key: str, since: datetime | None, until: datetime, now: datetime
     ) -> partitions.Replaced:
-        return partitions.replace(self.connection, query, directory, key, first_day, last_day, now)
+        return partitions.replace(self.connection, query, directory, key, since, until, now)

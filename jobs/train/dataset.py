@@ -3,14 +3,14 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
 
 import settings
 from features.risk import Risk
-from features.utc import midnight, utc_day
+from features.utc import midnight
 from jobs import point_in_time, sql
 from jobs.batch import partitions
 from jobs.train import fed_back
@@ -81,10 +81,9 @@ def run(
             connection.register("logged", pa.Table.from_pandas(logged, preserve_index=False))
         written += len(logged)
         tell("write")
-        key, first_day = risk.outcomes.table.columns[0].name, date.min if start is None else utc_day(start)
+        key, first = risk.outcomes.table.columns[0].name, None if start is None else midnight(start)
         # A column that is all null in one chunk has no type there.
         parts = [f"SELECT * FROM joined_{done}" for done in chunks] + (["SELECT * FROM logged"] if len(logged) else [])
         query = " UNION ALL BY NAME ".join(parts)
-        last_day = utc_day(end - INSTANT)
-        out = partitions.replace(connection, query, directory, key, first_day, last_day, now)
+        out = partitions.replace(connection, query, directory, key, first, end - INSTANT, now)
     return Report(risk.name, written, out, time.perf_counter() - began)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,6 +66,6 @@ class _SparkRun:
         return at_ticks.at_ticks(layout, since, until)
 
     def replace(
-        self, query: str, directory: Path, key: str, first_day: date, last_day: date, now: datetime
+        self, query: str, directory: Path, key: str, since: datetime | None, until: datetime, now: datetime
     ) -> partitions.Replaced:
-        return staged.replace(self.reader, query, directory, key, first_day, last_day, now)
+        return staged.replace(self.reader, query, directory, key, since, until, now)

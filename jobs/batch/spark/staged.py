@@ -18,11 +18,12 @@ _NUMBER = "day-number"
 
 
 def replace(
-    reader: SparkReader, query: str, table: Path, key: str, since: date, until: date, now: datetime
+    reader: SparkReader, query: str, table: Path, key: str, since: datetime | None, until: datetime, now: datetime
 ) -> partitions.Replaced:
     """As `jobs.batch.partitions.replace`."""
-    stored = partitions.days(table, since, until)
-    dated = _dated(reader, query, key, [path / partitions.PART for path in stored.values()]).persist()
+    stored = partitions.days_between(table, since, until)
+    files = [path / partitions.PART for path in stored.values()]
+    dated = _dated(reader, query, key, files, partitions.outside(since, until)).persist()
     try:
         dated.createOrReplaceTempView("dated")
         counts = _counts(reader)
@@ -37,9 +38,9 @@ def replace(
     return partitions.Replaced(sum(rows for _, rows, _ in counts), replaced, len(filled) - len(parts))
 
 
-def _dated(reader: SparkReader, query: str, key: str, files: list[Path]) -> "DataFrame":
-    """The rows of the query with the numbers of their days, and `created` where the table has the row with the same
-    values, else null. Makes the view `stored` of what the table has."""
+def _dated(reader: SparkReader, query: str, key: str, files: list[Path], stays: str) -> "DataFrame":
+    """The rows of the query and the stored ones that stay, with the numbers of their days, and `created` where the
+    table has the row with the same values, else null. Makes the view `stored` of what the table has."""
     reader.view("result", query)
     columns, by = reader.spark.table("result").columns, (key, "event_timestamp")
     before: list[str] = []
@@ -54,7 +55,9 @@ def _dated(reader: SparkReader, query: str, key: str, files: list[Path]) -> "Dat
         same = " AND ".join(f"r.{name} = o.{name}" for name in map(sql.identifier, by))
         alike = [f"r.{name} IS NOT DISTINCT FROM o.{name}" for name in map(sql.identifier, columns) if name not in by]
         kept = f"CASE WHEN {' AND '.join(alike)} THEN o.created END AS created"
-        dated = f"SELECT r.*, {kept} FROM result r LEFT JOIN stored o ON {same}"
+        names = ", ".join(map(sql.identifier, columns))
+        rows = f"SELECT {names} FROM result UNION ALL SELECT {names} FROM stored WHERE {stays}"
+        dated = f"SELECT r.*, {kept} FROM ({rows}) r LEFT JOIN stored o ON {same}"
     return reader.frame(f"SELECT *, {partitions.DAY} AS {sql.identifier(_NUMBER)} FROM ({dated})")
 
 
