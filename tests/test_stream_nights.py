@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from constants import override
 from line_reader import Reader, lines, whole
 
 from jobs.stream.sources import json_lines
@@ -24,7 +25,7 @@ def is_new(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture(params=["file", "folder"])
 def reader(request: pytest.FixtureRequest, file: Path, is_new: bool, monkeypatch: pytest.MonkeyPatch) -> Reader:
-    monkeypatch.setattr(json_lines, "SEARCH_SECONDS", 0.0)
+    override(monkeypatch, json_lines, SEARCH_SECONDS=0.0)
     return Reader(file if request.param == "file" else file.parent, is_new)
 
 
