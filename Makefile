@@ -42,8 +42,8 @@ $(READY): requirements.txt pyproject.toml
 		env -u PYTHONDONTWRITEBYTECODE xargs -P 2 -I NAMES $(BIN)/python -W ignore -c "import NAMES"
 	@touch $(READY)
 
-# A third of all that is installed; `make demo` does without.
-tools: $(TOOLS) ## what tests, lint and notebooks need beside it
+# These are a quarter of all bytes that are installed, and `make demo` does without them.
+tools: $(TOOLS) ## the same, with what tests, lint and notebooks need
 
 $(TOOLS): $(READY)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-build-isolation --constraint requirements.txt --editable '.[dev]'
