@@ -2,9 +2,13 @@
 
 import ast
 import re
+import time
+import uuid
+from datetime import UTC, datetime
 
 import pytest
 import readme
+from chance import without_chance
 from conftest import leaves_out
 from rooms import module_of, parsed, sources
 from test_layers import write
@@ -107,6 +111,43 @@ def long_claims(root):
         for node in ast.walk(parsed(text)):
             if isinstance(node, ast.FunctionDef) and len(node.name.removeprefix("test_")) > MOST_CLAIM_CHARACTERS:
                 yield f"{path}:{node.lineno} {node.name}: claim it in {MOST_CLAIM_CHARACTERS} characters"
+
+
+def lucky_claims(root):
+    """Claims that a few digits stand nowhere in a text with ids and times: such have any four by chance."""
+    for path, text in sources(root).items():
+        for node in ast.walk(parsed(text)):
+            code = ast.unparse(node) if isinstance(node, ast.Assert) else ""
+            sought = re.match(r"assert (?:'([^']*)' not in |not re\.search\('([^']*)', )(.*)", code)
+            if sought and re.search(r"\.text\b|str\(|dumps\(", sought[3]) and "without_chance(" not in sought[3]:
+                parts = (sought[1] or sought[2]).split("|")
+                if any(re.fullmatch("[0-9a-f]{1,5}", part) for part in parts):
+                    yield f"{path}:{node.lineno} may fail by chance: look in the text without_chance"
+
+
+def test_no_claim_depends_on_the_digits_of_an_id():
+    assert list(lucky_claims(settings.PROJECT)) == []
+
+
+@pytest.mark.parametrize(
+    ("claim", "is_lucky"),
+    [("'8765' not in answer.text", True), ("not re.search('123456|8765', json.dumps(line))", True),
+     ("'8765' not in str(spans)", True), ("'8765' not in without_chance(answer.text)", False),
+     ("'8765' not in error['message']", False), ("'512-34-8765' not in answer.text", False),
+     ("'Traceback' not in answer.text", False)],
+)  # fmt: skip
+def test_a_claim_that_chance_can_break_is_named(tmp_path, claim, is_lucky):
+    write(tmp_path, "tests/x.py", f"\nassert {claim}")
+    assert (
+        list(lucky_claims(tmp_path)) == ["tests/x.py:2 may fail by chance: look in the text without_chance"] * is_lucky
+    )
+
+
+def test_a_text_without_chance_still_tells_an_identifier():
+    drawn = f"{uuid.uuid4()} {uuid.uuid4().hex} {datetime.now(UTC).isoformat()} {time.time_ns()}"
+    assert (
+        without_chance(f"{drawn} 512-34-8765 512348765 1990-05-17") == "… … …+00:00 … 512-34-8765 512348765 1990-05-17"
+    )
 
 
 def test_a_name_says_what_it_holds():
