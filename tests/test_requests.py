@@ -205,13 +205,14 @@ def test_a_value_of_parquet_that_is_none_is_a_bad_row(
 @pytest.mark.parametrize(
     ("row", "reason"),
     [({"order_id": "o\0"}, "order_id has a NUL character"), ({"amuont": 1.0}, "Did you mean 'amount'"),
+     ({"user_id": None, "usr_id": "u1"}, "Did you mean 'user_id'"),
      ({"order_timestamp": "2026-01-10T12:00:00"}, "with its zone")],
 )  # fmt: skip
 def test_a_row_of_json_lines_is_refused_as_the_api_does(
     store: Orders, tmp_path: Path, row: dict[str, Any], reason: str
 ) -> None:
     source = tmp_path / "requests.jsonl"
-    as_json_lines(source, [ORDERS[0] | row])
+    as_json_lines(source, [{name: value for name, value in (ORDERS[0] | row).items() if value is not None}])
     with pytest.raises(BadInput, match=f"row 1 is invalid: .*{reason}"):
         decide(store, source, tmp_path / "decisions.csv")
 

@@ -25,7 +25,7 @@ from errors import (
     UnknownField,
     WrongType,
 )
-from features.fields import fault_of
+from features.fields import fault_of, first_fault
 from features.identifiers import shape
 from files import fault, is_file_fault
 from root import Root
@@ -60,12 +60,9 @@ def install(app: Flask, root: Root) -> None:
 def from_validation(
     error: ValidationError, prefix: str = "", unknown: Callable[[str], str] = lambda name: SPELLING
 ) -> BadRequest:
-    """The first fault that pydantic found, as one of our errors. `prefix` is put before the field's name. `unknown`
+    """The fault that pydantic found first, as one of our errors. `prefix` is put before the field's name. `unknown`
     says what to do about a field that is not declared."""
-    first, *rest = error.errors(include_input=False, include_url=False)
-    if first["type"] == "missing":  # under a misspelled name, maybe; then the unknown field says how to mend both
-        beside = (fault for fault in rest if fault["loc"][:-1] == first["loc"][:-1])
-        first = next((fault for fault in beside if fault["type"] == "extra_forbidden"), first)
+    first = first_fault(error)
     field, kind = prefix + ".".join(str(part) for part in first["loc"]), first["type"]
     if kind == "missing":
         return MissingField(f"{field} is missing. Send it.", field)

@@ -13,7 +13,7 @@ from features.utc import OutOfBounds, bounded, has_zone
 from features.windows.events import ANY, digits
 
 if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
+    from pydantic_core import ErrorDetails, ValidationError
 
 STATES = frozenset(
     "AL AK AZ AR CA CO CT DE DC FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ NM NY NC ND OH "
@@ -58,6 +58,16 @@ def state_code(text: str) -> str:
             "state",
         )
     return code
+
+
+def first_fault(error: "ValidationError") -> "ErrorDetails":
+    """The fault of a request or an event that a message is about: the first. A field that is missing may be there under
+    a misspelled name; then the unknown field beside it, as its message says how to mend both."""
+    first, *others = error.errors(include_input=False, include_url=False, include_context=False)
+    if first["type"] != "missing":
+        return first
+    beside = (fault for fault in others if fault["loc"][:-1] == first["loc"][:-1])
+    return next((fault for fault in beside if fault["type"] == "extra_forbidden"), first)
 
 
 def fault_of(error: "ErrorDetails") -> str:

@@ -14,7 +14,7 @@ from pydantic_core import to_json
 
 from choices import did_you_mean, listed
 from errors import BadInput, BadRequest
-from features.fields import fault_of
+from features.fields import fault_of, first_fault
 from features.identifiers import shape
 from features.risk import Risk, RiskRequest
 from jobs.raw.csv_files import RAGGED, CsvFile
@@ -117,7 +117,7 @@ def _checked(risk: Risk, number: int, fields: Mapping[str, Any], text: str, is_t
     try:
         request = risk.request.from_texts(fields) if is_text else risk.request.model_validate(fields)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        first = first_fault(error)
         field = ".".join(map(str, first["loc"]))
         if first["type"] == "extra_forbidden":
             hint = did_you_mean(field, risk.request.model_fields)

@@ -8,7 +8,7 @@ from pydantic_core import from_json, to_json
 
 from errors import SHOWN_CHARACTERS
 from features.domains import Stream
-from features.fields import fault_of
+from features.fields import fault_of, first_fault
 from features.identifiers import masked
 from features.windows import events
 from features.windows.events import ACCEPTED, LONGEST_STRING, NUMBER, PRODUCER, Row
@@ -109,7 +109,7 @@ def _future(row: Row, columns: Sequence[str], newest: int, now: int) -> str:
 def _reason(stream: Stream, error: ValidationError | strict_json.NotStrict) -> str:
     if isinstance(error, strict_json.NotStrict):
         return str(error)
-    first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    first = first_fault(error)
     field = ".".join(map(str, first["loc"]))[:SHOWN_CHARACTERS]
     if first["type"] == "extra_forbidden":
         return f"{field} is no column of {stream.raw.name}. {events.undeclared(stream.raw, field)}"
