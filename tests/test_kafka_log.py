@@ -10,8 +10,11 @@ from engines.kafka import Broker
 from engines.need import need
 from stream_world import BEGIN, RAW
 
+from brokers import KafkaTopic
+from errors import LogUnavailable
 from features.utc import since_1970
 from jobs.raw import offline_log
+from jobs.stream.kafka import topics
 from jobs.stream.kafka.log import EventsSink
 from root import Root
 
@@ -30,9 +33,9 @@ def messages(kafka: Broker) -> list[Message]:
     return kafka.messages(topic)
 
 
-def write(root: Path, messages: list[Message], cuts: list[int]) -> None:
+def write(root: Path, messages: list[Message], cuts: list[int], topic: str = "an-id") -> None:
     """Write messages by one worker, with a commit at each cut."""
-    sink = EventsSink(Root(root), RAW)
+    sink = EventsSink(Root(root), RAW, topic)
     for begin, end in pairwise([0, *cuts, len(messages)]):
         for message in messages[begin:end]:
             row = dict.fromkeys(RAW.sent_columns) | {"id": "e", "at": since_1970(BEGIN), "x": float(message.value())}
@@ -68,3 +71,32 @@ def test_a_note_of_an_older_version_is_read(messages: list[Message], tmp_path: P
     note.write_text('[9,"somebody"]')
     write(tmp_path, messages, [])
     assert len(logged(tmp_path)) == VERSIONS
+
+
+def topic(kafka: Broker, name: str, first: int, count: int) -> tuple[list[Message], str]:
+    """The messages of a new topic, and its id."""
+    kafka.create(name)
+    kafka.send(name, ((b"e", b"%d" % n) for n in range(first, first + count)))
+    return kafka.messages(name), topics.id_of(KafkaTopic(kafka.servers, name), name)
+
+
+@pytest.mark.parametrize("name", ["moved", "again"])
+def test_a_new_topic_begins_behind_what_the_log_has_of_another(kafka: Broker, name: str, tmp_path: Path) -> None:
+    """It has another name, or the same one after it was deleted. A crash leaves a part of its rows too."""
+    messages, first = topic(kafka, "again", 0, 10)
+    write(tmp_path, messages, [4], first)
+    kafka.delete("again")
+    others, second = topic(kafka, name, 10, 8)
+    write(tmp_path, others[:7], [2, 5], second)
+    write(tmp_path, others[5:], [], second)
+    assert [version for _, version in logged(tmp_path)] == [float(n) for n in range(18)]
+    write(tmp_path, messages, [], first)
+    assert len(logged(tmp_path)) == 18
+    kafka.delete(name)
+
+
+def test_a_worker_begins_again_where_its_topic_was_created_again(kafka: Broker, tmp_path: Path) -> None:
+    messages, first = topic(kafka, "twice", 0, 10)
+    with pytest.raises(LogUnavailable, match=r"offset 3 of partition 0 after offset 9\. Was the topic created again"):
+        write(tmp_path, [*messages, *messages[3:]], [10], first)
+    assert len(logged(tmp_path)) == 10

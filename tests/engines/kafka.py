@@ -130,6 +130,12 @@ class Broker:
             future.result(WAIT_SECONDS)
         return topic
 
+    def delete(self, topic: str) -> None:
+        """Delete a topic, and wait until its name is free."""
+        for future in self.admin.delete_topics([topic]).values():
+            future.result(WAIT_SECONDS)
+        wait_until(lambda: topic not in self.admin.list_topics().topics, what=f"{topic} is gone")
+
     def send(
         self,
         topic: str,

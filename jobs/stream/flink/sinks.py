@@ -23,7 +23,7 @@ from jobs.stream.kafka import worker
 from jobs.stream.kafka.log import EventsSink
 from jobs.stream.kafka.progress import Numbers
 from jobs.stream.kafka.states import online
-from jobs.stream.kafka.topics import topics_of
+from jobs.stream.kafka.topics import id_of, topics_of
 from jobs.stream.state import StateRow
 from root import Root
 from serving.store import Store
@@ -96,7 +96,7 @@ def _build(application: Application, places: FlinkPlaces, root: Root, store: Sto
     compact = dict.fromkeys(map(places.states, places.live), "compact")
     topics = topics_of(application, places, dict.fromkeys(written, "delete") | compact)
     events = topics[places.events]
-    log = EventsSink(root, places.stream.raw, f"flink-{places.version}-")
+    log = EventsSink(root, places.stream.raw, id_of(places.source, places.events), f"flink-{places.version}-")
     application.dataframe(events).apply(from_json).sink(log)
     for tables in places.keyed:
         keyed = application.dataframe(topics[places.keyed_topic(tables)])

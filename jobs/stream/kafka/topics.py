@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, NewTopic, TopicMetadata
 from quixstreams import Application
 from quixstreams.models.serializers import SerializationContext, Serializer
@@ -52,6 +52,14 @@ def topics_of(
         name: application.topic(name, "bytes", "bytes", _Value(), "bytes", TopicConfig(*size, config))
         for name, config in configs.items()
     }
+
+
+def id_of(source: KafkaTopic, name: str) -> str:
+    """The id that the brokers of `source` gave a topic when it was created, as Kafka's tools print it. Raises
+    KafkaException."""
+    client = AdminClient({**source.client, "logger": logger})  # it answers as long as it is there
+    described = client.describe_topics(TopicCollection([name]), request_timeout=TIMEOUT_SECONDS)
+    return str(described[name].result().topic_id).translate(str.maketrans("+/", "-_"))
 
 
 def _connected(source: KafkaTopic) -> tuple[AdminClient, dict[str, TopicMetadata]]:

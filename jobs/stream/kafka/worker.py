@@ -21,7 +21,7 @@ from jobs.stream.kafka.log import EventsSink
 from jobs.stream.kafka.places import Places
 from jobs.stream.kafka.progress import CatchUp, Numbers, paced
 from jobs.stream.kafka.states import StatesSink, mark
-from jobs.stream.kafka.topics import topics_of
+from jobs.stream.kafka.topics import id_of, topics_of
 from jobs.stream.status import served
 from root import Root
 from serving.store import Store
@@ -105,7 +105,7 @@ def _known(error: Exception, message: str) -> RiskError:
 
 def _message(error: Exception) -> str | None:
     """What a person reads about an error that may pass: of a broker, of the store, of a disk. None for a bug."""
-    if isinstance(error, FeaturesNotReady):
+    if isinstance(error, (FeaturesNotReady, LogUnavailable)):
         return error.message
     if is_file_fault(error):
         return fault(error)
@@ -230,7 +230,8 @@ def _build(
     )
     valid = checked.filter(lambda value: isinstance(value, Valid))
     changes = valid.apply(lambda value, state: checking.remember(value, _place()[1], state), stateful=True, expand=True)
-    changes.filter(lambda change: isinstance(change, dict)).sink(EventsSink(root, places.stream.raw))
+    log = EventsSink(root, places.stream.raw, id_of(places.source, places.source.name))
+    changes.filter(lambda change: isinstance(change, dict)).sink(log)
     changes.filter(lambda change: isinstance(change, Sent)).to_topic(
         lambda sent, *_: topics[sent.topic], key=lambda sent: sent.key
     )
