@@ -30,26 +30,28 @@ def loaded(shelf_folder: Path, name: str, version: str, inputs: Collection[str])
 def promote(shelf_folder: Path, name: str, version: str, inputs: Collection[str], log: shelf.Log) -> None:
     """Let a version serve, if it can be loaded. Raises BadParameter, ModelBroken, and what `log` raises; then nothing
     changes."""
-    loaded(shelf_folder, name, version, inputs)
-    shelf.switch(shelf_folder, name, version, log)
+    with shelf.locked(shelf_folder, name):
+        loaded(shelf_folder, name, version, inputs)
+        shelf.switch(shelf_folder, name, version, log)
 
 
 def rollback(shelf_folder: Path, name: str, inputs: Collection[str], log: shelf.Log) -> str:
     """Let the version serve again that served before the current one. Returns it. Raises BadParameter if there is none,
     ModelNotTrained, ModelBroken, and what `log` raises; then nothing changes."""
-    current = shelf.current_version(shelf_folder, name)
-    *earlier, _ = history.served(shelf_folder / name, Path(current).name)
-    kept = set(history.versions(shelf_folder / name))
-    while earlier and earlier[-1] not in kept:  # somebody deleted it
-        earlier.pop()
-    if not earlier:
-        raise BadParameter(
-            f"No version of {name} served before {current}. To serve another one: "
-            f"python -m jobs models {name} promote VERSION"
-        )
-    loaded(shelf_folder, name, earlier[-1], inputs)
-    shelf.switch(shelf_folder, name, earlier[-1], log, earlier)
-    return earlier[-1]
+    with shelf.locked(shelf_folder, name):
+        current = shelf.current_version(shelf_folder, name)
+        *earlier, _ = history.served(shelf_folder / name, Path(current).name)
+        kept = set(history.versions(shelf_folder / name))
+        while earlier and earlier[-1] not in kept:  # somebody deleted it
+            earlier.pop()
+        if not earlier:
+            raise BadParameter(
+                f"No version of {name} served before {current}. To serve another one: "
+                f"python -m jobs models {name} promote VERSION"
+            )
+        loaded(shelf_folder, name, earlier[-1], inputs)
+        shelf.switch(shelf_folder, name, earlier[-1], log, earlier)
+        return earlier[-1]
 
 
 def kept_line(shelf_folder: Path, card: Card) -> str | None:

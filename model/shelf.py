@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import files
@@ -45,10 +46,14 @@ def put(
     prove: Callable[[Path], object] = lambda version: None,
     *,
     log: Log,
+    displaces: Callable[[], bool] = lambda: True,
 ) -> Path:
-    """Write a new version as `add` does, and make it the current one. Returns its folder."""
+    """Write a new version as `add` does, and make it the current one if it `displaces` the one that is. That is asked
+    under the lock: another one may serve since the work on this one began. Returns its folder."""
     folder = add(shelf, card, model, report, others, prove)
-    switch(shelf, card.name, card.version, log)
+    with locked(shelf, card.name):
+        if displaces():
+            switch(shelf, card.name, card.version, log)
     return folder
 
 
@@ -63,13 +68,15 @@ def add(
     """Write a new version, with the files `others` (name → content). What serves stays. Returns its folder.
 
     `prove` gets the folder of the written version before anybody else can see it. If it raises, nothing is left of the
-    version. Raises FileExistsError if the version exists.
+    version. A run that is repeated, as of the same timestamp, finds its version there. Raises FileExistsError if
+    another one has its name, and ModelBroken.
     """
     folder = shelf / card.name / card.version
-    files.make_folder(folder.parent)
-    if folder.exists():
-        raise FileExistsError(f"{folder} exists. A version is written once: train again for a new one.")
-    with files.locked(folder.parent / "switch.lock"):
+    with locked(shelf, card.name):
+        if folder.exists():
+            if _without_replaced(take(folder)[0]) == _without_replaced(card):
+                return folder
+            raise FileExistsError(f"{folder} exists. A version is written once: train again for a new one.")
         for left in folder.parent.glob(f"{_NEW}*"):  # by a run that was killed
             shutil.rmtree(left)
         with tempfile.TemporaryDirectory(prefix=_NEW, dir=folder.parent) as scratch:
@@ -89,19 +96,31 @@ def add(
 
 
 def switch(shelf: Path, name: str, version: str, log: Log, back_to: Sequence[str] | None = None) -> None:
-    """Make a version the current one, and keep which versions served. `back_to` is the list of those after a roll-back,
-    with `version` last. Two switches are logged in the order in which they take effect."""
-    folder = shelf / name
-    with files.locked(folder / "switch.lock"):
-        log(version)
-        if back_to is None:  # a longer list before the link, a shorter one after it: a crash between loses nothing
-            history.write(folder, [*_served(shelf, name), version])
-        link = folder / f".{CURRENT}-{version}"
-        link.unlink(missing_ok=True)
-        link.symlink_to(version)
-        files.replace({link: folder / CURRENT})
-        if back_to is not None:
-            history.write(folder, back_to)
+    """Make a version the current one, and keep which versions served; if it is the current one, nothing is done.
+    `back_to` is the list of those after a roll-back, with `version` last. The caller holds the lock, so two switches
+    are logged in the order in which they take effect."""
+    folder, served = shelf / name, _served(shelf, name)
+    if served[-1:] == [version]:
+        return
+    log(version)
+    if back_to is None:  # a longer list before the link, a shorter one after it: a crash between loses nothing
+        history.write(folder, [*served, version])
+    link = folder / f".{CURRENT}.tmp"
+    link.unlink(missing_ok=True)  # of a run that was killed
+    link.symlink_to(version)
+    files.replace({link: folder / CURRENT})
+    if back_to is not None:
+        history.write(folder, back_to)
+
+
+def locked(shelf: Path, name: str) -> AbstractContextManager[None]:
+    """Let nobody else add, choose or remove a version of a model meanwhile."""
+    return files.locked(shelf / name / "switch.lock")
+
+
+def _without_replaced(card: Card) -> str:
+    """All of a card but what served when it was written."""
+    return card.model_dump_json(exclude={"replaced"})
 
 
 def _served(shelf: Path, name: str) -> list[str]:

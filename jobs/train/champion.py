@@ -65,16 +65,24 @@ def train(
     rehearsed = rehearsal.rehearsed(risk, *(rows_of(risk, part, label, missing) for part in before))
     fitted = rehearsal.fitted(risk, training, rehearsed)
     done("fit")
-    stays, notes = None, fed_back.notes(past, future)
+    notes = fed_back.notes(past, future)
     try:
-        stays = promotion.that_stays(root.models, risk.name, risk.by_input, beside)
+        promotion.that_stays(root.models, risk.name, risk.by_input)
     except ModelBroken as error:
         cause = re.split(r" (?:Train again|Choose another)", error.message)[0]
         notes += (f"It takes the place of a version that cannot serve. {cause}",)
-    place = partial(shelf.put, log=log) if stays is None else shelf.add
+    place = partial(shelf.put, log=log, displaces=partial(_displaces, root, risk, beside))
     return version.publish(
         root.models, risk, appetite, now, fitted, training, test, missing, notes, done, rehearsed.rehearsal, place=place
     )
+
+
+def _displaces(root: Root, risk: Risk, beside: bool) -> bool:
+    """Whether a trained version is to serve in the place of the one that serves now."""
+    try:
+        return promotion.that_stays(root.models, risk.name, risk.by_input, beside) is None
+    except ModelBroken:
+        return True
 
 
 def case_rows(
