@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from errors import BadParameter
+from errors import BadParameter, ModelNotTrained
 from features.domains import streams, tables
 from features.utc import EPOCH, MICROSECOND
 from features.windows import AggregationTable
@@ -19,6 +19,7 @@ from root import Root
 from serving import audit, intake
 from serving.lines import SUFFIX
 from serving.old_policies import old_policies
+from serving.shadow import setting
 
 #: The first day of a file's name: `2026-01-31.jsonl`, or `2026-01-31.daily` beside the audit log.
 _DAY = re.compile(r"(\d{4}-\d\d-\d\d)\.")
@@ -27,6 +28,7 @@ _PARTITION = re.compile(r"year=(\d{4})/month=(\d\d)/day=(\d\d)$")
 _COMMITS = re.compile(r"\d+-(\d+)")
 #: How a version of a model begins: `20261126T145731-…`.
 _VERSION = re.compile(r"(\d{8}T\d{6})-")
+VERSIONS = "model versions"
 #: The file without rows that shows a reader the schema.
 _EMPTY = "0-0.parquet"
 
@@ -56,12 +58,18 @@ def old(root: Root, keep: timedelta, now: datetime) -> Iterator[Old]:
         )  # fmt: skip
 
 
-def remove(item: Old) -> None:
+def remove(root: Root, item: Old) -> None:
     """Remove a file or folder, and its folder where that is empty then. The removal survives a power cut. What somebody
-    has written since it was found stays."""
+    has written since it was found stays, and a version that somebody has chosen since."""
     if not item.path.exists() or item.path.stat().st_mtime_ns != item.written_ns:
         return
-    if item.path.is_dir():
+    if item.kind == VERSIONS:
+        with shelf.locked(root.models, item.path.parent.name):
+            if item.path.name in _chosen(root, item.path.parent):
+                return
+            (item.path / shelf.CARD).unlink(missing_ok=True)  # first: without it, nobody takes the rest for a version
+            shutil.rmtree(item.path)
+    elif item.path.is_dir():
         shutil.rmtree(item.path)
     else:
         item.path.unlink(missing_ok=True)
@@ -93,7 +101,7 @@ def _candidates(root: Root, cutoff: datetime) -> Iterator[tuple[str, Path]]:
     yield from (("decisions of shadows", day) for day in _days(root.shadow, cutoff))
     yield from (("acts on cases", day) for day in _chained(root.cases, cutoff))
     for model in sorted(path for path in root.models.glob("*") if path.is_dir()):
-        yield from (("model versions", version) for version in _versions(model, cutoff))
+        yield from ((VERSIONS, version) for version in _versions(root, model, cutoff))
     yield from old_policies(root, cutoff)
 
 
@@ -134,22 +142,32 @@ def _dead_letters(folder: Path, cutoff: datetime) -> Iterator[Path]:
             yield file
 
 
-def _versions(model: Path, cutoff: datetime) -> Iterator[Path]:
-    """The versions that were made before the cutoff, without the current one, the one to roll back to, and those that
-    served later than the cutoff."""
-    versions = history.versions(model)
-    current = shelf.current_version(model.parent, model.name)
-    served = history.served(model, current)
-    needed = {*served[-2:], *_served_since(served, cutoff)}
-    for version in versions:
-        made = _made(version)
-        if made and made < cutoff and version not in needed:
-            yield model / version
+def _versions(root: Root, model: Path, cutoff: datetime) -> Iterator[Path]:
+    """The versions that were made before the cutoff, without those that are chosen, and those that served later than
+    the cutoff. What a killed run left of a version counts as one."""
+    needed = {*_chosen(root, model), *_served_since(_served(model), cutoff)}
+    for version in sorted(model.iterdir()):
+        made = _made(version.name)
+        if made and made < cutoff and version.name not in needed:
+            yield version
+
+
+def _chosen(root: Root, model: Path) -> set[str]:
+    """The current version of a model, the one to roll back to, and the one in its shadow."""
+    shadow = setting.read(root.shadow, model.name)
+    return {*_served(model)[-2:], *([shadow.model] if shadow and shadow.model else [])}
+
+
+def _served(model: Path) -> list[str]:
+    try:
+        return history.served(model, shelf.current_version(model.parent, model.name))
+    except ModelNotTrained:
+        return []
 
 
 def _served_since(served: list[str], cutoff: datetime) -> Iterator[str]:
     """The versions that may have served after the cutoff: a version served until the next one was made."""
-    for version, successor in zip(served, [*served[1:], None], strict=True):
+    for version, successor in zip(served, [*served[1:], None], strict=False):
         ended = _made(successor) if successor else None
         if ended is None or ended >= cutoff:
             yield version

@@ -47,7 +47,7 @@ def pruned(root: Root, keep: timedelta = KEEP) -> set[str]:
     """What is gone after a run, as paths below the root."""
     before = {path for path in root.path.rglob("*") if path.is_file()}
     for item in list(prune.old(root, keep, NOW)):
-        prune.remove(item)
+        prune.remove(root, item)
     return {str(path.relative_to(root.path)) for path in before if not path.exists()}
 
 
@@ -242,5 +242,5 @@ def test_a_list_that_comes_back_while_old_ones_are_removed_stays(root: Root):
     items = list(prune.old(root, KEEP, NOW))
     policed.history.add(Entry(NOW, "v9", "applied"), b"# v9", {"lists/bad.txt": b"a"})
     for item in items:
-        prune.remove(item)
+        prune.remove(root, item)
     assert "a" in policed.kept()[1]

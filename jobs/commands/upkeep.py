@@ -27,7 +27,8 @@ def prune(keep: timedelta, dry_run: bool) -> None:
     from jobs import prune as pruning
 
     files, sizes = Counter[str](), Counter[str]()
-    items = list(pruning.old(settings.root(), keep, datetime.now(UTC)))
+    root = settings.root()
+    items = list(pruning.old(root, keep, datetime.now(UTC)))
     for item in items:
         files[item.kind] += 1
         sizes[item.kind] += item.size_bytes
@@ -38,7 +39,7 @@ def prune(keep: timedelta, dry_run: bool) -> None:
         with act("retention", f"{keep.days}d", "prune") as log:
             log(files=files)
             for item in items:
-                pruning.remove(item)
+                pruning.remove(root, item)
     console.line("Would be removed:" if dry_run else "Removed:")
     rows = [(kind, f"{count:,}", f"{sizes[kind] / MEGABYTE:,.1f} MB") for kind, count in files.items()]
     console.table([Column("what"), Column("files", "right"), Column("size", "right")], rows, headings=True, indent=2)
