@@ -23,8 +23,8 @@ class Reader:
         self.source = open_source(settings.root(), f"jsonl:{path}", "swipes")
         self.faults: list[Line] = []
 
-    def read(self, most_bytes: int = 10**6) -> list[bytes]:
-        """All lines that there are."""
+    def read(self, most_bytes: int = 10**6, behind: int = 0) -> list[bytes]:
+        """All lines that there are. So many bytes cannot be read yet."""
         texts: list[bytes] = []
         if self.is_new:
             self.source = open_source(settings.root(), f"jsonl:{self.path}", "swipes")
@@ -32,7 +32,7 @@ class Reader:
             position = json.loads(json.dumps(self.position))
             read, self.position = self.source.read(position, most_bytes, False)
             if self.position == position:
-                assert self.source.behind(self.position) == 0
+                assert self.source.behind(self.position) == behind
                 return texts
             texts += [line.text for line in read if not line.fault]
             self.faults += [line for line in read if line.fault]

@@ -7,15 +7,14 @@ from collections.abc import Iterable
 from operator import itemgetter
 from pathlib import Path
 from typing import IO
-from zlib import crc32
 
-from jobs.stream.sources import marks
-from jobs.stream.sources.marks import COMPRESSED, Mark, mark_of
+from jobs.stream.sources import compressed, marks
+from jobs.stream.sources.chunks import lines_of, longest
+from jobs.stream.sources.compressed import COMPRESSED, Compressed
+from jobs.stream.sources.marks import Mark, mark_of
 from jobs.stream.sources.protocol import Line, Position
 from serving.lines import SUFFIX, whole_lines
 
-#: A longer line is no event: the service takes requests of half of this. What the job keeps in memory has a bound, too.
-LONGEST_LINE_BYTES = 1024 * 1024
 #: A file that has not changed for this long, ns, is known by its length and the time of its change. Within this time, a
 #: file system may give two changes the same time.
 _SETTLED_NS = 2 * 10**9
@@ -26,7 +25,6 @@ SEARCH_SECONDS = 1.0
 #: One read goes over the files again as often as this, where what it found elsewhere has to be read.
 _MOST_PASSES = 8
 DAMAGED = "the compressed file is damaged, and what follows here is lost. Send the lost events again"
-TOO_LONG = f"the line is longer than {LONGEST_LINE_BYTES:,} bytes"
 GONE = (
     "another content has taken the place of the file, and the old one is not beside it: what followed here in the old "
     "one, and was not read, is lost. Rotate by renaming, into the same folder, and send the lost events again"
@@ -50,6 +48,7 @@ class JsonLines:
         self._known: dict[str, tuple[int, int]] = {}
         #: File → when it is looked for again, once it is missing.
         self._next_search: dict[str, float] = {}
+        self._compressed = Compressed()
 
     def read(self, position: Position, most_bytes: int, final: bool) -> tuple[list[Line], Position]:
         """As `Source.read`."""
@@ -65,14 +64,16 @@ class JsonLines:
 
     def behind(self, position: Position) -> int:
         """As `Source.behind`."""
-        sizes = {name: _size(self._folder / name) for name in self._names(position) if not _is_compressed(name)}
-        return sum(max(0, size - mark_of(position.get(name))["offset"]) for name, size in sizes.items())
+        return sum(_unread(self._folder / name, mark_of(position.get(name))) for name in self._names(position))
 
     def _names(self, known: Position) -> list[str]:
         """The files to read, by name in the folder. What was rotated comes first, as it is older."""
         names = [self._path.name]
         if self._path.is_dir():
-            self._folder, names = self._path, sorted(file.name for file in self._path.glob(f"*{SUFFIX}"))
+            self._folder, plain = self._path, {file.name for file in self._path.glob(f"*{SUFFIX}")}
+            days = {file.stem for file in self._path.glob(f"*{SUFFIX}{COMPRESSED}")}
+            # A file that is being compressed is still there. One that was read before is followed first.
+            names = sorted([*plain, *(f"{day}{COMPRESSED}" for day in days - plain - known.keys())], key=_plain)
         rotated = [name for name in known if name not in names]
         return [*sorted(rotated, key=lambda name: mark_of(known[name]).get("changed", 0)), *names]
 
@@ -92,8 +93,7 @@ class JsonLines:
                     return []  # they come first
                 is_abandoned = not self._is_source(name) and not _has_changed_since(status, _ABANDONED_NS)
                 log.seek(mark["offset"])
-                longest = 0 if mark.get("skips") else LONGEST_LINE_BYTES
-                chunk = whole_lines(log, most_bytes, final or is_abandoned, longest)
+                chunk = whole_lines(log, most_bytes, final or is_abandoned, longest(mark))
                 if chunk and not mark["offset"] and self._has_moved_to(name, known):
                     return self._read_file(name, known, most_bytes, final)
                 fcntl.flock(log, fcntl.LOCK_UN)  # the comparison may have a lot to read
@@ -116,37 +116,36 @@ class JsonLines:
             if time.time_ns() - status.st_ctime_ns > _SETTLED_NS:
                 self._settled[name] = _told(status, mark)
             return []
-        skipped = chunk.find(b"\n") + 1 or len(chunk) if mark.get("skips") else 0
-        is_long = b"\n" not in chunk and (len(chunk) > LONGEST_LINE_BYTES or bool(skipped))
-        known[name] = marks.after(mark, log, chunk, is_long)
-        return _split(name, mark["offset"] + skipped, chunk[skipped:])
+        lines, skips = lines_of(name, mark, chunk)
+        known[name] = marks.after(mark, log, chunk) | skips
+        return lines
 
     def _read_compressed(self, name: str, known: Position, most_bytes: int) -> list[Line]:
-        """What a rotated file has after its mark. A compressed file does not grow, so at its end it is forgotten, once
-        something of its successor was read: until then it would be taken for a later file."""
-        file, mark = self._folder / name, mark_of(known[name])
+        """What a compressed file has after its mark. A rotated one is forgotten at its end, once something of its
+        successor was read: until then it would be taken for a later file. A file of the source is never forgotten."""
+        file = self._folder / name
+        if name not in known:
+            self._has_moved_to(name, known)
+        mark = mark_of(known.get(name))
+        if not compressed.is_read(file, mark):
+            read = self._compressed.read(file, mark, most_bytes, longest(mark))
+            if read is None:
+                return self._follow(name, known)
+            chunk, after = read
+            if chunk:
+                lines, skips = lines_of(name, mark, chunk)
+                known[name] = after | skips
+                return lines
+            if after["left"]:
+                if _has_changed_since(file.stat(), _ABANDONED_NS):
+                    return []  # somebody is writing it
+                known[name] = after | {"left": 0}
+                return [Line(b"", f"{name} at byte {mark['offset']}", DAMAGED)]
+            known[name] = after
         is_awaited = any(_is_successor(mark_of(known[source])) for source in known if file.name.startswith(source))
-        if is_awaited and self._settled.get(name) == _told(file.stat(), mark):
-            return []
-        if mark["offset"] and not marks.is_at(file, mark):
-            return self._follow(name, known)
-        try:
-            with marks.unpacked(file) as log:
-                log.seek(mark["offset"])
-                chunk = b"" if mark.get("damaged") else whole_lines(log, most_bytes, True, LONGEST_LINE_BYTES)
-        except marks.DAMAGES:
-            if _has_changed_since(file.stat(), _ABANDONED_NS):
-                return []  # somebody is writing it
-            known[name] = {**mark, "damaged": True}
-            return [Line(b"", f"{name} at byte {mark['offset']}", DAMAGED)]
-        if not chunk:
-            if is_awaited:
-                self._settled[name] = _told(file.stat(), mark)
-            else:
-                del known[name]
-            return []
-        known[name] = {**mark, "offset": mark["offset"] + len(chunk), "all": crc32(chunk, mark.get("all", 0))}
-        return _split(name, mark["offset"], chunk)
+        if not is_awaited and not self._is_source(name):
+            del known[name]
+        return []
 
     def _follow(self, name: str, known: Position) -> list[Line]:
         """Find the content that a file had, and read it where it is now. Returns a line with a fault where it is gone
@@ -199,7 +198,7 @@ class JsonLines:
         return False
 
     def _is_source(self, name: str) -> bool:
-        return name == self._path.name or (self._path.is_dir() and "/" not in name and name.endswith(SUFFIX))
+        return name == self._path.name or (self._path.is_dir() and "/" not in name and _plain(name).endswith(SUFFIX))
 
 
 def _has_changed_since(status: os.stat_result, age_ns: int) -> bool:
@@ -215,25 +214,18 @@ def _is_successor(mark: Mark) -> bool:
     return not mark["offset"] and "changed" in mark
 
 
+def _plain(name: str) -> str:
+    return name.removesuffix(COMPRESSED)
+
+
 def _is_compressed(name: str) -> bool:
     return name.endswith(COMPRESSED)
 
 
-def _size(file: Path) -> int:
+def _unread(file: Path, mark: Mark) -> int:
     try:
-        return file.stat().st_size
+        return (
+            compressed.unread(file, mark) if _is_compressed(file.name) else max(0, file.stat().st_size - mark["offset"])
+        )
     except FileNotFoundError:
         return 0
-
-
-def _split(file_name: str, offset: int, chunk: bytes) -> list[Line]:
-    """The lines of a chunk that begins at an offset of its file, without the blank ones."""
-    lines = []
-    for text in chunk.split(b"\n"):
-        at = f"{file_name} at byte {offset}"
-        if len(text) > LONGEST_LINE_BYTES:
-            lines.append(Line(text[:LONGEST_LINE_BYTES], at, TOO_LONG))
-        elif text.strip():
-            lines.append(Line(text, at))
-        offset += len(text) + 1
-    return lines

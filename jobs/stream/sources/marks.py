@@ -5,20 +5,16 @@ mark has checksums of the bytes that were read. A file continues a mark if it be
 is.
 """
 
-import gzip
 import os
 import re
 import zlib
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
-#: A file that has only grown is told by this many bytes of its beginning, and as many before the offset.
-EDGE_BYTES = 4096
-_PIECE_BYTES = 1024 * 1024
-COMPRESSED = ".gz"
-#: What reading a compressed file raises where it has no end yet, or other bytes than were written.
-DAMAGES = (EOFError, zlib.error, gzip.BadGzipFile)
+from jobs.stream.sources.compressed import COMPRESSED, EDGE_BYTES, PIECE_BYTES, Unpacked
+
 #: A rotated file stands beside the file, or in a folder beside it. No more files than this are looked at.
 MOST_CANDIDATES = 200
 #: What a rotation adds to a file's name: a number, or a date.
@@ -29,7 +25,8 @@ _AT_END = re.compile(rf"({_ROTATED.pattern}|\.gz)$")
 #: bytes that were read, and of the first and the last `EDGE_BYTES` of them. `file`: device and inode. `changed`: when
 #: the content of the file had last changed; of a file of which nothing was read, the content of the one before it.
 #: `touched`: when anything of the file had changed, both in ns since 1970. `skips`: the offset is inside a line that is
-#: too long, and the rest of the line is no event. `damaged`: the rest of the compressed file cannot be read.
+#: too long, and the rest of the line is no event. The mark of a compressed file has no `tail`, and its `left` is 1
+#: where there is more to read, and 0 at its end.
 Mark = dict[str, Any]
 
 
@@ -38,7 +35,7 @@ def mark_of(kept: Any) -> Mark:
     return {"offset": kept} if isinstance(kept, int) else kept or {"offset": 0}
 
 
-def after(mark: Mark, log: IO[bytes], read: bytes, skips: bool) -> Mark:
+def after(mark: Mark, log: IO[bytes], read: bytes) -> Mark:
     """The mark once `read` was read at its offset. `log` is the open file, not a compressed one."""
     offset, status = mark["offset"] + len(read), os.fstat(log.fileno())
     before = mark["all"] if "all" in mark else _checksum(log, mark["offset"]) or 0
@@ -47,7 +44,6 @@ def after(mark: Mark, log: IO[bytes], read: bytes, skips: bool) -> Mark:
     return {
         "offset": offset, "left": max(0, status.st_size - offset), "all": zlib.crc32(read, before), **edges,
         "file": file, "changed": status.st_mtime_ns, "touched": status.st_ctime_ns,
-        **({"skips": True} if skips else {}),
     }  # fmt: skip
 
 
@@ -60,12 +56,11 @@ def continues(log: IO[bytes], mark: Mark, is_known: bool = False) -> bool:
         return False
     if offset == 0 or "all" not in mark:
         return True
-    if "head" not in mark:  # of a file that was compressed
-        return _checksum(log, offset) == mark["all"]
-    if mark["head"] != _edge(log, 0, offset) or mark["tail"] != _edge(log, max(0, offset - EDGE_BYTES), offset):
+    edges = {"head": 0, "tail": max(0, offset - EDGE_BYTES)}
+    if any(name in mark and mark[name] != _edge(log, begin, offset) for name, begin in edges.items()):
         return False
     has_grown = is_known and status.st_size > offset + mark["left"]
-    is_same = mark["file"] == [status.st_dev, status.st_ino] and (
+    is_same = mark.get("file") == [status.st_dev, status.st_ino] and (
         has_grown or mark.get("touched") == status.st_ctime_ns
     )
     return is_same or _checksum(log, offset) == mark["all"]
@@ -75,17 +70,13 @@ def is_at(file: Path, mark: Mark) -> bool:
     """Whether the file at a path, which may be compressed, begins with the bytes that the mark was made of."""
     try:
         if file.suffix == COMPRESSED:
-            with unpacked(file) as log:
-                return _checksum(log, mark["offset"]) == mark.get("all")
+            with closing(Unpacked(file)) as unpacked:
+                head, offset = unpacked.head(mark["offset"]), mark["offset"]
+                return head == mark.get("head", head) and unpacked.checksum(offset) == mark.get("all")
         with file.open("rb") as log:
             return continues(log, mark)
-    except (OSError, *DAMAGES):
+    except OSError:
         return False
-
-
-def unpacked(file: Path) -> IO[bytes]:
-    """A compressed file, open to read its content."""
-    return cast(IO[bytes], gzip.open(file))
 
 
 def candidates(file: Path, but: Iterable[Path]) -> list[Path]:
@@ -134,7 +125,7 @@ def _checksum(log: IO[bytes], size: int) -> int | None:
     checksum = 0
     log.seek(0)
     while size:
-        piece = log.read(min(size, _PIECE_BYTES))
+        piece = log.read(min(size, PIECE_BYTES))
         if not piece:
             return None
         checksum, size = zlib.crc32(piece, checksum), size - len(piece)
