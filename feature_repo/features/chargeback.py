@@ -33,7 +33,7 @@ ORDERS = RawTable(
 
 def _counts(noun: str, about: str, *days: int) -> tuple[Aggregation, ...]:
     return tuple(
-        Aggregation(f"{noun}_count_{d}d", "count", None, d * DAY, unit=noun, description=f"{about}, {d} days.")
+        Aggregation(f"{noun}_count_{d}d", "count", None, d * DAY, unit=noun, description=f"{about}, {d}-day window.")
         for d in days
     )
 
@@ -41,7 +41,7 @@ def _counts(noun: str, about: str, *days: int) -> tuple[Aggregation, ...]:
 def _amounts(function: Any, about: str, *days: int) -> tuple[Aggregation, ...]:
     return tuple(
         Aggregation(f"orders_amount_{function}_{d}d", function, "amount", d * DAY, unit="USD",
-                    description=f"{about}, {d} days.")
+                    description=f"{about}, {d}-day window.")
         for d in days
     )  # fmt: skip
 
@@ -49,7 +49,7 @@ def _amounts(function: Any, about: str, *days: int) -> tuple[Aggregation, ...]:
 def _rates(*days: int) -> tuple[Aggregation, ...]:
     return tuple(
         Aggregation(f"chargeback_rate_{d}d", "rate", "chargeback_timestamp", d * DAY, delay=LABEL_DELAY, unit="share",
-                    description=f"Share of the merchant's orders, {d} days up to a week ago, that were charged back.")
+                    description=f"Share of the merchant's orders, {d}-day window up to a week ago, charged back.")
         for d in days
     )  # fmt: skip
 
@@ -58,7 +58,7 @@ def _newest(*counts: int) -> tuple[Aggregation, ...]:
     return tuple(
         Aggregation(f"chargeback_rate_last_{n}", "last_n_rate", "chargeback_timestamp", 30 * DAY, delay=LABEL_DELAY,
                     n=n, unit="share",
-                    description=f"Share of the merchant's last {n} orders, up to a week ago, that were charged back.")
+                    description=f"Share of the {n} newest of the merchant's orders, up to a week ago, charged back.")
         for n in counts
     )  # fmt: skip
 
@@ -141,7 +141,7 @@ ORDER_LIVE = LiveFeatures(
         Feature("is_night", "int", None, "0/1", "1 from midnight to 6 a.m., UTC."),
         Feature("amount_to_baseline", "float", "30 d, 14 d ago", "ratio", "The amount divided by the user's baseline."),
         *(Feature(f"max_{d}d_to_baseline", "float", f"{d} d", "ratio",
-                  f"The user's largest amount of {d} days, before this order, divided by the user's baseline.")
+                  f"The user's largest amount, {d}-day window before this order, divided by the baseline.")
           for d in RECENT_DAYS),
         Feature("merchant_chargebacks_count_30d_to_21d", "int", "9 d, 21 d ago", "chargebacks",
                 "Chargebacks of orders at the merchant, from 30 to 21 days ago."),
