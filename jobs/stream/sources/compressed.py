@@ -98,24 +98,33 @@ class Compressed:
         if log is None:
             return None
         chunk = log.lines(most_bytes, longest)
-        known = {name: mark[name] for name in ("changed",) if name in mark}
-        left = int(log.has_more() or log.is_damaged)
-        checksums = {"all": zlib.crc32(chunk, mark.get("all", 0)), "head": log.head(log.offset)}
-        return chunk, {**known, "offset": log.offset, "left": left, **checksums, **log.told}
+        after = {
+            "offset": log.offset, "left": int(log.has_more() or log.is_damaged),
+            "all": zlib.crc32(chunk, mark.get("all", 0)), "head": log.head(log.offset), **log.told,
+        }  # fmt: skip
+        if "changed" in mark:
+            after["changed"] = mark["changed"]
+        if not after["left"]:
+            self._close()
+        return chunk, after
 
     def _at(self, file: Path, mark: "Mark") -> Unpacked | None:
         if self._last is not None:
             path, log = self._last
             if path == file and log.offset == mark["offset"] and log.told == _told(file.stat()):
                 return log
-            log.close()
+        self._close()
         log = Unpacked(file)
-        if log.checksum(mark["offset"]) != mark.get("all", 0):
-            log.close()
-            self._last = None
-            return None
         self._last = file, log
+        if log.checksum(mark["offset"]) != mark.get("all", 0):
+            self._close()
+            return None
         return log
+
+    def _close(self) -> None:
+        if self._last is not None:
+            self._last[1].close()
+        self._last = None
 
 
 def is_read(file: Path, mark: "Mark") -> bool:
