@@ -79,7 +79,7 @@ class Remember(_Step):
         key, text, partition, offset = value[:4]
         checked = self._checking.check(text, key, context.timestamp(), partition, offset)
         if isinstance(checked, Dead):
-            yield Row(self._places.dead_letters, key, checked.letter)
+            yield Row(self._places.dead_letters, checked.key, checked.letter)
             return
         self._state.context = context
         for change in self._checking.remember(checked, offset, self._state):

@@ -9,7 +9,7 @@ from pydantic_core import to_json
 
 from brokers import message_key
 from features.utc import MICROSECOND
-from features.windows.events import Row
+from features.windows.events import LONGEST_STRING, Row
 from features.windows.keyed import event_from_bytes, event_to_bytes, reached, remember
 from features.windows.tiles import NEVER
 from jobs.stream.kafka.folded import State
@@ -21,6 +21,8 @@ from jobs.stream.status import Counts
 _EVENT = "event"
 #: What is remembered of an event goes this much later than no window reaches it: the clocks of brokers differ.
 SLACK = timedelta(days=1)
+#: Bytes of an id at most. A dead letter has no more of its key: a broker takes 1 MB, and the letter may be 0.6 MB.
+LONGEST_KEY = 4 * LONGEST_STRING
 
 
 class Sent(NamedTuple):
@@ -40,9 +42,10 @@ class Valid:
 
 @dataclass(frozen=True)
 class Dead:
-    """A dead letter, as JSON."""
+    """A dead letter, as JSON, and the key of its message."""
 
     letter: bytes
+    key: bytes | None
 
 
 class Checking:
@@ -67,7 +70,7 @@ class Checking:
             batch = parse(self._places.stream, [Line(text or b"", at, reason)], 0, self._hash_key)
         if batch.dead:
             self.counts.dead_letters += 1
-            return Dead(batch.dead[0])
+            return Dead(batch.dead[0], key and key[:LONGEST_KEY])
         return Valid(batch.rows[0])
 
     def remember(self, valid: Valid, offset: int, state: State) -> list[Row | Sent]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
+from zlib import crc32
 
 from confluent_kafka import KafkaError, KafkaException
 from quixstreams import Application, message_context
@@ -188,8 +189,8 @@ def _watched(application: Application, stop: Event, whole: _Whole, once: bool) -
 
 
 def _application(places: Places, folder: Path, stop: Event) -> Application:
-    """A transaction is named after the worker. So a worker that is started again ends the one of before at once, and
-    nobody waits until it times out."""
+    """A transaction is named after the machine and the folder of the worker. So a worker that is started again ends the
+    one of before at once, and nobody waits until it times out."""
     application = _Stoppable(
         stop,
         broker_address=ConnectionConfig.from_librdkafka_dict(places.source.client),
@@ -202,7 +203,7 @@ def _application(places: Places, folder: Path, stop: Event) -> Application:
         consumer_poll_timeout=POLL_SECONDS,
         consumer_extra_config={"session.timeout.ms": SESSION_MS, "heartbeat.interval.ms": SESSION_MS // 3},
         producer_extra_config={
-            "transactional.id": f"{places.group}-{platform.node()}-{folder.name}",
+            "transactional.id": f"{places.group}-{platform.node()}-{crc32(bytes(folder.resolve())):08x}",
             "transaction.timeout.ms": TRANSACTION_MS,
         },
         # Else it would drop the states of keys whose rows the broker does not have any more, and go on without them.
@@ -225,7 +226,7 @@ def _build(
         lambda text, key, timestamp, _: checking.check(text, key, timestamp, *_place()), metadata=True
     )
     dead = checked.filter(lambda value: isinstance(value, Dead))
-    dead.apply(lambda value, key, *_: Sent(places.dead_letters, key, value.letter), metadata=True).to_topic(
+    dead.apply(lambda value: Sent(places.dead_letters, value.key, value.letter)).to_topic(
         topics[places.dead_letters], key=lambda sent: sent.key
     )
     valid = checked.filter(lambda value: isinstance(value, Valid))
