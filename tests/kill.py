@@ -4,8 +4,10 @@ The work runs in a process of its own, which notes in shared memory the phase th
 sets an alarm on entering it: the kernel ends the process then as SIGKILL does, however busy the machine is.
 """
 
+import itertools
 import multiprocessing
 import os
+import resource
 import signal
 import sys
 import threading
@@ -137,3 +139,28 @@ def _work(begins: Any, function: Callable[..., None], watch: Watch, arguments: t
     die_with_parent()
     begins.set()
     function(watch, *arguments)
+
+
+def at_call(number: int, owner: object, name: str, act: Callable[[], object]) -> None:
+    """Do something as `owner.name` is called for the n-th time, from now on. For a fork, which never takes it back. A
+    test that waited for a state of the fork, and acted then, would come too late where it stands still meanwhile."""
+    work, calls = getattr(owner, name), itertools.count(1)
+
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        if next(calls) == number:
+            act()
+        return work(*args, **kwargs)
+
+    setattr(owner, name, watched)
+
+
+def die_soon() -> None:
+    """Let the kernel end this process in a hundredth of a second, as SIGKILL does."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, 0.01)
+
+
+def die_at_size(most_bytes: int) -> None:
+    """Let the kernel end this process as it writes more than so many bytes to a file."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)

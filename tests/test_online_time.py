@@ -4,7 +4,6 @@ import os
 import random
 import signal
 import threading
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from itertools import count, permutations
@@ -18,6 +17,7 @@ from feast import FeatureStore
 from feast.data_source import PushMode
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from kill import die_at_size
 from processes import exit_code, forked
 from small import (
     BOTH,
@@ -211,14 +211,13 @@ def test_a_kill_in_a_batch_leaves_the_old_values_and_a_rerun_the_new(store, tmp_
     write_table(store, table(0, 100, 1))
     log = tmp_path / "online.db-wal"
     before = log.stat().st_size if log.exists() else 0
-    with forked(write_table, store, table(-500_000, 500_100, 2)) as child:
-        while (
-            not log.exists() or log.stat().st_size < before + 2**20
-        ):  # rows are on disk, and the batch is not complete
-            assert child.is_alive(), "the batch was complete before the kill"
-            time.sleep(0.001)
-        child.kill()
-        assert exit_code(child) == -signal.SIGKILL, "the batch was complete before the kill"
+
+    def write_until_killed() -> None:
+        die_at_size(before + 2**20)  # rows are on disk then, and the batch is not complete
+        write_table(store, table(-500_000, 500_100, 2))
+
+    with forked(write_until_killed) as child:
+        assert exit_code(child) == -signal.SIGXFSZ, "the batch was complete before the kill"
     other = feature_store(tmp_path, "wide")
     assert trips(other, 0, 99, -500_000) == [1, 1, None]
     write_table(other, table(0, 100, 2))

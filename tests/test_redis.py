@@ -4,6 +4,7 @@ The promises that both online stores keep are tested on both in `test_online_*.p
 `test_pushed_rows.py`."""
 
 import asyncio
+import os
 import random
 import signal
 from collections.abc import Iterator
@@ -16,10 +17,12 @@ import pytest
 from engines import redis
 from engines.need import need
 from feast import FeatureStore
-from processes import Child, exit_code, forked, wait_until
+from kill import at_call
+from processes import Child, exit_code, forked
 from servers import free_port
 from small import DRIVER, NOON, ONLINE_TYPES, SECOND, frame, read, repository, table, trips, view, write_batch
 
+from exact_stores import redis_write
 from exact_stores.exact_online import NotApplied, OnlineStoreError
 
 pytestmark = [pytest.mark.slow, pytest.mark.engine]
@@ -196,12 +199,11 @@ def test_a_redis_killed_in_a_batch_has_old_or_new_rows_and_a_rerun_the_new(durab
     online.write_table(store.config, stats, rows(1))
 
     def write_until_killed() -> None:
+        at_call(3, redis_write, "_write_trip", lambda: os.kill(durable.pid, signal.SIGKILL))
         with pytest.raises(OnlineStoreError, match="write it again"):
             online.write_table(store.config, stats, rows(2))
 
     with forked(write_until_killed) as writer:
-        wait_until(lambda: trips(store, 100), lambda seen: seen == [2], what="a part of the batch is written")
-        durable.send(signal.SIGKILL)
         assert exit_code(writer) == 0, "the batch was complete before the kill"
     with restarted(tmp_path, port):
         assert set(trips(store, *range(0, count, 500))) == {1, 2}

@@ -145,10 +145,10 @@ def test_a_killed_run_leaves_each_day_old_or_new_and_the_next_mends(raw, on_spar
     arguments = (f"feature_store.{table.name}", "--engine=spark", f"--input={files[0]}", f"--end-date={NOW:%F}")
     compute(root, table, NOW, NOW, files=[doubled(files[0], tmp_path / "old.parquet")])
     old = by_day(root, table)
-    # Executors write: nothing has changed yet.
-    with started(engines.command(*arguments), env=engines.child(root, "local[2]")) as child:
+    # Executors write, or have written: nothing has changed yet. If this process stands still, it ends by itself.
+    with started(engines.command(*arguments, killed_at=0), env=engines.child(root, "local[2]")) as child:
         writes = f".{table.name}-*/days/_temporary"
-        wait_until(lambda: any(root.features.glob(writes)), what="executors write", child=child)
+        wait_until(lambda: any(root.features.glob(writes)), what="executors write")
         child.send(signal.SIGKILL)
         child.ended(-signal.SIGKILL)
     assert by_day(root, table) == old
