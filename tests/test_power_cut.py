@@ -1,11 +1,17 @@
 """What a killed run leaves is removed, and what follows from a file is never safer than the file."""
 
+import os
+import signal
+import sys
+import time
 from pathlib import Path
 
 import pytest
 from fake import shelve
+from processes import started, wait_until
 
 import settings
+from exact_stores.whole_file import replacing
 from features.onboarding import DRIVERS
 from jobs.stream.offline import OfflineLog
 from jobs.stream.state import StateFile
@@ -21,6 +27,36 @@ def test_a_version_that_a_killed_run_has_begun_is_removed_by_the_next(tmp_path: 
     left.mkdir(parents=True)
     shelve("daily")
     assert not left.parent.exists()
+
+
+#: A process that is in the middle of a file of the stores.
+WRITER = """
+import sys, time
+from exact_stores.whole_file import replacing
+from pathlib import Path
+with replacing(Path(sys.argv[1])) as new_file:
+    new_file.write_text("half")
+    time.sleep(10**6)
+"""
+
+
+def test_what_a_killed_writer_of_the_stores_left_goes_with_the_next(tmp_path: Path):
+    target, command = tmp_path / "registry.db", [sys.executable, "-c", WRITER, tmp_path / "registry.db"]
+
+    def hidden() -> set[Path]:
+        return {path for path in tmp_path.glob(".new-*") if (path / target.name).exists()}
+
+    with started(command) as living:
+        (alive,) = wait_until(hidden, what="the first one writes", child=living)
+        with started(command) as killed:
+            both = wait_until(hidden, lambda folders: len(folders) == 2, what="the second one writes", child=killed)
+            killed.send(signal.SIGKILL)
+        for folder in both:  # both began an hour ago
+            os.utime(folder, times=(time.time() - 3600,) * 2)
+        with replacing(target) as new_file:
+            new_file.write_text("whole")
+        assert hidden() == {alive}
+        assert target.read_text() == "whole"
 
 
 def test_a_state_file_is_on_disk_before_the_offline_log_is_written(tmp_path: Path):

@@ -1,13 +1,20 @@
 """Files that a reader sees whole or not at all: written in a hidden folder beside their place, then moved there."""
 
+import fcntl
 import os
+import shutil
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 #: What the stores make is for its owner and group only.
 PRIVATE_FILE, PRIVATE_FOLDER = 0o640, 0o750
+#: The start of the name of a hidden folder.
+_NEW = ".new-"
+#: By then, a process that has made a hidden folder has locked it too.
+_LOCKED_SECONDS = 60
 
 
 @contextmanager
@@ -16,12 +23,15 @@ def moving_into(folder: Path) -> Iterator[Path]:
 
     When the block ends, each file moves to the same place in `folder`, in one step, and replaces the file that was
     there. A power cut afterwards keeps all of them. If the block fails, the new files are removed and `folder` stays as
-    it was.
+    it was. What a process left that was killed in its block, a later block for the same folder removes.
     """
     make_folder(folder)
-    with tempfile.TemporaryDirectory(prefix=".new-", dir=folder) as hidden:
-        yield Path(hidden)
-        new_files = sorted(path for path in Path(hidden).rglob("*") if path.is_file())
+    for left in folder.glob(f"{_NEW}*"):
+        _remove_if_left(left)
+    with tempfile.TemporaryDirectory(prefix=_NEW, dir=folder) as name, _locked(Path(name)):
+        hidden = Path(name)
+        yield hidden
+        new_files = sorted(path for path in hidden.rglob("*") if path.is_file())
         for new_file in new_files:
             new_file.chmod(new_file.stat().st_mode & PRIVATE_FILE)
             _sync(new_file)  # content first: otherwise a power cut can leave the new name without the content
@@ -47,6 +57,23 @@ def make_folder(folder: Path) -> None:
     if not folder.is_dir():
         make_folder(folder.parent)
         folder.mkdir(PRIVATE_FOLDER, exist_ok=True)
+
+
+@contextmanager
+def _locked(folder: Path, flags: int = 0) -> Iterator[None]:
+    """Hold the lock of a folder. The system releases it when the process ends, also when it is killed."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | flags)
+        yield
+    finally:
+        os.close(opened)
+
+
+def _remove_if_left(hidden: Path) -> None:
+    with suppress(OSError), _locked(hidden, fcntl.LOCK_NB):  # else its process is at work, or has removed it
+        if time.time() - hidden.stat().st_mtime > _LOCKED_SECONDS:
+            shutil.rmtree(hidden)
 
 
 def _sync(path: Path) -> None:
