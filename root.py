@@ -31,6 +31,7 @@ KEPT = (
     "rekeyed.jsonl",
     "pipeline.json",
     "pipeline.lock",
+    "registry.lock",
     "sign-up.lock",
     "access.db*",
     "sessions.db*",

@@ -16,7 +16,7 @@ __path__ = []
 sys.modules["stores.exact_stores"] = None  # type: ignore[assignment]
 
 #: Modules that have no old name, as they came later. Some of them need an extra.
-_NEW = ("exact_online", "feast_rows", "redis_", "spark_")
+_NEW = ("exact_online", "feast_rows", "redis_", "registry_lock", "spark_")
 
 for _module in pkgutil.iter_modules(exact_stores.__path__):
     if _module.name.startswith(_NEW):

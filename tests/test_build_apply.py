@@ -46,7 +46,7 @@ def project(tmp_path: Path) -> Path:
 def test_feast_apply_alone_works_on_a_fresh_root(tmp_path: Path):
     feast("apply", tmp_path / "root")
     assert UNCHANGED in feast("plan", tmp_path / "root").output
-    assert {path.name for path in (tmp_path / "root").iterdir()} <= {"registry.db", "online.db"}
+    assert {path.name for path in (tmp_path / "root").iterdir()} <= {"registry.db", "registry.lock", "online.db"}
 
 
 def test_feast_apply_works_with_an_own_domain_and_none_of_ours(project: Path, tmp_path: Path):

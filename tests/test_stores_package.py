@@ -29,7 +29,7 @@ MODULES = [
     module.name for module in pkgutil.iter_modules(exact_stores.__path__) if not module.name.startswith(OF_EXTRAS)
 ]
 #: They came after the package got its name.
-WITHOUT_OLD_NAMES = ("exact_online", "feast_rows")
+WITHOUT_OLD_NAMES = ("exact_online", "feast_rows", "registry_lock")
 
 EXACT = """
 project: tiny

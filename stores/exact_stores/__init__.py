@@ -12,12 +12,13 @@ import feast.infra.offline_stores.duckdb
 import feast.labeling.label_view
 import feast.stream_feature_view  # noqa: F401
 
-from exact_stores import apply_output, described_fields, pushes, registry_faults, schema_notes
+from exact_stores import apply_output, described_fields, pushes, registry_faults, registry_lock, schema_notes
 
 described_fields.mend()
 apply_output.mend()
 pushes.mend()
 registry_faults.mend()
+registry_lock.mend()
 schema_notes.mend()
 
 for _text in (
