@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as examples
 from pipelines import PIPELINE
 from processes import environment, jobs, started
 from servers import answering
@@ -26,6 +28,10 @@ if TYPE_CHECKING:  # what these need takes seconds to import, and a test of a pu
 #: The workers share the machine. Where a thread of LightGBM waits for another one, it keeps a core busy meanwhile: on a
 #: machine under load, a training of 0.1 s takes 10 s.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+#: An example takes as long as a busy machine needs for it.
+examples.register_profile("unhurried", examples.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+examples.load_profile("unhurried")
 
 #: The folder in which the world is made.
 BEGUN = "world-begun"

@@ -27,7 +27,7 @@ from jobs.batch.table import compute
 
 pytestmark = pytest.mark.slow
 
-FEW = examples(max_examples=25, deadline=None)
+FEW = examples(max_examples=25)
 DAY_0 = datetime(2026, 2, 26, tzinfo=UTC)
 HOUR, INSTANT = timedelta(hours=1), timedelta(microseconds=1)
 NOW = DAY_0 + 60 * TICK

@@ -113,7 +113,7 @@ TAMPERINGS = [edited, edited_in_its_link, edited_in_its_number, without_its_link
 
 @pytest.mark.parametrize("tamper", TAMPERINGS, ids=lambda t: t.__name__)
 @given(at=st.integers(0, ALL - 2), other=st.integers(0, ALL - 2))
-@examples(max_examples=60, deadline=None)
+@examples(max_examples=60)
 def test_a_record_that_was_tampered_with_is_named(
     whole: Path, tmp_path_factory: pytest.TempPathFactory, tamper: Callable, at: int, other: int
 ):
@@ -130,7 +130,7 @@ def test_a_record_that_was_tampered_with_is_named(
 
 
 @given(first=st.integers(0, ALL - 2), count=st.integers(1, ALL))
-@examples(max_examples=60, deadline=None)
+@examples(max_examples=60)
 def test_missing_records_are_named_by_their_numbers(
     whole: Path, tmp_path_factory: pytest.TempPathFactory, first: int, count: int
 ):

@@ -103,7 +103,7 @@ made = st.fixed_dictionaries(
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 @given(rows=st.lists(made, min_size=1, max_size=12, unique_by=lambda row: row["transaction_id"]))
-@examples(max_examples=8, deadline=None)
+@examples(max_examples=8)
 def test_every_row_of_the_batch_is_what_a_list_by_hand_gives(table, rows, tmp_path_factory):
     by_hand = [
         row | {"id": row["transaction_id"], "key": row[table.key], "amount": row["price"] * row["quantity"]}

@@ -116,7 +116,7 @@ def at_request(table: AggregationTable, raw: list[dict[str, Any]], key: str, as_
 
 @pytest.mark.parametrize("record", [RANGE, FIRST, SPAN], ids=lambda record: record.name)
 @given(raw=histories, until=untils)
-@examples(max_examples=8, deadline=None)
+@examples(max_examples=8)
 def test_one_record_makes_a_function_everywhere(record: Function, raw: list[dict[str, Any]], until: datetime):
     with registered(record), root_with(raw):
         table, known = added(record.name), oracle.once(raw)
@@ -151,7 +151,7 @@ def test_only_its_record_names_a_function():
 
 
 @given(data=st.data())
-@examples(max_examples=30, deadline=None)
+@examples(max_examples=30)
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_state_survives_json(name: str, data: st.DataObject):
     fold = FUNCTIONS[name].fold_of(3 if FUNCTIONS[name].needs_n else None)

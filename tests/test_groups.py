@@ -99,7 +99,7 @@ VALUES = st.one_of(st.none(), st.just(math.nan), st.just(0.0), st.floats(-1e6, 1
 
 
 @given(data=st.data())
-@examples(max_examples=100, deadline=None)
+@examples(max_examples=100)
 @pytest.mark.parametrize("risk", risks().values(), ids=lambda risk: risk.name)
 def test_every_reason_names_an_input_a_rule_or_what_is_not_known(risk, data):
     inputs = tuple(CardInput.model_construct(name=i.name, missing=0.0) for i in risk.inputs)

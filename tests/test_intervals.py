@@ -68,7 +68,7 @@ def joined(table: AggregationTable, raw: list[Event], requests: list[tuple[str, 
 
 
 @TABLES
-@examples(max_examples=40, deadline=None)
+@examples(max_examples=40)
 @given(raw=VERSIONS | IN_ORDER, requests=REQUESTS)
 def test_late_and_corrected_events_count_from_when_they_were_known(
     table: AggregationTable, raw: list[Event], requests: list[tuple[str, datetime]]

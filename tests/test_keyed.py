@@ -50,7 +50,7 @@ def interleaved(rows: Sequence[dict[str, Any]], draw: Any) -> Iterator[tuple[dic
 
 
 @given(batches=BATCHES, data=st.data(), records=st.booleans())
-@examples(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_steps_give_the_states_of_the_embedded_job(
     batches: list[list[Version]],
     data: Any,
@@ -67,7 +67,7 @@ def test_the_steps_give_the_states_of_the_embedded_job(
 
 
 @given(batches=BATCHES, data=st.data())
-@examples(max_examples=100, deadline=None)
+@examples(max_examples=100)
 def test_rows_that_are_offered_again_at_their_offsets_change_nothing(batches: list[list[Version]], data: Any) -> None:
     rows = rows_of([version for batch in batches for version in batch])
     offered, once, again = list(interleaved(rows, data)), Engine(), Engine()

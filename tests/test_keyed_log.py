@@ -59,7 +59,7 @@ def frame(table: AggregationTable, rows: Sequence[tuple[bytes, int | None, datet
 
 
 @given(batches=BATCHES, second=SECONDS, cuts=st.lists(st.integers(0, 5), max_size=2).map(lambda cuts: [0, *cuts]))
-@examples(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_events_up_to_an_offset_give_the_state_of_that_version(
     batches: list[list[Version]],
     second: int,

@@ -80,7 +80,7 @@ def seconds(n):
 
 
 @given(history=events(), batch=st.integers(1, 9), later=LATER)
-@examples(max_examples=150, deadline=None)
+@examples(max_examples=150)
 def test_values_agree_with_the_oracle_from_shortly_before_the_newest(history, batch, later):
     timestamp = max((e["event_timestamp"] for e in history), default=BEGIN) + seconds(later)
     expected = oracle.values(TABLE, history, "k", timestamp)
@@ -88,7 +88,7 @@ def test_values_agree_with_the_oracle_from_shortly_before_the_newest(history, ba
 
 
 @given(history=events(), batch=st.integers(1, 9), shuffle=st.randoms(use_true_random=False))
-@examples(max_examples=100, deadline=None)
+@examples(max_examples=100)
 def test_any_order_of_events_gives_the_same_bytes(history, batch, shuffle):
     entries = all_entries(history)
     mixed = shuffle.sample(entries, len(entries))
@@ -113,7 +113,7 @@ LIVE_RATES = LiveTable(RATES)
     later=LATER,
     shuffle=st.randoms(use_true_random=False),
 )
-@examples(max_examples=150, deadline=None)
+@examples(max_examples=150)
 def test_a_rate_counts_an_outcome_from_its_timestamp_in_any_order(history, batch, delays, later, shuffle):
     history = [{**event, "outcome": None} for event in history]
     for event, delay in zip(history, delays, strict=False):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from constants import override
 from fake import unlogged
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from skl2onnx import to_onnx
@@ -77,7 +77,6 @@ def logit(probabilities):
     return np.log(probabilities / (1 - probabilities))
 
 
-@settings(deadline=None)
 @given(arrays(float, st.tuples(st.integers(1, 20), st.just(3)), elements=st.floats(-1.5, 1.5)))
 def test_base_and_contributions_sum_to_the_score(units):
     scorer = Scorer(CARD, MODEL)

@@ -67,7 +67,7 @@ def test_a_key_with_late_rows_is_pulled_with_its_latest_changed_row(tmp_path: Pa
     assert changed(repository(tmp_path), file_source, at(60), at(80), at(60)) == {1: 11}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     rows=st.lists(st.builds(created_row, *[st.integers(0, largest) for largest in (2, 9, 5, 9)]), min_size=1),
     start=st.integers(0, 5), length=st.integers(0, 5), created_after=st.none() | st.integers(0, 9),

@@ -105,7 +105,7 @@ row_lists = st.lists(st.tuples(seconds, st.none() | seconds, st.none() | st.inte
 
 
 @given(row_lists, st.randoms(use_true_random=False), st.integers(1, 6))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_order_and_batches_of_arrival_do_not_matter(store, rows, shuffle, size):
     """The oracle is the greatest of all rows. A missing `created` is the oldest, and null is the greatest value."""
     newest = max(rows, key=lambda w: (w[0], -1 if w[1] is None else w[1], 9 if w[2] is None else w[2]))

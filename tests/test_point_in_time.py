@@ -194,7 +194,7 @@ def stores_by_ttl(tmp_path_factory: pytest.TempPathFactory) -> dict[timedelta | 
     return stores_by_ttl
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(versions=VERSIONS, timestamps=TIMESTAMPS, ttl=st.sampled_from([None, timedelta(minutes=2)]))
 def test_the_join_agrees_with_a_naive_search(stores_by_ttl, versions, timestamps, ttl):
     rows = [

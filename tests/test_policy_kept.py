@@ -88,7 +88,7 @@ LOWS, HIGHS = st.floats(0, 0.5), st.floats(0.5, 1)
 
 
 @pytest.mark.parametrize("risk", risks().values(), ids=list(risks()))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_what_is_shown_reads_back_to_the_same_version(risk, data):
     names = Names({}, {"x": "text"})

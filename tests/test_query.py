@@ -62,7 +62,7 @@ def rows_of(table: Table) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("table", [*ALL.values(), FLAGS, WORDS, DISTINCT], ids=[*ALL, "flags", "words", "distinct"])
 @given(raw=histories)
-@examples(max_examples=4, deadline=None, phases=[Phase.generate])
+@examples(max_examples=4, phases=[Phase.generate])
 def test_the_printed_query_gives_the_rows_that_the_job_writes(table: Table, raw: list[dict[str, Any]]):
     with root_with(raw):
         compute(settings.root(), table, UNTIL, NOW)
@@ -94,7 +94,7 @@ def test_the_job_keeps_the_order_of_more_rows_than_a_thread_reads_at_once():
 
 
 @given(raw=histories)
-@examples(max_examples=4, deadline=None, phases=[Phase.generate])
+@examples(max_examples=4, phases=[Phase.generate])
 def test_a_feature_has_the_same_values_whatever_its_name_is(raw: list[dict[str, Any]]):
     plain = replace(WORDS, aggregations=tuple(replace(a, name=f"plain_{a.name}") for a in WORDS.aggregations), flags=())
     frame = pd.DataFrame({"key": ["a", "b"], "event_timestamp": pd.Series([UNTIL, UNTIL]).dt.as_unit("us")})
@@ -131,7 +131,7 @@ def connection() -> Iterator[duckdb.DuckDBPyConnection]:
     timestamp=st.integers(10**15, 2 * 10**15),
     age=st.integers(0, 50 * 86_400_000_000),
 )
-@examples(max_examples=200, deadline=None)
+@examples(max_examples=200)
 def test_the_old_edge_is_the_same_in_sql_and_in_python(
     connection: duckdb.DuckDBPyConnection, a: Aggregation, timestamp: int, age: int
 ):

@@ -17,7 +17,7 @@ from features.windows.state import LiveTable
 from jobs.batch.at_moments import at_moments
 from jobs.batch.table import compute
 
-FEW = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.filter_too_much]}
+FEW = {"suppress_health_check": [HealthCheck.too_slow, HealthCheck.filter_too_much]}
 
 
 def is_live(table):

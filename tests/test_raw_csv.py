@@ -199,7 +199,7 @@ def slowly(content: str) -> Rows | None:
     return rows
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=250, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.text(st.sampled_from('"",,,\n\n\r1x# é'), max_size=24), block_bytes=st.integers(2, 12))
 def test_any_text_is_read_as_the_grammar_says_or_refused(tmp_path: Path, content: str, block_bytes: int):
     wanted = slowly(content)

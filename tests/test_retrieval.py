@@ -56,7 +56,7 @@ def values(kind: str, name: str, known: dict[str, list]) -> st.SearchStrategy:
 
 @pytest.mark.parametrize("service", SERVICES)
 @given(data=st.data())
-@examples(max_examples=15, deadline=None)
+@examples(max_examples=15)
 def test_a_plan_answers_what_feast_answers(service, stores, known, data):
     """Feast takes request data in whole seconds and reads values as of now, so `as_of` is now in seconds."""
     source, feast = stores

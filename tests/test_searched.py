@@ -66,7 +66,7 @@ def features(request: ViewRequest, frame: pd.DataFrame, folder: Path) -> list[di
 
 
 @given(st.data())
-@examples(max_examples=60, deadline=None)
+@examples(max_examples=60)
 def test_both_joins_give_the_same_rows(data: st.DataObject):
     rows, requests = data.draw(ROWS), data.draw(REQUESTS)
     keys = data.draw(

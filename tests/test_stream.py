@@ -59,7 +59,7 @@ def cut(events: list[Event], sizes: list[int]) -> list[list[Event]]:
 
 
 @given(events=streams(), data=st.data())
-@examples(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_order_batches_duplicates_and_restarts_end_in_the_same_bytes(
     events: list[Event],
     data: st.DataObject,

@@ -9,7 +9,6 @@ import hypothesis.strategies as st
 import pytest
 from constants import override
 from hypothesis import given
-from hypothesis import settings as examples
 from pydantic_core import to_json
 from stream_world import NOW, RAW, STREAM, Sink, count, dead_letters, event, logged, take_in
 
@@ -136,7 +135,6 @@ LINES = st.one_of(
 )
 
 
-@examples(deadline=None)
 @given(texts=st.lists(LINES, min_size=1, max_size=12), sealed=st.booleans())
 def test_lines_read_together_give_what_each_gives_alone(texts: list[bytes], sealed: bool) -> None:
     stream = STREAM

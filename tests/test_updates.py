@@ -212,7 +212,7 @@ versions = st.builds(
 
 @given(batches=st.lists(st.lists(versions, min_size=1, max_size=5), min_size=1, max_size=5))
 @example(batches=[[sale(0, 5, x=1.0)], [sale(0, 3, x=2.0)], [sale(0, 5, x=1.0)]])
-@examples(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_versions_in_any_order_and_batches_agree_with_the_oracle(
     batches: list[list[Version]], tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:

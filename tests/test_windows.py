@@ -25,7 +25,7 @@ from jobs.batch.table import compute
 
 pytestmark = pytest.mark.slow
 
-FEW = examples(max_examples=15, deadline=None, phases=(Phase.explicit, Phase.generate))
+FEW = examples(max_examples=15, phases=(Phase.explicit, Phase.generate))
 DAY, HOUR, INSTANT = timedelta(days=1), timedelta(hours=1), timedelta(microseconds=1)
 DAY_0 = datetime(2026, 2, 26, tzinfo=UTC)  # so that the windows cross the end of a month
 NOW = DAY_0 + 60 * DAY
