@@ -148,6 +148,10 @@ def test_lost_rows_are_an_error_and_not_unknown_entities(store, tmp_path):
         reader.read([key])
     with pytest.raises(NotApplied, match="has no view"):
         trips(store, 1)
+    with pytest.raises(NotApplied, match="has no view"):  # a few new rows would look like all
+        write_batch(store, (2, NOON, NOON, 20))
+    with pytest.raises(NotApplied, match="has no view"):
+        online.set_last_run(store.config, stats, NOON)
     store.apply([DRIVER, view(tmp_path)])
     assert reader.read([key]) == [None]
 

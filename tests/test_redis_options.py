@@ -11,7 +11,7 @@ from engines import redis
 from engines.need import need
 from processes import run, started, wait_until
 from servers import free_port
-from small import DRIVER, NOON, ONLINE_TYPES, SECOND, frame, read, repository, table, trips, view, write_batch
+from small import DRIVER, NOON, ONLINE_TYPES, SECOND, batch, frame, read, repository, table, trips, view, write_batch
 
 from exact_stores.exact_online import OnlineStoreError
 
@@ -114,3 +114,13 @@ def test_sentinel_names_the_primary(tmp_path: Path):
     ):
         wait_until(lambda: redis.answers(sentinel), what="Sentinel answers", child=child)
         check(tmp_path, f"127.0.0.1:{sentinel}", redis_type="redis_sentinel")
+
+
+def test_a_store_reads_each_database_of_a_redis_for_itself(tmp_path: Path):
+    stores = [repository(tmp_path / name, online=ONLINE_TYPES["redis"]) for name in ("one", "other")]
+    for trips_stored, store in enumerate(stores):
+        store.apply([DRIVER, view(tmp_path)])
+        write_batch(store, (1, NOON, NOON, trips_stored))
+    online, stats, ((key, *_),) = stores[0]._get_provider().online_store, view(tmp_path), batch((1, NOON, NOON, 0))
+    rows = [online.online_read(store.config, stats, [key]) for store in stores]
+    assert [values["trips"].int64_val for ((_, values),) in rows] == [0, 1]

@@ -26,7 +26,10 @@ _SECONDS = {"socket_connect_timeout": 2.0, "socket_timeout": 5.0}
 #: The first class that an error is of → what to do.
 _REMEDIES: list[tuple[tuple[Any, ...], str]] = [
     ((exceptions.AuthenticationError,), "Write the right password=… into connection_string."),
-    ((exceptions.NoPermissionError,), "Let this user run EVAL, EVALSHA, SCRIPT, HMGET, HSET, HDEL, UNLINK and SCAN."),
+    (
+        (exceptions.NoPermissionError,),
+        "Let this user run EVAL, EVALSHA, SCRIPT, EXISTS, HEXISTS, HMGET, HSET, HSETNX, HDEL, UNLINK and SCAN.",
+    ),
     ((exceptions.OutOfMemoryError,), "Give it more memory (maxmemory)."),
     ((exceptions.ReadOnlyError,), "Write the address of the primary into connection_string."),
     ((exceptions.BusyLoadingError,), "It reads its data from disk. Wait, then try again."),

@@ -23,7 +23,7 @@ from exact_stores.feast_rows import FeastAnswer, FeastRow
 from exact_stores.redis_client import Server, nodes_and_options
 from exact_stores.redis_reader import RedisReader, read_together
 from exact_stores.redis_rows import Layout
-from exact_stores.redis_write import write
+from exact_stores.redis_write import require_view, write
 from exact_stores.timestamps import from_microseconds
 
 _KEYS_PER_TRIP = 1000
@@ -138,9 +138,10 @@ class PackedRedisOnlineStore(RedisOnlineStore, ExactOnlineStore):
         return from_microseconds(int(since_1970)) if since_1970 else None
 
     def set_last_run(self, config: RepoConfig, view: FeatureView, timestamp: datetime) -> None:
-        """Store when the view was last materialized."""
-        since_1970 = feast_rows.event_time(timestamp)
-        self._server(config).ask([("HSET", redis_rows.views_key(config), _name(config, view), since_1970)])
+        """Store when the view was last materialized. Raises NotApplied."""
+        since_1970, server, name = feast_rows.event_time(timestamp), self._server(config), _name(config, view)
+        require_view(server, config, name.encode())
+        server.ask([("HSET", redis_rows.views_key(config), name, since_1970)])
 
     def update(
         self,
@@ -227,7 +228,7 @@ class PackedRedisOnlineStore(RedisOnlineStore, ExactOnlineStore):
     def _stored_reader(self, config: RepoConfig, view: FeatureView, layout: tuple[rows.Column, ...]) -> RedisReader:
         """A reader of values as they are stored, from the cache."""
         server, name = self._server(config), _name(config, view)
-        key = (server.name, config.project, name, layout)
+        key = (server, config.project, name, layout)
         if key not in self._readers:
             self._readers[key] = RedisReader(server, config, name, layout, as_python=False)
         return self._readers[key]
@@ -246,5 +247,4 @@ def _name(config: RepoConfig, view: FeatureView) -> str:
 
 def _pages(keys: Iterable[bytes]) -> Iterator[list[bytes]]:
     keys = iter(keys)
-    while page := list(islice(keys, _KEYS_PER_TRIP)):
-        yield page
+    return iter(lambda: list(islice(keys, _KEYS_PER_TRIP)), [])

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from feast.repo_config import RepoConfig
 
 from exact_stores import redis_rows
-from exact_stores.exact_online import NotApplied, Row
+from exact_stores.exact_online import Row
 from exact_stores.redis_client import Server
 from exact_stores.redis_rows import Pick, picking, unpack
-from exact_stores.redis_write import names_of
+from exact_stores.redis_write import names_of, not_applied
 from exact_stores.rows import Column
 
 
@@ -60,8 +60,7 @@ def read_together(requests: Sequence[tuple[RedisReader, Sequence[bytes]]]) -> li
     replies = dict(zip(places, server.ask([("HMGET", key, *names) for key, names in places.items()]), strict=True))
     for reader, _ in requests:
         if replies[reader.views_key][places[reader.views_key][reader.view]] is None:
-            view = reader.view.decode()
-            raise NotApplied(f"{server.name} has no view {view!r}. Run: feast apply, and materialize all views.")
+            raise not_applied(server, reader.view)
     return [
         [reader.row(replies[key][places[key][reader.view]]) for key in keys]
         for (reader, _), keys in zip(requests, wanted, strict=True)

@@ -47,13 +47,18 @@ class Layout:
 
     def __init__(self, columns: Sequence[Column]) -> None:
         self.names = json.dumps([column.name for column in columns]).encode()
+        self._floats = [place for place, column in enumerate(columns) if column.affinity == "REAL"]
         self.digest = blake2b(self.names, digest_size=4).digest()
 
     def pack(self, row: Sequence[Any]) -> bytes:
-        """The bytes of a row's event timestamp, created (µs since 1970), and stored values. NaN is stored as null."""
+        """The bytes of a row's event timestamp, created (µs since 1970), and stored values. As in SQLite, NaN is stored
+        as null, and -0.0 as 0.0."""
         event_timestamp, created, *values = row
+        for place in self._floats:
+            if (value := values[place]) is not None:
+                values[place] = value + 0.0 if value == value else None
         header = _HEADER.pack(event_timestamp + _OFFSET, 0 if created is None else created + _OFFSET, self.digest)
-        packed: bytes = msgpack.packb([None if value != value else value for value in values])
+        packed: bytes = msgpack.packb(values)
         return header + packed
 
 

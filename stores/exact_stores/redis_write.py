@@ -8,7 +8,7 @@ from feast.repo_config import RepoConfig
 from redis.exceptions import NoScriptError
 
 from exact_stores import redis_rows
-from exact_stores.exact_online import OnlineStoreError
+from exact_stores.exact_online import NotApplied, OnlineStoreError
 from exact_stores.redis_client import Server
 from exact_stores.redis_rows import Layout
 from exact_stores.timestamps import SLACK
@@ -58,12 +58,11 @@ Packed = tuple[bytes, bytes]
 
 def write(server: Server, config: RepoConfig, name: str, layout: Layout, packed: Sequence[Packed]) -> None:
     """Write rows of a view that have this layout, each for itself. The last one is written when all others are: a
-    writer may say in it how far it has come. Raises OnlineStoreError, and then any of the others may be written."""
+    writer may say in it how far it has come. Raises NotApplied, and OnlineStoreError, and then any of the others may be
+    written."""
     view = name.encode()
-    server.ask([
-        ("HSETNX", redis_rows.views_key(config), view, ""),
-        ("HSET", redis_rows.layouts_key(config, view), layout.digest, layout.names),
-    ])  # fmt: skip
+    require_view(server, config, view)
+    server.ask([("HSET", redis_rows.layouts_key(config, view), layout.digest, layout.names)])
     prefix = redis_rows.prefix(config)
     rows = [(prefix + key, row) for key, row in packed]
     try:
@@ -72,6 +71,22 @@ def write(server: Server, config: RepoConfig, name: str, layout: Layout, packed:
                 _write_trip(server, config, view, part[start : start + _ROWS_PER_TRIP])
     except OnlineStoreError as error:
         raise OnlineStoreError(f"{error} The batch may be written in part: write it again.") from error
+
+
+def require_view(server: Server, config: RepoConfig, view: bytes) -> None:
+    """Make room for a view, as Feast writes some that it never applied. Raises NotApplied if Redis has none of the
+    project: it has lost its data, and a few new rows would look like all."""
+    views = redis_rows.views_key(config)
+    has_some, has_view = server.ask([("EXISTS", views), ("HEXISTS", views, view)])
+    if not has_some:
+        raise not_applied(server, view)
+    if not has_view:
+        server.ask([("HSETNX", views, view, "")])
+
+
+def not_applied(server: Server, view: bytes) -> NotApplied:
+    """What is raised where Redis does not have a view."""
+    return NotApplied(f"{server.name} has no view {view.decode()!r}. Run: feast apply, and materialize all views.")
 
 
 def names_of(server: Server, config: RepoConfig, view: bytes, digest: bytes) -> list[str]:
