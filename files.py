@@ -43,7 +43,7 @@ def replacing(target: Path) -> Iterator[Path]:
 
     Only one writer may work on a `target` at a time. A writer that is killed leaves `.<name>.tmp`: its name begins with
     a dot and does not end as `target` does, so no reader of the folder takes it for data. The next writer of the same
-    target overwrites it.
+    target overwrites it; where every target has a name of its own, `remove_left` removes it.
     """
     make_folder(target.parent)
     beside = target.with_name(f".{target.name}.tmp")
@@ -54,6 +54,12 @@ def replacing(target: Path) -> Iterator[Path]:
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
+
+
+def remove_left(folder: Path) -> None:
+    """Remove what killed writers left in a folder. The caller is its only writer."""
+    for left in folder.glob(".*.tmp"):
+        left.unlink()
 
 
 def replace(targets: Mapping[Path, Path]) -> None:

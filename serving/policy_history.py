@@ -130,6 +130,7 @@ class History:
         kept = {path: self._keep_list(values) for path, values in lists.items()}
         entry = replace(entry, at=max([entry.at, *newest]), lists=kept)
         facts = asdict(entry) | {"at": entry.at.isoformat()}
+        files.remove_left(self._folder)
         with files.replacing(self._folder / entry.name) as beside:
             beside.write_bytes(f"# {json.dumps(facts)}\n".encode() + _as_utf8(content))
         return entry
@@ -140,8 +141,10 @@ class History:
         try:
             os.utime(path)  # so that nobody removes it for old before the entry names it
         except FileNotFoundError:
-            with files.locked(self._history / f"{LISTS}.lock"), files.replacing(path) as beside:
-                beside.write_bytes(values)
+            with files.locked(self._history / f"{LISTS}.lock"):
+                files.remove_left(path.parent)
+                with files.replacing(path) as beside:
+                    beside.write_bytes(values)
         return {"lines": len(values.split()), "sha256": digest}
 
     def _is_same(self, entry: Entry, other: Entry) -> bool:

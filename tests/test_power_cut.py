@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from fake import shelve
+from fake import NOW, shelve
 from processes import started, wait_until
 
 import settings
@@ -17,6 +17,7 @@ from jobs.stream.offline import OfflineLog
 from jobs.stream.state import StateFile
 from jobs.stream.states import States
 from root import Root
+from serving.policy_history import Entry, History
 
 pytestmark = pytest.mark.slow
 
@@ -57,6 +58,15 @@ def test_what_a_killed_writer_of_the_stores_left_goes_with_the_next(tmp_path: Pa
             new_file.write_text("whole")
         assert hidden() == {alive}
         assert target.read_text() == "whole"
+
+
+def test_what_a_killed_change_of_a_policy_left_goes_with_the_next(tmp_path: Path):
+    names = ("history/daily/.20260131T120000.000000Z-v1.yaml.tmp", "history/lists/.abc.txt.tmp")
+    for left in (tmp_path / name for name in names):
+        left.parent.mkdir(parents=True)
+        left.touch()
+    History(tmp_path, "daily").add(Entry(NOW, "v2", "applied"), b"", {"lists/bad.txt": b"a"})
+    assert not [name for name in names if (tmp_path / name).exists()]
 
 
 def test_a_state_file_is_on_disk_before_the_offline_log_is_written(tmp_path: Path):

@@ -18,7 +18,7 @@ from choices import unknown
 from errors import BadInput, BadParameter, Busy, NoData
 from features.domains import raw_tables
 from features.windows.raw import RawTable
-from files import locked, replacing, sha256
+from files import locked, remove_left, replacing, sha256
 from jobs.own import faults, reading, versions
 from jobs.own import mapping as mappings
 from jobs.own.mapping import Mapping
@@ -133,8 +133,7 @@ def prepare(
     check_id(raw, mapping)
     if quarantine and quarantine.suffix not in QUARANTINE_SUFFIXES:
         raise BadParameter(f"--quarantine {quarantine} ends in neither .csv nor .parquet. Give a name that does.")
-    for left in root.raw_table(raw.name).glob(".*.tmp"):  # of an import that was killed
-        left.unlink()
+    remove_left(root.raw_table(raw.name))
     known = _imported_files(root, raw)
     read_files, digests = list[Rows](), list[str]()
     for file in [reading.open_file(path, mapping) for path in files]:
