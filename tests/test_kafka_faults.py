@@ -7,17 +7,23 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from engines.kafka import Broker
 from engines.need import need
 from processes import Child, environment, started, wait_until
 from pydantic_core import from_json, to_json
-from stream_world import RAW, event
+from stream_world import RAW, Sink, event
 
 import settings
 from jobs.raw import offline_log
 from root import Root
 
 need("java", "mvn", modules=("quixstreams",))
+from kafka_worker import STREAM  # noqa: E402
+
+from brokers import KafkaTopic  # noqa: E402
+from jobs.stream.kafka.places import Places  # noqa: E402
+
 pytestmark = [pytest.mark.slow, pytest.mark.engine]
 TESTS = Path(__file__).parent
 PATH = os.pathsep.join(map(str, (settings.PROJECT, settings.FEATURE_REPO, settings.PROJECT / "stores", TESTS)))
@@ -60,3 +66,25 @@ def test_a_message_with_a_long_key_is_a_dead_letter_and_stops_nothing(kafka: Bro
         wait_until(lambda: logged(tmp_path) == ["e1"], what="the event is logged", child=child)
     (letter,) = kafka.messages(f"{topic}.dead-letters")
     assert from_json(letter.value())["at"] == f"{topic} partition 0 at offset 0"
+
+
+def test_a_lost_online_store_is_said_and_filled_from_the_keyed_topics(kafka: Broker, tmp_path: Path) -> None:
+    topic, old, new = kafka.create("lost-store", 2), tmp_path / "old.db", tmp_path / "new.db"
+    places = Places(KafkaTopic(kafka.servers, topic), STREAM)
+    feed(kafka, topic, *range(20))
+    with worker(kafka, topic, tmp_path, old) as child:
+        wait_until(lambda: is_whole(old), what="the store is whole", child=child)
+    with worker(kafka, topic, tmp_path, new) as child:
+        wait_until(lambda: "Stop all workers, reset that group" in child.stdout, what="it says so", child=child)
+    assert Sink(new).rows() == set()
+    earliest = [TopicPartition(places.keyed_topic(tables), n, 0) for tables in places.keyed for n in range(2)]
+    (reset,) = kafka.admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(places.group, earliest)]).values()
+    reset.result()
+    with worker(kafka, topic, tmp_path, new) as child:
+        wait_until(lambda: is_whole(new), what="the new store is whole", child=child)
+    assert Sink(new).rows() == Sink(old).rows()
+
+
+def is_whole(sink: Path) -> bool:
+    states = [from_json(state) for (state,) in Sink(sink).db.execute("SELECT state FROM reserved")]
+    return len(states) == len(STREAM.tables) and all(state["whole"] for state in states)

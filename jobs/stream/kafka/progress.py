@@ -31,7 +31,22 @@ class CatchUp:
 
     def __init__(self, places: Places) -> None:
         self._client, self._steps = places.source.client, places.steps
+        self._last = self._steps[-1]
         self._ends: _Ends | None = None
+
+    def has_begun(self) -> bool:
+        """Whether the workers have processed rows of the last step. Raises KafkaException."""
+        group, topics = self._last
+        consumer = self._consumer(group)
+        try:
+            known = consumer.list_topics(timeout=TIMEOUT_SECONDS).topics
+            rows = [TopicPartition(topic, n) for topic in topics if topic in known for n in known[topic].partitions]
+            committed = (
+                [place for place in consumer.committed(rows, TIMEOUT_SECONDS) if place.offset > 0] if rows else []
+            )
+            return any(p.offset > consumer.get_watermark_offsets(p, TIMEOUT_SECONDS)[0] for p in committed)
+        finally:
+            consumer.close()
 
     def is_done(self) -> bool:
         """Look again. False, too, where the brokers do not answer, or have not all of the topics yet."""
@@ -45,12 +60,16 @@ class CatchUp:
             return False
         return True
 
-    def _has_read(self, group: str, topics: list[str]) -> bool:
+    def _consumer(self, group: str) -> Consumer:
+        """It never subscribes, so it is no member of the group."""
         options = {
             **self._client, "group.id": group, "log_level": 0, "enable.auto.commit": False,
             "enable.partition.eof": True, "isolation.level": "read_uncommitted", "auto.offset.reset": "earliest",
         }  # fmt: skip
-        consumer = Consumer(options)  # it never subscribes, so it is no member of the group
+        return Consumer(options)
+
+    def _has_read(self, group: str, topics: list[str]) -> bool:
+        consumer = self._consumer(group)
         try:
             if self._ends is None:
                 self._ends = _ends(consumer, topics)

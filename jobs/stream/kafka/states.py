@@ -14,6 +14,7 @@ from pydantic_core import from_json
 from quixstreams import State
 from quixstreams.sinks import BaseSink
 
+from errors import FeaturesNotReady
 from features.windows.keyed import KeyedTables
 from features.windows.live import MARKER, reserved_key, seen_of, state_of
 from features.windows.raw import CREATED, RawTable
@@ -87,15 +88,23 @@ class StatesSink(BaseSink):
         self._rows, self._states = {}, {}
 
 
-def mark(store: Store, tables: Sequence[LiveTable], group: str, is_whole: bool) -> bool:
+def mark(store: Store, tables: Sequence[LiveTable], group: str, is_whole: bool, has_begun: bool = False) -> bool:
     """Note in the online store whether a key without a state has no events. Until then, requests get an error. `group`
-    says whose states they are: what is whole for a group stays so. Returns whether it is. Raises FeaturesNotReady."""
+    says whose states they are: what is whole for a group stays so. Returns whether it is. Raises FeaturesNotReady, also
+    where the group `has_begun` and the store has no note of it: it lost the states that were written before."""
     was_whole = True
     for live in tables:
         names, key = (state_of(live.table), seen_of(live.table)), reserved_key(MARKER, dtypes_of(live))
         (marker,) = store.kept(state_of(live.table), names, [key])
-        if marker and from_json(marker[1][0] or b"{}") == {"file": group, "whole": True}:
+        before = from_json(marker[1][0] or b"{}") if marker else {}
+        if before == {"file": group, "whole": True}:
             continue
+        if has_begun and before.get("file") != group:
+            raise FeaturesNotReady(
+                f"The online store does not have all states of {state_of(live.table)}: it was made or replaced after "
+                f"{group} had written them. Stop all workers, reset that group to the earliest offsets of the keyed "
+                "topics, and start them: docs/how-to/switch-to-kafka.md#start-workers has the command."
+            )
         dated, content = time.time_ns() // 1000, {"file": group, "whole": is_whole}
         dated = max(dated, marker[0] + 1) if marker else dated
         store.write_table(state_of(live.table), marker_row(live, dated, content, int(is_whole)))

@@ -153,8 +153,9 @@ class _Whole:
         self._is_whole = False
 
     def begin(self) -> None:
-        """Note that they have not, where they never had. Raises FeaturesNotReady."""
-        self._is_whole = mark(self._store, self._tables, self._group, False)
+        """Note that they have not, where they never had. Raises FeaturesNotReady and KafkaException."""
+        has_begun = self._catch_up.has_begun()  # before it looks for the note: who begins first has noted it by then
+        self._is_whole = mark(self._store, self._tables, self._group, False, has_begun)
 
     def look(self) -> bool:
         """Look again, and note it. Whether they have, and it is noted."""
