@@ -214,7 +214,7 @@ def test_a_killed_worker_holds_readers_back_for_15_seconds_at_most(kafka, ran: R
 
 def test_a_topic_that_is_not_there_is_named_with_what_to_do(kafka):
     with pytest.raises(BadParameter, match=r"has no topic nowhere\. Create it"):
-        topics._connected(KafkaTopic(kafka.servers, "nowhere"))
+        topics.connected(KafkaTopic(kafka.servers, "nowhere"))
 
 
 def test_the_new_worker_takes_the_place_of_the_one_that_was_killed(ran: Ran):

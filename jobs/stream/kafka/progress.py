@@ -11,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from quixstreams.processing import ProcessingContext
 
 from jobs.stream.kafka.places import Places
+from jobs.stream.kafka.topics import connected
 from jobs.stream.status import COUNTERS, GAUGES, Counts
 from serving.kafka_lag import LagReader
 
@@ -30,16 +31,16 @@ class CatchUp:
     messages, then the rows that these became."""
 
     def __init__(self, places: Places) -> None:
-        self._client, self._steps = places.source.client, places.steps
+        self._source, self._steps = places.source, places.steps
         self._last = self._steps[-1]
         self._ends: _Ends | None = None
 
     def has_begun(self) -> bool:
-        """Whether the workers have processed rows of the last step. Raises KafkaException."""
+        """Whether the workers have processed rows of the last step. Raises BadParameter, BadSetting, KafkaException."""
         group, topics = self._last
+        _, known = connected(self._source)
         consumer = self._consumer(group)
         try:
-            known = consumer.list_topics(timeout=TIMEOUT_SECONDS).topics
             rows = [TopicPartition(topic, n) for topic in topics if topic in known for n in known[topic].partitions]
             committed = (
                 [place for place in consumer.committed(rows, TIMEOUT_SECONDS) if place.offset > 0] if rows else []
@@ -63,7 +64,7 @@ class CatchUp:
     def _consumer(self, group: str) -> Consumer:
         """It never subscribes, so it is no member of the group."""
         options = {
-            **self._client, "group.id": group, "log_level": 0, "enable.auto.commit": False,
+            **self._source.client, "group.id": group, "log_level": 0, "enable.auto.commit": False,
             "enable.partition.eof": True, "isolation.level": "read_uncommitted", "auto.offset.reset": "earliest",
         }  # fmt: skip
         return Consumer(options)

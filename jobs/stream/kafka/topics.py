@@ -37,7 +37,7 @@ def topics_of(
     newest message of each key. Those that are not there are created, with as many partitions and replicas as the
     source. So are the changelogs of the states of the topics in `changelogs`. Raises BadParameter, BadSetting,
     KafkaException."""
-    client, known = _connected(places.source)
+    client, known = connected(places.source)
     partitions = known[places.source.name].partitions
     size = len(partitions), len(partitions[0].replicas)
     configs = {name: {"message.timestamp.type": "LogAppendTime", "cleanup.policy": wanted[name]} for name in wanted}
@@ -62,7 +62,7 @@ def id_of(source: KafkaTopic, name: str) -> str:
     return str(described[name].result().topic_id).translate(str.maketrans("+/", "-_"))
 
 
-def _connected(source: KafkaTopic) -> tuple[AdminClient, dict[str, TopicMetadata]]:
+def connected(source: KafkaTopic) -> tuple[AdminClient, dict[str, TopicMetadata]]:
     """A client of the brokers, and their topics. Raises BadParameter, BadSetting, KafkaException."""
     refusals: list[KafkaError] = []
     client = AdminClient({**source.client, "logger": logger, "error_cb": refusals.append})

@@ -153,7 +153,8 @@ class _Whole:
         self._is_whole = False
 
     def begin(self) -> None:
-        """Note that they have not, where they never had. Raises FeaturesNotReady and KafkaException."""
+        """Note that they have not, where they never had. Raises BadParameter, BadSetting, FeaturesNotReady and
+        KafkaException."""
         has_begun = self._catch_up.has_begun()  # before it looks for the note: who begins first has noted it by then
         self._is_whole = mark(self._store, self._tables, self._group, False, has_begun)
 
