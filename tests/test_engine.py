@@ -161,7 +161,7 @@ def test_a_killed_run_that_is_run_again_loses_no_row(store, kind, tmp_path):
     with forked(materialize_until_killed) as child:
         assert exit_code(child) == -signal.SIGALRM, "the run ended before the kill"
     partial = trips(store, *range(0, 400_000, 1000))
-    assert len({None, *partial}) == len(set(partial)) > 1
+    assert set(partial) > {None}
     store.refresh_registry()
     store.materialize_incremental(NOW)
     assert trips(store, *range(0, 400_000, 1000)) == list(range(0, 400_000, 1000))

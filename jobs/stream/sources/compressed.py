@@ -30,14 +30,13 @@ class Unpacked:
         self.offset, self.is_damaged = 0, False
         self._ahead = b""
         self._first = self._ahead = self._unpack(EDGE_BYTES)
+        #: What `lines` has read, of which it takes a part.
         self._since = bytearray()
 
     def read(self, size: int) -> bytes:
         """The next `size` bytes; fewer at the end."""
-        piece = self._unpack(size)
-        piece, self._ahead = piece[:size], piece[size:]
+        piece = self._take(size)
         self._since += piece
-        self.offset += len(piece)
         return piece
 
     def lines(self, most_bytes: int, longest: int) -> bytes:
@@ -63,8 +62,7 @@ class Unpacked:
         """CRC-32 of the next bytes; None where there are fewer."""
         checksum = 0
         while size:
-            piece = self.read(min(size, PIECE_BYTES))
-            self._since.clear()
+            piece = self._take(min(size, PIECE_BYTES))
             if not piece:
                 return None
             checksum, size = zlib.crc32(piece, checksum), size - len(piece)
@@ -73,6 +71,12 @@ class Unpacked:
     def close(self) -> None:
         """Close the file."""
         self._log.close()
+
+    def _take(self, size: int) -> bytes:
+        pieces = self._unpack(size)
+        piece, self._ahead = pieces[:size], pieces[size:]
+        self.offset += len(piece)
+        return piece
 
     def _unpack(self, size: int) -> bytes:
         """What is ahead, with more, so that it has so many bytes if the file has."""
@@ -125,6 +129,11 @@ class Compressed:
         if self._last is not None:
             self._last[1].close()
         self._last = None
+
+
+def plain(name: str) -> str:
+    """The name of a file before it was compressed."""
+    return name.removesuffix(COMPRESSED)
 
 
 def is_read(file: Path, mark: "Mark") -> bool:

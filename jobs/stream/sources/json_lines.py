@@ -10,7 +10,7 @@ from typing import IO
 
 from jobs.stream.sources import compressed, marks
 from jobs.stream.sources.chunks import lines_of, longest
-from jobs.stream.sources.compressed import COMPRESSED, Compressed
+from jobs.stream.sources.compressed import COMPRESSED, Compressed, plain
 from jobs.stream.sources.marks import Mark, mark_of
 from jobs.stream.sources.protocol import Line, Position
 from serving.lines import SUFFIX, whole_lines
@@ -70,10 +70,10 @@ class JsonLines:
         """The files to read, by name in the folder. What was rotated comes first, as it is older."""
         names = [self._path.name]
         if self._path.is_dir():
-            self._folder, plain = self._path, {file.name for file in self._path.glob(f"*{SUFFIX}")}
+            self._folder, growing = self._path, {file.name for file in self._path.glob(f"*{SUFFIX}")}
             days = {file.stem for file in self._path.glob(f"*{SUFFIX}{COMPRESSED}")}
             # A file that is being compressed is still there. One that was read before is followed first.
-            names = sorted([*plain, *(f"{day}{COMPRESSED}" for day in days - plain - known.keys())], key=_plain)
+            names = sorted([*growing, *(f"{day}{COMPRESSED}" for day in days - growing - known.keys())], key=plain)
         rotated = [name for name in known if name not in names]
         return [*sorted(rotated, key=lambda name: mark_of(known[name]).get("changed", 0)), *names]
 
@@ -198,7 +198,7 @@ class JsonLines:
         return False
 
     def _is_source(self, name: str) -> bool:
-        return name == self._path.name or (self._path.is_dir() and "/" not in name and _plain(name).endswith(SUFFIX))
+        return name == self._path.name or (self._path.is_dir() and "/" not in name and plain(name).endswith(SUFFIX))
 
 
 def _has_changed_since(status: os.stat_result, age_ns: int) -> bool:
@@ -214,18 +214,14 @@ def _is_successor(mark: Mark) -> bool:
     return not mark["offset"] and "changed" in mark
 
 
-def _plain(name: str) -> str:
-    return name.removesuffix(COMPRESSED)
-
-
 def _is_compressed(name: str) -> bool:
     return name.endswith(COMPRESSED)
 
 
 def _unread(file: Path, mark: Mark) -> int:
     try:
-        return (
-            compressed.unread(file, mark) if _is_compressed(file.name) else max(0, file.stat().st_size - mark["offset"])
-        )
+        if _is_compressed(file.name):
+            return compressed.unread(file, mark)
+        return max(0, file.stat().st_size - mark["offset"])
     except FileNotFoundError:
         return 0

@@ -13,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import IO, Any
 
-from jobs.stream.sources.compressed import COMPRESSED, EDGE_BYTES, PIECE_BYTES, Unpacked
+from jobs.stream.sources.compressed import COMPRESSED, EDGE_BYTES, PIECE_BYTES, Unpacked, plain
 
 #: A rotated file stands beside the file, or in a folder beside it. No more files than this are looked at.
 MOST_CANDIDATES = 200
@@ -86,7 +86,7 @@ def candidates(file: Path, but: Iterable[Path]) -> list[Path]:
     for pattern in (f"{own}*", f"{own.stem}*", f"*/{own.stem}*"):
         files += [other for other in file.parent.glob(pattern) if other not in others and other.is_file()]
         others |= set(files)
-    files = [other for other in files if (plain := _plain(other)) in (other, file) or not plain.exists()]
+    files = [other for other in files if (before := _plain(other)) in (other, file) or not before.exists()]
     return sorted(files, key=_changed, reverse=True)[:MOST_CANDIDATES]
 
 
@@ -106,7 +106,7 @@ def _rotated(file: Path, but: Iterable[Path]) -> list[Path]:
 
 
 def _plain(file: Path) -> Path:
-    return file.with_name(file.name.removesuffix(COMPRESSED))
+    return file.with_name(plain(file.name))
 
 
 def _changed(file: Path) -> int:
